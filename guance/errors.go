@@ -1,0 +1,56 @@
+package guance
+
+import "fmt"
+
+// Limits of one body. They bound work and memory, not taste: Guance documents
+// no limit of its own, and messages may embed queries, logs and stack traces.
+const (
+	// MaxBodySize is the largest body, in bytes. PagerDuty takes 512 KB of one
+	// event, so the room is for arrays of them.
+	MaxBodySize = 16 << 20
+	// MaxDepth is how deep arrays and objects may nest. JSON inside a JSON
+	// string starts at zero again.
+	MaxDepth = 64
+	// MaxEvents is how many events one body may hold.
+	MaxEvents = 1000
+)
+
+// A SyntaxError says that a body is not JSON although its content type did not
+// declare it to be text. No event was decoded; the sender has to correct the
+// body, sending it again changes nothing.
+type SyntaxError struct {
+	// Offset is the number of bytes read before the error, counted in the body
+	// as received. It is approximate if the body is not valid UTF-8.
+	Offset int64
+	// Err is the parser's own account; io.ErrUnexpectedEOF for a cut-off body.
+	Err error
+}
+
+func (e *SyntaxError) Error() string {
+	return fmt.Sprintf("guance: the body is not JSON at byte %d: %v; nothing was decoded, correct the sender", e.Offset, e.Err)
+}
+
+// Unwrap returns Err.
+func (e *SyntaxError) Unwrap() error { return e.Err }
+
+// A Limit names one of the bounds of a body.
+type Limit string
+
+// The bounds that Decode keeps.
+const (
+	LimitSize   Limit = "bytes"
+	LimitDepth  Limit = "levels of nesting"
+	LimitEvents Limit = "events"
+)
+
+// A LimitError says that a body exceeds a bound. No event was decoded, not even
+// those before the bound: half an accepted body could not be reported to its
+// sender.
+type LimitError struct {
+	Limit Limit // which bound
+	Max   int   // its value
+}
+
+func (e *LimitError) Error() string {
+	return fmt.Sprintf("guance: the body has more than %d %s; nothing was decoded, send it in smaller parts", e.Max, e.Limit)
+}

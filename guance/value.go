@@ -1,0 +1,61 @@
+package guance
+
+import (
+	"strconv"
+
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// A Value is one JSON value, kept as its exact text: a check result can be an
+// integer that a float64 would round, a float, or, in stored copies, a string.
+// The zero Value is an absent one, which also stands for JSON null.
+type Value string
+
+// Absent reports whether there is no value.
+func (v Value) Absent() bool { return v == "" }
+
+// Float64 returns the number that v holds, be it a JSON number or a string of
+// one, rounded to the nearest float64. It reports false for anything else.
+func (v Value) Float64() (float64, bool) {
+	f, err := strconv.ParseFloat(v.String(), 64)
+	return f, err == nil && v.numeric()
+}
+
+// Int64 is like Float64 but exact: it reports false for a number with a
+// fraction or exponent, and for one that does not fit.
+func (v Value) Int64() (int64, bool) {
+	i, err := strconv.ParseInt(v.String(), 10, 64)
+	return i, err == nil && v.numeric()
+}
+
+// numeric refuses what strconv takes for a number and JSON does not: "Inf",
+// "0x1p-2", "1_000", "+1".
+func (v Value) numeric() bool {
+	return jsontext.Value(v.String()).Kind() == jsontext.KindNumber && jsontext.Value(v.String()).IsValid()
+}
+
+// String returns the text of a JSON string without its quotes, any other value
+// as its JSON text, and "" for an absent one.
+func (v Value) String() string {
+	if len(v) > 0 && v[0] == '"' {
+		return unquote(jsontext.Value(v))
+	}
+	return string(v)
+}
+
+// MarshalJSON returns the exact text, and null for an absent value.
+func (v Value) MarshalJSON() ([]byte, error) {
+	if v.Absent() {
+		return []byte("null"), nil
+	}
+	return []byte(v), nil
+}
+
+// UnmarshalJSON keeps the text of the value; null makes it absent.
+func (v *Value) UnmarshalJSON(text []byte) error {
+	*v = ""
+	if string(text) != "null" {
+		*v = Value(text)
+	}
+	return nil
+}
