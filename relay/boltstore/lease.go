@@ -1,0 +1,202 @@
+package boltstore
+
+import (
+	"context"
+	"encoding/binary"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"time"
+
+	bolt "go.etcd.io/bbolt"
+
+	"github.com/guance-relay/guance-relay/relay"
+)
+
+// lease is the ownership of a lane. The file's lock keeps other processes out, so the epoch need not be on disk.
+type lease struct {
+	store *Store
+	lane  *lane
+	name  string
+	epoch uint64
+}
+
+// Acquire implements [relay.Store].
+func (s *Store) Acquire(ctx context.Context, name string) (relay.Lease, error) {
+	if err := s.usable(); err != nil {
+		return nil, err
+	}
+	err := s.submit(ctx, nil, func(tx *bolt.Tx) error {
+		_, err := buckets(tx, name)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	l := s.lane(name)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	l.epoch++
+	l.wake()
+	return &lease{s, l, name, l.epoch}, nil
+}
+
+// owned returns the channel that tells of changes, if the lease is still good.
+func (l *lease) owned() (<-chan struct{}, error) {
+	if err := l.store.usable(); err != nil {
+		return nil, err
+	}
+	l.store.mu.Lock()
+	defer l.store.mu.Unlock()
+	if l.lane.epoch != l.epoch {
+		return nil, fmt.Errorf("boltstore: lane %q: %w", l.name, relay.ErrFenced)
+	}
+	return l.lane.grown, nil
+}
+
+// view runs fn on the lane's bucket.
+func (l *lease) view(fn func(b *bolt.Bucket) error) error {
+	return l.store.db.View(func(tx *bolt.Tx) error { return fn(tx.Bucket([]byte("lanes")).Bucket([]byte(l.name))) })
+}
+
+// Read implements [relay.Lease].
+func (l *lease) Read(ctx context.Context, after uint64, limit int) ([]*relay.Entry, error) {
+	for {
+		grown, err := l.owned()
+		if err != nil {
+			return nil, err
+		}
+		var found []*relay.Entry
+		err = l.view(func(b *bolt.Bucket) error {
+			c := b.Bucket([]byte("entries")).Cursor()
+			for k, v := c.Seek(key(after + 1)); k != nil && len(found) < limit; k, v = c.Next() {
+				var h header
+				if err := json.Unmarshal(v, &h); err != nil {
+					return fmt.Errorf("boltstore: lane %q: a damaged entry: %w; keep the file for repair", l.name, err)
+				}
+				found = append(found, &relay.Entry{
+					Lane: l.name, Seq: binary.BigEndian.Uint64(k), ID: h.ID, Problem: h.Problem, State: h.State, Level: h.Level,
+					Time: h.Time, Accepted: h.Accepted, Begun: h.Begun,
+				})
+			}
+			return nil
+		})
+		if err != nil || len(found) > 0 {
+			return found, err
+		}
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-grown:
+		}
+	}
+}
+
+// Load implements [relay.Lease].
+func (l *lease) Load(_ context.Context, seq uint64) (body []byte, err error) {
+	if _, err := l.owned(); err != nil {
+		return nil, err
+	}
+	err = l.view(func(b *bolt.Bucket) error {
+		v := b.Bucket([]byte("bodies")).Get(key(seq))
+		if v == nil {
+			return fmt.Errorf("boltstore: lane %q has no unsettled entry %d", l.name, seq)
+		}
+		body = slices.Clone(v)
+		return nil
+	})
+	return body, err
+}
+
+// Record implements [relay.Lease].
+func (l *lease) Record(_ context.Context, problem string) (r relay.Record, err error) {
+	if _, err := l.owned(); err != nil {
+		return r, err
+	}
+	err = l.view(func(b *bolt.Bucket) (err error) {
+		r, err = getRecord(b, problem)
+		return err
+	})
+	return r, err
+}
+
+func getRecord(b *bolt.Bucket, problem string) (relay.Record, error) {
+	v := b.Bucket([]byte("records")).Get([]byte(problem))
+	if v == nil {
+		return relay.Record{}, nil
+	}
+	var r record
+	if err := json.Unmarshal(v, &r); err != nil {
+		return relay.Record{}, fmt.Errorf("boltstore: a damaged record: %w; keep the file for repair", err)
+	}
+	return relay.Record(r), nil
+}
+
+// Mark implements [relay.Lease].
+func (l *lease) Mark(ctx context.Context, marks []relay.Mark) error {
+	check := func(*bolt.Tx) error {
+		_, err := l.owned()
+		return err
+	}
+	return l.store.submit(ctx, check, func(tx *bolt.Tx) error {
+		b, err := buckets(tx, l.name)
+		if err != nil {
+			return err
+		}
+		for _, m := range marks {
+			if err := l.mark(b, m); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+func (l *lease) mark(b *bolt.Bucket, m relay.Mark) error {
+	entries, bodies := b.Bucket([]byte("entries")), b.Bucket([]byte("bodies"))
+	v := entries.Get(key(m.Seq))
+	if v == nil {
+		return nil // settled before: a mark that was repeated changes nothing
+	}
+	var h header
+	if err := json.Unmarshal(v, &h); err != nil {
+		return err
+	}
+	r, err := getRecord(b, m.Problem)
+	if err != nil {
+		return err
+	}
+	if err := put(b, "records", []byte(m.Problem), record(r.Apply(m))); err != nil {
+		return err
+	}
+	if m.Outcome == 0 {
+		h.Begun = true
+		return put(b, "entries", key(m.Seq), h)
+	}
+	if m.Outcome == relay.Dead {
+		if err := put(b, "dead", key(m.Seq), deadLetter{h, m.Reason, time.Now(), slices.Clone(bodies.Get(key(m.Seq)))}); err != nil {
+			return err
+		}
+	}
+	if err := settle(b, m); err != nil {
+		return err
+	}
+	if err := entries.Delete(key(m.Seq)); err != nil {
+		return err
+	}
+	l.store.mu.Lock()
+	l.lane.pending--
+	l.store.mu.Unlock()
+	return bodies.Delete(key(m.Seq))
+}
+
+// Release implements [relay.Lease].
+func (l *lease) Release() error {
+	l.store.mu.Lock()
+	defer l.store.mu.Unlock()
+	if l.lane.epoch == l.epoch {
+		l.lane.epoch++
+		l.lane.wake()
+	}
+	return nil
+}

@@ -1,0 +1,199 @@
+package relay
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+)
+
+// MemStore is a Store for tests. It is NOT durable: everything is gone when the process ends, and so is promise 1.
+type MemStore struct {
+	mu    sync.Mutex
+	lanes map[string]*memLane // guarded by mu
+}
+
+type memLane struct {
+	seq     uint64
+	epoch   uint64
+	entries map[uint64]*Entry
+	order   []uint64
+	seen    map[string]bool
+	records map[string]Record
+	settled []Mark
+	grown   chan struct{} // closed and replaced when an entry is appended or the owner changes
+}
+
+// NewMemStore returns an empty store.
+func NewMemStore() *MemStore { return &MemStore{lanes: make(map[string]*memLane)} }
+
+var _ Store = (*MemStore)(nil)
+
+// lane returns a lane, made on first use. mu is held.
+func (s *MemStore) lane(name string) *memLane {
+	l := s.lanes[name]
+	if l == nil {
+		l = &memLane{
+			entries: make(map[uint64]*Entry), seen: make(map[string]bool), records: make(map[string]Record), grown: make(chan struct{}),
+		}
+		s.lanes[name] = l
+	}
+	return l
+}
+
+// Append implements [Store].
+func (s *MemStore) Append(ctx context.Context, entries []*Entry) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, e := range entries {
+		l := s.lane(e.Lane)
+		if e.ID != "" && l.seen[e.ID] {
+			continue
+		}
+		if e.ID != "" {
+			l.seen[e.ID] = true
+		}
+		l.seq++
+		e.Seq = l.seq
+		if e.Ignored != "" {
+			l.settled = append(l.settled, e.mark(Ignored, e.Ignored))
+			continue
+		}
+		kept := *e
+		kept.Body = slices.Clone(e.Body)
+		l.entries[e.Seq] = &kept
+		l.order = append(l.order, e.Seq)
+		close(l.grown)
+		l.grown = make(chan struct{})
+	}
+	return nil
+}
+
+// Acquire implements [Store].
+func (s *MemStore) Acquire(_ context.Context, lane string) (Lease, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	l := s.lane(lane)
+	l.epoch++
+	close(l.grown)
+	l.grown = make(chan struct{})
+	return &memLease{s, l, l.epoch}, nil
+}
+
+// Check implements [Store].
+func (s *MemStore) Check(context.Context) error { return nil }
+
+// Pending implements [Store].
+func (s *MemStore) Pending(context.Context) (map[string]int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	pending := make(map[string]int)
+	for name, l := range s.lanes {
+		if len(l.entries) > 0 {
+			pending[name] = len(l.entries)
+		}
+	}
+	return pending, nil
+}
+
+// Settled returns the marks that ended entries of a lane, in the order in which they ended.
+func (s *MemStore) Settled(lane string) []Mark {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.lane(lane).settled)
+}
+
+type memLease struct {
+	store *MemStore
+	lane  *memLane
+	epoch uint64
+}
+
+// lock takes the store's mutex if the lease is still good.
+func (l *memLease) lock() error {
+	l.store.mu.Lock()
+	if l.lane.epoch != l.epoch {
+		l.store.mu.Unlock()
+		return ErrFenced
+	}
+	return nil
+}
+
+func (l *memLease) Read(ctx context.Context, after uint64, limit int) ([]*Entry, error) {
+	for {
+		if err := l.lock(); err != nil {
+			return nil, err
+		}
+		var found []*Entry
+		from, _ := slices.BinarySearch(l.lane.order, after+1)
+		for _, seq := range l.lane.order[from:] {
+			if e := l.lane.entries[seq]; e != nil && len(found) < limit {
+				header := *e
+				header.Body = nil
+				found = append(found, &header)
+			}
+		}
+		grown := l.lane.grown
+		l.store.mu.Unlock()
+		if len(found) > 0 {
+			return found, nil
+		}
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-grown:
+		}
+	}
+}
+
+func (l *memLease) Load(_ context.Context, seq uint64) ([]byte, error) {
+	if err := l.lock(); err != nil {
+		return nil, err
+	}
+	defer l.store.mu.Unlock()
+	e := l.lane.entries[seq]
+	if e == nil {
+		return nil, fmt.Errorf("relay: no unsettled entry %d", seq)
+	}
+	return slices.Clone(e.Body), nil
+}
+
+func (l *memLease) Record(_ context.Context, problem string) (Record, error) {
+	if err := l.lock(); err != nil {
+		return Record{}, err
+	}
+	defer l.store.mu.Unlock()
+	return l.lane.records[problem], nil
+}
+
+func (l *memLease) Mark(_ context.Context, marks []Mark) error {
+	if err := l.lock(); err != nil {
+		return err
+	}
+	defer l.store.mu.Unlock()
+	for _, m := range marks {
+		l.lane.records[m.Problem] = l.lane.records[m.Problem].Apply(m)
+		if m.Outcome == 0 {
+			l.lane.entries[m.Seq].Begun = true
+			continue
+		}
+		delete(l.lane.entries, m.Seq)
+		l.lane.order = slices.DeleteFunc(l.lane.order, func(seq uint64) bool { return seq == m.Seq })
+		l.lane.settled = append(l.lane.settled, m)
+	}
+	return nil
+}
+
+func (l *memLease) Release() error {
+	l.store.mu.Lock()
+	defer l.store.mu.Unlock()
+	if l.lane.epoch == l.epoch {
+		l.lane.epoch++
+		close(l.lane.grown)
+		l.lane.grown = make(chan struct{})
+	}
+	return nil
+}

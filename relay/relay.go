@@ -1,0 +1,240 @@
+package relay
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/guance-relay/guance-relay/guance"
+)
+
+// Options are the settings of a [Relay]. A nil *Options and a zero field mean the defaults.
+type Options struct {
+	// Logger takes state changes and give-ups; nil means slog.Default().
+	Logger *slog.Logger
+	// DrainTimeout is how long attempts in flight may go on after Run's context ended; zero means 5 s.
+	DrainTimeout time.Duration
+}
+
+// A Relay takes events and brings them to sinks. Its methods may be called concurrently, but for Handle, which comes first.
+type Relay struct {
+	store Store
+	log   *slog.Logger
+	drain time.Duration
+
+	lanes   []*lane // fixed once Run was called
+	started atomic.Bool
+	closing atomic.Bool
+	ignored atomic.Uint64
+}
+
+// New returns a relay over store. It starts nothing and touches nothing; the caller closes the store after Run returned.
+func New(store Store, opts *Options) (*Relay, error) {
+	if store == nil {
+		return nil, errors.New("relay: New needs a Store: boltstore.Open for a durable one")
+	}
+	if opts == nil {
+		opts = &Options{}
+	}
+	r := &Relay{store: store, log: opts.Logger, drain: opts.DrainTimeout}
+	if r.log == nil {
+		r.log = slog.Default()
+	}
+	orDefault(&r.drain, 5*time.Second)
+	return r, nil
+}
+
+// Handle adds a lane that brings events to s. The name is on disk: a lane that is renamed leaves its backlog behind. Handle
+// panics if the name is empty, taken, longer than 64 bytes or holds a slash, if s is nil, and after Run was called, as these are mistakes of the program.
+func (r *Relay) Handle(name string, s Sink, opts *SinkOptions) {
+	switch {
+	case name == "" || len(name) > 64 || strings.Contains(name, "/"):
+		panic(fmt.Sprintf("relay: invalid lane name %q", name))
+	case s == nil:
+		panic("relay: nil sink for lane " + name)
+	case r.started.Load():
+		panic("relay: Handle after Run")
+	}
+	for _, l := range r.lanes {
+		if l.name == name {
+			panic("relay: two lanes named " + name)
+		}
+	}
+	r.lanes = append(r.lanes, &lane{name: name, sink: s, opts: opts.withDefaults(), log: r.log, drain: r.drain})
+}
+
+// A Receipt says what became of one event that was accepted.
+type Receipt struct {
+	EventID string `json:"event_id,omitempty"`
+	Problem string `json:"problem"`
+	// Lanes maps each lane that wants the event to accepted, duplicate or ignored.
+	Lanes map[string]string `json:"lanes"`
+}
+
+// Accept keeps events for every lane that wants them: all or none, durable when it returns nil. An error wraps one of the
+// store's sentinels or the context's error; nothing was kept then, unless it is [ErrFailed].
+func (r *Relay) Accept(ctx context.Context, events ...*guance.Event) ([]Receipt, error) {
+	if r.closing.Load() {
+		return nil, fmt.Errorf("relay: accepting: %w", ErrClosed)
+	}
+	now := time.Now()
+	receipts := make([]Receipt, len(events))
+	var entries []*Entry
+	var owner []int
+	for i, ev := range events {
+		receipts[i] = Receipt{EventID: ev.EventID, Problem: problemKey(ev), Lanes: make(map[string]string, len(r.lanes))}
+		body, err := ev.MarshalJSON()
+		if err != nil {
+			return nil, fmt.Errorf("relay: encoding event %d of %d, nothing was kept: %w", i+1, len(events), err)
+		}
+		for _, l := range r.lanes {
+			if l.opts.Match != nil && !l.opts.Match(ev) {
+				continue
+			}
+			e := &Entry{
+				Lane: l.name, ID: deliveryID(ev), Problem: receipts[i].Problem, State: ev.State(), Level: ev.Level(),
+				Time: eventTime(ev), Accepted: now, Body: body,
+			}
+			if c, ok := l.sink.(Chooser); ok {
+				e.Ignored = c.Ignores(ev)
+			}
+			entries, owner = append(entries, e), append(owner, i)
+		}
+	}
+	if len(entries) == 0 {
+		return receipts, nil
+	}
+	if err := r.store.Append(ctx, entries); err != nil {
+		return nil, fmt.Errorf("relay: keeping %d events: %w", len(events), err)
+	}
+	for i, e := range entries {
+		receipts[owner[i]].Lanes[e.Lane] = r.count(e)
+	}
+	return receipts, nil
+}
+
+func (r *Relay) count(e *Entry) string {
+	switch {
+	case e.Seq == 0:
+		return "duplicate"
+	case e.Ignored != "":
+		r.ignored.Add(1)
+		r.log.Debug("relay: event ignored", "lane", e.Lane, "event", e.ID, "reason", e.Ignored)
+		return "ignored"
+	}
+	return "accepted"
+}
+
+// maxKey bounds what a sender can make a store index: 255 characters is what PagerDuty takes as a dedup_key, and bbolt fails a
+// whole commit over a key of 32 KiB.
+const maxKey = 255
+
+// problemKey is the event's problem key, or a hash of it if it is too long to be an index.
+func problemKey(ev *guance.Event) string {
+	key := ev.ProblemKey()
+	if len(key) <= maxKey {
+		return key
+	}
+	return fmt.Sprintf("sha256:%x", sha256.Sum256([]byte(key)))
+}
+
+// eventTime is when the event happened, or zero for a time that no store could write down.
+func eventTime(ev *guance.Event) time.Time {
+	t := ev.Time()
+	if y := t.UTC().Year(); y < 1970 || y > 9998 {
+		return time.Time{}
+	}
+	return t.UTC()
+}
+
+// deliveryID recognises a webhook that is sent again. df_event_id alone would not do: the status is part of it, so that a
+// sender which keeps the id over a fault and its recovery does not lose the recovery.
+func deliveryID(ev *guance.Event) string {
+	if ev.EventID == "" {
+		return ""
+	}
+	return ev.EventID + "/" + string(ev.Status) + "/" + string(ev.SubStatus)
+}
+
+// Run delivers until ctx ends, and then lets attempts in flight finish for the drain time. It returns nil after a clean stop; an
+// error means that a lane lost its store, and that the process should be restarted. It may be called once.
+func (r *Relay) Run(ctx context.Context) error {
+	if r.started.Swap(true) {
+		return errors.New("relay: Run was called twice")
+	}
+	if err := r.reportStrays(ctx); err != nil {
+		return err
+	}
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	defer context.AfterFunc(ctx, func() { r.closing.Store(true) })()
+	errs := make([]error, len(r.lanes))
+	var wg sync.WaitGroup
+	for i, l := range r.lanes {
+		wg.Go(func() {
+			if errs[i] = l.run(ctx, r.store); errs[i] != nil {
+				r.log.Error("relay: a lane stopped", "lane", l.name, "error", errs[i].Error())
+				stop()
+			}
+		})
+	}
+	<-ctx.Done()
+	r.closing.Store(true)
+	wg.Wait()
+	return errors.Join(errs...)
+}
+
+// reportStrays names the lanes that have a backlog and no sink: their entries are kept until the lane is back.
+func (r *Relay) reportStrays(ctx context.Context) error {
+	pending, err := r.store.Pending(ctx)
+	if err != nil {
+		return fmt.Errorf("relay: reading the backlog: %w", err)
+	}
+	for _, l := range r.lanes {
+		delete(pending, l.name)
+	}
+	for name, n := range pending {
+		r.log.Warn("relay: a lane is gone from the configuration; its entries are kept", "lane", name, "entries", n)
+	}
+	return nil
+}
+
+// Check returns why the relay is not ready: a store that takes nothing, or a lane that does not run.
+func (r *Relay) Check(ctx context.Context) error {
+	if r.closing.Load() {
+		return errors.New("relay: closing")
+	}
+	err := r.store.Check(ctx)
+	for _, l := range r.lanes {
+		if !l.running.Load() {
+			err = errors.Join(err, fmt.Errorf("relay: lane %q does not run", l.name))
+		}
+	}
+	return err
+}
+
+// LaneStats are the figures of one lane since the process started.
+type LaneStats struct {
+	Name                        string
+	Running                     bool
+	Backlog                     int
+	Delivered, Superseded, Dead uint64
+}
+
+// Stats returns the figures of each lane, in the order of Handle.
+func (r *Relay) Stats() []LaneStats {
+	stats := make([]LaneStats, len(r.lanes))
+	for i, l := range r.lanes {
+		stats[i] = LaneStats{
+			Name: l.name, Running: l.running.Load(), Backlog: int(l.backlog.Load()),
+			Delivered: l.counts[Delivered].Load(), Superseded: l.counts[Superseded].Load(), Dead: l.counts[Dead].Load(),
+		}
+	}
+	return stats
+}
