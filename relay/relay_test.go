@@ -1,0 +1,273 @@
+package relay_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/guance-relay/guance-relay/guance"
+	"github.com/guance-relay/guance-relay/relay"
+)
+
+// recorder is a sink that keeps what it was given and answers as the test says.
+type recorder struct {
+	mu     sync.Mutex
+	got    []string // "problem status", in order
+	at     []time.Time
+	answer func(ctx context.Context, d *relay.Delivery) error
+}
+
+func (r *recorder) Deliver(ctx context.Context, d *relay.Delivery) error {
+	var err error
+	if r.answer != nil {
+		err = r.answer(ctx, d)
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.at = append(r.at, time.Now())
+	if err == nil {
+		r.got = append(r.got, d.Problem+" "+string(d.Event.Status))
+	}
+	return err
+}
+
+func event(t *testing.T, id, problem, status string) *guance.Event {
+	t.Helper()
+	events, err := guance.Decode(fmt.Appendf(nil, `{"df_event_id":%q,"df_monitor_checker_event_ref":%q,"df_status":%q,"df_title":"t"}`, id, problem, status), "application/json")
+	if err != nil || len(events) != 1 {
+		t.Fatalf("Decode: %d events, %v", len(events), err)
+	}
+	return events[0]
+}
+
+// run starts a relay with one lane over a memory store, in a bubble.
+func run(t *testing.T, sink relay.Sink, opts *relay.SinkOptions) (r *relay.Relay, store *relay.MemStore) {
+	t.Helper()
+	store = relay.NewMemStore()
+	r, err := relay.New(store, &relay.Options{Logger: slog.New(slog.NewTextHandler(t.Output(), nil))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Handle("lane", sink, opts)
+	ctx, stop := context.WithCancel(context.Background())
+	done := make(chan error)
+	go func() { done <- r.Run(ctx) }()
+	t.Cleanup(func() {
+		stop()
+		if err := <-done; err != nil {
+			t.Errorf("Run: %v", err)
+		}
+	})
+	return r, store
+}
+
+func accept(t *testing.T, r *relay.Relay, events ...*guance.Event) []relay.Receipt {
+	t.Helper()
+	receipts, err := r.Accept(t.Context(), events...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return receipts
+}
+
+func expect(t *testing.T, sink *recorder, want ...string) {
+	t.Helper()
+	sink.mu.Lock()
+	defer sink.mu.Unlock()
+	if got := strings.Join(sink.got, ", "); got != strings.Join(want, ", ") {
+		t.Errorf("the sink took %s, want %s", got, strings.Join(want, ", "))
+	}
+}
+
+func TestDeliversInOrder(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sink := &recorder{}
+		r, store := run(t, sink, nil)
+		accept(t, r, event(t, "1", "p", "critical"))
+		time.Sleep(time.Minute)
+		accept(t, r, event(t, "2", "p", "ok"))
+		if got := accept(t, r, event(t, "2", "p", "ok"))[0].Lanes["lane"]; got != "duplicate" {
+			t.Errorf("the same webhook again is %q, want duplicate", got)
+		}
+		time.Sleep(time.Minute)
+		expect(t, sink, "p critical", "p ok")
+		if got := store.Settled("lane"); len(got) != 2 || got[0].Outcome != relay.Delivered || got[1].Outcome != relay.Delivered {
+			t.Errorf("outcomes %v, want two delivered", got)
+		}
+	})
+}
+
+// Promises 2 and 4: forty minutes of failure lose nothing, and the end is what Guance last said.
+func TestOutage(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		down := true
+		sink := &recorder{}
+		sink.answer = func(context.Context, *relay.Delivery) error {
+			sink.mu.Lock()
+			defer sink.mu.Unlock()
+			if down {
+				return errors.New("502")
+			}
+			return nil
+		}
+		r, store := run(t, sink, nil)
+		accept(t, r, event(t, "1", "stays", "critical"))
+		time.Sleep(20 * time.Second)
+		for i := range 30 {
+			accept(t, r, event(t, fmt.Sprint("f", i), fmt.Sprint("flap", i), "error"), event(t, fmt.Sprint("r", i), fmt.Sprint("flap", i), "ok"))
+		}
+		time.Sleep(40 * time.Minute)
+		sink.mu.Lock()
+		down = false
+		if n := len(sink.at); n > 120 {
+			t.Errorf("%d attempts at a target that is down", n)
+		}
+		sink.mu.Unlock()
+		time.Sleep(3 * time.Minute)
+		expect(t, sink, "stays critical")
+		if got := store.Settled("lane"); len(got) != 61 {
+			t.Errorf("%d outcomes, want 61", len(got))
+		}
+	})
+}
+
+// Promise 5: two hours of throttling kill nothing.
+func TestThrottled(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		start := time.Now()
+		sink := &recorder{answer: func(context.Context, *relay.Delivery) error {
+			if time.Since(start) < 2*time.Hour {
+				return relay.RetryAfter(errors.New("429"), 0)
+			}
+			return nil
+		}}
+		r, _ := run(t, sink, &relay.SinkOptions{MaxAttempts: 3})
+		accept(t, r, event(t, "1", "p", "critical"))
+		time.Sleep(2*time.Hour + 5*time.Minute)
+		expect(t, sink, "p critical")
+		if n := len(sink.at); n > 40 {
+			t.Errorf("%d requests within two hours of 429, want few", n)
+		}
+	})
+}
+
+// Promise 7: a poison event delays no other problem, and ends as a dead letter.
+func TestPoison(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sink := &recorder{answer: func(_ context.Context, d *relay.Delivery) error {
+			if d.Problem == "poison" {
+				panic("a bug")
+			}
+			return nil
+		}}
+		r, store := run(t, sink, &relay.SinkOptions{MaxAttempts: 4})
+		accept(t, r, event(t, "0", "poison", "fatal"))
+		var want []string
+		for i := range 60 {
+			accept(t, r, event(t, fmt.Sprint(i+1), fmt.Sprint("p", i), "error"))
+			want = append(want, fmt.Sprintf("p%d error", i))
+			time.Sleep(10 * time.Second)
+		}
+		expect(t, sink, want...)
+		var dead int
+		for _, m := range store.Settled("lane") {
+			if m.Outcome == relay.Dead {
+				dead++
+			}
+		}
+		if dead != 1 {
+			t.Errorf("%d dead letters, want the poison alone", dead)
+		}
+	})
+}
+
+// Promise 8: what was handed back at the stop is sent later, once.
+func TestStop(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := relay.NewMemStore()
+		hang := &recorder{answer: func(ctx context.Context, _ *relay.Delivery) error { <-ctx.Done(); return ctx.Err() }}
+		good := &recorder{}
+		for _, sink := range []*recorder{hang, good} {
+			r, err := relay.New(store, &relay.Options{Logger: slog.New(slog.DiscardHandler)})
+			if err != nil {
+				t.Fatal(err)
+			}
+			r.Handle("lane", sink, nil)
+			ctx, stop := context.WithCancel(t.Context())
+			done := make(chan error)
+			go func() { done <- r.Run(ctx) }()
+			accept(t, r, event(t, "1", "p", "critical"))
+			time.Sleep(10 * time.Second)
+			stop()
+			start := time.Now()
+			if err := <-done; err != nil {
+				t.Errorf("Run: %v", err)
+			}
+			if d := time.Since(start); d > 5*time.Second {
+				t.Errorf("Run took %v to stop, want the drain time of 5 s at most", d)
+			}
+			if _, err := r.Accept(t.Context(), event(t, "2", "p", "critical")); !errors.Is(err, relay.ErrClosed) {
+				t.Errorf("Accept after the stop: %v, want ErrClosed", err)
+			}
+		}
+		expect(t, good, "p critical")
+	})
+}
+
+func TestHandlerAnswers(t *testing.T) {
+	store := relay.NewMemStore()
+	r, err := relay.New(store, &relay.Options{Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Handle("lane", &recorder{}, nil)
+	h, err := relay.NewHandler(r, &relay.HandlerOptions{Tokens: []string{"old", "new"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	const good = `{"df_status":"critical","df_title":"t","df_event_id":"e"}`
+	tests := map[string]struct {
+		method, target, header, value, body string
+		code                                int
+		says                                string
+	}{
+		"bearer":        {"POST", "/", "Authorization", "bearer new", good, 202, `"lane":"accepted"`},
+		"custom header": {"POST", "/", "X-Relay-Token", "old", `{"df_title":"t"}`, 202, "accepted"},
+		"query":         {"POST", "/?token=new", "X", "", `[]`, 202, "accepted"},
+		"no token":      {"POST", "/", "X", "", good, 401, "no valid token"},
+		"wrong token":   {"POST", "/?token=newer", "Authorization", "Bearer ol", good, 401, "no valid token"},
+		"empty token":   {"POST", "/?token=", "X-Relay-Token", "", good, 401, "no valid token"},
+		"method":        {"GET", "/?token=new", "X", "", "", 405, "POST"},
+		"not JSON":      {"POST", "/?token=new", "X", "", `{"df_status":`, 400, "message"},
+		"too large":     {"POST", "/?token=new", "X", "", strings.Repeat(" ", 1<<20+1), 413, "larger"},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			req := httptest.NewRequest(test.method, test.target, strings.NewReader(test.body))
+			req.Header.Set("Content-Type", "application/json")
+			req.Header.Set(test.header, test.value)
+			w := httptest.NewRecorder()
+			h.ServeHTTP(w, req)
+			if w.Code != test.code || !strings.Contains(w.Body.String(), test.says) || w.Header().Get("Content-Type") != "application/json" {
+				t.Errorf("got %d %s, want %d with %q", w.Code, w.Body, test.code, test.says)
+			}
+			if test.code == http.StatusMethodNotAllowed && w.Header().Get("Allow") != "POST" {
+				t.Error("405 without Allow")
+			}
+		})
+	}
+	if pending, _ := store.Pending(t.Context()); pending["lane"] != 2 {
+		t.Errorf("%d entries kept, want the two that were accepted", pending["lane"])
+	}
+	if _, err := relay.NewHandler(r, nil); err == nil {
+		t.Error("a handler without tokens was made although NoAuth was not asked for")
+	}
+}
