@@ -214,10 +214,25 @@ func (e *Event) set(quoted, v jsontext.Value, seen *[len(fields)]bool) {
 		e.invalid(fields[i].name, "repeated; the first one counts")
 	default:
 		seen[i] = true
-		if v.Kind() != 'n' && !fields[i].decode(e, v) {
-			e.invalid(fields[i].name, "got "+kindNames[v.Kind()]+", want "+fields[i].want+"; kept in Extra")
-			e.keep(fields[i].name, v)
+		if v.Kind() != 'n' {
+			e.setDocumented(&fields[i], v)
 		}
+	}
+}
+
+// setDocumented stores a value under its typed home, or, if it does not fit
+// there, in Extra.
+func (e *Event) setDocumented(f *field, v jsontext.Value) {
+	if !f.decode(e, v) {
+		e.invalid(f.name, "got "+kindNames[v.Kind()]+", want "+f.want+"; kept in Extra")
+		e.keep(f.name, v)
+		return
+	}
+	if string(v) == `""` {
+		return // as good as absent
+	}
+	if why := f.broken(e); why != "" {
+		e.invalid(f.name, why)
 	}
 }
 

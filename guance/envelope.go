@@ -2,6 +2,7 @@ package guance
 
 import (
 	"bytes"
+	"iter"
 
 	"github.com/go-json-experiment/json/jsontext"
 )
@@ -20,19 +21,25 @@ const (
 	classIncident       // has the id of an Issue or Incident
 )
 
-// class tells what e is by its own members. A status or event id makes an
-// event even if an Incident's id stands beside it; a monitor's reference does
-// not, because the vendor's on-call script expects to find one in Incidents.
-func (e *Event) class() class {
-	switch {
-	case e.Status != "" || e.EventID != "" || e.Extra["df_status"] != nil || e.Extra["df_event_id"] != nil:
-		return classEvent
-	case e.hasIncidentID():
-		return classIncident
-	case e.EventRef != "" || e.CheckerID != "":
-		return classEvent
+// classify tells what an object is by its own members. A status or event id
+// makes an event even if an Incident's id stands beside it; a monitor's
+// reference does not, because the vendor's on-call script expects to find one in
+// Incidents.
+func classify(object jsontext.Value) class {
+	result := classNone
+	for name, v := range members(object) {
+		switch {
+		case v.Kind() == 'n' || string(v) == `""`:
+			// absent
+		case name == "df_status" || name == "df_event_id":
+			return classEvent
+		case v.Kind() == '"' && incidentKind(name, v) != "":
+			result = classIncident
+		case result == classNone && (name == "df_monitor_checker_event_ref" || name == "df_monitor_checker_id"):
+			result = classEvent
+		}
 	}
-	return classNone
+	return result
 }
 
 // unwrap returns the events that e, an object of the body, holds or is.
@@ -43,7 +50,11 @@ func (e *Event) class() class {
 // if it holds anything; else an Incident if an id stands anywhere in it; else
 // an event of which little is known.
 func unwrap(e *Event) []*Event {
-	switch e.class() {
+	if e.Status != "" || e.EventID != "" {
+		return []*Event{e} // as classify would say, without a second look
+	}
+	object := bytes.TrimSpace(e.Raw)
+	switch classify(object) {
 	case classEvent:
 		return []*Event{e}
 	case classIncident:
@@ -52,15 +63,15 @@ func unwrap(e *Event) []*Event {
 	}
 	var found []*Event
 	home, incidents := e, 0
-	for inner, class := range e.inner() {
+	for part, class := range inner(object) {
 		if len(found) > MaxEvents {
 			break // one too many is enough to be refused
 		}
 		if class == classIncident {
-			inner.adopt(inner)
-			home, incidents = inner, incidents+1
+			part.adopt(part)
+			home, incidents = part, incidents+1
 		}
-		found = append(found, inner)
+		found = append(found, part)
 	}
 	if len(found) == 0 || incidents == 1 && len(found) <= 2 {
 		e.adopt(home)
@@ -70,9 +81,9 @@ func unwrap(e *Event) []*Event {
 }
 
 // inner yields the events and Incidents inside an object that is neither.
-func (e *Event) inner() func(yield func(*Event, class) bool) {
+func inner(object jsontext.Value) iter.Seq2[*Event, class] {
 	return func(yield func(*Event, class) bool) {
-		for _, v := range members(bytes.TrimSpace(e.Raw)) {
+		for _, v := range members(object) {
 			if !visit(v, 1, yield) {
 				return
 			}
@@ -98,9 +109,8 @@ func visit(v jsontext.Value, level int, yield func(*Event, class) bool) bool {
 			}
 		}
 	case '{':
-		e := parse(v)
-		if class := e.class(); class != classNone {
-			return yield(e, class)
+		if class := classify(v); class != classNone {
+			return yield(parse(v), class)
 		}
 		for _, member := range members(v) {
 			if !visit(member, level+1, yield) {

@@ -20,19 +20,31 @@ type field struct {
 	encode func(e *Event, dst []byte) []byte
 	// want names the accepted forms, for Invalid.
 	want string
+	// rule, if any, is a validator tag for the text that home points to. A text
+	// that breaks it is kept all the same, and named in Invalid.
+	rule string
+	home func(e *Event) any
 }
 
 // text is a JSON string.
 func text[T ~string](name string, at func(*Event) *T) field {
-	return field{name, func(e *Event, v jsontext.Value) bool {
+	return field{name: name, decode: func(e *Event, v jsontext.Value) bool {
 		if v.Kind() != '"' {
 			return false
 		}
 		*at(e) = T(unquote(v))
 		return true
-	}, func(e *Event, dst []byte) []byte {
+	}, encode: func(e *Event, dst []byte) []byte {
 		return appendText(dst, string(*at(e)))
-	}, "a string"}
+	}, want: "a string"}
+}
+
+// ruled is text that has a rule.
+func ruled[T ~string](name string, at func(*Event) *T, rule string) field {
+	f := text(name, at)
+	f.rule = rule
+	f.home = func(e *Event) any { return at(e) }
+	return f
 }
 
 // scalar is text that may come as a bare number or boolean: Guance documents
@@ -54,31 +66,31 @@ func scalar(name string, at func(*Event) *string) field {
 
 // value is any JSON value, kept as it is.
 func value(name string, at func(*Event) *Value) field {
-	return field{name, func(e *Event, v jsontext.Value) bool {
+	return field{name: name, decode: func(e *Event, v jsontext.Value) bool {
 		*at(e) = Value(v)
 		return true
-	}, func(e *Event, dst []byte) []byte {
+	}, encode: func(e *Event, dst []byte) []byte {
 		return append(dst, *at(e)...)
-	}, "any value"}
+	}, want: "any value"}
 }
 
 // dumped is a JSON value inside a JSON string.
 func dumped(name string, at func(*Event) *Value) field {
-	return field{name, func(e *Event, v jsontext.Value) bool {
+	return field{name: name, decode: func(e *Event, v jsontext.Value) bool {
 		inner, ok := undump(v)
 		if ok && inner.Kind() != 'n' {
 			*at(e) = Value(inner)
 		}
 		return ok
-	}, func(e *Event, dst []byte) []byte {
+	}, encode: func(e *Event, dst []byte) []byte {
 		return appendText(dst, string(*at(e)))
-	}, "JSON in a string"}
+	}, want: "JSON in a string"}
 }
 
 // raw is JSON of no documented shape. An object or array may come inside a
 // JSON string, and is taken out of it.
 func raw(name string, at func(*Event) *json.RawMessage) field {
-	return field{name, func(e *Event, v jsontext.Value) bool {
+	return field{name: name, decode: func(e *Event, v jsontext.Value) bool {
 		if v.Kind() == '"' {
 			switch inner, ok := undump(v); {
 			case ok && len(inner) == 0:
@@ -90,63 +102,63 @@ func raw(name string, at func(*Event) *json.RawMessage) field {
 		}
 		*at(e) = json.RawMessage(v)
 		return true
-	}, func(e *Event, dst []byte) []byte {
+	}, encode: func(e *Event, dst []byte) []byte {
 		return append(dst, *at(e)...)
-	}, "any value"}
+	}, want: "any value"}
 }
 
 // instant is a time in seconds, or in milliseconds above tenDigits.
 func instant(name string, at func(*Event) *time.Time) field {
-	return field{name, func(e *Event, v jsontext.Value) bool {
+	return field{name: name, decode: func(e *Event, v jsontext.Value) bool {
 		t, ok := parseInstant(v)
 		if ok {
 			*at(e) = t
 		}
 		return ok
-	}, func(e *Event, dst []byte) []byte {
+	}, encode: func(e *Event, dst []byte) []byte {
 		return appendInstant(dst, *at(e))
-	}, "a time in seconds or milliseconds"}
+	}, want: "a time in seconds or milliseconds"}
 }
 
 // span is a duration, in the units of instant.
 func span(name string, at func(*Event) *time.Duration) field {
-	return field{name, func(e *Event, v jsontext.Value) bool {
+	return field{name: name, decode: func(e *Event, v jsontext.Value) bool {
 		ms, ok := parseMillis(v)
 		if !ok || ms > math.MaxInt64/int64(time.Millisecond) {
 			return false
 		}
 		*at(e) = time.Duration(ms) * time.Millisecond
 		return true
-	}, func(e *Event, dst []byte) []byte {
+	}, encode: func(e *Event, dst []byte) []byte {
 		d := *at(e)
 		if d == 0 {
 			return dst
 		}
 		return strconv.AppendFloat(dst, float64(d.Milliseconds())/1000, 'f', -1, 64)
-	}, "a duration in seconds"}
+	}, want: "a duration in seconds"}
 }
 
 // flag is a boolean, usually inside a string: "true" (event fields).
 func flag(name string, at func(*Event) *bool) field {
-	return field{name, func(e *Event, v jsontext.Value) bool {
+	return field{name: name, decode: func(e *Event, v jsontext.Value) bool {
 		b, err := strconv.ParseBool(Value(v).String())
 		if err != nil && Value(v).String() != "" {
 			return false
 		}
 		*at(e) = b
 		return true
-	}, func(e *Event, dst []byte) []byte {
+	}, encode: func(e *Event, dst []byte) []byte {
 		if !*at(e) {
 			return dst
 		}
 		return append(dst, `"true"`...)
-	}, "a boolean"}
+	}, want: "a boolean"}
 }
 
 // list is an array of texts, or one inside a JSON string: df_label is "[]" in
 // the sample and a list in the template variables.
 func list(name string, at func(*Event) *[]string) field {
-	return field{name, func(e *Event, v jsontext.Value) bool {
+	return field{name: name, decode: func(e *Event, v jsontext.Value) bool {
 		array, ok := undump(v)
 		if !ok || len(array) > 0 && array.Kind() != '[' {
 			return false
@@ -157,7 +169,7 @@ func list(name string, at func(*Event) *[]string) field {
 			}
 		}
 		return true
-	}, func(e *Event, dst []byte) []byte {
+	}, encode: func(e *Event, dst []byte) []byte {
 		for i, s := range *at(e) {
 			dst = quote(append(dst, "[,"[min(i, 1)]), s)
 		}
@@ -165,27 +177,27 @@ func list(name string, at func(*Event) *[]string) field {
 			dst = append(dst, ']')
 		}
 		return dst
-	}, "a list"}
+	}, want: "a list"}
 }
 
 // pairs is an object of texts, or one inside a JSON string.
 func pairs(name string, at func(*Event) *map[string]string) field {
-	return field{name, func(e *Event, v jsontext.Value) bool {
+	return field{name: name, decode: func(e *Event, v jsontext.Value) bool {
 		object, ok := undump(v)
 		if !ok || len(object) > 0 && object.Kind() != '{' {
 			return false
 		}
 		*at(e) = texts(object)
 		return true
-	}, func(e *Event, dst []byte) []byte {
+	}, encode: func(e *Event, dst []byte) []byte {
 		return appendPairs(dst, *at(e))
-	}, "an object"}
+	}, want: "an object"}
 }
 
 // dimensions is pairs whose text is kept too, because identity rests on it. A
 // text that is no object still counts for that.
 func dimensions(name string) field {
-	return field{name, func(e *Event, v jsontext.Value) bool {
+	return field{name: name, decode: func(e *Event, v jsontext.Value) bool {
 		switch v.Kind() {
 		case '{':
 			e.DimensionTags, e.DimensionTagsText = texts(v), string(v)
@@ -199,14 +211,14 @@ func dimensions(name string) field {
 			return ok && (len(object) == 0 || object.Kind() == '{')
 		}
 		return false
-	}, func(e *Event, dst []byte) []byte {
+	}, encode: func(e *Event, dst []byte) []byte {
 		return appendText(dst, e.tagsText())
-	}, "an object"}
+	}, want: "an object"}
 }
 
 // condition is {"operator": text, "operands": [numbers or strings]}.
 func condition(name string, at func(*Event) **Condition) field {
-	return field{name, func(e *Event, v jsontext.Value) bool {
+	return field{name: name, decode: func(e *Event, v jsontext.Value) bool {
 		object, ok := undump(v)
 		if !ok || len(object) > 0 && object.Kind() != '{' {
 			return false
@@ -217,7 +229,7 @@ func condition(name string, at func(*Event) **Condition) field {
 		}
 		*at(e) = c
 		return true
-	}, func(e *Event, dst []byte) []byte {
+	}, encode: func(e *Event, dst []byte) []byte {
 		c := *at(e)
 		if c == nil {
 			return dst
@@ -227,12 +239,12 @@ func condition(name string, at func(*Event) **Condition) field {
 			return dst
 		}
 		return append(dst, encoded...)
-	}, "an object with operator and operands"}
+	}, want: "an object with operator and operands"}
 }
 
 // ranges is [[start, end], ...]; an open end is null (OpenAPI).
 func ranges(name string, at func(*Event) *[]TimeRange) field {
-	return field{name, func(e *Event, v jsontext.Value) bool {
+	return field{name: name, decode: func(e *Event, v jsontext.Value) bool {
 		if v.Kind() != '[' {
 			return false
 		}
@@ -256,7 +268,7 @@ func ranges(name string, at func(*Event) *[]TimeRange) field {
 		}
 		*at(e) = all
 		return true
-	}, func(e *Event, dst []byte) []byte {
+	}, encode: func(e *Event, dst []byte) []byte {
 		for i, r := range *at(e) {
 			dst = append(dst, "[,"[min(i, 1)], '[')
 			dst = append(orNull(dst, appendInstant(dst, r.Start)), ',')
@@ -266,7 +278,7 @@ func ranges(name string, at func(*Event) *[]TimeRange) field {
 			dst = append(dst, ']')
 		}
 		return dst
-	}, "a list of pairs of times"}
+	}, want: "a list of pairs of times"}
 }
 
 // tenDigits is the largest number of seconds; what is above is milliseconds.

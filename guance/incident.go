@@ -1,6 +1,7 @@
 package guance
 
 import (
+	"bytes"
 	"encoding/json"
 	"slices"
 	"strings"
@@ -37,10 +38,10 @@ var (
 	incidentTime   = []string{"statusTime", "updateAt", "createAt"}
 )
 
-// The prefixes of ids.
-const (
-	incidentPrefix = "incident_"
-	issuePrefix    = "issue_"
+// The prefixes of ids, as JSON.
+var (
+	incidentPrefix = []byte(`"incident_`)
+	issuePrefix    = []byte(`"issue_`)
 )
 
 // incidentStates says what the status of an Issue or Incident means for its
@@ -75,25 +76,13 @@ func (i *Incident) level() Level {
 	return Status(i.Severity).Level()
 }
 
-// hasIncidentID reports whether e's own members name an Issue or Incident.
-func (e *Event) hasIncidentID() bool {
-	for _, names := range [][]string{incidentIDs, issueIDs, {"uuid"}} {
-		for _, name := range names {
-			if id := jsontext.Value(e.Extra[name]); id.Kind() == '"' && incidentKind(name, unquote(id)) != "" {
-				return true
-			}
-		}
-	}
-	return false
-}
-
 // incidentKind tells what an id under a name belongs to, or "". A plain uuid,
 // and any name of an Issue, needs the prefix: "issue" is an everyday word.
-func incidentKind(name, id string) Kind {
+func incidentKind(name string, id jsontext.Value) Kind {
 	switch {
-	case id != "" && slices.Contains(incidentIDs, name), name == "uuid" && strings.HasPrefix(id, incidentPrefix):
+	case len(id) > len(`""`) && slices.Contains(incidentIDs, name), name == "uuid" && bytes.HasPrefix(id, incidentPrefix):
 		return KindIncident
-	case (name == "uuid" || slices.Contains(issueIDs, name)) && strings.HasPrefix(id, issuePrefix):
+	case (name == "uuid" || slices.Contains(issueIDs, name)) && bytes.HasPrefix(id, issuePrefix):
 		return KindIssue
 	}
 	return ""
@@ -131,7 +120,7 @@ func findIncident(text []byte) *Incident {
 	for name, v := range scalars(text) {
 		s := Value(v).String()
 		if v.Kind() == '"' {
-			switch kind := incidentKind(name, s); {
+			switch kind := incidentKind(name, v); {
 			case kind == KindIncident && i.Kind != KindIncident, kind == KindIssue && i.Kind == "":
 				i.Kind, i.UUID = kind, s
 			}
@@ -142,7 +131,7 @@ func findIncident(text []byte) *Incident {
 			take(&i.Severity, incidentLevel, name, s)
 			take(&i.Title, incidentTitle, name, s)
 		}
-		if _, ok := parseInstant(v); ok {
+		if slices.Contains(incidentTime, name) {
 			take(&when, incidentTime, name, string(v))
 		}
 	}

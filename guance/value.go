@@ -2,6 +2,7 @@ package guance
 
 import (
 	"strconv"
+	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
 )
@@ -17,21 +18,22 @@ func (v Value) Absent() bool { return v == "" }
 // Float64 returns the number that v holds, be it a JSON number or a string of
 // one, rounded to the nearest float64. It reports false for anything else.
 func (v Value) Float64() (float64, bool) {
-	f, err := strconv.ParseFloat(v.String(), 64)
-	return f, err == nil && v.numeric()
+	text := v.String()
+	f, err := strconv.ParseFloat(text, 64)
+	return f, err == nil && decimal(text)
 }
 
 // Int64 is like Float64 but exact: it reports false for a number with a
 // fraction or exponent, and for one that does not fit.
 func (v Value) Int64() (int64, bool) {
 	i, err := strconv.ParseInt(v.String(), 10, 64)
-	return i, err == nil && v.numeric()
+	return i, err == nil
 }
 
-// numeric refuses what strconv takes for a number and JSON does not: "Inf",
-// "0x1p-2", "1_000", "+1".
-func (v Value) numeric() bool {
-	return jsontext.Value(v.String()).Kind() == jsontext.KindNumber && jsontext.Value(v.String()).IsValid()
+// decimal refuses what strconv takes for a number and Guance cannot mean:
+// "Inf", "NaN" and hexadecimal.
+func decimal(text string) bool {
+	return strings.Trim(text, "0123456789+-.eE") == ""
 }
 
 // String returns the text of a JSON string without its quotes, any other value
