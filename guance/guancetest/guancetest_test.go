@@ -179,7 +179,7 @@ func TestStormHasItAll(t *testing.T) {
 }
 
 func TestStormSettles(t *testing.T) {
-	for seed := range uint64(50) {
+	for seed := range uint64(100) {
 		storm := guancetest.Storm{Seed: seed, Problems: 7, Events: 50 + int(seed), Settle: true}
 		states := map[string]guance.State{}
 		n := 0

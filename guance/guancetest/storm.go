@@ -130,9 +130,10 @@ func newStormRun(s Storm) *stormRun {
 func (r *stormRun) next() Delivery {
 	left := r.total - r.done
 	r.done++
-	// What is still to come if nothing new happens: the recoveries, and what is
-	// held back, each of which may ask for one more recovery.
-	settling := r.settle && left <= 1+r.open+2*len(r.held)
+	// Still to come if nothing new happens are the recoveries, and what is held
+	// back, each of which may ask for one more recovery. A turn can add four to
+	// that: two problems, one of them held back.
+	settling := r.settle && left <= 4+r.open+2*len(r.held)
 	for i, h := range r.held {
 		if h.turn < r.done || settling {
 			r.held[i] = r.held[len(r.held)-1]
