@@ -108,7 +108,7 @@ func TestProblemRound(t *testing.T) {
 
 func TestProblemMisuse(t *testing.T) {
 	for name, misuse := range map[string]func(){
-		"odd tags":      func() { guancetest.NewProblem("m", "host") },
+		"odd tags":      func() { guancetest.NewProblem("m", []string{"host"}...) },
 		"harmless info": func() { guancetest.NewProblem("m").Fault(guance.LevelInfo) },
 	} {
 		t.Run(name, func(t *testing.T) {
