@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/guance-relay/guance-relay/guance"
@@ -108,7 +109,7 @@ func TestProblemRound(t *testing.T) {
 
 func TestProblemMisuse(t *testing.T) {
 	for name, misuse := range map[string]func(){
-		"odd tags":      func() { guancetest.NewProblem("m", []string{"host"}...) },
+		"odd tags":      func() { guancetest.NewProblem("m", strings.Fields("host")...) },
 		"harmless info": func() { guancetest.NewProblem("m").Fault(guance.LevelInfo) },
 	} {
 		t.Run(name, func(t *testing.T) {
