@@ -1,0 +1,79 @@
+package relay_test
+
+import (
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/guance-relay/guance-relay/"
+
+// arrows are the imports within the module that each package may have; its tests may have more.
+var arrows = map[string][]string{
+	"guance":                  {},
+	"guance/guancetest":       {"guance"},
+	"pagerduty":               {},
+	"pagerduty/pagerdutytest": {}, // a wrong JSON tag in the client must not be cancelled by the same tag in the fake
+	"relay":                   {"guance"},
+	"relay/boltstore":         {"guance", "relay"},
+	"relay/pagerdutysink":     {"guance", "pagerduty", "relay"},
+}
+
+func TestImportArrows(t *testing.T) {
+	for dir, allowed := range arrows {
+		files, err := filepath.Glob(filepath.Join("..", dir, "*.go"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		documented := false
+		for _, file := range files {
+			if strings.HasSuffix(file, "_test.go") {
+				continue
+			}
+			f, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.ImportsOnly|parser.ParseComments)
+			if err != nil {
+				t.Fatal(err)
+			}
+			documented = documented || f.Doc != nil
+			for _, spec := range f.Imports {
+				path, _ := strconv.Unquote(spec.Path.Value)
+				switch inner, ok := strings.CutPrefix(path, module); {
+				case ok && !slices.Contains(allowed, inner):
+					t.Errorf("%s imports %s, which points against the arrows", file, inner)
+				case path == "testing":
+					t.Errorf("%s compiles package testing into its users' programs", file)
+				case !ok && dir == "pagerduty/pagerdutytest" && strings.Contains(path, "."):
+					t.Errorf("%s imports %s: the fake stands on the standard library alone", file, path)
+				}
+			}
+		}
+		if len(files) > 0 && !documented {
+			t.Errorf("package %s has no comment", dir)
+		}
+	}
+}
+
+// Every package of the module is in the table, so that a new one has to say where it stands.
+func TestArrowsCoverTheModule(t *testing.T) {
+	err := filepath.WalkDir("..", func(path string, d fs.DirEntry, err error) error {
+		if err != nil || !d.IsDir() {
+			return err
+		}
+		dir, _ := filepath.Rel("..", path)
+		if files, _ := filepath.Glob(filepath.Join(path, "go.mod")); len(files) > 0 && dir != "." {
+			return filepath.SkipDir
+		}
+		if files, _ := filepath.Glob(filepath.Join(path, "*.go")); len(files) > 0 && arrows[dir] == nil {
+			t.Errorf("package %s is not in the table of arrows", dir)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
