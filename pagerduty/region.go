@@ -1,0 +1,68 @@
+package pagerduty
+
+import (
+	"fmt"
+	"net/netip"
+	"net/url"
+	"strings"
+)
+
+// Region is the PagerDuty service region an account lives in. The US host
+// takes events of EU accounts too for now, but sends them through the US, and
+// PagerDuty does not promise that it will stay so: name the region.
+type Region string
+
+// The two service regions (PagerDuty support, "Service Regions").
+const (
+	RegionUS Region = "us"
+	RegionEU Region = "eu"
+)
+
+// hosts is where each region takes events.
+var hosts = map[Region]string{
+	RegionUS: "https://events.pagerduty.com",
+	RegionEU: "https://events.eu.pagerduty.com",
+}
+
+// ParseRegion reads "us" or "eu" in either case.
+func ParseRegion(s string) (Region, error) {
+	r := Region(strings.ToLower(strings.TrimSpace(s)))
+	if _, ok := hosts[r]; !ok {
+		return "", fmt.Errorf("pagerduty: region %q is not known; use %q or %q", s, RegionUS, RegionEU)
+	}
+	return r, nil
+}
+
+// parseBase checks a base URL: the routing key travels in the body of every
+// request, so only https will do, and plain http for the loopback of tests
+// and local agents.
+func parseBase(raw string) (*url.URL, error) {
+	base, err := url.Parse(raw)
+	if err != nil {
+		// Not wrapped: the error of url.Parse repeats what may hold a password.
+		return nil, fmt.Errorf("pagerduty: Options.BaseURL is not a URL")
+	}
+	switch {
+	case base.User != nil:
+		return nil, fmt.Errorf("pagerduty: Options.BaseURL must not hold a user name or password; set a proxy or a Transport instead")
+	case base.Host == "":
+		return nil, fmt.Errorf("pagerduty: Options.BaseURL has no host; write it as https://host")
+	case base.RawQuery != "" || base.Fragment != "":
+		return nil, fmt.Errorf("pagerduty: Options.BaseURL must have neither query nor fragment")
+	case base.Scheme == "https":
+	case base.Scheme == "http" && loopback(base.Hostname()):
+	default:
+		return nil, fmt.Errorf("pagerduty: Options.BaseURL %q is not https; the routing key must not travel in the clear (http is allowed to the loopback only)", base.Redacted())
+	}
+	base.Path = strings.TrimRight(base.Path, "/")
+	base.RawPath = ""
+	return base, nil
+}
+
+func loopback(host string) bool {
+	if host == "localhost" {
+		return true
+	}
+	addr, err := netip.ParseAddr(host)
+	return err == nil && addr.IsLoopback()
+}

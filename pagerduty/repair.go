@@ -1,0 +1,195 @@
+package pagerduty
+
+import (
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"strings"
+)
+
+// The limits of the Events API v2 (PagerDuty developer docs, Trigger Events
+// and Overview). PagerDuty writes 512 KB without saying which; 512 000 bytes
+// of encoded JSON fits both readings.
+const (
+	maxSummary  = 1024
+	maxDedupKey = 255
+	maxBody     = 512_000
+)
+
+// Repair is one change made to an event so that PagerDuty takes it.
+type Repair struct {
+	Field  string // the field as PagerDuty writes it, such as "payload.summary"
+	Change string // what was done to it, such as "cut from 1500 to 1024 characters"
+}
+
+// String returns "field: change".
+func (r Repair) String() string { return r.Field + ": " + r.Change }
+
+// repairer puts one event right, step by step, and writes down what it did.
+// It is pure: the same event and defaults give the same result, but for the
+// dedup key it makes for a trigger that has none.
+type repairer struct {
+	source   string
+	severity Severity
+	repairs  []Repair
+}
+
+func (r *repairer) note(field, format string, args ...any) {
+	if len(args) > 0 {
+		format = fmt.Sprintf(format, args...)
+	}
+	r.repairs = append(r.repairs, Repair{Field: field, Change: format})
+}
+
+// event returns ev as it will be sent, but for its size.
+func (r *repairer) event(ev *Event) *Event {
+	out := *ev
+	r.dedupKey(&out)
+	if !out.bare() {
+		r.payload(&out)
+	}
+	out.Client = r.line("client", ev.Client)
+	out.ClientURL = r.line("client_url", ev.ClientURL)
+	out.Links = r.links(ev.Links)
+	out.Images = r.images(ev.Images)
+	return &out
+}
+
+// change returns ev as it will be sent, but for its size.
+func (r *repairer) change(ev *ChangeEvent) *ChangeEvent {
+	out := *ev
+	out.Summary = r.cut("payload.summary", r.line("payload.summary", ev.Summary), maxSummary)
+	out.Source = r.line("payload.source", ev.Source)
+	if !writable(out.Timestamp) {
+		out.Timestamp = r.unwritable()
+	}
+	out.Details = r.details(ev.Details)
+	out.Links = r.links(ev.Links)
+	return &out
+}
+
+func (r *repairer) payload(ev *Event) {
+	const summary = "payload.summary"
+	ev.Component = r.line("payload.component", ev.Component)
+	ev.Group = r.line("payload.group", ev.Group)
+	ev.Class = r.line("payload.class", ev.Class)
+	ev.Source = r.line("payload.source", ev.Source)
+	ev.Summary = r.line(summary, ev.Summary)
+	if blank(ev.Summary) {
+		ev.Summary = ""
+		if stand := firstNotBlank(ev.Class, ev.Component, ev.Group, ev.Source, ev.DedupKey); stand != "" {
+			ev.Summary = "(no summary) " + stand
+			r.note(summary, "blank; made from other fields")
+		}
+	}
+	ev.Summary = r.cut(summary, ev.Summary, maxSummary)
+	if blank(ev.Source) {
+		ev.Source = r.source
+		r.note("payload.source", "blank; set to the default")
+	}
+	ev.Severity = r.mapSeverity(ev.Severity)
+	if !writable(ev.Timestamp) {
+		ev.Timestamp = r.unwritable()
+	}
+	ev.Details = r.details(ev.Details)
+}
+
+func firstNotBlank(texts ...string) string {
+	for _, s := range texts {
+		if !blank(s) {
+			return s
+		}
+	}
+	return ""
+}
+
+func (r *repairer) mapSeverity(given Severity) Severity {
+	switch given {
+	case SeverityCritical, SeverityError, SeverityWarning, SeverityInfo:
+		return given
+	}
+	severity, known := ParseSeverity(string(given))
+	if !known {
+		severity = r.severity
+	}
+	switch {
+	case blank(string(given)):
+		r.note("payload.severity", "blank; set to the default, %s", severity)
+	default:
+		r.note("payload.severity", "%q sent as %s", shorten(clean(string(given), true), 32, units), severity)
+	}
+	return severity
+}
+
+// line makes s one clean line of text.
+func (r *repairer) line(field, s string) string {
+	cleaned := clean(s, true)
+	if cleaned != s {
+		r.note(field, "invalid UTF-8 or control characters replaced")
+	}
+	return cleaned
+}
+
+func (r *repairer) cut(field, s string, limit int) string {
+	fitted := shorten(s, limit, units)
+	if fitted != s {
+		r.note(field, "cut from %d to %d characters", measure(s, units), limit)
+	}
+	return fitted
+}
+
+// dedupKey fits the key and gives a trigger without one a key of its own: a
+// repeated trigger without a key opens a second incident, and the client
+// cannot know whether an answer that was lost had said yes.
+func (r *repairer) dedupKey(ev *Event) {
+	const field = "dedup_key"
+	if blank(ev.DedupKey) {
+		ev.DedupKey = ""
+		if ev.Action == ActionTrigger {
+			ev.DedupKey = rand.Text()
+			r.note(field, "missing; made at random")
+		}
+		return
+	}
+	cleaned := clean(ev.DedupKey, true)
+	switch {
+	case cleaned != ev.DedupKey:
+		r.note(field, "invalid UTF-8 or control characters; hashed")
+	case measure(cleaned, units) > maxDedupKey:
+		r.note(field, "over %d characters; hashed", maxDedupKey)
+	default:
+		return
+	}
+	ev.DedupKey = hashKey(cleaned, ev.DedupKey)
+}
+
+// hashKey returns a key with a readable beginning that is as distinct as the
+// whole original: two keys that differ only past the limit, or only in what
+// cannot be sent, must not become one alert.
+func hashKey(readable, original string) string {
+	sum := sha256.Sum256([]byte(original))
+	digest := hex.EncodeToString(sum[:])
+	return head(readable, maxDedupKey-len(digest)-1, units) + "~" + digest
+}
+
+// DedupKey joins parts to a key that is distinct for distinct parts and fits
+// PagerDuty's limit of 255 characters. It refuses a blank part: a key made
+// from a missing identifier puts unrelated alerts into one, and the first
+// resolve closes them all.
+func DedupKey(parts ...string) (string, error) {
+	if len(parts) == 0 {
+		return "", fmt.Errorf("pagerduty: dedup key of no parts")
+	}
+	escape := strings.NewReplacer(`\`, `\\`, `/`, `\/`)
+	escaped := make([]string, len(parts))
+	for i, part := range parts {
+		if blank(part) {
+			return "", fmt.Errorf("pagerduty: dedup key: part %d of %d is blank; alerts that have nothing in common would share the key", i+1, len(parts))
+		}
+		escaped[i] = escape.Replace(part)
+	}
+	ev := Event{Action: ActionTrigger, DedupKey: strings.Join(escaped, "/")}
+	(&repairer{}).dedupKey(&ev)
+	return ev.DedupKey, nil
+}

@@ -1,0 +1,125 @@
+package pagerduty
+
+import (
+	"context"
+	"fmt"
+	"runtime/debug"
+	"strings"
+	"sync"
+	"time"
+
+	"go.opentelemetry.io/otel"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/codes"
+	"go.opentelemetry.io/otel/metric"
+	"go.opentelemetry.io/otel/trace"
+)
+
+const (
+	scope  = "github.com/guance-relay/guance-relay/pagerduty"
+	module = "github.com/guance-relay/guance-relay"
+)
+
+// telemetry holds the instruments. Their labels are bounded: the class of an
+// attempt and the action, never a key of either kind.
+type telemetry struct {
+	tracer    trace.Tracer
+	attempts  metric.Int64Counter
+	duration  metric.Float64Histogram
+	throttled metric.Int64Counter
+	repaired  metric.Int64Counter
+}
+
+func newTelemetry(tracers trace.TracerProvider, meters metric.MeterProvider) (*telemetry, error) {
+	if tracers == nil {
+		tracers = otel.GetTracerProvider()
+	}
+	if meters == nil {
+		meters = otel.GetMeterProvider()
+	}
+	meter := meters.Meter(scope)
+	t := &telemetry{tracer: tracers.Tracer(scope)}
+	var err error
+	counter := func(name, unit, description string) (c metric.Int64Counter) {
+		if err == nil {
+			c, err = meter.Int64Counter(name, metric.WithUnit(unit), metric.WithDescription(description))
+		}
+		return c
+	}
+	t.attempts = counter("pagerduty.attempts", "{request}", "Requests to the Events API, by class of outcome.")
+	t.throttled = counter("pagerduty.throttled", "{request}", "Requests answered with 429.")
+	t.repaired = counter("pagerduty.repaired", "{event}", "Events changed to fit the limits of the Events API.")
+	if err == nil {
+		t.duration, err = meter.Float64Histogram("pagerduty.attempt.duration", metric.WithUnit("s"),
+			metric.WithDescription("Time from the start of a request to the end of its answer."))
+	}
+	if err != nil {
+		return nil, fmt.Errorf("pagerduty: Options.MeterProvider: %w", err)
+	}
+	return t, nil
+}
+
+// byClass are the options that label a measurement, made once: one attempt in
+// an idle program must not cost allocations.
+var byClass = func() map[Class]labels {
+	all := make(map[Class]labels)
+	for _, class := range []Class{classSuccess, ClassPermanent, ClassTransient, ClassThrottled, ClassAmbiguous, ClassConfig} {
+		set := metric.WithAttributeSet(attribute.NewSet(attribute.String("class", string(class))))
+		all[class] = labels{add: []metric.AddOption{set}, record: []metric.RecordOption{set}}
+	}
+	return all
+}()
+
+type labels struct {
+	add    []metric.AddOption
+	record []metric.RecordOption
+}
+
+func (t *telemetry) attempt(ctx context.Context, class Class, took time.Duration) {
+	l := byClass[class]
+	t.attempts.Add(ctx, 1, l.add...)
+	t.duration.Record(ctx, took.Seconds(), l.record...)
+	if class == ClassThrottled {
+		t.throttled.Add(ctx, 1)
+	}
+}
+
+// spanOptions are those of every span, made once.
+var spanOptions = []trace.SpanStartOption{trace.WithSpanKind(trace.SpanKindClient)}
+
+// span begins the span of one delivery; the function it returns ends it.
+func (t *telemetry) span(ctx context.Context, d *delivery, host string) (context.Context, trace.Span) {
+	ctx, span := t.tracer.Start(ctx, "pagerduty.send", spanOptions...)
+	if span.IsRecording() {
+		span.SetAttributes(
+			attribute.String("pagerduty.action", d.action),
+			attribute.String("server.address", host),
+			attribute.Int("pagerduty.repairs", len(d.repairs)),
+		)
+	}
+	return ctx, span
+}
+
+func endSpan(span trace.Span, attempts int, failed *Error) {
+	if span.IsRecording() {
+		span.SetAttributes(attribute.Int("pagerduty.attempts", attempts))
+		if failed != nil {
+			span.SetAttributes(attribute.String("error.type", string(failed.Class)))
+			span.SetStatus(codes.Error, failed.Error())
+		}
+	}
+	span.End()
+}
+
+// userAgent names the module at the version it was built into the program with.
+var userAgent = sync.OnceValue(func() string {
+	version := "devel"
+	if info, ok := debug.ReadBuildInfo(); ok {
+		for _, m := range append(info.Deps, &info.Main) {
+			if m.Path == module && m.Version != "" {
+				version = strings.Trim(m.Version, "()")
+			}
+		}
+	}
+	return "guance-relay-pagerduty/" + version
+})

@@ -1,0 +1,169 @@
+package pagerduty
+
+import (
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+const ellipsis = "…"
+
+// A ruler tells how much room one rune takes.
+type ruler func(r rune) int
+
+// units counts UTF-16 code units. PagerDuty's limits are in "characters" of
+// an undefined kind; as no text has more runes than units, what fits by units
+// fits by runes too, and the difference is nothing outside emoji and rare
+// scripts.
+func units(r rune) int {
+	if r > 0xFFFF {
+		return 2
+	}
+	return 1
+}
+
+// encoded counts the bytes encoding/json writes for a rune, HTML escaping off.
+func encoded(r rune) int {
+	switch {
+	case r == '"' || r == '\\' || r == '\n' || r == '\r' || r == '\t' || r == '\b' || r == '\f':
+		return 2
+	case r < 0x20 || r == '\u2028' || r == '\u2029':
+		return 6
+	case r == utf8.RuneError:
+		return 6 // it may stand for a broken byte, which is written as \ufffd
+	}
+	return utf8.RuneLen(r)
+}
+
+func measure(s string, by ruler) int {
+	n := 0
+	for _, r := range s {
+		n += by(r)
+	}
+	return n
+}
+
+// shorten cuts s to at most limit, ending it in an ellipsis where at least
+// four characters are allowed: below that, the text itself says more.
+func shorten(s string, limit int, by ruler) string {
+	if len(s) <= limit && by(utf8.RuneError) == 1 || measure(s, by) <= limit {
+		return s
+	}
+	room := by('…')
+	if limit <= 3*room {
+		return head(s, limit, by)
+	}
+	return head(s, limit-room, by) + ellipsis
+}
+
+// shortenBytes cuts s to at most limit bytes of UTF-8. Where not even an
+// ellipsis fits, dots stand in for it.
+func shortenBytes(s string, limit int) string {
+	switch {
+	case len(s) <= limit:
+		return s
+	case limit < len(ellipsis):
+		return strings.Repeat(".", max(limit, 0))
+	}
+	return head(s, limit-len(ellipsis), utf8.RuneLen) + ellipsis
+}
+
+// maxJoined bounds how far head goes back for the start of a grapheme: text
+// that stacks more marks than this on one letter is not read by anybody.
+const maxJoined = 32
+
+// head returns the longest beginning of s that takes at most room, holds only
+// whole runes and, where that is cheap to know, only whole graphemes.
+func head(s string, room int, by ruler) string {
+	end, joined := 0, 0
+	var prev rune
+	flags := 0 // regional indicators in a row
+	for i, r := range s {
+		switch {
+		case i == 0:
+		case joins(prev, r) || regional(prev) && regional(r) && flags%2 == 1:
+			joined++
+			if joined > maxJoined {
+				end = i
+			}
+		default:
+			end, joined = i, 0
+		}
+		if regional(r) {
+			flags++
+		} else {
+			flags = 0
+		}
+		_, size := utf8.DecodeRuneInString(s[i:])
+		if room -= by(r); room < 0 {
+			if end == 0 && joined > 0 {
+				end = i // one grapheme fills the room: whole runes must do
+			}
+			return s[:end]
+		}
+		prev = r
+		if i+size == len(s) {
+			return s
+		}
+	}
+	return s
+}
+
+// joins reports whether r continues the grapheme that prev ends: combining
+// marks, variation selectors, skin tones, joined emoji and Hangul.
+func joins(prev, r rune) bool {
+	const zeroWidthJoiner = '\u200d'
+	switch {
+	case r < 0x300:
+		return prev == '\r' && r == '\n'
+	case r == zeroWidthJoiner || prev == zeroWidthJoiner:
+		return true
+	case 0x1F3FB <= r && r <= 0x1F3FF: // skin tones
+		return true
+	case 0x1160 <= r && r <= 0x11FF: // Hangul vowels and finals
+		return true
+	}
+	return unicode.In(r, unicode.Mn, unicode.Me, unicode.Mc)
+}
+
+func regional(r rune) bool { return 0x1F1E6 <= r && r <= 0x1F1FF }
+
+// clean returns s as valid UTF-8 without control characters. In a line of
+// text a tab or line break becomes a space; elsewhere they stay.
+func clean(s string, line bool) string {
+	if tidy(s, line) {
+		return s
+	}
+	return strings.Map(func(r rune) rune {
+		switch {
+		case r == '\n' || r == '\r' || r == '\t':
+			if line {
+				return ' '
+			}
+			return r
+		case unicode.IsControl(r):
+			return -1
+		}
+		return r // strings.Map turns a broken byte into U+FFFD
+	}, s)
+}
+
+// tidy reports whether clean has nothing to do, which is nearly always.
+func tidy(s string, line bool) bool {
+	for i := 0; i < len(s); i++ {
+		c := s[i]
+		switch {
+		case c >= utf8.RuneSelf:
+			return utf8.ValidString(s[i:]) && strings.IndexFunc(s[i:], func(r rune) bool {
+				return unicode.IsControl(r) && (line || r != '\n' && r != '\r' && r != '\t')
+			}) < 0
+		case c < 0x20 || c == 0x7f:
+			if line || c != '\n' && c != '\r' && c != '\t' {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+func blank(s string) bool { return strings.TrimSpace(s) == "" }

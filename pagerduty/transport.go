@@ -1,0 +1,56 @@
+package pagerduty
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"net"
+	"net/http"
+	"net/url"
+	"time"
+)
+
+// Timeouts of the client's own transport. Each is well below the time a
+// person would call late, and above what a slow continent needs.
+const (
+	dialTimeout    = 5 * time.Second
+	tlsTimeout     = 5 * time.Second
+	headerTimeout  = 15 * time.Second
+	attemptTimeout = 20 * time.Second
+	// Shorter than a load balancer's, so that it is rarely the server who
+	// closes an idle connection just as an event goes out on it.
+	idleTimeout = 45 * time.Second
+)
+
+// newTransport returns a transport of our own: http.DefaultTransport belongs
+// to the whole program and has no limit on how long a server may say nothing.
+func newTransport() *http.Transport {
+	dialer := &net.Dialer{Timeout: dialTimeout, KeepAlive: 30 * time.Second}
+	return &http.Transport{
+		Proxy:                  http.ProxyFromEnvironment,
+		DialContext:            dialer.DialContext,
+		TLSHandshakeTimeout:    tlsTimeout,
+		ResponseHeaderTimeout:  headerTimeout,
+		IdleConnTimeout:        idleTimeout,
+		MaxIdleConns:           32,
+		MaxIdleConnsPerHost:    16,
+		MaxConnsPerHost:        64,
+		MaxResponseHeaderBytes: 64 << 10,
+		ForceAttemptHTTP2:      true,
+		TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12},
+		OnProxyConnectResponse: func(_ context.Context, _ *url.URL, _ *http.Request, res *http.Response) error {
+			if res.StatusCode != http.StatusOK {
+				return &proxyError{status: res.StatusCode}
+			}
+			return nil
+		},
+	}
+}
+
+// proxyError is a proxy that would not open the tunnel. net/http gives only
+// the text of the status, which is nothing to decide by.
+type proxyError struct{ status int }
+
+func (e *proxyError) Error() string {
+	return fmt.Sprintf("proxy answered %d %s", e.status, http.StatusText(e.status))
+}

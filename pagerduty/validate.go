@@ -1,0 +1,62 @@
+package pagerduty
+
+import (
+	"errors"
+	"fmt"
+	"reflect"
+	"strconv"
+
+	"github.com/go-playground/validator/v10"
+)
+
+// validate checks the tags of Event and ChangeEvent. It runs after repair, so
+// what it finds is what nobody but the caller can put right.
+var validate = newValidator()
+
+func newValidator() *validator.Validate {
+	v := validator.New(validator.WithRequiredStructEnabled())
+	must := func(err error) {
+		if err != nil {
+			panic(err) // the two registrations below are fixed: only a typing error fails
+		}
+	}
+	must(v.RegisterValidation("notblank", func(f validator.FieldLevel) bool {
+		return f.Field().Kind() == reflect.String && !blank(f.Field().String())
+	}))
+	must(v.RegisterValidation("units", func(f validator.FieldLevel) bool {
+		limit, err := strconv.Atoi(f.Param())
+		return err == nil && measure(f.Field().String(), units) <= limit
+	}))
+	return v
+}
+
+// faults says in PagerDuty's field names what the tags found.
+var faults = map[string]string{
+	"Action.oneof":        "event_action must be trigger, acknowledge or resolve",
+	"DedupKey.notblank":   "dedup_key is required to acknowledge or resolve: it names the alert",
+	"Summary.required_if": "payload.summary is blank, and so is every field it could be made from",
+	"Summary.notblank":    "payload.summary is blank",
+}
+
+// check returns the local error for an event that no repair makes sendable.
+func check(ev any) error {
+	err := validate.Struct(ev)
+	if err == nil {
+		return nil
+	}
+	local := &Error{Class: ClassPermanent, Message: "event is not valid"}
+	var found validator.ValidationErrors
+	if !errors.As(err, &found) {
+		local.Errors = []string{"validation could not run"}
+		local.Err = err
+		return local
+	}
+	for _, fault := range found {
+		text, ok := faults[fault.Field()+"."+fault.Tag()]
+		if !ok {
+			text = fmt.Sprintf("%s breaks the rule %s %s", fault.Field(), fault.Tag(), fault.Param())
+		}
+		local.Errors = append(local.Errors, text)
+	}
+	return local
+}
