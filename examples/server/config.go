@@ -1,0 +1,101 @@
+package main
+
+import (
+	"cmp"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"strings"
+
+	"github.com/urfave/cli/v3"
+
+	"github.com/guance-relay/guance-relay/pagerduty"
+)
+
+// config is what flags and environment say.
+type config struct {
+	listen, data, tokens, region, url, logLevel, logFormat string
+	noAuth, demo                                           bool
+	perMinute                                              int
+}
+
+// configError is a configuration that cannot work: exit status 2.
+type configError struct{ error }
+
+func (c *config) flags() []cli.Flag {
+	text := func(dst *string, name, env, value, usage string) cli.Flag {
+		return &cli.StringFlag{Name: name, Usage: usage, Value: value, Destination: dst, Sources: cli.EnvVars(env)}
+	}
+	return []cli.Flag{
+		text(&c.listen, "listen", "RELAY_LISTEN", "127.0.0.1:8080", "`address` of the HTTP server"),
+		text(&c.data, "data", "RELAY_DATA", "relay-data", "`directory` of the durable store, created with mode 0700"),
+		text(&c.tokens, "tokens", "RELAY_TOKENS", "", "comma-separated `secrets`; each is accepted as Authorization: Bearer, as X-Relay-Token, or as ?token="),
+		&cli.BoolFlag{Name: "no-auth", Usage: "accept unauthenticated webhooks", Destination: &c.noAuth, Sources: cli.EnvVars("RELAY_NO_AUTH")},
+		text(&c.region, "pagerduty-region", "PAGERDUTY_REGION", "us", "us or eu"),
+		text(&c.url, "pagerduty-url", "PAGERDUTY_URL", "", "base `URL` instead of the region's, for tests and proxies; https unless the host is loopback"),
+		&cli.IntFlag{Name: "pagerduty-per-minute", Usage: "requests allowed in any 60 s", Value: 120, Destination: &c.perMinute, Sources: cli.EnvVars("PAGERDUTY_PER_MINUTE")},
+		text(&c.logLevel, "log-level", "LOG_LEVEL", "info", "debug, info, warn or error"),
+		text(&c.logFormat, "log-format", "LOG_FORMAT", "text", "text or json"),
+		&cli.BoolFlag{Name: "demo", Usage: "post a sample fault and its recovery to a built-in fake PagerDuty, show what happens and exit", Destination: &c.demo},
+	}
+}
+
+// empty reports whether nothing was configured that a real relay needs.
+func (c *config) empty() bool {
+	return os.Getenv("PAGERDUTY_ROUTING_KEY") == "" && os.Getenv("PAGERDUTY_ROUTING_KEY_FILE") == "" && c.tokens == "" && !c.noAuth && c.url == ""
+}
+
+// secrets returns the tokens.
+func (c *config) secrets() []string {
+	var tokens []string
+	for t := range strings.SplitSeq(c.tokens, ",") {
+		if t = strings.TrimSpace(t); t != "" {
+			tokens = append(tokens, t)
+		}
+	}
+	return tokens
+}
+
+func (c *config) logger(w io.Writer) (*slog.Logger, error) {
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(c.logLevel)); err != nil {
+		return nil, fmt.Errorf("log-level %q: want debug, info, warn or error", c.logLevel)
+	}
+	opts := &slog.HandlerOptions{Level: level}
+	switch c.logFormat {
+	case "text":
+		return slog.New(slog.NewTextHandler(w, opts)), nil
+	case "json":
+		return slog.New(slog.NewJSONHandler(w, opts)), nil
+	}
+	return nil, fmt.Errorf("log-format %q: want text or json", c.logFormat)
+}
+
+// routingKey returns where the key of the integration comes from; a file is read again when it changes.
+func routingKey() (pagerduty.KeySource, error) {
+	if path := os.Getenv("PAGERDUTY_ROUTING_KEY_FILE"); path != "" && os.Getenv("PAGERDUTY_ROUTING_KEY") == "" {
+		key, err := pagerduty.OpenKeyFile(path)
+		if err != nil {
+			return nil, fmt.Errorf("PAGERDUTY_ROUTING_KEY_FILE: %w", err)
+		}
+		return key, nil
+	}
+	return pagerduty.RoutingKeyFromEnv("PAGERDUTY_ROUTING_KEY")
+}
+
+// client returns the PagerDuty client. The lane's budget is the one that counts.
+func (c *config) client(log *slog.Logger) (*pagerduty.Client, error) {
+	key, err := routingKey()
+	if err != nil {
+		return nil, err
+	}
+	region, err := pagerduty.ParseRegion(cmp.Or(c.region, "us"))
+	if err != nil {
+		return nil, fmt.Errorf("pagerduty-region: %w", err)
+	}
+	if c.perMinute < 1 {
+		return nil, fmt.Errorf("pagerduty-per-minute %d: want at least 1", c.perMinute)
+	}
+	return pagerduty.NewClient(key, &pagerduty.Options{Region: region, BaseURL: c.url, Logger: log})
+}

@@ -1,0 +1,57 @@
+// Server is the ready-made relay: Guance's webhook in, PagerDuty's Events API v2 out, and a durable queue between.
+//
+//	go run ./examples/server -demo
+//
+// shows it at work without an account. The README tells how to point Guance and PagerDuty at it.
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/urfave/cli/v3"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	os.Exit(run(ctx, os.Args, os.Stdout, os.Stderr))
+}
+
+// run is main without the process: 0 after a clean stop, 1 after a failure at work, 2 for a configuration that cannot work.
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	code := 0
+	var c config
+	cmd := &cli.Command{
+		Name:            "server",
+		Usage:           "brings Guance alerts to PagerDuty",
+		Description:     "Secrets come from the environment alone, as process lists show flags:\nPAGERDUTY_ROUTING_KEY, or PAGERDUTY_ROUTING_KEY_FILE to read it from a file.\nWithout any configuration it runs a demonstration against a built-in fake PagerDuty.",
+		HideHelpCommand: true,
+		Flags:           c.flags(),
+		Writer:          stdout,
+		ErrWriter:       stderr,
+		ExitErrHandler:  func(context.Context, *cli.Command, error) {},
+		OnUsageError:    func(_ context.Context, _ *cli.Command, err error, _ bool) error { return configError{err} },
+		Action: func(ctx context.Context, cmd *cli.Command) error {
+			if cmd.Args().Len() > 0 {
+				return configError{fmt.Errorf("unexpected argument %q", cmd.Args().First())}
+			}
+			if c.demo || c.empty() {
+				return demonstrate(ctx, &c, stdout, stderr)
+			}
+			return serve(ctx, &c, stderr)
+		},
+	}
+	if err := cmd.Run(ctx, args); err != nil {
+		fmt.Fprintln(stderr, "server:", err)
+		code = 1
+		if _, ok := err.(configError); ok {
+			code = 2
+		}
+	}
+	return code
+}

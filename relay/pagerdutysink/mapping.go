@@ -1,0 +1,130 @@
+package pagerdutysink
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/guance-relay/guance-relay/guance"
+	"github.com/guance-relay/guance-relay/pagerduty"
+)
+
+// event maps an event, or says why it is ignored.
+func (s *Sink) event(e *guance.Event) (*pagerduty.Event, string) {
+	action, severity, reason := s.action(e)
+	if reason != "" {
+		return nil, reason
+	}
+	_, workspace := e.Workspace()
+	ev := &pagerduty.Event{
+		Action:    action,
+		DedupKey:  e.ProblemKey(),
+		Summary:   cmp.Or(strings.TrimSpace(e.Title), strings.TrimSpace(e.Message), strings.TrimSpace(e.CheckerName), "Guance alert"),
+		Source:    source(e),
+		Severity:  severity,
+		Timestamp: e.Time(),
+		Component: e.DimensionTags["service"],
+		Group:     e.MonitorName,
+		Class:     class(e),
+		Details:   details(e),
+		Client:    strings.TrimSpace("Guance " + workspace),
+		ClientURL: e.Link(),
+	}
+	if link := e.Link(); link != "" {
+		ev.Links = []pagerduty.Link{{Href: link, Text: "Open in Guance"}}
+	}
+	if s.opts.Map != nil && !s.opts.Map(e, ev) {
+		return nil, "the Map hook drops it"
+	}
+	return ev, ""
+}
+
+// triggers are the severities of the levels that always page.
+var triggers = map[guance.Level]pagerduty.Severity{
+	guance.LevelFatal:    pagerduty.SeverityCritical,
+	guance.LevelCritical: pagerduty.SeverityCritical,
+	guance.LevelError:    pagerduty.SeverityError,
+	guance.LevelWarning:  pagerduty.SeverityWarning,
+}
+
+func (s *Sink) action(e *guance.Event) (pagerduty.Action, pagerduty.Severity, string) {
+	switch {
+	case e.State() == guance.StateRecovered:
+		return pagerduty.ActionResolve, pagerduty.SeverityInfo, ""
+	case e.Acknowledged():
+		return pagerduty.ActionAcknowledge, pagerduty.SeverityInfo, ""
+	}
+	if severity, ok := triggers[e.Level()]; ok {
+		return pagerduty.ActionTrigger, severity, ""
+	}
+	switch level := e.Level(); {
+	case level == guance.LevelNoData:
+		return pagerduty.ActionTrigger, s.opts.NoData, ""
+	case level == guance.LevelInfo && s.opts.Info:
+		return pagerduty.ActionTrigger, pagerduty.SeverityInfo, ""
+	case level == guance.LevelInfo:
+		return "", "", "info is neither a fault nor a recovery"
+	case e.State() == guance.StateProblem, looksLikeAlert(e):
+		return pagerduty.ActionTrigger, pagerduty.SeverityInfo, ""
+	}
+	return "", "", "it does not look like an alert: kind " + string(e.Kind())
+}
+
+// looksLikeAlert tells text that was written to be read by somebody from a connectivity test: the vendor's hand test has a title
+// alone, an old plain-text notification has a title and a message (Guance docs, notify-object).
+func looksLikeAlert(e *guance.Event) bool {
+	return e.Kind() == guance.KindText || strings.TrimSpace(e.Title) != "" && strings.TrimSpace(e.Message) != ""
+}
+
+// source is what PagerDuty shows as affected; never blank, as a blank one is refused.
+func source(e *guance.Event) string {
+	if host := strings.TrimSpace(e.DimensionTags["host"]); host != "" {
+		return host
+	}
+	var tags []string
+	for _, k := range slices.Sorted(maps.Keys(e.DimensionTags)) {
+		if v := strings.TrimSpace(e.DimensionTags[k]); v != "" {
+			tags = append(tags, k+"="+v)
+		}
+	}
+	_, workspace := e.Workspace()
+	return cmp.Or(strings.Join(tags, ","), strings.TrimSpace(e.CheckerName), strings.TrimSpace(workspace), "Guance")
+}
+
+func class(e *guance.Event) string {
+	if e.Level() == guance.LevelNoData || e.CheckerSub == "nodata" {
+		return "no data"
+	}
+	return cmp.Or(e.Checker, e.Source)
+}
+
+// details are the vendor's script's three and what a person woken up would look for. Absent fields are left out.
+func details(e *guance.Event) map[string]any {
+	d := map[string]any{"result": e.Result, "description": e.Message}
+	if t := e.Date; !t.IsZero() {
+		d["date"] = t.Unix()
+	} else if t := e.Time(); !t.IsZero() {
+		d["date"] = t.Unix()
+	}
+	_, workspace := e.Workspace()
+	for k, v := range map[string]string{
+		"status": string(e.Status), "sub_status": string(e.SubStatus), "event_id": e.EventID, "monitor": e.CheckerName,
+		"monitor_id": e.CheckerID, "alert_policy": e.MonitorName, "value": cmp.Or(e.CheckerValueWithUnit, e.CheckerValue),
+		"reason": e.EventReason, "workspace": workspace, "site": e.SiteName, "fault_id": e.FaultID, "recovered_by": e.UserName,
+	} {
+		if v != "" {
+			d[k] = v
+		}
+	}
+	if len(e.DimensionTags) > 0 {
+		d["tags"] = e.DimensionTags
+	}
+	if len(e.Label) > 0 {
+		d["labels"] = e.Label
+	}
+	if lasted := e.FaultLasted(); lasted > 0 {
+		d["lasted"] = lasted.String()
+	}
+	return d
+}
