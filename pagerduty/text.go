@@ -22,19 +22,6 @@ func units(r rune) int {
 	return 1
 }
 
-// encoded counts the bytes encoding/json writes for a rune, HTML escaping off.
-func encoded(r rune) int {
-	switch {
-	case r == '"' || r == '\\' || r == '\n' || r == '\r' || r == '\t' || r == '\b' || r == '\f':
-		return 2
-	case r < 0x20 || r == '\u2028' || r == '\u2029':
-		return 6
-	case r == utf8.RuneError:
-		return 6 // it may stand for a broken byte, which is written as \ufffd
-	}
-	return utf8.RuneLen(r)
-}
-
 func measure(s string, by ruler) int {
 	n := 0
 	for _, r := range s {
@@ -54,18 +41,6 @@ func shorten(s string, limit int, by ruler) string {
 		return head(s, limit, by)
 	}
 	return head(s, limit-room, by) + ellipsis
-}
-
-// shortenBytes cuts s to at most limit bytes of UTF-8. Where not even an
-// ellipsis fits, dots stand in for it.
-func shortenBytes(s string, limit int) string {
-	switch {
-	case len(s) <= limit:
-		return s
-	case limit < len(ellipsis):
-		return strings.Repeat(".", max(limit, 0))
-	}
-	return head(s, limit-len(ellipsis), utf8.RuneLen) + ellipsis
 }
 
 // maxJoined bounds how far head goes back for the start of a grapheme: text
