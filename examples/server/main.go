@@ -7,6 +7,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -24,7 +25,7 @@ func main() {
 
 // run is main without the process: 0 after a clean stop, 1 after a failure at work, 2 for a configuration that cannot work.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	code := 0
+	working := false // whether the configuration was read without an error
 	var c config
 	cmd := &cli.Command{
 		Name:            "server",
@@ -35,8 +36,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		Writer:          stdout,
 		ErrWriter:       stderr,
 		ExitErrHandler:  func(context.Context, *cli.Command, error) {},
-		OnUsageError:    func(_ context.Context, _ *cli.Command, err error, _ bool) error { return configError{err} },
+		OnUsageError:    func(_ context.Context, _ *cli.Command, err error, _ bool) error { return err }, // one line, not the whole usage
 		Action: func(ctx context.Context, cmd *cli.Command) error {
+			working = true
 			if cmd.Args().Len() > 0 {
 				return configError{fmt.Errorf("unexpected argument %q", cmd.Args().First())}
 			}
@@ -46,12 +48,13 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 			return serve(ctx, &c, stderr)
 		},
 	}
-	if err := cmd.Run(ctx, args); err != nil {
-		fmt.Fprintln(stderr, "server:", err)
-		code = 1
-		if _, ok := err.(configError); ok {
-			code = 2
-		}
+	err := cmd.Run(ctx, args)
+	if err == nil {
+		return 0
 	}
-	return code
+	fmt.Fprintln(stderr, "server:", err)
+	if _, ok := errors.AsType[configError](err); ok || !working {
+		return 2
+	}
+	return 1
 }

@@ -223,6 +223,7 @@ func TestBadConfiguration(t *testing.T) {
 		"plain http":    {"PAGERDUTY_URL=http://pagerduty.example", "https"},
 		"no token":      {"RELAY_TOKENS=", "RELAY_TOKENS"},
 		"per minute":    {"PAGERDUTY_PER_MINUTE=0", "per-minute"},
+		"not a number":  {"PAGERDUTY_PER_MINUTE=many", "PAGERDUTY_PER_MINUTE"},
 		"level":         {"LOG_LEVEL=loud", "loud"},
 	}
 	for name, test := range tests {
