@@ -97,30 +97,29 @@ func decodeJSON(own []byte) ([]*Event, error) {
 	d := decoder{reader: read(own)}
 	defer d.release()
 	if err := d.value(true); err != nil {
-		return nil, d.syntaxError(err)
+		return nil, d.explain(err)
 	}
-	if _, err := d.ReadToken(); err != io.EOF {
-		return nil, d.syntaxError(err)
+	end := d.InputOffset()
+	switch _, err := d.ReadToken(); err {
+	case io.EOF:
+		return d.events, nil
+	case nil:
+		return nil, &SyntaxError{end, errors.New("more after the first value")}
+	default:
+		return nil, d.explain(err)
 	}
-	return d.events, nil
 }
 
-// syntaxError makes a *SyntaxError of what the parser said, which is nothing
-// if there is more after the body's one value.
-func (d *decoder) syntaxError(err error) error {
-	if limit, ok := errors.AsType[*LimitError](err); ok {
-		return limit
-	}
+// explain makes a *SyntaxError of what the parser said. Errors that are this
+// package's own stay as they are.
+func (d *decoder) explain(err error) error {
 	if syntax, ok := errors.AsType[*jsontext.SyntacticError](err); ok {
 		return &SyntaxError{syntax.ByteOffset, syntax.Err}
 	}
-	switch err {
-	case nil:
-		err = errors.New("more after the first value")
-	case io.EOF:
-		err = io.ErrUnexpectedEOF
+	if err == io.EOF { // nothing at all, where a value was due
+		return &SyntaxError{int64(len(d.text)), io.ErrUnexpectedEOF}
 	}
-	return &SyntaxError{d.InputOffset(), err}
+	return err
 }
 
 // value decodes the next value of the body. An array is entered rather than

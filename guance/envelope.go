@@ -27,7 +27,7 @@ const (
 // Incidents.
 func classify(object jsontext.Value) class {
 	result := classNone
-	for name, v := range members(object) {
+	for name, v := range members(object).all {
 		switch {
 		case v.Kind() == 'n' || string(v) == `""`:
 			// absent
@@ -80,11 +80,12 @@ func unwrap(e *Event) []*Event {
 	return found
 }
 
-// inner yields the events and Incidents inside an object that is neither.
+// inner yields the events and Incidents inside an object that is neither, but
+// not those inside documented fields: they belong to the event that has them.
 func inner(object jsontext.Value) iter.Seq2[*Event, class] {
 	return func(yield func(*Event, class) bool) {
-		for _, v := range members(object) {
-			if !visit(v, 1, yield) {
+		for name, v := range members(object).all {
+			if _, documented := fieldIndex[name]; !documented && !visit(v, 1, yield) {
 				return
 			}
 		}
@@ -99,7 +100,7 @@ func visit(v jsontext.Value, level int, yield func(*Event, class) bool) bool {
 	}
 	switch v.Kind() {
 	case '[':
-		for element := range elements(v) {
+		for element := range elements(v).all {
 			deeper := level
 			if element.Kind() == '[' {
 				deeper++
@@ -112,7 +113,7 @@ func visit(v jsontext.Value, level int, yield func(*Event, class) bool) bool {
 		if class := classify(v); class != classNone {
 			return yield(parse(v), class)
 		}
-		for _, member := range members(v) {
+		for _, member := range members(v).all {
 			if !visit(member, level+1, yield) {
 				return false
 			}

@@ -19,8 +19,8 @@ const (
 // declare it to be text. No event was decoded; the sender has to correct the
 // body, sending it again changes nothing.
 type SyntaxError struct {
-	// Offset is the number of bytes read before the error, counted in the body
-	// as received. It is approximate if the body is not valid UTF-8.
+	// Offset is how many bytes of the body were good, give or take one token.
+	// It is an approximation if the body is not valid UTF-8.
 	Offset int64
 	// Err is the parser's own account; io.ErrUnexpectedEOF for a cut-off body.
 	Err error

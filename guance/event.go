@@ -138,8 +138,8 @@ type Event struct {
 // A Condition (df_check_condition) is what a check result met (template
 // variables). Operands are numbers in events and strings in configurations.
 type Condition struct {
-	Operator string  `json:"operator"`
-	Operands []Value `json:"operands"`
+	Operator string
+	Operands []Value
 }
 
 // A TimeRange is an interval; End is zero while it is open.

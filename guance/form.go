@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"math"
-	"slices"
 	"strconv"
 	"time"
 
@@ -163,10 +162,14 @@ func list(name string, at func(*Event) *[]string) field {
 		if !ok || len(array) > 0 && array.Kind() != '[' {
 			return false
 		}
-		for element := range elements(array) {
+		all := room[string](array)
+		for element := range elements(array).all {
 			if element.Kind() != 'n' {
-				*at(e) = append(*at(e), Value(element).String())
+				all = append(all, Value(element).String())
 			}
+		}
+		if len(all) > 0 {
+			*at(e) = all
 		}
 		return true
 	}, encode: func(e *Event, dst []byte) []byte {
@@ -223,22 +226,38 @@ func condition(name string, at func(*Event) **Condition) field {
 		if !ok || len(object) > 0 && object.Kind() != '{' {
 			return false
 		}
-		var c *Condition
-		if len(object) > 0 && json.Unmarshal(object, &c) != nil {
-			return false
+		var c Condition
+		for name, member := range members(object).all {
+			switch {
+			case name == "operator" && member.Kind() == '"':
+				c.Operator = unquote(member)
+			case name == "operands" && member.Kind() == '[':
+				c.Operands = room[Value](member)
+				for operand := range elements(member).all {
+					c.Operands = append(c.Operands, Value(operand))
+				}
+			case name == "operator", name == "operands":
+				return false
+			}
 		}
-		*at(e) = c
+		if len(object) > 0 {
+			*at(e) = &c
+		}
 		return true
 	}, encode: func(e *Event, dst []byte) []byte {
 		c := *at(e)
 		if c == nil {
 			return dst
 		}
-		encoded, err := json.Marshal(c)
-		if err != nil { // a Value that was not made from JSON
-			return dst
+		dst = quote(append(dst, `{"operator":`...), c.Operator)
+		dst = append(dst, `,"operands":[`...)
+		for i, operand := range c.Operands {
+			if i > 0 {
+				dst = append(dst, ',')
+			}
+			dst = append(dst, operand...)
 		}
-		return append(dst, encoded...)
+		return append(dst, "]}"...)
 	}, want: "an object with operator and operands"}
 }
 
@@ -248,21 +267,11 @@ func ranges(name string, at func(*Event) *[]TimeRange) field {
 		if v.Kind() != '[' {
 			return false
 		}
-		var all []TimeRange
-		for element := range elements(v) {
-			bounds := slices.Collect(elements(element))
-			if element.Kind() != '[' || len(bounds) != 2 {
+		all := room[TimeRange](v)
+		for element := range elements(v).all {
+			r, ok := parseRange(element)
+			if !ok {
 				return false
-			}
-			var r TimeRange
-			for i, t := range []*time.Time{&r.Start, &r.End} {
-				if bounds[i].Kind() == 'n' {
-					continue
-				}
-				var ok bool
-				if *t, ok = parseInstant(bounds[i]); !ok {
-					return false
-				}
 			}
 			all = append(all, r)
 		}
@@ -310,6 +319,22 @@ func parseInstant(v jsontext.Value) (time.Time, bool) {
 		return time.Time{}, ok
 	}
 	return time.UnixMilli(ms).UTC(), ok
+}
+
+// parseRange reads [start, end], of which each may be null.
+func parseRange(v jsontext.Value) (r TimeRange, ok bool) {
+	n := 0
+	for bound := range elements(v).all {
+		t, ok := time.Time{}, true
+		if bound.Kind() != 'n' {
+			t, ok = parseInstant(bound)
+		}
+		if n++; !ok || n > 2 {
+			return r, false
+		}
+		r.Start, r.End = r.End, t
+	}
+	return r, n == 2
 }
 
 // appendInstant writes seconds, with decimals where needed, as long as they

@@ -117,7 +117,7 @@ func findIncident(text []byte) *Incident {
 		}
 	}
 	var when string
-	for name, v := range scalars(text) {
+	for name, v := range scalars(text).all {
 		s := Value(v).String()
 		if v.Kind() == '"' {
 			switch kind := incidentKind(name, v); {

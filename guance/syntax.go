@@ -2,7 +2,6 @@ package guance
 
 import (
 	"bytes"
-	"iter"
 	"sync"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -56,75 +55,92 @@ func (r *reader) next() (jsontext.Value, error) {
 	return r.text[end-len(v) : end : end], nil
 }
 
-// members yields the names, unquoted, and values of an object that is known to
-// be valid JSON. Anything else has none.
-func members(object jsontext.Value) iter.Seq2[string, jsontext.Value] {
-	return func(yield func(string, jsontext.Value) bool) {
-		if object.Kind() != '{' {
+// members is an object that is known to be valid JSON. Like elements and
+// scalars it is a type, and not a function that returns an iterator, because
+// ranging over a method costs no allocation.
+type members jsontext.Value
+
+// all yields the names, unquoted, and the values. What is no object has none.
+func (object members) all(yield func(string, jsontext.Value) bool) {
+	if jsontext.Value(object).Kind() != '{' {
+		return
+	}
+	r := read(object)
+	defer r.release()
+	if _, err := r.ReadToken(); err != nil {
+		return
+	}
+	for r.PeekKind() == '"' {
+		name, err := r.next()
+		if err != nil {
 			return
 		}
-		r := read(object)
-		defer r.release()
-		if _, err := r.ReadToken(); err != nil {
+		v, err := r.next()
+		if err != nil || !yield(unquote(name), v) {
 			return
-		}
-		for r.PeekKind() == '"' {
-			name, err := r.next()
-			if err != nil {
-				return
-			}
-			v, err := r.next()
-			if err != nil || !yield(unquote(name), v) {
-				return
-			}
 		}
 	}
 }
 
-// elements yields the elements of an array that is known to be valid JSON.
-// Anything else has none.
-func elements(array jsontext.Value) iter.Seq[jsontext.Value] {
-	return func(yield func(jsontext.Value) bool) {
-		if array.Kind() != '[' {
+// elements is an array that is known to be valid JSON.
+type elements jsontext.Value
+
+// all yields the elements. What is no array has none.
+func (array elements) all(yield func(jsontext.Value) bool) {
+	if jsontext.Value(array).Kind() != '[' {
+		return
+	}
+	r := read(array)
+	defer r.release()
+	if _, err := r.ReadToken(); err != nil {
+		return
+	}
+	for r.PeekKind() != ']' {
+		v, err := r.next()
+		if err != nil || !yield(v) {
 			return
-		}
-		r := read(array)
-		defer r.release()
-		if _, err := r.ReadToken(); err != nil {
-			return
-		}
-		for r.PeekKind() != ']' {
-			v, err := r.next()
-			if err != nil || !yield(v) {
-				return
-			}
 		}
 	}
 }
 
-// scalars yields the scalar members of all objects in a text that is known to
-// be valid JSON, at any depth and in their order, in one pass.
-func scalars(text []byte) iter.Seq2[string, jsontext.Value] {
-	return func(yield func(string, jsontext.Value) bool) {
-		r := read(text)
-		defer r.release()
-		for {
-			token, err := r.ReadToken()
-			if err != nil {
-				return
-			}
-			// A string is a name where its object has an odd number of parts.
-			if kind, parts := r.StackIndex(r.StackDepth()); kind != '{' || parts%2 == 0 {
-				continue
-			}
-			name := token.String()
-			if kind := r.PeekKind(); kind == '{' || kind == '[' {
-				continue
-			}
-			v, err := r.next()
-			if err != nil || !yield(name, v) {
-				return
-			}
+// room returns an empty slice for the elements of an array, nil if it has
+// none. Growing by appending would allocate several times what is needed, of
+// which a body of commas could make much.
+func room[T any](array jsontext.Value) []T {
+	n := 0
+	for range elements(array).all {
+		n++
+	}
+	if n == 0 {
+		return nil
+	}
+	return make([]T, 0, n)
+}
+
+// scalars is any text that is known to be valid JSON.
+type scalars []byte
+
+// all yields the scalar members of all objects in the text, at any depth and in
+// their order, in one pass.
+func (text scalars) all(yield func(string, jsontext.Value) bool) {
+	r := read(text)
+	defer r.release()
+	for {
+		token, err := r.ReadToken()
+		if err != nil {
+			return
+		}
+		// A string is a name where its object has an odd number of parts.
+		if kind, parts := r.StackIndex(r.StackDepth()); kind != '{' || parts%2 == 0 {
+			continue
+		}
+		name := token.String()
+		if kind := r.PeekKind(); kind == '{' || kind == '[' {
+			continue
+		}
+		v, err := r.next()
+		if err != nil || !yield(name, v) {
+			return
 		}
 	}
 }
@@ -133,7 +149,7 @@ func scalars(text []byte) iter.Seq2[string, jsontext.Value] {
 // absent, the first of duplicate names counts, other JSON is kept as its text.
 func texts(object jsontext.Value) map[string]string {
 	var m map[string]string
-	for name, v := range members(object) {
+	for name, v := range members(object).all {
 		if _, seen := m[name]; seen || v.Kind() == 'n' {
 			continue
 		}

@@ -1,0 +1,81 @@
+package guance_test
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/guance-relay/guance-relay/guance"
+)
+
+func ExampleDecode() {
+	const body = `{
+		"timestamp": 1693034940,
+		"df_event_id": "event-f20a38aa58b54c6c8d4c9a84e655db1a",
+		"df_status": "critical",
+		"df_title": "disk usage of web001 is 97.5%",
+		"df_dimension_tags": "{\"host\":\"web001\"}",
+		"Result": 97.5,
+		"ticket": "42"
+	}`
+	events, err := guance.Decode([]byte(body), "application/json")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	for _, e := range events {
+		value, _ := e.Result.Float64()
+		fmt.Println(e.Time().Format("15:04:05"), e.Level(), e.DimensionTags["host"], value)
+		fmt.Println("undocumented:", string(e.Extra["ticket"]))
+	}
+	// Output:
+	// 07:29:00 critical web001 97.5
+	// undocumented: "42"
+}
+
+func ExampleDecode_wrongTypes() {
+	events, _ := guance.Decode([]byte(`{"df_status":"warning","df_title":5}`), "")
+	fmt.Println(events[0].State(), events[0].Invalid)
+	// Output: problem [df_title: got a number, want a string; kept in Extra]
+}
+
+func ExampleSyntaxError() {
+	_, err := guance.Decode([]byte(`{"df_status":"criti`), "application/json")
+	if syntax, ok := errors.AsType[*guance.SyntaxError](err); ok {
+		fmt.Println("broke off after byte", syntax.Offset)
+	}
+	// Output: broke off after byte 19
+}
+
+func ExampleEvent_ProblemKey() {
+	fault := &guance.Event{
+		Status:        guance.StatusCritical,
+		EventRef:      "13713ac25e993a37d2ca5899e2a7bba6",
+		CheckerID:     "rul_c439124e218f4c0c9cb114b5d04eeab4",
+		DimensionTags: map[string]string{"host": "share"},
+	}
+	// Without a reference, the same key comes of the fields it is made from.
+	recovery := &guance.Event{
+		Status:        guance.StatusOK,
+		CheckerID:     "rul_c439124e218f4c0c9cb114b5d04eeab4",
+		DimensionTags: map[string]string{"host": "share"},
+	}
+	fmt.Println(fault.ProblemKey())
+	fmt.Println(recovery.ProblemKey())
+	// Output:
+	// 13713ac25e993a37d2ca5899e2a7bba6
+	// 13713ac25e993a37d2ca5899e2a7bba6
+}
+
+func ExampleEvent_State() {
+	for _, e := range []*guance.Event{
+		{Status: guance.StatusNoData},
+		{Status: guance.StatusOK, SubStatus: guance.StatusManualOK},
+		{Status: guance.StatusInfo, FaultStatus: guance.StatusOK},
+	} {
+		fmt.Println(e.State(), e.Level())
+	}
+	// Output:
+	// problem nodata
+	// recovered none
+	// neither info
+}

@@ -1,0 +1,5 @@
+//go:build !race
+
+package guance_test
+
+const raceEnabled = false
