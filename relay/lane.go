@@ -59,6 +59,7 @@ const (
 	// deadTarget is how many attempts in a row must fail before the lane takes the target to be down. Then it sends one
 	// probe at a time, each with another problem, and failures do not count against entries: it is not their fault.
 	deadTarget = 5
+	maxProbe   = 15 * time.Second
 	readAhead  = 1000 // entries read from the store at once
 )
 
@@ -324,7 +325,7 @@ func (l *lane) took(ctx context.Context, r report) error {
 	down := l.failures >= deadTarget
 	l.schedule.retry(r.entry, now.Add(backoff(l.schedule.attempts(r.entry)+1)), !down)
 	if down {
-		l.probe = now.Add(backoff(l.failures - deadTarget + 1))
+		l.probe = now.Add(min(backoff(l.failures-deadTarget+1), maxProbe))
 	}
 	return nil
 }

@@ -3,8 +3,10 @@ package relay
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
+	"time"
 )
 
 // MemStore is a Store for tests. It is NOT durable: everything is gone when the process ends, and so is promise 1.
@@ -20,7 +22,8 @@ type memLane struct {
 	order   []uint64
 	seen    map[string]bool
 	records map[string]Record
-	settled []Mark
+	settled []Settlement
+	dead    map[uint64]Settlement
 	grown   chan struct{} // closed and replaced when an entry is appended or the owner changes
 }
 
@@ -34,7 +37,8 @@ func (s *MemStore) lane(name string) *memLane {
 	l := s.lanes[name]
 	if l == nil {
 		l = &memLane{
-			entries: make(map[uint64]*Entry), seen: make(map[string]bool), records: make(map[string]Record), grown: make(chan struct{}),
+			entries: make(map[uint64]*Entry), seen: make(map[string]bool), records: make(map[string]Record),
+			dead: make(map[uint64]Settlement), grown: make(chan struct{}),
 		}
 		s.lanes[name] = l
 	}
@@ -59,7 +63,7 @@ func (s *MemStore) Append(ctx context.Context, entries []*Entry) error {
 		l.seq++
 		e.Seq = l.seq
 		if e.Ignored != "" {
-			l.settled = append(l.settled, e.mark(Ignored, e.Ignored))
+			l.settle(*e, Ignored, e.Ignored)
 			continue
 		}
 		kept := *e
@@ -99,11 +103,44 @@ func (s *MemStore) Pending(context.Context) (map[string]int, error) {
 	return pending, nil
 }
 
-// Settled returns the marks that ended entries of a lane, in the order in which they ended.
-func (s *MemStore) Settled(lane string) []Mark {
+// History implements [Store].
+func (s *MemStore) History(_ context.Context, lane, problem string) ([]Settlement, error) {
+	return s.find(lane, func(st Settlement) bool { return st.Problem == problem }), nil
+}
+
+// Settled returns how the entries of a lane ended, in the order in which they did.
+func (s *MemStore) Settled(lane string) []Settlement {
+	return s.find(lane, func(Settlement) bool { return true })
+}
+
+func (s *MemStore) find(lane string, want func(Settlement) bool) (found []Settlement) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return slices.Clone(s.lane(lane).settled)
+	for _, st := range s.lane(lane).settled {
+		if want(st) {
+			found = append(found, st)
+		}
+	}
+	return found
+}
+
+// DeadLetters implements [Store].
+func (s *MemStore) DeadLetters(_ context.Context, lane string, after uint64, limit int) (found []Settlement, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	dead := s.lane(lane).dead
+	for _, seq := range slices.Sorted(maps.Keys(dead)) {
+		if seq > after && len(found) < limit {
+			found = append(found, dead[seq])
+		}
+	}
+	return found, nil
+}
+
+// settle records an outcome, without the body.
+func (l *memLane) settle(e Entry, o Outcome, reason string) {
+	e.Body = nil
+	l.settled = append(l.settled, Settlement{Entry: e, Outcome: o, Reason: reason, At: time.Now()})
 }
 
 type memLease struct {
@@ -175,15 +212,56 @@ func (l *memLease) Mark(_ context.Context, marks []Mark) error {
 	}
 	defer l.store.mu.Unlock()
 	for _, m := range marks {
+		e := l.lane.entries[m.Seq]
+		if e == nil {
+			continue // settled before
+		}
 		l.lane.records[m.Problem] = l.lane.records[m.Problem].Apply(m)
 		if m.Outcome == 0 {
-			l.lane.entries[m.Seq].Begun = true
+			e.Begun = true
 			continue
 		}
+		if m.Outcome == Dead {
+			l.lane.dead[m.Seq] = Settlement{Entry: *e, Outcome: Dead, Reason: m.Reason, At: time.Now()}
+		}
+		l.lane.settle(*e, m.Outcome, m.Reason)
 		delete(l.lane.entries, m.Seq)
-		l.lane.order = slices.DeleteFunc(l.lane.order, func(seq uint64) bool { return seq == m.Seq })
-		l.lane.settled = append(l.lane.settled, m)
+		if i, ok := slices.BinarySearch(l.lane.order, m.Seq); ok {
+			l.lane.order = slices.Delete(l.lane.order, i, i+1)
+		}
 	}
+	return nil
+}
+
+func (l *memLease) Revive(_ context.Context, seq uint64) (*Entry, error) {
+	if err := l.lock(); err != nil {
+		return nil, err
+	}
+	defer l.store.mu.Unlock()
+	st, ok := l.lane.dead[seq]
+	if !ok {
+		return nil, fmt.Errorf("relay: entry %d: %w", seq, ErrNotFound)
+	}
+	delete(l.lane.dead, seq)
+	e := st.Entry
+	e.Begun = true
+	l.lane.entries[seq] = &e
+	i, _ := slices.BinarySearch(l.lane.order, seq)
+	l.lane.order = slices.Insert(l.lane.order, i, seq)
+	header := e
+	header.Body = nil
+	return &header, nil
+}
+
+func (l *memLease) Drop(_ context.Context, seq uint64) error {
+	if err := l.lock(); err != nil {
+		return err
+	}
+	defer l.store.mu.Unlock()
+	if _, ok := l.lane.dead[seq]; !ok {
+		return fmt.Errorf("relay: entry %d: %w", seq, ErrNotFound)
+	}
+	delete(l.lane.dead, seq)
 	return nil
 }
 

@@ -127,7 +127,7 @@ func TestOutage(t *testing.T) {
 		time.Sleep(40 * time.Minute)
 		sink.mu.Lock()
 		down = false
-		if n := len(sink.at); n > 120 {
+		if n := len(sink.at); n > 40*60/5 {
 			t.Errorf("%d attempts at a target that is down", n)
 		}
 		sink.mu.Unlock()

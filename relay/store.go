@@ -19,6 +19,8 @@ var (
 	// ErrFailed: the disk refused a write or a sync. What was being written may or may not be there; the store takes no
 	// further writes, because a sync that failed once can report success later without the data being safe.
 	ErrFailed = errors.New("the store has failed")
+	// ErrNotFound: there is no such dead letter. Nothing was changed.
+	ErrNotFound = errors.New("no such dead letter")
 )
 
 // An Entry is one event in one lane.
@@ -82,8 +84,18 @@ type Mark struct {
 	Reason  string
 }
 
+// A Settlement is an entry that has ended.
+type Settlement struct {
+	Entry   // Body is set in a dead letter and nowhere else
+	Outcome Outcome
+	Reason  string // why, where the outcome does not say it all
+	At      time.Time
+}
+
 // A Record is what a store remembers of a problem after its entries are settled.
 type Record struct {
+	// Last is the newest entry that carried a state and was begun or settled. No older entry may be replayed.
+	Last uint64
 	// Seq is the newest entry of the problem that may have been on the wire. No older entry may follow it.
 	Seq uint64
 	// Open says that the newest entry on the wire which carried a state said "problem": something may be open at the target.
@@ -100,8 +112,11 @@ func (r Record) Apply(m Mark) Record {
 			r.Open = m.State == guance.StateProblem
 		}
 	}
-	if m.State != guance.StateNeither && m.Time.After(r.Time) {
-		r.Time = m.Time
+	if m.State != guance.StateNeither {
+		r.Last = max(r.Last, m.Seq)
+		if m.Time.After(r.Time) {
+			r.Time = m.Time
+		}
 	}
 	return r
 }
@@ -119,6 +134,11 @@ type Store interface {
 	Check(ctx context.Context) error
 	// Pending returns the number of unsettled entries of each lane that has any, the lanes that nobody owns included.
 	Pending(ctx context.Context) (map[string]int, error)
+	// History returns how the entries of a problem ended, oldest first. A store keeps a bounded number of the newest
+	// settlements of a lane and may have forgotten older ones.
+	History(ctx context.Context, lane, problem string) ([]Settlement, error)
+	// DeadLetters returns up to limit dead letters of a lane above after, in sequence and with their bodies.
+	DeadLetters(ctx context.Context, lane string, after uint64, limit int) ([]Settlement, error)
 }
 
 // A Lease is the ownership of one lane. All methods may be called concurrently.
@@ -132,6 +152,11 @@ type Lease interface {
 	Record(ctx context.Context, problem string) (Record, error)
 	// Mark makes all marks durable or none, before it returns nil.
 	Mark(ctx context.Context, marks []Mark) error
+	// Revive makes a dead letter an unsettled entry again, in its old place. The entry counts as begun. Read need not return it
+	// to this owner again.
+	Revive(ctx context.Context, seq uint64) (*Entry, error)
+	// Drop deletes a dead letter for good; its settlement stays.
+	Drop(ctx context.Context, seq uint64) error
 	// Release ends the ownership. Entries stay.
 	Release() error
 }

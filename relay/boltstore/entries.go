@@ -19,8 +19,8 @@ import (
 //	bodies    seq → the event, apart so that a large backlog is listed without touching it
 //	records   problem key → record
 //	seen      seq → event ID, the newest few, to recognise duplicates
-//	outcomes  seq → outcome of the newest settled entries
-//	dead      seq → header, reason and body of dead letters
+//	outcomes  seq → settlement of the newest settled entries
+//	dead      seq → settlement of dead letters, with the body
 //
 // Sequence numbers are eight bytes, big-endian. Values are JSON of the structs below, which are not those of the API: fields may be
 // added, never renamed nor given another meaning; whatever does not fit that rule gets another version in the "meta" bucket.
@@ -37,23 +37,18 @@ type header struct {
 }
 
 type record struct {
+	Last uint64    `json:"l"`
 	Seq  uint64    `json:"q"`
 	Open bool      `json:"o,omitzero"`
 	Time time.Time `json:"t,omitzero"`
 }
 
-type outcome struct {
+type settlement struct {
+	Header  header        `json:"h"`
 	Outcome relay.Outcome `json:"o"`
-	Problem string        `json:"p"`
 	Reason  string        `json:"r,omitempty"`
 	At      time.Time     `json:"at"`
-}
-
-type deadLetter struct {
-	Header header    `json:"h"`
-	Reason string    `json:"r"`
-	At     time.Time `json:"at"`
-	Body   []byte    `json:"e"` // base64: bytes that a sender chose cannot fail the commit
+	Body    []byte        `json:"e,omitempty"` // of a dead letter; base64: bytes that a sender chose cannot fail the commit
 }
 
 // keptOutcomes is how many outcomes of a lane are kept.
@@ -83,15 +78,7 @@ func (s *Store) load() error {
 		return lanes.ForEachBucket(func(name []byte) error {
 			l := s.lane(string(name))
 			b := lanes.Bucket(name)
-			for c, k := b.Bucket([]byte("entries")).Cursor(), []byte(nil); ; {
-				if k == nil {
-					k, _ = c.First()
-				} else {
-					k, _ = c.Next()
-				}
-				if k == nil {
-					break
-				}
+			for c, k := cursor(b, "entries", 0); k != nil; k, _ = c.Next() {
 				l.pending++
 			}
 			return b.Bucket([]byte("seen")).ForEach(func(_, id []byte) error {
@@ -127,6 +114,13 @@ func put(b *bolt.Bucket, part string, key []byte, v any) error {
 		return err
 	}
 	return b.Bucket([]byte(part)).Put(key, data)
+}
+
+// cursor returns a cursor on one part of a lane at the first key above after, and that key.
+func cursor(b *bolt.Bucket, part string, after uint64) (*bolt.Cursor, []byte) {
+	c := b.Bucket([]byte(part)).Cursor()
+	k, _ := c.Seek(key(after + 1))
+	return c, k
 }
 
 // Append implements [relay.Store].
@@ -175,10 +169,10 @@ func (s *Store) append(tx *bolt.Tx, e *relay.Entry) error {
 	if err := s.remember(b, l, e); err != nil {
 		return err
 	}
-	if e.Ignored != "" {
-		return settle(b, relay.Mark{Seq: e.Seq, Problem: e.Problem, Outcome: relay.Ignored, Reason: e.Ignored})
-	}
 	h := header{ID: e.ID, Problem: e.Problem, State: e.State, Level: e.Level, Time: e.Time, Accepted: e.Accepted}
+	if e.Ignored != "" {
+		return settle(b, e.Seq, settlement{Header: h, Outcome: relay.Ignored, Reason: e.Ignored, At: e.Accepted})
+	}
 	if err := put(b, "entries", key(e.Seq), h); err != nil {
 		return err
 	}
@@ -211,12 +205,12 @@ func (s *Store) remember(b *bolt.Bucket, l *lane, e *relay.Entry) error {
 }
 
 // settle records an outcome, and forgets the oldest one above the bound.
-func settle(b *bolt.Bucket, m relay.Mark) error {
-	outcomes := b.Bucket([]byte("outcomes"))
-	if err := put(b, "outcomes", key(m.Seq), outcome{m.Outcome, m.Problem, m.Reason, time.Now()}); err != nil {
+func settle(b *bolt.Bucket, seq uint64, st settlement) error {
+	if err := put(b, "outcomes", key(seq), st); err != nil {
 		return err
 	}
-	if first, _ := outcomes.Cursor().First(); binary.BigEndian.Uint64(first)+keptOutcomes < m.Seq {
+	outcomes := b.Bucket([]byte("outcomes"))
+	if first, _ := outcomes.Cursor().First(); binary.BigEndian.Uint64(first)+keptOutcomes < seq {
 		return outcomes.Delete(first)
 	}
 	return nil

@@ -74,10 +74,7 @@ func (l *lease) Read(ctx context.Context, after uint64, limit int) ([]*relay.Ent
 				if err := json.Unmarshal(v, &h); err != nil {
 					return fmt.Errorf("boltstore: lane %q: a damaged entry: %w; keep the file for repair", l.name, err)
 				}
-				found = append(found, &relay.Entry{
-					Lane: l.name, Seq: binary.BigEndian.Uint64(k), ID: h.ID, Problem: h.Problem, State: h.State, Level: h.Level,
-					Time: h.Time, Accepted: h.Accepted, Begun: h.Begun,
-				})
+				found = append(found, new(h.entry(l.name, binary.BigEndian.Uint64(k))))
 			}
 			return nil
 		})
@@ -173,21 +170,28 @@ func (l *lease) mark(b *bolt.Bucket, m relay.Mark) error {
 		h.Begun = true
 		return put(b, "entries", key(m.Seq), h)
 	}
+	st := settlement{Header: h, Outcome: m.Outcome, Reason: m.Reason, At: time.Now()}
+	if err := settle(b, m.Seq, st); err != nil {
+		return err
+	}
 	if m.Outcome == relay.Dead {
-		if err := put(b, "dead", key(m.Seq), deadLetter{h, m.Reason, time.Now(), slices.Clone(bodies.Get(key(m.Seq)))}); err != nil {
+		st.Body = slices.Clone(bodies.Get(key(m.Seq)))
+		if err := put(b, "dead", key(m.Seq), st); err != nil {
 			return err
 		}
-	}
-	if err := settle(b, m); err != nil {
-		return err
 	}
 	if err := entries.Delete(key(m.Seq)); err != nil {
 		return err
 	}
-	l.store.mu.Lock()
-	l.lane.pending--
-	l.store.mu.Unlock()
+	l.count(-1)
 	return bodies.Delete(key(m.Seq))
+}
+
+// count keeps the number of unsettled entries.
+func (l *lease) count(n int) {
+	l.store.mu.Lock()
+	defer l.store.mu.Unlock()
+	l.lane.pending += n
 }
 
 // Release implements [relay.Lease].
