@@ -72,7 +72,11 @@ type lane struct {
 	log   *slog.Logger
 	drain time.Duration
 
+	questions chan func()   // run by the loop
+	ended     chan struct{} // closed when the loop does not run any more
+
 	// Owned by the loop in run.
+	store    Store
 	lease    Lease
 	schedule *schedule
 	failures int // attempts in a row that failed
@@ -97,11 +101,12 @@ type report struct {
 
 // run delivers until ctx ends or the store fails. It returns when nothing of it runs any more.
 func (l *lane) run(ctx context.Context, store Store) (err error) {
+	defer close(l.ended)
 	lease, err := store.Acquire(ctx, l.name)
 	if err != nil {
 		return fmt.Errorf("relay: lane %q: acquiring its entries: %w", l.name, err)
 	}
-	l.lease, l.schedule = lease, newSchedule(l.opts.Every)
+	l.store, l.lease, l.schedule = store, lease, newSchedule(l.opts.Every)
 	l.budget = newBudget(l.opts.PerMinute, time.Now())
 	l.running.Store(true)
 	defer l.running.Store(false)
@@ -136,6 +141,8 @@ func (l *lane) run(ctx context.Context, store Store) (err error) {
 			err = l.arrived(ctx, entries)
 		case r := <-reports:
 			err = l.took(attemptCtx, r)
+		case fn := <-l.questions:
+			fn()
 		case <-wait:
 		}
 		if err != nil {
@@ -177,10 +184,11 @@ func (l *lane) arrived(ctx context.Context, entries []*Entry) error {
 	for _, e := range entries {
 		var record Record
 		if !l.schedule.known(e.Problem) {
-			var err error
-			if record, err = l.lease.Record(ctx, e.Problem); err != nil {
+			records, err := l.lease.Records(ctx, []string{e.Problem})
+			if err != nil {
 				return err
 			}
+			record = records[0]
 		}
 		marks = append(marks, l.schedule.add(e, record)...)
 	}
@@ -266,11 +274,11 @@ func (l *lane) attempt(ctx context.Context, e *Entry, attempt int) (verdict, err
 	if err := l.lease.Mark(keep, []Mark{e.mark(0, "")}); err != nil {
 		return verdict{}, err
 	}
-	body, err := l.lease.Load(keep, e.Seq)
+	loaded, err := l.lease.Load(keep, e.Seq)
 	if err != nil {
 		return verdict{}, err
 	}
-	events, err := guance.Decode(body, "application/json")
+	events, err := guance.Decode(loaded.Body, "application/json")
 	if err != nil || len(events) != 1 {
 		v := verdict{outcome: Dead, reason: fmt.Sprintf("the stored event does not decode to one event: %v", err)}
 		return v, l.end(ctx, e, v)

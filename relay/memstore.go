@@ -63,7 +63,7 @@ func (s *MemStore) Append(ctx context.Context, entries []*Entry) error {
 		l.seq++
 		e.Seq = l.seq
 		if e.Ignored != "" {
-			l.settle(*e, Ignored, e.Ignored)
+			l.settle(*e, Ignored, e.Ignored, e.Accepted)
 			continue
 		}
 		kept := *e
@@ -90,17 +90,17 @@ func (s *MemStore) Acquire(_ context.Context, lane string) (Lease, error) {
 // Check implements [Store].
 func (s *MemStore) Check(context.Context) error { return nil }
 
-// Pending implements [Store].
-func (s *MemStore) Pending(context.Context) (map[string]int, error) {
+// Holdings implements [Store].
+func (s *MemStore) Holdings(context.Context) (map[string]Holdings, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	pending := make(map[string]int)
+	holdings := make(map[string]Holdings)
 	for name, l := range s.lanes {
-		if len(l.entries) > 0 {
-			pending[name] = len(l.entries)
+		if h := (Holdings{Pending: len(l.entries), Dead: len(l.dead)}); h != (Holdings{}) {
+			holdings[name] = h
 		}
 	}
-	return pending, nil
+	return holdings, nil
 }
 
 // History implements [Store].
@@ -138,9 +138,9 @@ func (s *MemStore) DeadLetters(_ context.Context, lane string, after uint64, lim
 }
 
 // settle records an outcome, without the body.
-func (l *memLane) settle(e Entry, o Outcome, reason string) {
+func (l *memLane) settle(e Entry, o Outcome, reason string, at time.Time) {
 	e.Body = nil
-	l.settled = append(l.settled, Settlement{Entry: e, Outcome: o, Reason: reason, At: time.Now()})
+	l.settled = append(l.settled, Settlement{Entry: e, Outcome: o, Reason: reason, At: at})
 }
 
 type memLease struct {
@@ -186,24 +186,30 @@ func (l *memLease) Read(ctx context.Context, after uint64, limit int) ([]*Entry,
 	}
 }
 
-func (l *memLease) Load(_ context.Context, seq uint64) ([]byte, error) {
+func (l *memLease) Load(_ context.Context, seq uint64) (*Entry, error) {
 	if err := l.lock(); err != nil {
 		return nil, err
 	}
 	defer l.store.mu.Unlock()
 	e := l.lane.entries[seq]
 	if e == nil {
-		return nil, fmt.Errorf("relay: no unsettled entry %d", seq)
+		return nil, fmt.Errorf("relay: entry %d: %w", seq, ErrNotFound)
 	}
-	return slices.Clone(e.Body), nil
+	loaded := *e
+	loaded.Body = slices.Clone(e.Body)
+	return &loaded, nil
 }
 
-func (l *memLease) Record(_ context.Context, problem string) (Record, error) {
+func (l *memLease) Records(_ context.Context, problems []string) ([]Record, error) {
 	if err := l.lock(); err != nil {
-		return Record{}, err
+		return nil, err
 	}
 	defer l.store.mu.Unlock()
-	return l.lane.records[problem], nil
+	records := make([]Record, len(problems))
+	for i, problem := range problems {
+		records[i] = l.lane.records[problem]
+	}
+	return records, nil
 }
 
 func (l *memLease) Mark(_ context.Context, marks []Mark) error {
@@ -218,13 +224,13 @@ func (l *memLease) Mark(_ context.Context, marks []Mark) error {
 		}
 		l.lane.records[m.Problem] = l.lane.records[m.Problem].Apply(m)
 		if m.Outcome == 0 {
-			e.Begun = true
+			e.Begun, e.Failed = true, m.Failed
 			continue
 		}
 		if m.Outcome == Dead {
-			l.lane.dead[m.Seq] = Settlement{Entry: *e, Outcome: Dead, Reason: m.Reason, At: time.Now()}
+			l.lane.dead[m.Seq] = Settlement{Entry: *e, Outcome: Dead, Reason: m.Reason, At: m.At}
 		}
-		l.lane.settle(*e, m.Outcome, m.Reason)
+		l.lane.settle(*e, m.Outcome, m.Reason, m.At)
 		delete(l.lane.entries, m.Seq)
 		if i, ok := slices.BinarySearch(l.lane.order, m.Seq); ok {
 			l.lane.order = slices.Delete(l.lane.order, i, i+1)
@@ -244,7 +250,7 @@ func (l *memLease) Revive(_ context.Context, seq uint64) (*Entry, error) {
 	}
 	delete(l.lane.dead, seq)
 	e := st.Entry
-	e.Begun = true
+	e.Begun, e.Failed = true, 0
 	l.lane.entries[seq] = &e
 	i, _ := slices.BinarySearch(l.lane.order, seq)
 	l.lane.order = slices.Insert(l.lane.order, i, seq)

@@ -66,7 +66,10 @@ func (r *Relay) Handle(name string, s Sink, opts *SinkOptions) {
 			panic("relay: two lanes named " + name)
 		}
 	}
-	r.lanes = append(r.lanes, &lane{name: name, sink: s, opts: opts.withDefaults(), log: r.log, drain: r.drain})
+	r.lanes = append(r.lanes, &lane{
+		name: name, sink: s, opts: opts.withDefaults(), log: r.log, drain: r.drain,
+		questions: make(chan func()), ended: make(chan struct{}),
+	})
 }
 
 // A Receipt says what became of one event that was accepted.
@@ -192,15 +195,15 @@ func (r *Relay) Run(ctx context.Context) error {
 
 // reportStrays names the lanes that have a backlog and no sink: their entries are kept until the lane is back.
 func (r *Relay) reportStrays(ctx context.Context) error {
-	pending, err := r.store.Pending(ctx)
+	strays, err := r.store.Holdings(ctx)
 	if err != nil {
 		return fmt.Errorf("relay: reading the backlog: %w", err)
 	}
 	for _, l := range r.lanes {
-		delete(pending, l.name)
+		delete(strays, l.name)
 	}
-	for name, n := range pending {
-		r.log.Warn("relay: a lane is gone from the configuration; its entries are kept", "lane", name, "entries", n)
+	for name, h := range strays {
+		r.log.Warn("relay: a lane is gone from the configuration; its entries are kept", "lane", name, "pending", h.Pending, "dead", h.Dead)
 	}
 	return nil
 }

@@ -264,8 +264,8 @@ func TestHandlerAnswers(t *testing.T) {
 			}
 		})
 	}
-	if pending, _ := store.Pending(t.Context()); pending["lane"] != 2 {
-		t.Errorf("%d entries kept, want the two that were accepted", pending["lane"])
+	if held, _ := store.Holdings(t.Context()); held["lane"].Pending != 2 {
+		t.Errorf("%d entries kept, want the two that were accepted", held["lane"].Pending)
 	}
 	if _, err := relay.NewHandler(r, nil); err == nil {
 		t.Error("a handler without tokens was made although NoAuth was not asked for")

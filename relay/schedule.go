@@ -96,7 +96,7 @@ func (s *schedule) add(e *Entry, record Record) []Mark {
 func superseded(e *Entry, reason string) Mark { return e.mark(Superseded, reason) }
 
 func (e *Entry) mark(o Outcome, reason string) Mark {
-	return Mark{Seq: e.Seq, Problem: e.Problem, State: e.State, Time: e.Time, Outcome: o, Reason: reason}
+	return Mark{Seq: e.Seq, Problem: e.Problem, State: e.State, Level: e.Level, Time: e.Time, Outcome: o, Reason: reason}
 }
 
 func (s *schedule) push(p *problem, e *Entry) {

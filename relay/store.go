@@ -10,7 +10,8 @@ import (
 
 // Errors that a [Store] returns, wrapped with what happened. A caller branches on them with errors.Is.
 var (
-	// ErrFull: the store holds as much as it may. Nothing was kept; the same call may succeed once lanes have settled entries.
+	// ErrFull: the store or its disk holds as much as it may. Nothing was kept; the same call may succeed once lanes have settled
+	// entries or the disk has room.
 	ErrFull = errors.New("the store is full")
 	// ErrClosed: the store was closed. Nothing was kept.
 	ErrClosed = errors.New("the store is closed")
@@ -19,8 +20,10 @@ var (
 	// ErrFailed: the disk refused a write or a sync. What was being written may or may not be there; the store takes no
 	// further writes, because a sync that failed once can report success later without the data being safe.
 	ErrFailed = errors.New("the store has failed")
-	// ErrNotFound: there is no such dead letter. Nothing was changed.
-	ErrNotFound = errors.New("no such dead letter")
+	// ErrDamaged: what the store reads back is not what it wrote. Nothing was changed.
+	ErrDamaged = errors.New("the store is damaged")
+	// ErrNotFound: there is no such entry or dead letter. Nothing was changed.
+	ErrNotFound = errors.New("no such entry")
 )
 
 // An Entry is one event in one lane.
@@ -31,7 +34,7 @@ type Entry struct {
 	Seq uint64
 	// ID names the event for duplicate detection; empty means that the event cannot be recognised when it comes again.
 	ID string
-	// Problem is the problem key.
+	// Problem is the problem key, of 255 bytes at most.
 	Problem string
 	// State and Level are what the event says, kept so that a schedule can be made without reading bodies.
 	State guance.State
@@ -40,11 +43,15 @@ type Entry struct {
 	Time time.Time
 	// Accepted is when the relay took the event.
 	Accepted time.Time
+	// Trace is the W3C traceparent of the webhook that brought the event; empty if it was not traced.
+	Trace string
 	// Begun says that an attempt may have put the entry on the wire.
 	Begun bool
+	// Failed is the number of attempts that had failed when the last one began.
+	Failed int
 	// Ignored, if not empty, is why the sink asks for nothing: [Store.Append] records the outcome at once.
 	Ignored string
-	// Body is the event as guance.Decode reads it. Read leaves it nil.
+	// Body is the event as guance.Decode reads it.
 	Body []byte
 }
 
@@ -59,7 +66,7 @@ const (
 	Dead       Outcome = 4 // given up, with the reason; kept so that it can be replayed
 )
 
-// String returns the outcome's word.
+// String returns the outcome's word, or "pending" for what has not ended.
 func (o Outcome) String() string {
 	switch o {
 	case Delivered:
@@ -79,84 +86,113 @@ type Mark struct {
 	Seq     uint64
 	Problem string
 	State   guance.State
+	Level   guance.Level
 	Time    time.Time
+	Failed  int // attempts that failed before the one that begins
 	Outcome Outcome
-	Reason  string
+	Reason  string // why, where the outcome does not say it all
+	At      time.Time
 }
 
 // A Settlement is an entry that has ended.
 type Settlement struct {
 	Entry   // Body is set in a dead letter and nowhere else
 	Outcome Outcome
-	Reason  string // why, where the outcome does not say it all
+	Reason  string
 	At      time.Time
 }
 
-// A Record is what a store remembers of a problem after its entries are settled.
+// A Record is what a store remembers of a problem after its entries are settled. The zero Record means that nothing of the
+// problem was ever begun or settled, or that it is too long ago to matter.
 type Record struct {
 	// Last is the newest entry that carried a state and was begun or settled. No older entry may be replayed.
 	Last uint64
 	// Seq is the newest entry of the problem that may have been on the wire. No older entry may follow it.
 	Seq uint64
-	// Open says that the newest entry on the wire which carried a state said "problem": something may be open at the target.
+	// Open says that something may be open at the target: a problem was begun, and no recovery delivered since.
 	Open bool
-	// Time is the newest event time that was settled.
+	// Shown is the level of the newest problem that was delivered, LevelNone if there is none or it was resolved: what the
+	// target shows as far as the relay knows.
+	Shown guance.Level
+	// Time is the newest event time that was begun or settled.
 	Time time.Time
+	// At is when the record last changed.
+	At time.Time
 }
 
 // Apply returns the record after m. Every store uses it, so that all agree on what a mark means.
 func (r Record) Apply(m Mark) Record {
-	if m.Outcome == 0 && m.Seq > r.Seq {
-		r.Seq = m.Seq
-		if m.State != guance.StateNeither {
-			r.Open = m.State == guance.StateProblem
-		}
+	r.At = m.At
+	if m.Outcome == 0 {
+		r.Seq = max(r.Seq, m.Seq)
 	}
-	if m.State != guance.StateNeither {
-		r.Last = max(r.Last, m.Seq)
-		if m.Time.After(r.Time) {
-			r.Time = m.Time
-		}
+	if m.State == guance.StateNeither {
+		return r
+	}
+	r.Last = max(r.Last, m.Seq)
+	if m.Time.After(r.Time) {
+		r.Time = m.Time
+	}
+	// A recovery that was sent and whose answer is not known may not have arrived: only a delivered one closes.
+	switch {
+	case m.State == guance.StateProblem && m.Outcome == 0:
+		r.Open = true
+	case m.State == guance.StateProblem && m.Outcome == Delivered:
+		r.Open, r.Shown = true, m.Level
+	case m.State == guance.StateRecovered && m.Outcome == Delivered:
+		r.Open, r.Shown = false, guance.LevelNone
 	}
 	return r
 }
 
-// A Store keeps entries until their lane settles them. It holds no policy: order, superseding, budget and retries live in
-// the lane, so that they are the same for every store. All methods may be called concurrently.
+// Holdings are what a store has of one lane.
+type Holdings struct {
+	Pending int // entries that are not settled
+	Dead    int // dead letters that can be replayed
+}
+
+// A Store keeps entries until their lane settles them. It holds no policy: order, superseding, priority, budget, retries and age
+// live in the lane, so that they are the same for every store, on one node or many. Accepting and delivering may happen in
+// different processes: what joins them is the store and nothing else. All methods may be called concurrently.
+//
+// Every method answers [ErrClosed] after a close and [ErrFailed] after the store has failed. A call whose context has ended before it
+// changed anything returns the context's error; once a write is on its way, it is waited for, so that an error other than ErrFailed
+// always means that nothing was changed. relay/storetest holds a store to all of this.
 type Store interface {
-	// Append keeps all entries or none, and returns nil only once they are durable. It sets each entry's Seq. An entry whose
-	// lane has seen its ID within the store's window is not stored again: its Seq stays 0. The store keeps no reference to
-	// the entries or their bodies after it returns.
+	// Append keeps all entries or none, and returns nil only once they are durable. It sets each entry's Seq: sequence numbers of
+	// a lane grow in the order in which entries become visible to Read. An entry whose lane has seen its ID within the store's
+	// window is not stored again: its Seq is 0. The store keeps no reference to the entries or their bodies after it returns.
 	Append(ctx context.Context, entries []*Entry) error
 	// Acquire makes the caller the owner of a lane. An earlier owner's calls fail with ErrFenced from then on.
 	Acquire(ctx context.Context, lane string) (Lease, error)
-	// Check returns nil if the store would take an entry now.
+	// Check returns nil if the store would take an entry now, and otherwise why not.
 	Check(ctx context.Context) error
-	// Pending returns the number of unsettled entries of each lane that has any, the lanes that nobody owns included.
-	Pending(ctx context.Context) (map[string]int, error)
-	// History returns how the entries of a problem ended, oldest first. A store keeps a bounded number of the newest
-	// settlements of a lane and may have forgotten older ones.
+	// Holdings returns what there is of each lane that has anything, the lanes that nobody owns included.
+	Holdings(ctx context.Context) (map[string]Holdings, error)
+	// History returns how the entries of a problem ended, in sequence. A store keeps a bounded number of the newest settlements
+	// of a lane and may have forgotten older ones.
 	History(ctx context.Context, lane, problem string) ([]Settlement, error)
 	// DeadLetters returns up to limit dead letters of a lane above after, in sequence and with their bodies.
 	DeadLetters(ctx context.Context, lane string, after uint64, limit int) ([]Settlement, error)
 }
 
-// A Lease is the ownership of one lane. All methods may be called concurrently.
+// A Lease is the ownership of one lane. All methods may be called concurrently. Each fails with [ErrFenced] once another owner has
+// the lane.
 type Lease interface {
 	// Read returns up to limit unsettled entries above after, in sequence and without bodies. It waits until there is at
 	// least one or ctx ends.
 	Read(ctx context.Context, after uint64, limit int) ([]*Entry, error)
-	// Load returns the body of an unsettled entry. The caller owns the slice.
-	Load(ctx context.Context, seq uint64) ([]byte, error)
-	// Record returns what is remembered of a problem; the zero Record means that nothing of it was ever on the wire.
-	Record(ctx context.Context, problem string) (Record, error)
-	// Mark makes all marks durable or none, before it returns nil.
+	// Load returns an unsettled entry with its body, or ErrNotFound. The caller owns it.
+	Load(ctx context.Context, seq uint64) (*Entry, error)
+	// Records returns what is remembered of each problem, in the order asked for.
+	Records(ctx context.Context, problems []string) ([]Record, error)
+	// Mark makes all marks durable or none, before it returns nil. A mark of an entry that is settled already changes nothing.
 	Mark(ctx context.Context, marks []Mark) error
-	// Revive makes a dead letter an unsettled entry again, in its old place. The entry counts as begun. Read need not return it
-	// to this owner again.
+	// Revive makes a dead letter an unsettled entry again, in its old place, begun and with no failed attempt, and returns it without
+	// its body; ErrNotFound if there is none. Read need not return it to this owner again.
 	Revive(ctx context.Context, seq uint64) (*Entry, error)
-	// Drop deletes a dead letter for good; its settlement stays.
+	// Drop deletes a dead letter for good, or returns ErrNotFound; its settlement stays.
 	Drop(ctx context.Context, seq uint64) error
-	// Release ends the ownership. Entries stay.
+	// Release ends the ownership. Entries stay. Releasing what another owner has, or twice, is no error.
 	Release() error
 }

@@ -65,10 +65,10 @@ func TestKeptOverReopen(t *testing.T) {
 	if err != nil || len(got) != 1 || got[0].Seq != 2 || got[0].ID != "b" || !got[0].Time.Equal(b.Time) {
 		t.Fatalf("Read: got %+v, %v; want entry 2 alone", got, err)
 	}
-	if body, err := lease.Load(ctx, 2); err != nil || string(body) != `{"id":"b"}` {
-		t.Errorf("Load: got %q, %v", body, err)
+	if e, err := lease.Load(ctx, 2); err != nil || string(e.Body) != `{"id":"b"}` {
+		t.Errorf("Load: got %+v, %v", e, err)
 	}
-	if r, err := lease.Record(ctx, "p"); err != nil || r.Seq != 1 || !r.Open {
+	if r, err := lease.Records(ctx, []string{"p"}); err != nil || r[0].Seq != 1 || !r[0].Open {
 		t.Errorf("Record: got %+v, %v; want entry 1 open", r, err)
 	}
 	again := entry("a", "p")

@@ -33,14 +33,18 @@ type header struct {
 	Level    guance.Level `json:"l"`
 	Time     time.Time    `json:"t,omitzero"`
 	Accepted time.Time    `json:"a"`
+	Trace    string       `json:"w,omitempty"`
 	Begun    bool         `json:"b,omitzero"`
+	Failed   int          `json:"f,omitzero"`
 }
 
 type record struct {
-	Last uint64    `json:"l"`
-	Seq  uint64    `json:"q"`
-	Open bool      `json:"o,omitzero"`
-	Time time.Time `json:"t,omitzero"`
+	Last  uint64       `json:"l"`
+	Seq   uint64       `json:"q"`
+	Open  bool         `json:"o,omitzero"`
+	Shown guance.Level `json:"v,omitzero"`
+	Time  time.Time    `json:"t,omitzero"`
+	At    time.Time    `json:"a,omitzero"`
 }
 
 type settlement struct {
@@ -169,7 +173,7 @@ func (s *Store) append(tx *bolt.Tx, e *relay.Entry) error {
 	if err := s.remember(b, l, e); err != nil {
 		return err
 	}
-	h := header{ID: e.ID, Problem: e.Problem, State: e.State, Level: e.Level, Time: e.Time, Accepted: e.Accepted}
+	h := header{ID: e.ID, Problem: e.Problem, State: e.State, Level: e.Level, Time: e.Time, Accepted: e.Accepted, Trace: e.Trace}
 	if e.Ignored != "" {
 		return settle(b, e.Seq, settlement{Header: h, Outcome: relay.Ignored, Reason: e.Ignored, At: e.Accepted})
 	}
@@ -216,18 +220,18 @@ func settle(b *bolt.Bucket, seq uint64, st settlement) error {
 	return nil
 }
 
-// Pending implements [relay.Store].
-func (s *Store) Pending(context.Context) (map[string]int, error) {
+// Holdings implements [relay.Store].
+func (s *Store) Holdings(context.Context) (map[string]relay.Holdings, error) {
 	if err := s.usable(); err != nil {
 		return nil, err
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	pending := make(map[string]int)
+	holdings := make(map[string]relay.Holdings)
 	for name, l := range s.lanes {
 		if l.pending > 0 {
-			pending[name] = l.pending
+			holdings[name] = relay.Holdings{Pending: l.pending}
 		}
 	}
-	return pending, nil
+	return holdings, nil
 }

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
-	"time"
 
 	bolt "go.etcd.io/bbolt"
 
@@ -90,31 +89,41 @@ func (l *lease) Read(ctx context.Context, after uint64, limit int) ([]*relay.Ent
 }
 
 // Load implements [relay.Lease].
-func (l *lease) Load(_ context.Context, seq uint64) (body []byte, err error) {
+func (l *lease) Load(_ context.Context, seq uint64) (e *relay.Entry, err error) {
 	if _, err := l.owned(); err != nil {
 		return nil, err
 	}
 	err = l.view(func(b *bolt.Bucket) error {
-		v := b.Bucket([]byte("bodies")).Get(key(seq))
+		v := b.Bucket([]byte("entries")).Get(key(seq))
 		if v == nil {
-			return fmt.Errorf("boltstore: lane %q has no unsettled entry %d", l.name, seq)
+			return fmt.Errorf("boltstore: lane %q: entry %d: %w", l.name, seq, relay.ErrNotFound)
 		}
-		body = slices.Clone(v)
+		var h header
+		if err := json.Unmarshal(v, &h); err != nil {
+			return fmt.Errorf("boltstore: lane %q: a damaged entry: %w; keep the file for repair", l.name, err)
+		}
+		e = new(h.entry(l.name, seq))
+		e.Body = slices.Clone(b.Bucket([]byte("bodies")).Get(key(seq)))
 		return nil
 	})
-	return body, err
+	return e, err
 }
 
-// Record implements [relay.Lease].
-func (l *lease) Record(_ context.Context, problem string) (r relay.Record, err error) {
+// Records implements [relay.Lease].
+func (l *lease) Records(_ context.Context, problems []string) ([]relay.Record, error) {
 	if _, err := l.owned(); err != nil {
-		return r, err
+		return nil, err
 	}
-	err = l.view(func(b *bolt.Bucket) (err error) {
-		r, err = getRecord(b, problem)
-		return err
+	records := make([]relay.Record, len(problems))
+	err := l.view(func(b *bolt.Bucket) (err error) {
+		for i, problem := range problems {
+			if records[i], err = getRecord(b, problem); err != nil {
+				return err
+			}
+		}
+		return nil
 	})
-	return r, err
+	return records, err
 }
 
 func getRecord(b *bolt.Bucket, problem string) (relay.Record, error) {
@@ -167,10 +176,10 @@ func (l *lease) mark(b *bolt.Bucket, m relay.Mark) error {
 		return err
 	}
 	if m.Outcome == 0 {
-		h.Begun = true
+		h.Begun, h.Failed = true, m.Failed
 		return put(b, "entries", key(m.Seq), h)
 	}
-	st := settlement{Header: h, Outcome: m.Outcome, Reason: m.Reason, At: time.Now()}
+	st := settlement{Header: h, Outcome: m.Outcome, Reason: m.Reason, At: m.At}
 	if err := settle(b, m.Seq, st); err != nil {
 		return err
 	}

@@ -13,7 +13,8 @@ import (
 
 func (h header) entry(lane string, seq uint64) relay.Entry {
 	return relay.Entry{
-		Lane: lane, Seq: seq, ID: h.ID, Problem: h.Problem, State: h.State, Level: h.Level, Time: h.Time, Accepted: h.Accepted, Begun: h.Begun,
+		Lane: lane, Seq: seq, ID: h.ID, Problem: h.Problem, State: h.State, Level: h.Level, Time: h.Time, Accepted: h.Accepted,
+		Trace: h.Trace, Begun: h.Begun, Failed: h.Failed,
 	}
 }
 
@@ -73,7 +74,7 @@ func getSettlement(b *bolt.Bucket, part string, seq uint64) (*settlement, error)
 func (l *lease) Revive(ctx context.Context, seq uint64) (*relay.Entry, error) {
 	var revived relay.Entry
 	err := l.withDead(ctx, seq, func(b *bolt.Bucket, st *settlement) error {
-		st.Header.Begun = true
+		st.Header.Begun, st.Header.Failed = true, 0
 		revived = st.Header.entry(l.name, seq)
 		l.count(1)
 		if err := put(b, "entries", key(seq), st.Header); err != nil {
