@@ -6,68 +6,97 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// window is the span over which targets count requests. PagerDuty looks back 60 s (developer docs, Events API v2: Rate
-// Limits); the second on top absorbs the jitter between our clock and the moment a request is counted.
-const window = 61 * time.Second
+// span is what targets count requests over. PagerDuty looks back 60 s (developer docs, Events API v2: Rate Limits); the second on
+// top absorbs the jitter between our clock and the moment a request is counted.
+const span = 61 * time.Second
 
-// A budget keeps the requests of a lane within what its target allows. It has no clock: time is given.
+// A budget keeps the requests of a lane within what its target allows. One token is one request on the wire. It has no clock: time is
+// given.
 //
 // A token bucket of burst b and rate r lets at most b + 60r requests pass in a minute, so "burst 120 and 2 a second" would
 // allow 240. The burst is a twelfth of the allowance and the rate is what is left: the bound is exact, nine tenths of
 // the allowance can be used, and no request waits behind a whole minute's burst, as it would in a sliding log.
 type budget struct {
-	perMinute int
-	limiter   *rate.Limiter
-	full      rate.Limit // the rate without any 429
-	paused    time.Time  // no request before
-	pause     time.Duration
-	lowered   time.Time // when the rate last changed
+	limiter *rate.Limiter
+	full    rate.Limit    // the rate without any 429
+	until   time.Time     // paused, no request before
+	since   time.Time     // when the pause was imposed
+	pause   time.Duration // the last one that the lane chose; 0 once a request went through
+	lowered time.Time     // when the rate last changed
+	probing bool          // no request went through since the last 429
 }
 
 const (
 	firstPause = 30 * time.Second // PagerDuty asks for 30 s (Rate Limits) to a few minutes (Overview)
 	maxPause   = 4 * time.Minute
+	// maxAsked caps what a target may ask for: a lane that was told to come back tomorrow looks again before anybody misses a page.
+	maxAsked   = 15 * time.Minute
 	raiseEvery = time.Minute
 )
 
+// newBudget starts with an empty bucket: a restart cannot double the burst then, however often the process is killed.
 func newBudget(perMinute int, now time.Time) *budget {
-	b := &budget{perMinute: perMinute}
 	burst := max(1, perMinute/12)
-	b.full = rate.Limit(float64(perMinute-burst+1) / window.Seconds())
-	b.limiter = rate.NewLimiter(b.full, burst)
-	// A bucket that starts empty cannot double the burst over a restart, however often the process is killed.
+	full := rate.Limit(float64(perMinute-burst+1) / span.Seconds())
+	b := &budget{full: full, limiter: rate.NewLimiter(full, burst)}
 	b.limiter.AllowN(now, burst)
 	return b
 }
 
 // take spends one request if there is one to spend at now, and otherwise says when to ask again.
 func (b *budget) take(now time.Time) (ok bool, again time.Time) {
-	if now.Before(b.paused) {
-		return false, b.paused
-	}
 	b.raise(now)
-	if b.limiter.AllowN(now, 1) {
-		return true, time.Time{}
+	if again = b.next(now); again.After(now) {
+		return false, again
+	}
+	return b.limiter.AllowN(now, 1), now
+}
+
+// next returns when there is a request to spend: now, or the time to ask again.
+func (b *budget) next(now time.Time) time.Time {
+	if now.Before(b.until) {
+		return b.until
 	}
 	missing := 1 - b.limiter.TokensAt(now)
-	return false, now.Add(max(time.Duration(missing/float64(b.limiter.Limit())*float64(time.Second)), time.Millisecond))
+	if missing <= 0 {
+		return now
+	}
+	return now.Add(max(time.Duration(missing/float64(b.limiter.Limit())*float64(time.Second)), time.Millisecond))
 }
 
-// throttled pauses the lane after a 429 and halves the rate, down to a tenth: the target's allowance is not ours to know.
-func (b *budget) throttled(now time.Time, delay time.Duration) {
-	if delay <= 0 {
-		b.pause = min(max(2*b.pause, firstPause), maxPause)
-		delay = b.pause
+// limit returns how many requests may be in flight, of at most n: one, until the target has taken one again after a 429.
+func (b *budget) limit(n int) int {
+	if b.probing {
+		return 1
 	}
-	if until := now.Add(delay); until.After(b.paused) {
-		b.paused = until
-	}
-	b.limiter.SetLimitAt(now, max(b.limiter.Limit()/2, b.full/10))
-	b.lowered = now
+	return n
 }
 
-// succeeded ends the doubling of pauses.
-func (b *budget) succeeded() { b.pause = 0 }
+// throttled takes a 429 of an attempt that began at the given time: it pauses the lane, for as long as the target asks or for a time
+// that doubles, and halves the rate, down to a tenth. The target's allowance is not ours to know: PagerDuty adjusts it as it goes. What was in
+// flight together is one 429 and not eight.
+func (b *budget) throttled(began, now time.Time, asked time.Duration) {
+	pause := min(asked, maxAsked)
+	same := !b.since.IsZero() && !began.After(b.since)
+	if !same {
+		if pause <= 0 {
+			b.pause = min(max(2*b.pause, firstPause), maxPause)
+			pause = b.pause
+		}
+		b.limiter.SetLimitAt(now, max(b.limiter.Limit()/2, b.full/10))
+		b.lowered, b.since, b.probing = now, now, true
+	}
+	if until := now.Add(pause); until.After(b.until) {
+		b.until = until
+	}
+}
+
+// succeeded takes a request that went through and was begun at the given time.
+func (b *budget) succeeded(began time.Time) {
+	if began.After(b.since) || b.since.IsZero() {
+		b.pause, b.probing = 0, false
+	}
+}
 
 // raise gives a tenth of the full rate back for each quiet minute.
 func (b *budget) raise(now time.Time) {
@@ -76,3 +105,6 @@ func (b *budget) raise(now time.Time) {
 		b.limiter.SetLimitAt(now, min(b.limiter.Limit()+b.full/10, b.full))
 	}
 }
+
+// perMinute is the rate that the lane keeps now, in requests a minute.
+func (b *budget) perMinute() float64 { return float64(b.limiter.Limit()) * span.Seconds() }

@@ -44,26 +44,63 @@ func TestBudgetEveryWindow(t *testing.T) {
 func TestBudgetThrottled(t *testing.T) {
 	b := newBudget(120, now)
 	full := b.limiter.Limit()
-	b.throttled(now, 0)
+	b.throttled(now, now, 0)
 	if ok, again := b.take(now.Add(29 * time.Second)); ok || again != now.Add(30*time.Second) {
 		t.Errorf("got %v until %v, want a pause of 30 s", ok, again.Sub(now))
 	}
-	if ok, _ := b.take(now.Add(30 * time.Second)); !ok {
+	if got := b.limit(8); got != 1 {
+		t.Errorf("%d requests may be in flight after a 429, want one that finds out", got)
+	}
+	after := now.Add(31 * time.Second)
+	if ok, _ := b.take(after); !ok {
 		t.Error("nothing may be sent after the pause")
 	}
 	if got := b.limiter.Limit(); got != full/2 {
 		t.Errorf("the rate is %v, want half of %v", got, full)
 	}
-	b.throttled(now.Add(time.Minute), 0)
-	if got := b.paused.Sub(now); got != 2*time.Minute {
-		t.Errorf("the second pause ends after %v, want it doubled", got)
+	b.throttled(after, after, 0)
+	if got := b.until.Sub(after); got != time.Minute {
+		t.Errorf("the second pause takes %v, want it doubled", got)
 	}
-	b.take(now.Add(time.Hour))
+	later := now.Add(time.Hour)
+	b.take(later)
 	if got := b.limiter.Limit(); got != full {
 		t.Errorf("after a quiet hour the rate is %v, want %v", got, full)
 	}
-	b.throttled(now.Add(time.Hour), 7*time.Second)
-	if got := b.paused.Sub(now); got != time.Hour+7*time.Second {
-		t.Errorf("the pause ends after %v, want what the target asked for", got)
+	b.succeeded(later)
+	if got := b.limit(8); got != 8 {
+		t.Errorf("%d requests may be in flight after a success, want 8", got)
+	}
+	later = later.Add(time.Second)
+	b.throttled(later, later, 7*time.Second)
+	if got := b.until.Sub(later); got != 7*time.Second {
+		t.Errorf("the pause takes %v, want what the target asked for", got)
+	}
+	later = later.Add(time.Minute)
+	b.throttled(later, later, 24*time.Hour)
+	if got := b.until.Sub(later); got != maxAsked {
+		t.Errorf("the pause takes %v, want at most %v whatever the target asks for", got, maxAsked)
+	}
+}
+
+// Eight attempts that were in flight together learn one thing from eight 429s.
+func TestBudgetThrottledTogether(t *testing.T) {
+	b := newBudget(120, now)
+	full := b.limiter.Limit()
+	for i := range 8 {
+		began := now.Add(time.Duration(i) * time.Millisecond)
+		b.throttled(began, now.Add(time.Second+began.Sub(now)), 0)
+	}
+	if b.limiter.Limit() != full/2 || b.until.Sub(now) > firstPause+2*time.Second {
+		t.Errorf("the rate is %.2f of the full one and the pause ends after %v, want one halving and one pause of 30 s",
+			float64(b.limiter.Limit()/full), b.until.Sub(now))
+	}
+	b.succeeded(now)
+	if !b.probing {
+		t.Error("a success that began before the 429 ends the caution")
+	}
+	b.succeeded(now.Add(time.Minute))
+	if b.probing {
+		t.Error("a success after the pause does not end the caution")
 	}
 }

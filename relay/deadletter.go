@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/guance-relay/guance-relay/guance"
 )
@@ -88,15 +89,18 @@ func replay(ctx context.Context, l *lane, seq uint64) error {
 		return err
 	}
 	record := records[0]
-	// An event without a state, or of a lane that wants every event, is stale as soon as anything newer was sent.
-	if l.schedule.known(e.Problem) || record.Seq > seq || record.Last > seq && e.State != guance.StateNeither {
+	// An event without a state, or of a lane that wants every event, is stale as soon as anything newer was sent. Without a record
+	// it is so old that nobody knows what was.
+	if l.schedule.knows(e.Problem) || record == (Record{}) || record.Seq > seq || record.Last > seq && e.State != guance.StateNeither {
 		return ErrStale
 	}
 	revived, err := l.lease.Revive(ctx, seq)
 	if err != nil {
 		return err
 	}
-	l.schedule.add(revived, record)
+	now := time.Now()
+	revived.Accepted = now // its age begins again: it would be too old at once
+	l.schedule.add(revived, record, now)
 	return nil
 }
 

@@ -9,141 +9,133 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"github.com/guance-relay/guance-relay/guance"
 )
 
-// SinkOptions say how a lane treats its target. A nil *SinkOptions and a zero field mean the defaults.
-type SinkOptions struct {
-	// Match chooses the events that the lane takes; nil takes all. Never match on the level: a problem's recovery would go
-	// elsewhere.
-	Match func(*guance.Event) bool
-	// Every keeps each event instead of letting a newer state of a problem take the place of an unsent older one. For chat and
-	// audit targets; false suits targets that carry state, such as PagerDuty.
-	Every bool
-	// PerMinute is the number of requests that the target allows in any 60 s; zero means 120, which is PagerDuty's limit for
-	// one integration key.
-	PerMinute int
-	// Concurrency is the number of attempts in flight at once; zero means 8.
-	Concurrency int
-	// AttemptTimeout bounds one Deliver; zero means 30 s.
-	AttemptTimeout time.Duration
-	// MaxAttempts is how often an entry may fail, while others succeed, before it is dead; zero means 60.
-	MaxAttempts int
-	// MaxAge is how long after it was accepted an entry is still tried; zero means 72 h.
-	MaxAge time.Duration
-}
-
-func (o *SinkOptions) withDefaults() SinkOptions {
-	var d SinkOptions
-	if o != nil {
-		d = *o
-	}
-	orDefault(&d.PerMinute, 120)
-	orDefault(&d.Concurrency, 8)
-	orDefault(&d.AttemptTimeout, 30*time.Second)
-	orDefault(&d.MaxAttempts, 60)
-	orDefault(&d.MaxAge, 72*time.Hour)
-	return d
-}
-
-func orDefault[T int | time.Duration](v *T, d T) {
-	if *v <= 0 {
-		*v = d
-	}
-}
-
 const (
-	minBackoff = 500 * time.Millisecond
-	maxBackoff = time.Minute
-	// deadTarget is how many attempts in a row must fail before the lane takes the target to be down. Then it sends one
-	// probe at a time, each with another problem, and failures do not count against entries: it is not their fault.
-	deadTarget = 5
-	maxProbe   = 15 * time.Second
-	readAhead  = 1000 // entries read from the store at once
+	readAhead   = 1000             // entries read from the store at once
+	expireAhead = 100              // entries given up for their age at once
+	catchUp     = 10 * time.Second // the longest that a start waits for the whole backlog to be read
 )
 
 // A lane brings events to one sink: its own order, budget, retries and backlog. One goroutine owns the schedule; attempts run
 // in goroutines of their own and report back to it.
 type lane struct {
-	name  string
-	sink  Sink
-	opts  SinkOptions
-	log   *slog.Logger
-	drain time.Duration
+	name      string
+	sink      Sink
+	opts      SinkOptions
+	log       *slog.Logger
+	drain     time.Duration
+	telemetry *telemetry
 
 	questions chan func()   // run by the loop
 	ended     chan struct{} // closed when the loop does not run any more
+	stats     atomic.Pointer[LaneStats]
+	ignored   atomic.Uint64 // when accepted
 
 	// Owned by the loop in run.
 	store    Store
 	lease    Lease
 	schedule *schedule
-	failures int // attempts in a row that failed
-	probe    time.Time
+	reports  chan report
+	wg       sync.WaitGroup
 	inFlight int
-	lastErr  string
+	stopping bool
+	unread   int       // entries of before the start that the schedule does not have yet
+	ready    time.Time // nothing is sent before, while there are any
+	trouble  trouble
+	counts   counts
 
 	mu     sync.Mutex
 	budget *budget // guarded by mu: deliveries spend from it too
-
-	counts  [Dead + 1]atomic.Uint64
-	backlog atomic.Int64
-	running atomic.Bool
 }
 
-// A report is what an attempt tells the loop.
+// counts are the figures of a lane since it started.
+type counts struct {
+	outcomes                    [Dead + 1]uint64
+	attempts, failed, throttled uint64
+}
+
+// A report is what a goroutine of the lane tells the loop.
 type report struct {
-	entry   *Entry
+	ticket  ticket
+	entry   *Entry    // without its body
+	began   time.Time // of the attempt; zero: what ended is not an attempt
 	verdict verdict
+	mark    *Mark // the outcome that is durable now
 	err     error // of the store: the lane cannot go on
 }
 
-// run delivers until ctx ends or the store fails. It returns when nothing of it runs any more.
+func newLane(name string, s Sink, opts *SinkOptions, r *Relay) *lane {
+	l := &lane{
+		name: name, sink: s, opts: opts.withDefaults(), log: r.log.With("lane", name), drain: r.drain, telemetry: r.telemetry,
+		questions: make(chan func()), ended: make(chan struct{}),
+	}
+	if c, ok := s.(Chronicler); ok {
+		l.opts.Every = l.opts.Every || c.Every()
+	}
+	l.stats.Store(&LaneStats{Name: name, State: Stopped})
+	return l
+}
+
+// run delivers until ctx ends or the store fails. When it returns, nothing of it runs any more, unless a sink does not.
 func (l *lane) run(ctx context.Context, store Store) (err error) {
 	defer close(l.ended)
-	lease, err := store.Acquire(ctx, l.name)
-	if err != nil {
+	if err := l.start(ctx, store); err != nil {
 		return fmt.Errorf("relay: lane %q: acquiring its entries: %w", l.name, err)
 	}
-	l.store, l.lease, l.schedule = store, lease, newSchedule(l.opts.Every)
-	l.budget = newBudget(l.opts.PerMinute, time.Now())
-	l.running.Store(true)
-	defer l.running.Store(false)
-
-	var wg sync.WaitGroup
-	readCtx, stopReading := context.WithCancel(ctx)
-	// Attempts outlive ctx by the drain time: what is nearly delivered need not be sent again after the restart.
-	attemptCtx, stopAttempts := context.WithCancel(context.WithoutCancel(ctx))
-	arrivals, reports := make(chan []*Entry), make(chan report)
-	wg.Go(func() { l.read(readCtx, arrivals, reports) })
 	defer func() {
-		stopReading()
-		timer := time.AfterFunc(l.drain, stopAttempts)
-		for l.inFlight > 0 {
-			if r := <-reports; r.entry != nil {
-				err = errors.Join(err, l.took(attemptCtx, r))
-			}
-		}
-		timer.Stop()
-		stopAttempts()
-		wg.Wait()
-		err = errors.Join(err, lease.Release())
+		l.stopping = true
+		l.publish(time.Now())
+		err = errors.Join(err, l.lease.Release())
 	}()
+	// Attempts outlive ctx by the drain time: what is nearly delivered need not be sent again after the restart.
+	attempts, cut := context.WithCancel(context.WithoutCancel(ctx))
+	defer cut()
+	reading, stopReading := context.WithCancel(ctx)
+	arrivals := make(chan []*Entry)
+	l.wg.Go(func() { l.read(reading, arrivals) })
 
+	err = l.loop(ctx, attempts, arrivals)
+	stopReading()
+	return errors.Join(err, l.finish(attempts, cut))
+}
+
+func (l *lane) start(ctx context.Context, store Store) (err error) {
+	if l.lease, err = store.Acquire(ctx, l.name); err != nil {
+		return err
+	}
+	held, err := store.Holdings(ctx)
+	if err != nil {
+		return errors.Join(err, l.lease.Release())
+	}
+	now := time.Now()
+	l.store, l.unread, l.ready = store, held[l.name].Pending, now.Add(catchUp)
+	l.schedule = newSchedule(policy{l.opts.Every, l.opts.MaxAttempts, l.opts.MaxAge}, rand.Int64N)
+	l.budget = newBudget(l.opts.PerMinute, now)
+	l.reports = make(chan report)
+	return nil
+}
+
+// loop is the lane at work.
+func (l *lane) loop(ctx, attempts context.Context, arrivals <-chan []*Entry) (err error) {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
 	for {
-		wait := l.send(attemptCtx, &wg, reports)
-		l.backlog.Store(int64(l.schedule.pending))
-		select {
-		case <-ctx.Done():
-			return nil
-		case entries := <-arrivals:
-			err = l.arrived(ctx, entries)
-		case r := <-reports:
-			err = l.took(attemptCtx, r)
-		case fn := <-l.questions:
-			fn()
-		case <-wait:
+		now := time.Now()
+		if err = l.expire(ctx, now); err == nil {
+			timer.Reset(l.send(attempts, now))
+			l.publish(now)
+			select {
+			case <-ctx.Done():
+				return nil
+			case entries := <-arrivals:
+				err = l.arrived(ctx, entries)
+			case r := <-l.reports:
+				err = l.took(attempts, r)
+			case ask := <-l.questions:
+				ask()
+			case <-timer.C:
+			}
 		}
 		if err != nil {
 			if ctx.Err() != nil {
@@ -154,8 +146,29 @@ func (l *lane) run(ctx context.Context, store Store) (err error) {
 	}
 }
 
+// finish lets what is in flight end within the drain time and cuts the rest short, which is handed back. A sink that does not return even
+// then is left behind: there is no way to end it, and the others must not wait.
+func (l *lane) finish(attempts context.Context, cut func()) (err error) {
+	deadline, abandon := time.NewTimer(l.drain), time.NewTimer(l.drain+time.Second)
+	defer deadline.Stop()
+	defer abandon.Stop()
+	for l.inFlight > 0 {
+		select {
+		case r := <-l.reports:
+			err = errors.Join(err, l.took(attempts, r))
+		case <-deadline.C:
+			cut()
+		case <-abandon.C:
+			return errors.Join(err, fmt.Errorf("relay: lane %q: %d attempts did not return although their context has ended; they are kept and sent again later", l.name, l.inFlight))
+		}
+	}
+	cut()
+	l.wg.Wait()
+	return err
+}
+
 // read hands what the store has to the loop.
-func (l *lane) read(ctx context.Context, arrivals chan<- []*Entry, reports chan<- report) {
+func (l *lane) read(ctx context.Context, arrivals chan<- []*Entry) {
 	var after uint64
 	for {
 		entries, err := l.lease.Read(ctx, after, readAhead)
@@ -164,7 +177,7 @@ func (l *lane) read(ctx context.Context, arrivals chan<- []*Entry, reports chan<
 		}
 		if err != nil {
 			select {
-			case reports <- report{err: fmt.Errorf("reading its entries: %w", err)}:
+			case l.reports <- report{err: fmt.Errorf("reading its entries: %w", err)}:
 			case <-ctx.Done():
 			}
 			return
@@ -180,18 +193,20 @@ func (l *lane) read(ctx context.Context, arrivals chan<- []*Entry, reports chan<
 
 // arrived adds entries to the schedule and records what they supersede.
 func (l *lane) arrived(ctx context.Context, entries []*Entry) error {
+	records, err := l.records(ctx, entries)
+	if err != nil {
+		return err
+	}
+	now := time.Now()
 	var marks []Mark
 	for _, e := range entries {
-		var record Record
-		if !l.schedule.known(e.Problem) {
-			records, err := l.lease.Records(ctx, []string{e.Problem})
-			if err != nil {
-				return err
-			}
-			record = records[0]
+		superseded := l.schedule.add(e, records[e.Problem], now)
+		for _, m := range superseded {
+			records[e.Problem] = records[e.Problem].Apply(m)
 		}
-		marks = append(marks, l.schedule.add(e, record)...)
+		marks = append(marks, superseded...)
 	}
+	l.unread = max(l.unread-len(entries), 0)
 	if len(marks) == 0 {
 		return nil
 	}
@@ -199,44 +214,67 @@ func (l *lane) arrived(ctx context.Context, entries []*Entry) error {
 	if err := l.lease.Mark(context.WithoutCancel(ctx), marks); err != nil {
 		return err
 	}
-	l.counts[Superseded].Add(uint64(len(marks)))
+	l.counted(Superseded, len(marks))
 	return nil
 }
 
-// send starts all attempts that may start now, and returns a channel that fires when another may.
-func (l *lane) send(ctx context.Context, wg *sync.WaitGroup, reports chan<- report) <-chan time.Time {
-	for {
-		now := time.Now()
-		limit := l.opts.Concurrency
-		if l.failures >= deadTarget {
-			limit = 1
+// records returns what the store remembers of the problems that the schedule does not hold.
+func (l *lane) records(ctx context.Context, entries []*Entry) (map[string]Record, error) {
+	records := make(map[string]Record)
+	var unknown []string
+	for _, e := range entries {
+		if _, asked := records[e.Problem]; !asked && !l.schedule.knows(e.Problem) {
+			records[e.Problem] = Record{}
+			unknown = append(unknown, e.Problem)
 		}
-		if l.inFlight >= limit {
-			return nil // a report will come
-		}
-		if !l.schedule.any(now) {
-			at, ok := l.schedule.wake()
-			if !ok {
-				return nil
-			}
-			return time.After(at.Sub(now))
-		}
-		if now.Before(l.probe) {
-			return time.After(l.probe.Sub(now))
-		}
-		// The token is taken before the choice is made, so that the choice is the latest possible.
-		ok, again := l.take(now)
-		if !ok {
-			return time.After(again.Sub(now))
-		}
-		e := l.schedule.next(now)
-		attempt := l.schedule.attempts(e) + 1
-		l.inFlight++
-		wg.Go(func() {
-			v, err := l.attempt(ctx, e, attempt)
-			reports <- report{e, v, err}
-		})
 	}
+	if len(unknown) == 0 {
+		return records, nil
+	}
+	found, err := l.lease.Records(ctx, unknown)
+	if err != nil {
+		return nil, err
+	}
+	for i, key := range unknown {
+		records[key] = found[i]
+	}
+	return records, nil
+}
+
+// send starts all attempts that may start now, and returns how long to wait for another, if nothing else happens.
+func (l *lane) send(ctx context.Context, now time.Time) time.Duration {
+	wake := now.Add(time.Hour)
+	if at := l.schedule.expiry(); !at.IsZero() && at.Before(wake) {
+		wake = at.Add(1)
+	}
+	for l.inFlight < l.limit() {
+		if l.unread > 0 && now.Before(l.ready) { // the worst news may not have been read yet
+			return l.ready.Sub(now)
+		}
+		ok, at := l.schedule.ready(now)
+		if ok {
+			// The token is taken before the choice is made, so that the choice is the latest possible.
+			ok, at = l.take(now)
+		}
+		if !ok {
+			if !at.IsZero() && at.Before(wake) {
+				wake = at
+			}
+			break
+		}
+		t, _ := l.schedule.next(now)
+		l.counts.attempts++
+		l.inFlight++
+		l.wg.Go(func() { l.report(l.attempt(ctx, t)) })
+	}
+	return wake.Sub(now)
+}
+
+// limit returns how many attempts may be in flight.
+func (l *lane) limit() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.budget.limit(l.schedule.limit(l.opts.Concurrency))
 }
 
 func (l *lane) take(now time.Time) (bool, time.Time) {
@@ -245,134 +283,123 @@ func (l *lane) take(now time.Time) (bool, time.Time) {
 	return l.budget.take(now)
 }
 
-// spend waits for the budget on behalf of a sink that sends more than one request.
-func (l *lane) spend(ctx context.Context) error {
-	for {
-		now := time.Now()
-		ok, again := l.take(now)
-		if ok {
-			return nil
-		}
-		timer := time.NewTimer(again.Sub(now))
-		select {
-		case <-ctx.Done():
-			timer.Stop()
-			return ctx.Err()
-		case <-timer.C:
-		}
-	}
-}
-
-// attempt brings one entry to the sink. That it begins is durable before anything is sent: after a crash only entries that
-// were never on the wire may be superseded. How it ended is durable before the problem's next entry is sent.
-func (l *lane) attempt(ctx context.Context, e *Entry, attempt int) (verdict, error) {
-	if time.Since(e.Accepted) > l.opts.MaxAge {
-		v := verdict{outcome: Dead, reason: "not delivered within " + l.opts.MaxAge.String()}
-		return v, l.end(ctx, e, v)
-	}
-	keep := context.WithoutCancel(ctx) // the store is never left halfway; only the sink is cut short
-	if err := l.lease.Mark(keep, []Mark{e.mark(0, "")}); err != nil {
-		return verdict{}, err
-	}
-	loaded, err := l.lease.Load(keep, e.Seq)
-	if err != nil {
-		return verdict{}, err
-	}
-	events, err := guance.Decode(loaded.Body, "application/json")
-	if err != nil || len(events) != 1 {
-		v := verdict{outcome: Dead, reason: fmt.Sprintf("the stored event does not decode to one event: %v", err)}
-		return v, l.end(ctx, e, v)
-	}
-	attemptCtx, cancel := context.WithTimeoutCause(ctx, l.opts.AttemptTimeout,
-		fmt.Errorf("relay: no answer within the attempt timeout of %v", l.opts.AttemptTimeout))
-	defer cancel()
-	v := judge(deliver(attemptCtx, l.sink, &Delivery{
-		Event: events[0], Lane: l.name, Problem: e.Problem, Seq: e.Seq, Attempt: attempt, Accepted: e.Accepted, spend: l.spend,
-	}))
-	if v.outcome == 0 && !v.throttled && attempt >= l.opts.MaxAttempts {
-		v.outcome, v.reason = Dead, fmt.Sprintf("failed %d times, last: %s", attempt, v.reason)
-	}
-	if v.outcome != 0 {
-		return v, l.end(ctx, e, v)
-	}
-	return v, nil
-}
-
-func (l *lane) end(ctx context.Context, e *Entry, v verdict) error {
-	return l.lease.Mark(context.WithoutCancel(ctx), []Mark{e.mark(v.outcome, v.reason)})
-}
-
-// took lets the loop learn how an attempt ended.
+// took lets the loop learn what a goroutine has to report.
 func (l *lane) took(ctx context.Context, r report) error {
 	if r.entry == nil {
-		return r.err
-	}
-	l.inFlight--
-	if r.err != nil {
-		l.schedule.retry(r.entry, time.Now().Add(minBackoff), false)
+		if r.ticket.problem != nil {
+			l.inFlight--
+		}
 		return r.err
 	}
 	now := time.Now()
-	if r.verdict.outcome != 0 {
-		l.settled(r)
+	if r.mark != nil {
+		l.inFlight--
+		l.settled(ctx, r, now)
+		return r.err
+	}
+	if r.verdict.outcome == 0 && !r.verdict.throttled && ctx.Err() != nil {
+		r.verdict.handedBack = true // cut by the end of the drain time
+	}
+	l.learn(ctx, r, now)
+	outcome, reason := l.schedule.answered(r.ticket, r.verdict, now)
+	if outcome == 0 {
+		l.inFlight--
 		return nil
 	}
-	if ctx.Err() != nil { // cut by the end of the drain time: not the target's fault
-		l.schedule.retry(r.entry, now, false)
-		return nil
-	}
-	l.complain(r)
-	if r.verdict.throttled {
-		l.mu.Lock()
-		l.budget.throttled(now, r.verdict.delay)
-		l.mu.Unlock()
-		l.schedule.retry(r.entry, now.Add(time.Nanosecond), false)
-		return nil
-	}
-	l.failures++
-	down := l.failures >= deadTarget
-	l.schedule.retry(r.entry, now.Add(backoff(l.schedule.attempts(r.entry)+1)), !down)
-	if down {
-		l.probe = now.Add(min(backoff(l.failures-deadTarget+1), maxProbe))
-	}
+	m := r.ticket.item.mark(r.entry.Problem, outcome, reason, now)
+	l.wg.Go(func() {
+		// How it ended is durable before the problem's next entry is sent.
+		err := l.lease.Mark(context.WithoutCancel(ctx), []Mark{m})
+		r.mark, r.err = &m, err
+		l.report(r)
+	})
 	return nil
 }
 
-func (l *lane) settled(r report) {
-	l.schedule.settle(r.entry)
-	l.counts[r.verdict.outcome].Add(1)
-	switch r.verdict.outcome {
-	case Delivered:
-		if l.lastErr != "" {
-			l.log.Info("relay: the target takes events again", "lane", l.name)
-		}
-		l.failures, l.lastErr, l.probe = 0, "", time.Time{}
-		l.mu.Lock()
-		l.budget.succeeded()
-		l.mu.Unlock()
-	case Dead:
-		// A refusal is an answer: the target lives.
-		l.failures = 0
-		l.log.Error("relay: event given up; it is kept as a dead letter", "lane", l.name, "seq", r.entry.Seq, "event", r.entry.ID,
-			"level", r.entry.Level.String(), "reason", r.verdict.reason)
+// report tells the loop, if there still is one.
+func (l *lane) report(r report) {
+	select {
+	case l.reports <- r:
+	case <-l.ended:
 	}
 }
 
-// complain logs an error when it differs from the last one: a target that is down for an hour is one piece of news.
-func (l *lane) complain(r report) {
-	if r.verdict.reason == l.lastErr {
+// learn takes from an answer what it says of the target.
+func (l *lane) learn(ctx context.Context, r report, now time.Time) {
+	l.telemetry.attempt(ctx, l.name, r.verdict, now.Sub(r.began))
+	if r.verdict.handedBack {
 		return
 	}
-	l.lastErr = r.verdict.reason
-	l.log.Warn("relay: the target did not take an event; it is kept and tried again", "lane", l.name, "seq", r.entry.Seq,
-		"throttled", r.verdict.throttled, "reason", r.verdict.reason)
+	l.mu.Lock()
+	switch {
+	case r.verdict.throttled:
+		l.counts.throttled++
+		l.budget.throttled(r.began, now, r.verdict.delay)
+	case r.verdict.outcome == Delivered, r.verdict.outcome == Dead:
+		l.budget.succeeded(r.began)
+	case r.verdict.outcome == 0:
+		l.counts.failed++
+	}
+	l.mu.Unlock()
+	switch r.verdict.outcome {
+	case 0:
+		l.trouble.seen(l.log, r, now)
+	case Delivered:
+		l.trouble.over(l.log)
+	}
 }
 
-// backoff is exponential with full jitter, so that problems which failed together do not return together.
-func backoff(n int) time.Duration {
-	d := maxBackoff
-	if n < 8 {
-		d = min(minBackoff<<n, maxBackoff)
+func (l *lane) settled(ctx context.Context, r report, now time.Time) {
+	if r.err != nil {
+		return // the lane stops, and what the store has of the entry is what counts
 	}
-	return minBackoff/2 + rand.N(d)
+	l.schedule.settle(r.ticket, *r.mark)
+	l.counted(r.mark.Outcome, 1)
+	l.telemetry.settled(ctx, l.name, r.entry, *r.mark)
+	if r.mark.Outcome == Dead {
+		l.log.Error("relay: event given up; it is kept as a dead letter", "seq", r.entry.Seq, "event", r.entry.ID,
+			"level", r.entry.Level.String(), "reason", r.mark.Reason)
+	}
+}
+
+func (l *lane) counted(o Outcome, n int) {
+	l.counts.outcomes[o] += uint64(n)
+	l.telemetry.count(l.name, o, n)
+}
+
+// expire gives up what is too old, with one line in the log for all of it and a reason in each dead letter.
+func (l *lane) expire(ctx context.Context, now time.Time) error {
+	tickets := l.schedule.expired(now, expireAhead)
+	if len(tickets) == 0 {
+		return nil
+	}
+	keep := context.WithoutCancel(ctx)
+	reason := "not delivered within " + l.opts.MaxAge.String()
+	var marks []Mark
+	var due []ticket
+	for _, t := range tickets {
+		e, err := l.lease.Load(keep, t.item.seq)
+		switch {
+		case errors.Is(err, ErrDamaged):
+			l.log.Error("relay: an entry is too old and cannot be read", "seq", t.item.seq, "error", err.Error())
+			l.schedule.again(t.problem, now.Add(time.Hour))
+			continue
+		case err != nil:
+			return err
+		}
+		marks, due = append(marks, t.item.mark(e.Problem, Dead, reason, now)), append(due, t)
+	}
+	if len(marks) == 0 {
+		return nil
+	}
+	if err := l.lease.Mark(keep, marks); err != nil {
+		return err
+	}
+	for i, t := range due {
+		l.schedule.settle(t, marks[i])
+	}
+	l.counted(Dead, len(marks))
+	l.log.Error("relay: events given up for their age; they are kept as dead letters", "entries", len(marks),
+		"first", marks[0].Seq, "last", marks[len(marks)-1].Seq, "reason", reason)
+	return nil
 }

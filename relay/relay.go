@@ -11,6 +11,9 @@ import (
 	"sync/atomic"
 	"time"
 
+	"go.opentelemetry.io/otel/metric"
+	"go.opentelemetry.io/otel/trace"
+
 	"github.com/guance-relay/guance-relay/guance"
 )
 
@@ -20,18 +23,23 @@ type Options struct {
 	Logger *slog.Logger
 	// DrainTimeout is how long attempts in flight may go on after Run's context ended; zero means 5 s.
 	DrainTimeout time.Duration
+	// TracerProvider and MeterProvider take spans and metrics; nil means OpenTelemetry's global ones, which do nothing unless the
+	// program sets them.
+	TracerProvider trace.TracerProvider
+	MeterProvider  metric.MeterProvider
 }
 
 // A Relay takes events and brings them to sinks. Its methods may be called concurrently, but for Handle, which comes first.
 type Relay struct {
-	store Store
-	log   *slog.Logger
-	drain time.Duration
+	store     Store
+	log       *slog.Logger
+	drain     time.Duration
+	telemetry *telemetry
 
 	lanes   []*lane // fixed once Run was called
 	started atomic.Bool
 	closing atomic.Bool
-	ignored atomic.Uint64
+	strays  atomic.Pointer[map[string]Holdings]
 }
 
 // New returns a relay over store. It starts nothing and touches nothing; the caller closes the store after Run returned.
@@ -47,11 +55,14 @@ func New(store Store, opts *Options) (*Relay, error) {
 		r.log = slog.Default()
 	}
 	orDefault(&r.drain, 5*time.Second)
-	return r, nil
+	var err error
+	r.telemetry, err = newTelemetry(opts.TracerProvider, opts.MeterProvider)
+	return r, err
 }
 
-// Handle adds a lane that brings events to s. The name is on disk: a lane that is renamed leaves its backlog behind. Handle
-// panics if the name is empty, taken, longer than 64 bytes or holds a slash, if s is nil, and after Run was called, as these are mistakes of the program.
+// Handle adds a lane that brings events to s. The name is on disk: a lane that is renamed leaves its backlog behind, see [Stats].
+// Handle panics if the name is empty, taken, longer than 64 bytes or holds a slash, if s is nil, and after Run was called, as these
+// are mistakes of the program.
 func (r *Relay) Handle(name string, s Sink, opts *SinkOptions) {
 	switch {
 	case name == "" || len(name) > 64 || strings.Contains(name, "/"):
@@ -66,10 +77,7 @@ func (r *Relay) Handle(name string, s Sink, opts *SinkOptions) {
 			panic("relay: two lanes named " + name)
 		}
 	}
-	r.lanes = append(r.lanes, &lane{
-		name: name, sink: s, opts: opts.withDefaults(), log: r.log, drain: r.drain,
-		questions: make(chan func()), ended: make(chan struct{}),
-	})
+	r.lanes = append(r.lanes, newLane(name, s, opts, r))
 }
 
 // A Receipt says what became of one event that was accepted.
@@ -86,10 +94,10 @@ func (r *Relay) Accept(ctx context.Context, events ...*guance.Event) ([]Receipt,
 	if r.closing.Load() {
 		return nil, fmt.Errorf("relay: accepting: %w", ErrClosed)
 	}
-	now := time.Now()
+	now, parent := time.Now(), traceparent(ctx)
 	receipts := make([]Receipt, len(events))
 	var entries []*Entry
-	var owner []int
+	var owner []int // whose receipt an entry belongs to
 	for i, ev := range events {
 		receipts[i] = Receipt{EventID: ev.EventID, Problem: problemKey(ev), Lanes: make(map[string]string, len(r.lanes))}
 		body, err := ev.MarshalJSON()
@@ -102,7 +110,7 @@ func (r *Relay) Accept(ctx context.Context, events ...*guance.Event) ([]Receipt,
 			}
 			e := &Entry{
 				Lane: l.name, ID: deliveryID(ev), Problem: receipts[i].Problem, State: ev.State(), Level: ev.Level(),
-				Time: eventTime(ev), Accepted: now, Body: body,
+				Time: eventTime(ev), Accepted: now, Trace: parent, Body: body,
 			}
 			if c, ok := l.sink.(Chooser); ok {
 				e.Ignored = c.Ignores(ev)
@@ -117,21 +125,27 @@ func (r *Relay) Accept(ctx context.Context, events ...*guance.Event) ([]Receipt,
 		return nil, fmt.Errorf("relay: keeping %d events: %w", len(events), err)
 	}
 	for i, e := range entries {
-		receipts[owner[i]].Lanes[e.Lane] = r.count(e)
+		receipts[owner[i]].Lanes[e.Lane] = r.fate(e)
 	}
 	return receipts, nil
 }
 
-func (r *Relay) count(e *Entry) string {
+// fate is a receipt's word for what a lane made of an entry.
+func (r *Relay) fate(e *Entry) string {
 	switch {
 	case e.Seq == 0:
 		return "duplicate"
-	case e.Ignored != "":
-		r.ignored.Add(1)
-		r.log.Debug("relay: event ignored", "lane", e.Lane, "event", e.ID, "reason", e.Ignored)
-		return "ignored"
+	case e.Ignored == "":
+		return "accepted"
 	}
-	return "accepted"
+	for _, l := range r.lanes {
+		if l.name == e.Lane {
+			l.ignored.Add(1)
+			l.log.Debug("relay: event ignored", "seq", e.Seq, "event", e.ID, "reason", e.Ignored)
+		}
+	}
+	r.telemetry.count(e.Lane, Ignored, 1)
+	return "ignored"
 }
 
 // maxKey bounds what a sender can make a store index: 255 characters is what PagerDuty takes as a dedup_key, and bbolt fails a
@@ -174,6 +188,10 @@ func (r *Relay) Run(ctx context.Context) error {
 	if err := r.reportStrays(ctx); err != nil {
 		return err
 	}
+	unobserve, err := r.telemetry.observe(r.laneStats)
+	if err != nil {
+		return err
+	}
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	defer context.AfterFunc(ctx, func() { r.closing.Store(true) })()
@@ -190,7 +208,7 @@ func (r *Relay) Run(ctx context.Context) error {
 	<-ctx.Done()
 	r.closing.Store(true)
 	wg.Wait()
-	return errors.Join(errs...)
+	return errors.Join(append(errs, unobserve())...)
 }
 
 // reportStrays names the lanes that have a backlog and no sink: their entries are kept until the lane is back.
@@ -202,6 +220,7 @@ func (r *Relay) reportStrays(ctx context.Context) error {
 	for _, l := range r.lanes {
 		delete(strays, l.name)
 	}
+	r.strays.Store(&strays)
 	for name, h := range strays {
 		r.log.Warn("relay: a lane is gone from the configuration; its entries are kept", "lane", name, "pending", h.Pending, "dead", h.Dead)
 	}
@@ -215,29 +234,9 @@ func (r *Relay) Check(ctx context.Context) error {
 	}
 	err := r.store.Check(ctx)
 	for _, l := range r.lanes {
-		if !l.running.Load() {
+		if l.stats.Load().State == Stopped {
 			err = errors.Join(err, fmt.Errorf("relay: lane %q does not run", l.name))
 		}
 	}
 	return err
-}
-
-// LaneStats are the figures of one lane since the process started.
-type LaneStats struct {
-	Name                        string
-	Running                     bool
-	Backlog                     int
-	Delivered, Superseded, Dead uint64
-}
-
-// Stats returns the figures of each lane, in the order of Handle.
-func (r *Relay) Stats() []LaneStats {
-	stats := make([]LaneStats, len(r.lanes))
-	for i, l := range r.lanes {
-		stats[i] = LaneStats{
-			Name: l.name, Running: l.running.Load(), Backlog: int(l.backlog.Load()),
-			Delivered: l.counts[Delivered].Load(), Superseded: l.counts[Superseded].Load(), Dead: l.counts[Dead].Load(),
-		}
-	}
-	return stats
 }

@@ -1,163 +1,237 @@
 package relay
 
 import (
+	"errors"
+	"fmt"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/guance-relay/guance-relay/guance"
 )
 
-// said makes an entry; the minute is the event time.
-func said(seq uint64, problem string, state guance.State, level guance.Level, minute int) *Entry {
-	return &Entry{Seq: seq, Problem: problem, State: state, Level: level, Time: time.Unix(int64(minute)*60, 0)}
-}
-
-func outcomes(marks []Mark) map[uint64]Outcome {
-	m := make(map[uint64]Outcome)
-	for _, mark := range marks {
-		m[mark.Seq] = mark.Outcome
-	}
-	return m
-}
-
 var now = time.Unix(1_700_000_000, 0)
 
+// bench is a schedule with the store's memory that a test needs around it.
+type bench struct {
+	*testing.T
+	*schedule
+	seq uint64
+	now time.Time
+}
+
+func newBench(t *testing.T, p policy) *bench {
+	orDefault(&p.maxAttempts, 3)
+	orDefault(&p.maxAge, time.Hour)
+	return &bench{T: t, schedule: newSchedule(p, func(n int64) int64 { return n / 2 }), now: now}
+}
+
+// said makes an entry of the schedule's next number; the minute is the event time.
+func (b *bench) said(problem string, state guance.State, level guance.Level, minute int) *Entry {
+	b.seq++
+	return &Entry{Seq: b.seq, Problem: problem, State: state, Level: level, Time: now.Add(time.Duration(minute) * time.Minute), Accepted: b.now}
+}
+
+func (b *bench) fault(problem string, level guance.Level, minute int) *Entry {
+	return b.said(problem, guance.StateProblem, level, minute)
+}
+
+func (b *bench) recovery(problem string, minute int) *Entry {
+	return b.said(problem, guance.StateRecovered, guance.LevelNone, minute)
+}
+
+func (b *bench) accept(e *Entry, r Record) map[uint64]Outcome {
+	ended := make(map[uint64]Outcome)
+	for _, m := range b.add(e, r, b.now) {
+		ended[m.Seq] = m.Outcome
+	}
+	return ended
+}
+
+// send takes the next entry in flight, and fails if it is not the wanted one; 0 wants none.
+func (b *bench) send(want uint64) ticket {
+	b.Helper()
+	got, ok := b.next(b.now)
+	if ok != (want > 0) || ok && got.item.seq != want {
+		b.Fatalf("entry %d is sent (%v), want %d", got.item.seq, ok, want)
+	}
+	return got
+}
+
+// answer settles an entry, or gives it back.
+func (b *bench) answer(tk ticket, err error) Outcome {
+	o, reason := b.answered(tk, judge(err), b.now)
+	if o != 0 {
+		b.settle(tk, tk.item.mark("", o, reason, b.now))
+	}
+	return o
+}
+
 func TestScheduleCancelsNeverSentPair(t *testing.T) {
-	s := newSchedule(false)
-	s.add(said(1, "p", guance.StateProblem, guance.LevelCritical, 1), Record{})
-	marks := s.add(said(2, "p", guance.StateRecovered, guance.LevelNone, 2), Record{})
-	if got := outcomes(marks); len(got) != 2 || got[1] != Superseded || got[2] != Superseded {
-		t.Fatalf("got %v, want both superseded", got)
+	b := newBench(t, policy{})
+	b.accept(b.fault("p", guance.LevelCritical, 1), Record{})
+	if diff := cmp.Diff(map[uint64]Outcome{1: Superseded, 2: Superseded}, b.accept(b.recovery("p", 2), Record{})); diff != "" {
+		t.Fatal(diff)
 	}
-	if e := s.next(now); e != nil {
-		t.Fatalf("entry %d is sent, want nothing", e.Seq)
-	}
-	if len(s.problems) != 0 || s.pending != 0 {
-		t.Errorf("the schedule remembers %d problems and %d entries, want none", len(s.problems), s.pending)
+	b.send(0)
+	if len(b.problems) != 0 || b.pending != 0 || b.levels != [7]int{} {
+		t.Errorf("the schedule remembers %d problems and %d entries %v, want none", len(b.problems), b.pending, b.levels)
 	}
 }
 
 func TestScheduleResolveWaitsForItsTrigger(t *testing.T) {
-	s := newSchedule(false)
-	s.add(said(1, "p", guance.StateProblem, guance.LevelCritical, 1), Record{})
-	trigger := s.next(now)
-	if marks := s.add(said(2, "p", guance.StateRecovered, guance.LevelNone, 2), Record{}); len(marks) != 0 {
+	b := newBench(t, policy{})
+	b.accept(b.fault("p", guance.LevelCritical, 1), Record{})
+	trigger := b.send(1)
+	if marks := b.accept(b.recovery("p", 2), Record{}); len(marks) != 0 {
 		t.Fatalf("got marks %v, want none: the trigger may be on the wire", marks)
 	}
-	if e := s.next(now); e != nil {
-		t.Fatalf("entry %d is sent beside its trigger", e.Seq)
-	}
-	s.retry(trigger, now.Add(time.Second), true)
-	if e := s.next(now); e != nil {
-		t.Fatalf("entry %d overtakes the trigger that backs off", e.Seq)
-	}
-	if e := s.next(now.Add(time.Second)); e != trigger {
-		t.Fatalf("got %v, want the trigger again", e)
-	}
-	s.settle(trigger)
-	if e := s.next(now); e == nil || e.Seq != 2 {
-		t.Fatalf("got %v, want the resolve", e)
-	}
+	b.send(0) // beside its trigger
+	b.answer(trigger, errors.New("503"))
+	b.send(0) // while the trigger backs off
+	b.now = b.now.Add(maxBackoff)
+	trigger = b.send(1)
+	b.answer(trigger, nil)
+	b.send(2)
 }
 
 func TestScheduleAdd(t *testing.T) {
-	open := Record{Seq: 5, Open: true, Time: time.Unix(600, 0)}
+	shown := Record{Last: 5, Seq: 5, Open: true, Shown: guance.LevelWarning, Time: now.Add(10 * time.Minute)}
 	tests := map[string]struct {
 		record Record
-		before []*Entry
-		entry  *Entry
-		want   map[uint64]Outcome
+		before func(*bench) []*Entry
+		entry  func(*bench) *Entry
+		want   map[uint64]Outcome // 6 is the entry of before, the next one that of entry
 	}{
 		"a repeat takes the place of an unsent one": {
-			before: []*Entry{said(6, "p", guance.StateProblem, guance.LevelWarning, 11)},
-			entry:  said(7, "p", guance.StateProblem, guance.LevelCritical, 12),
+			before: func(b *bench) []*Entry { return []*Entry{b.fault("p", guance.LevelWarning, 11)} },
+			entry:  func(b *bench) *Entry { return b.fault("p", guance.LevelCritical, 12) },
 			want:   map[uint64]Outcome{6: Superseded},
 		},
 		"a recovery of what is open is sent, the unsent update is not": {
-			record: open,
-			before: []*Entry{said(6, "p", guance.StateProblem, guance.LevelWarning, 11)},
-			entry:  said(7, "p", guance.StateRecovered, guance.LevelNone, 12),
+			record: shown,
+			before: func(b *bench) []*Entry { return []*Entry{b.fault("p", guance.LevelWarning, 11)} },
+			entry:  func(b *bench) *Entry { return b.recovery("p", 12) },
+			want:   map[uint64]Outcome{6: Superseded},
+		},
+		"a recovery of what may be open is sent: nobody knows what became of the last one": {
+			record: Record{Last: 5, Seq: 5, Open: true},
+			before: func(b *bench) []*Entry { return []*Entry{b.fault("p", guance.LevelWarning, 11)} },
+			entry:  func(b *bench) *Entry { return b.recovery("p", 12) },
 			want:   map[uint64]Outcome{6: Superseded},
 		},
 		"a recovery of something unknown is sent": {
-			entry: said(7, "p", guance.StateRecovered, guance.LevelNone, 12),
+			entry: func(b *bench) *Entry { return b.recovery("p", 12) },
 			want:  map[uint64]Outcome{},
 		},
-		"info is no recovery and takes no place": {
-			before: []*Entry{said(6, "p", guance.StateProblem, guance.LevelWarning, 11)},
-			entry:  said(7, "p", guance.StateNeither, guance.LevelInfo, 12),
-			want:   map[uint64]Outcome{},
-		},
-		"a fault that was overtaken on its way is stale": {
-			record: Record{Seq: 5, Time: time.Unix(600, 0)},
-			entry:  said(6, "p", guance.StateProblem, guance.LevelCritical, 9),
+		"a recovery after an unsent remark is sent": {
+			before: func(b *bench) []*Entry { return []*Entry{b.said("p", guance.StateNeither, guance.LevelInfo, 11)} },
+			entry:  func(b *bench) *Entry { return b.recovery("p", 12) },
 			want:   map[uint64]Outcome{6: Superseded},
 		},
+		"info is no recovery and takes no place": {
+			before: func(b *bench) []*Entry { return []*Entry{b.fault("p", guance.LevelWarning, 11)} },
+			entry:  func(b *bench) *Entry { return b.said("p", guance.StateNeither, guance.LevelInfo, 12) },
+			want:   map[uint64]Outcome{},
+		},
+		"info takes the place of unsent info": {
+			before: func(b *bench) []*Entry { return []*Entry{b.said("p", guance.StateNeither, guance.LevelInfo, 11)} },
+			entry:  func(b *bench) *Entry { return b.said("p", guance.StateNeither, guance.LevelInfo, 12) },
+			want:   map[uint64]Outcome{6: Superseded},
+		},
+		"a fault that was overtaken on its way is stale": {
+			record: Record{Seq: 5, Time: now.Add(10 * time.Minute)},
+			entry:  func(b *bench) *Entry { return b.fault("p", guance.LevelCritical, 9) },
+			want:   map[uint64]Outcome{6: Superseded},
+		},
+		"so is one that is behind an unsent one": {
+			before: func(b *bench) []*Entry { return []*Entry{b.recovery("p", 10)} },
+			entry:  func(b *bench) *Entry { return b.fault("p", guance.LevelCritical, 9) },
+			want:   map[uint64]Outcome{7: Superseded},
+		},
 		"a clock that is hours off does not silence a fault": {
-			record: Record{Seq: 5, Time: time.Unix(60_000, 0)},
-			entry:  said(6, "p", guance.StateProblem, guance.LevelCritical, 9),
+			record: Record{Seq: 5, Time: now.Add(1000 * time.Minute)},
+			entry:  func(b *bench) *Entry { return b.fault("p", guance.LevelCritical, 9) },
+			want:   map[uint64]Outcome{},
+		},
+		"events of one second go by arrival": {
+			record: shown,
+			entry:  func(b *bench) *Entry { return b.recovery("p", 10) },
 			want:   map[uint64]Outcome{},
 		},
 		"what a crash left behind a newer sent event": {
-			record: open,
-			entry:  said(4, "p", guance.StateProblem, guance.LevelCritical, 11),
-			want:   map[uint64]Outcome{4: Superseded},
+			record: Record{Seq: 9},
+			entry:  func(b *bench) *Entry { return b.fault("p", guance.LevelCritical, 11) },
+			want:   map[uint64]Outcome{6: Superseded},
 		},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			s := newSchedule(false)
-			for _, e := range test.before {
-				s.add(e, test.record)
-			}
-			got := outcomes(s.add(test.entry, test.record))
-			if len(got) != len(test.want) {
-				t.Fatalf("got %v, want %v", got, test.want)
-			}
-			for seq, o := range test.want {
-				if got[seq] != o {
-					t.Errorf("entry %d: got %v, want %v", seq, got[seq], o)
+			b := newBench(t, policy{})
+			b.seq = 5
+			if test.before != nil {
+				for _, e := range test.before(b) {
+					b.accept(e, test.record)
 				}
+			}
+			if diff := cmp.Diff(test.want, b.accept(test.entry(b), test.record)); diff != "" {
+				t.Error(diff)
 			}
 		})
 	}
 }
 
-// Promise 6: the worst news travels first, and nothing starves.
+// Promise 6: the worst news travels first.
 func TestScheduleOrder(t *testing.T) {
-	s := newSchedule(false)
-	seq := uint64(0)
-	add := func(problem string, state guance.State, level guance.Level, r Record) {
-		seq++
-		s.add(said(seq, problem, state, level, int(seq)), r)
-	}
-	for i := range 20 {
-		add(string(rune('a'+i)), guance.StateProblem, guance.LevelWarning, Record{})
-	}
-	add("update", guance.StateProblem, guance.LevelCritical, Record{Open: true})
-	add("recovery", guance.StateRecovered, guance.LevelNone, Record{Open: true})
-	add("new", guance.StateProblem, guance.LevelCritical, Record{})
-	add("worst", guance.StateProblem, guance.LevelFatal, Record{})
+	b := newBench(t, policy{})
+	warnings := Record{Open: true, Shown: guance.LevelWarning}
+	criticals := Record{Open: true, Shown: guance.LevelCritical}
+	add := func(e *Entry, r Record) { b.accept(e, r) }
+	add(b.said("remark", guance.StateNeither, guance.LevelInfo, 1), Record{})
+	add(b.fault("repeat", guance.LevelCritical, 1), criticals)
+	add(b.fault("escalation", guance.LevelCritical, 1), warnings)
+	add(b.recovery("recovery", 1), criticals)
+	add(b.fault("warning", guance.LevelWarning, 1), Record{})
+	add(b.fault("sent, unanswered", guance.LevelCritical, 1), Record{Open: true})
+	add(b.fault("critical", guance.LevelCritical, 1), Record{})
+	add(b.fault("fatal", guance.LevelFatal, 1), Record{})
+	keys := map[uint64]string{1: "remark", 2: "repeat", 3: "escalation", 4: "recovery", 5: "warning", 6: "sent, unanswered", 7: "critical", 8: "fatal"}
 	var got []string
-	for e := s.next(now); e != nil; e = s.next(now) {
-		got = append(got, e.Problem)
+	for range 7 { // the eighth goes by age, and is the last one anyway
+		tk, ok := b.next(b.now)
+		if !ok {
+			t.Fatal("nothing to send")
+		}
+		got = append(got, keys[tk.item.seq])
 	}
-	if got[0] != "worst" || got[1] != "new" || got[2] != "a" {
-		t.Errorf("got %v first, want worst, new, a", got[:3])
-	}
-	if got[22] != "recovery" || got[23] != "update" {
-		t.Errorf("got %v last, want recovery, update", got[22:])
+	want := []string{"fatal", "sent, unanswered", "critical", "warning", "recovery", "escalation", "repeat"}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
 	}
 }
 
+// What stands in the way of a critical event of its own problem travels at the rank of that.
+func TestScheduleRankIsInherited(t *testing.T) {
+	b := newBench(t, policy{})
+	b.accept(b.fault("p", guance.LevelWarning, 1), Record{})
+	b.answer(b.send(1), errors.New("503"))
+	b.accept(b.fault("other", guance.LevelError, 2), Record{})
+	b.accept(b.fault("p", guance.LevelCritical, 3), Record{})
+	b.now = b.now.Add(maxBackoff)
+	b.answer(b.send(1), nil)
+	b.answer(b.send(2), nil) // p is shown by now: its critical is an escalation
+	b.send(3)
+}
+
 func TestScheduleAgedShare(t *testing.T) {
-	s := newSchedule(false)
-	s.add(said(1, "old", guance.StateProblem, guance.LevelWarning, 1), Record{})
+	b := newBench(t, policy{})
+	b.accept(b.fault("old", guance.LevelWarning, 1), Record{})
 	for i := range 40 {
-		s.add(said(uint64(i+2), string(rune('A'+i)), guance.StateProblem, guance.LevelCritical, 1), Record{})
+		b.accept(b.fault(fmt.Sprint(i), guance.LevelCritical, 1), Record{})
 	}
 	for i := 1; ; i++ {
-		if e := s.next(now); e.Problem == "old" {
+		if tk, _ := b.next(b.now); tk.item.seq == 1 {
 			if i != agedShare {
 				t.Errorf("the oldest went as number %d, want %d", i, agedShare)
 			}
@@ -167,17 +241,141 @@ func TestScheduleAgedShare(t *testing.T) {
 }
 
 func TestScheduleEveryKeepsAll(t *testing.T) {
-	s := newSchedule(true)
+	b := newBench(t, policy{every: true})
 	for i := range 3 {
-		if marks := s.add(said(uint64(i+1), "p", guance.StateProblem, guance.LevelCritical, i), Record{}); len(marks) > 0 {
+		if marks := b.accept(b.fault("p", guance.LevelCritical, i), Record{}); len(marks) > 0 {
 			t.Fatalf("got marks %v, want none", marks)
 		}
 	}
 	for i := range 3 {
-		e := s.next(now)
-		if e == nil || e.Seq != uint64(i+1) {
-			t.Fatalf("got %v as number %d", e, i+1)
+		b.answer(b.send(uint64(i+1)), nil)
+	}
+}
+
+// A failure counts against an entry only if the target took something in between.
+func TestScheduleAttempts(t *testing.T) {
+	b := newBench(t, policy{maxAttempts: 3})
+	fail := errors.New("500")
+	b.accept(b.fault("poison", guance.LevelFatal, 1), Record{})
+	for range 10 {
+		if o := b.answer(b.send(1), fail); o != 0 {
+			t.Fatalf("%v during an outage, want it kept", o)
 		}
-		s.settle(e)
+		b.now = b.now.Add(maxBackoff)
+	}
+	for i := range 3 {
+		e := b.fault(fmt.Sprint(i), guance.LevelWarning, 1)
+		tk := b.send(1) // the worse news first
+		b.accept(e, Record{})
+		b.answer(b.send(e.Seq), nil)
+		want := Outcome(0)
+		if i == 2 {
+			want = Dead
+		}
+		if o := b.answer(tk, fail); o != want {
+			t.Fatalf("after %d failures beside successes: %v, want %v", i+1, o, want)
+		}
+		b.now = b.now.Add(maxBackoff)
+	}
+	b.send(0)
+}
+
+func TestScheduleThrottlingCostsNothing(t *testing.T) {
+	b := newBench(t, policy{maxAttempts: 1})
+	b.accept(b.fault("p", guance.LevelCritical, 1), Record{})
+	for range 100 {
+		tk := b.send(1)
+		b.accept(b.fault("q", guance.LevelWarning, 1), Record{})
+		if o := b.answer(tk, RetryAfter(errors.New("429"), 0)); o != 0 || tk.item.failed != 0 || b.breaker.down() {
+			t.Fatalf("%v, %d failures, down %v; want none of it", o, tk.item.failed, b.breaker.down())
+		}
+		b.now = b.now.Add(time.Minute / 4)
+	}
+}
+
+func TestScheduleProbesADeadTarget(t *testing.T) {
+	b := newBench(t, policy{})
+	for i := range 100 {
+		b.accept(b.fault(fmt.Sprint(i), guance.LevelCritical, 1), Record{})
+	}
+	begun := 0
+	for range tripAfter {
+		tk, _ := b.next(b.now)
+		begun++
+		b.answer(tk, errors.New("502"))
+	}
+	if b.limit(8) != 1 {
+		t.Errorf("%d attempts may be in flight at a dead target, want 1", b.limit(8))
+	}
+	start := b.now
+	for b.now.Sub(start) < 10*time.Minute {
+		ok, at := b.ready(b.now)
+		if !ok {
+			if at.Sub(b.now) > maxProbe {
+				t.Fatalf("the next probe is in %v, want %v at most", at.Sub(b.now), maxProbe)
+			}
+			b.now = at
+			continue
+		}
+		tk, _ := b.next(b.now)
+		begun++
+		b.answer(tk, errors.New("502"))
+	}
+	if begun > 10*60/5 {
+		t.Errorf("%d attempts in ten minutes at a dead target", begun)
+	}
+	for ok, at := b.ready(b.now); !ok; ok, at = b.ready(b.now) {
+		b.now = at
+	}
+	tk, _ := b.next(b.now)
+	b.answer(tk, nil)
+	if b.limit(8) != 8 {
+		t.Error("a target that took an event still counts as dead")
+	}
+}
+
+// One problem that fails says nothing of the target.
+func TestSchedulePoisonAloneDoesNotTrip(t *testing.T) {
+	b := newBench(t, policy{})
+	b.accept(b.fault("poison", guance.LevelFatal, 1), Record{})
+	for range 10 {
+		b.answer(b.send(1), errors.New("500"))
+		b.now = b.now.Add(maxBackoff)
+	}
+	if b.breaker.down() {
+		t.Error("the target counts as dead because of one event")
+	}
+}
+
+func TestScheduleExpires(t *testing.T) {
+	b := newBench(t, policy{maxAge: time.Hour})
+	b.accept(b.fault("in flight", guance.LevelFatal, 1), Record{})
+	flying := b.send(1)
+	for i := range 5 {
+		b.accept(b.fault(fmt.Sprint(i), guance.LevelCritical, 1), Record{})
+	}
+	b.now = b.now.Add(time.Hour)
+	b.accept(b.fault("young", guance.LevelCritical, 1), Record{})
+	if got := b.expired(b.now, 10); len(got) != 0 {
+		t.Fatalf("%d entries are too old after an hour, want none", len(got))
+	}
+	if got := b.expiry(); !got.Equal(b.now) || !b.oldest().Equal(now) {
+		t.Errorf("the oldest is of %v and expires at %v, want %v and %v", b.oldest(), got, now, b.now)
+	}
+	b.now = b.now.Add(1)
+	got := append(b.expired(b.now, 3), b.expired(b.now, 10)...)
+	if len(got) != 5 {
+		t.Fatalf("%d entries are too old, want the five that wait", len(got))
+	}
+	for i, tk := range got {
+		if tk.item.seq != uint64(i+2) {
+			t.Errorf("entry %d as number %d, want the oldest first", tk.item.seq, i)
+		}
+		b.settle(tk, tk.item.mark("", Dead, "", b.now))
+	}
+	b.answer(flying, nil)
+	b.send(7)
+	if b.pending != 1 {
+		t.Errorf("%d entries pending, want the young one", b.pending)
 	}
 }

@@ -2,8 +2,6 @@ package relay
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"time"
 
 	"github.com/guance-relay/guance-relay/guance"
@@ -17,6 +15,47 @@ import (
 // with backoff. A panic is taken as an error. The Delivery must not be kept after Deliver returns.
 type Sink interface {
 	Deliver(ctx context.Context, d *Delivery) error
+}
+
+// SinkOptions say how a lane treats its target. A nil *SinkOptions and a zero field mean the defaults.
+type SinkOptions struct {
+	// Match chooses the events that the lane takes; nil takes all. Never match on the level: a problem's recovery would go
+	// elsewhere.
+	Match func(*guance.Event) bool
+	// Every keeps each event instead of letting a newer state of a problem take the place of an unsent older one. For chat and
+	// audit targets; false suits targets that carry state, such as PagerDuty, unless the sink is a [Chronicler].
+	Every bool
+	// PerMinute is the number of requests that the target allows in any 60 s; zero means 120, which is PagerDuty's limit for
+	// one integration key.
+	PerMinute int
+	// Concurrency is the number of attempts in flight at once; zero means 8.
+	Concurrency int
+	// AttemptTimeout bounds one Deliver; zero means 30 s.
+	AttemptTimeout time.Duration
+	// MaxAttempts is how many attempts may fail before an entry is dead; zero means 60. A failure counts only if the target took
+	// something else since the entry's last one: no outage kills an event, however long.
+	MaxAttempts int
+	// MaxAge is how long after it was accepted an entry is still tried, outage or not; then it is dead. Zero means 72 h.
+	MaxAge time.Duration
+}
+
+func (o *SinkOptions) withDefaults() SinkOptions {
+	var d SinkOptions
+	if o != nil {
+		d = *o
+	}
+	orDefault(&d.PerMinute, 120)
+	orDefault(&d.Concurrency, 8)
+	orDefault(&d.AttemptTimeout, 30*time.Second)
+	orDefault(&d.MaxAttempts, 60)
+	orDefault(&d.MaxAge, 72*time.Hour)
+	return d
+}
+
+func orDefault[T int | time.Duration](v *T, d T) {
+	if *v <= 0 {
+		*v = d
+	}
 }
 
 // SinkFunc is a function that is a Sink.
@@ -33,20 +72,28 @@ type Chooser interface {
 	Ignores(e *guance.Event) string
 }
 
+// A Chronicler is a Sink that wants each event, and not the newest state of each problem alone: see SinkOptions.Every.
+type Chronicler interface {
+	Sink
+	// Every reports whether the sink wants each event. It is called once, by Handle.
+	Every() bool
+}
+
 // A Delivery is one attempt to bring one event to a target.
 type Delivery struct {
 	Event    *guance.Event
 	Lane     string
 	Problem  string    // the problem key
 	Seq      uint64    // the entry's place in its lane
-	Attempt  int       // 1 for the first attempt since the process started
+	Attempt  int       // 1, and one more for each failed attempt that counted
 	Accepted time.Time // when the relay took the event
 
 	spend func(ctx context.Context) error
 }
 
 // Spend takes one more request from the lane's budget and waits for it if need be. The lane has paid for the first request of
-// a delivery; a sink that sends another one, a quick retry for instance, calls Spend before it.
+// a delivery; a sink that sends another one, a quick retry for instance, calls Spend before it. It fails when the budget has no request
+// before the context's deadline, or when the context ends; the sink then returns, and the attempt costs the entry nothing.
 func (d *Delivery) Spend(ctx context.Context) error {
 	if d.spend == nil {
 		return nil
@@ -93,55 +140,3 @@ func (e *ignoreError) Error() string { return "ignored: " + e.reason }
 
 // Ignore returns the error by which a sink says that the event asks for nothing.
 func Ignore(reason string) error { return &ignoreError{reason} }
-
-// verdict is what a lane reads from a sink's answer.
-type verdict struct {
-	outcome   Outcome // 0: try again
-	throttled bool
-	delay     time.Duration
-	reason    string
-}
-
-// judge looks for behaviours in the error chain rather than for types, so that a client library can state them without
-// importing this package, and so that wrapping an error loses nothing.
-func judge(err error) verdict {
-	if err == nil {
-		return verdict{outcome: Delivered}
-	}
-	if e, ok := errors.AsType[*ignoreError](err); ok {
-		return verdict{outcome: Ignored, reason: e.reason}
-	}
-	v := verdict{reason: err.Error()}
-	if e, ok := errors.AsType[interface {
-		error
-		Permanent() bool
-	}](err); ok && e.Permanent() {
-		v.outcome = Dead
-		return v
-	}
-	if e, ok := errors.AsType[interface {
-		error
-		Throttled() bool
-	}](err); ok {
-		v.throttled = e.Throttled()
-	}
-	if e, ok := errors.AsType[interface {
-		error
-		RetryAfter() time.Duration
-	}](err); ok {
-		v.delay = e.RetryAfter()
-		v.throttled = v.throttled || v.delay > 0
-	}
-	return v
-}
-
-// deliver calls the sink and turns a panic into an error: a bug in one sink must not take the process, and with it every
-// other lane, down.
-func deliver(ctx context.Context, s Sink, d *Delivery) (err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			err = fmt.Errorf("relay: the sink panicked: %v", p)
-		}
-	}()
-	return s.Deliver(ctx, d)
-}

@@ -1,0 +1,52 @@
+package relay
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/guance-relay/guance-relay/guance"
+)
+
+// attempt brings one entry to the sink. That it begins is durable before anything is sent: after a crash only entries that
+// were never on the wire may be superseded.
+func (l *lane) attempt(ctx context.Context, t ticket) report {
+	r := report{ticket: t, began: time.Now()}
+	keep := context.WithoutCancel(ctx) // the store is never left halfway; only the sink is cut short
+	e, err := l.lease.Load(keep, t.item.seq)
+	if errors.Is(err, ErrDamaged) {
+		// It delays its own problem and nothing else, until it is too old or somebody mends the store.
+		r.entry, r.verdict = &Entry{Lane: l.name, Seq: t.item.seq}, verdict{reason: err.Error()}
+		return r
+	}
+	if err == nil {
+		err = l.lease.Mark(keep, []Mark{t.item.mark(e.Problem, 0, "", r.began)})
+	}
+	if err != nil {
+		r.err = err
+		return r
+	}
+	body := e.Body
+	e.Body = nil
+	r.entry = e
+	events, err := guance.Decode(body, "application/json")
+	if err != nil || len(events) != 1 {
+		r.verdict = verdict{outcome: Dead, reason: fmt.Sprintf("the stored event does not decode to one event: %d, %v", len(events), err)}
+		return r
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, l.opts.AttemptTimeout,
+		fmt.Errorf("relay: no answer within the attempt timeout of %v", l.opts.AttemptTimeout))
+	defer cancel()
+	ctx, end := l.telemetry.deliver(ctx, e)
+	purse := &purse{lane: l}
+	err = deliver(ctx, l.sink, &Delivery{
+		Event: events[0], Lane: l.name, Problem: e.Problem, Seq: e.Seq, Attempt: int(t.item.failed) + 1, Accepted: e.Accepted,
+		spend: purse.spend,
+	})
+	end(err)
+	r.verdict = judge(err)
+	// That our own budget was empty is no failure of the target's.
+	r.verdict.handedBack = r.verdict.outcome == 0 && !r.verdict.throttled && purse.empty.Load()
+	return r
+}

@@ -1,0 +1,152 @@
+package relay
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/guance-relay/guance-relay/guance"
+)
+
+// A Story is what became of one problem's events in one lane.
+type Story struct {
+	Lane     string    `json:"lane"`
+	Problem  string    `json:"problem"`
+	Chapters []Chapter `json:"chapters"` // in sequence
+}
+
+// A Chapter is one entry of a Story.
+type Chapter struct {
+	Seq      uint64       `json:"seq"`
+	EventID  string       `json:"event_id,omitempty"`
+	State    guance.State `json:"-"`
+	Level    guance.Level `json:"-"`
+	Says     string       `json:"says"`          // State and Level in words
+	Time     time.Time    `json:"time,omitzero"` // when Guance says it happened
+	Accepted time.Time    `json:"accepted"`      // when the relay took it
+	// Outcome is 0 for an entry that has not ended.
+	Outcome Outcome   `json:"-"`
+	Ended   string    `json:"outcome"` // Outcome in words
+	Reason  string    `json:"reason,omitempty"`
+	At      time.Time `json:"at,omitzero"` // when it ended; of a pending entry, when it may be sent, if that is known
+}
+
+// String tells the story to a person, one line for each entry.
+func (s Story) String() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "lane %s, problem %s\n", s.Lane, s.Problem)
+	for _, c := range s.Chapters {
+		fmt.Fprintf(&b, "  %d  accepted %s  %s  %s", c.Seq, c.Accepted.UTC().Format(time.RFC3339), c.Says, c.Ended)
+		if c.Outcome != 0 {
+			fmt.Fprintf(&b, " %s", c.At.UTC().Format(time.RFC3339))
+		}
+		if c.Reason != "" {
+			fmt.Fprintf(&b, ": %s", c.Reason)
+		}
+		b.WriteByte('\n')
+	}
+	return b.String()
+}
+
+// Explain tells what became of a problem's events, in each lane that knows it, and what the pending ones wait for. The key is that of
+// [guance.Event.ProblemKey], which receipts and logs name. A store keeps a bounded number of outcomes: an old problem may be forgotten.
+// Entries of a lane that does not run in this process are told once they ended.
+func (r *Relay) Explain(ctx context.Context, problem string) ([]Story, error) {
+	var stories []Story
+	for _, l := range r.lanes {
+		story, err := l.explain(ctx, r.store, problem)
+		if err != nil {
+			return nil, fmt.Errorf("relay: lane %q: explaining a problem: %w", l.name, err)
+		}
+		if len(story.Chapters) > 0 {
+			stories = append(stories, story)
+		}
+	}
+	return stories, nil
+}
+
+func (l *lane) explain(ctx context.Context, store Store, problem string) (Story, error) {
+	var pending []Chapter
+	var err error
+	asked := time.Now()
+	l.ask(ctx, func() { pending, err = l.pendingOf(context.WithoutCancel(ctx), problem) })
+	if err = errors.Join(err, ctx.Err()); err != nil {
+		return Story{}, err
+	}
+	// Read after the pending ones: an entry that ends in between is told once, as ended.
+	ended, err := store.History(ctx, l.name, problem)
+	if err != nil {
+		return Story{}, err
+	}
+	story := Story{Lane: l.name, Problem: problem}
+	told := make(map[uint64]time.Time)
+	for _, st := range ended {
+		c := chapter(&st.Entry)
+		c.Outcome, c.Ended, c.Reason, c.At = st.Outcome, st.Outcome.String(), st.Reason, st.At
+		story.Chapters = append(story.Chapters, c)
+		told[c.Seq] = c.At
+	}
+	for _, c := range pending {
+		if at, ok := told[c.Seq]; !ok || at.Before(asked) { // a dead letter that is replayed has ended and is pending again
+			story.Chapters = append(story.Chapters, c)
+		}
+	}
+	slices.SortStableFunc(story.Chapters, func(a, b Chapter) int { return cmp.Compare(a.Seq, b.Seq) })
+	return story, nil
+}
+
+func chapter(e *Entry) Chapter {
+	says := e.State.String()
+	if e.Level != guance.LevelNone {
+		says += ", " + e.Level.String()
+	}
+	return Chapter{Seq: e.Seq, EventID: e.ID, State: e.State, Level: e.Level, Says: says, Time: e.Time, Accepted: e.Accepted}
+}
+
+// pendingOf tells of a problem's entries that have not ended. It is called by the loop.
+func (l *lane) pendingOf(ctx context.Context, key string) (chapters []Chapter, err error) {
+	p := l.schedule.problems[idOf(key)]
+	if p == nil {
+		return nil, nil
+	}
+	for i := range p.queue {
+		e, err := l.lease.Load(ctx, p.queue[i].seq)
+		if errors.Is(err, ErrNotFound) { // its outcome is on disk and the loop has yet to hear of it
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		c := chapter(e)
+		c.Ended = Outcome(0).String()
+		c.Reason, c.At = l.waits(p, i, time.Now())
+		chapters = append(chapters, c)
+	}
+	return chapters, nil
+}
+
+// waits says what an entry waits for, and until when if that is known.
+func (l *lane) waits(p *problem, i int, now time.Time) (string, time.Time) {
+	if i > 0 {
+		return fmt.Sprintf("waits for entry %d, as a problem's events go out in order", p.queue[i-1].seq), time.Time{}
+	}
+	if p.busy {
+		return "in flight", time.Time{}
+	}
+	l.mu.Lock()
+	paused, next := l.budget.until, l.budget.next(now)
+	l.mu.Unlock()
+	switch {
+	case now.Before(paused):
+		return "the target asked to be left alone", paused
+	case p.notBefore != 0:
+		return fmt.Sprintf("tried before, %d failures count against it; backing off", p.queue[0].failed), moment(p.notBefore)
+	case l.schedule.breaker.down():
+		return "the target is down and probed with one request at a time", l.schedule.breaker.probe
+	}
+	return "waits for its turn within the budget", next
+}

@@ -1,0 +1,118 @@
+package relay
+
+import (
+	"time"
+
+	"github.com/guance-relay/guance-relay/guance"
+)
+
+// A LaneState is what a lane is doing.
+type LaneState string
+
+const (
+	Idle       LaneState = "idle"        // there is nothing to send
+	Sending    LaneState = "sending"     // attempts are in flight
+	Budgeted   LaneState = "budget"      // it waits for the next request that its budget allows
+	Paused     LaneState = "paused"      // the target asked to be left alone
+	BackingOff LaneState = "backing off" // all that is pending failed a moment ago
+	Probing    LaneState = "probing"     // the target is down: one request at a time finds out when it is back
+	Reading    LaneState = "reading"     // it reads what was there when it started
+	Stopped    LaneState = "stopped"     // it does not run in this process
+)
+
+// LaneStats are the figures of one lane. Counters start when the lane does.
+type LaneStats struct {
+	Name  string    `json:"name"`
+	State LaneState `json:"state"`
+	// Until is when the state may change by itself; zero if only news or an answer can change it.
+	Until time.Time `json:"until,omitzero"`
+	// Reason is what the target answered last, while it is in trouble.
+	Reason string `json:"reason,omitempty"`
+	// Backlog is the number of entries that are not settled, and ByLevel the same by [guance.Level].
+	Backlog int                        `json:"backlog"`
+	ByLevel [guance.LevelFatal + 1]int `json:"by_level"`
+	// Oldest is when the oldest of them was accepted; zero if there is none.
+	Oldest   time.Time `json:"oldest,omitzero"`
+	InFlight int       `json:"in_flight"`
+	// PerMinute is the rate that the lane keeps now; a 429 lowers it, quiet raises it again.
+	PerMinute float64 `json:"per_minute"`
+
+	Attempts  uint64 `json:"attempts"`
+	Failed    uint64 `json:"failed"`    // attempts that failed
+	Throttled uint64 `json:"throttled"` // attempts that the target was too busy for
+
+	Delivered  uint64 `json:"delivered"`
+	Superseded uint64 `json:"superseded"`
+	Ignored    uint64 `json:"ignored"`
+	Dead       uint64 `json:"dead"`
+}
+
+// Stats are the figures of a relay.
+type Stats struct {
+	// Lanes has one element for each call of Handle, in that order.
+	Lanes []LaneStats `json:"lanes"`
+	// Strays are lanes of the store that no sink is handled for, as of the start of Run. Their entries are kept.
+	Strays map[string]Holdings `json:"strays,omitempty"`
+}
+
+// Stats returns the figures of the relay. It takes no lock that delivering waits for.
+func (r *Relay) Stats() Stats {
+	s := Stats{Lanes: r.laneStats()}
+	if strays := r.strays.Load(); strays != nil {
+		s.Strays = *strays
+	}
+	return s
+}
+
+func (r *Relay) laneStats() []LaneStats {
+	stats := make([]LaneStats, len(r.lanes))
+	for i, l := range r.lanes {
+		stats[i] = *l.stats.Load()
+		stats[i].Ignored += l.ignored.Load()
+	}
+	return stats
+}
+
+// publish makes the loop's figures visible to others.
+func (l *lane) publish(now time.Time) {
+	s := l.schedule
+	stats := &LaneStats{
+		Name: l.name, Reason: l.trouble.reason, Backlog: s.pending + l.unread, ByLevel: s.levels, Oldest: s.oldest(), InFlight: l.inFlight,
+		Attempts: l.counts.attempts, Failed: l.counts.failed, Throttled: l.counts.throttled,
+		Delivered: l.counts.outcomes[Delivered], Superseded: l.counts.outcomes[Superseded],
+		Ignored: l.counts.outcomes[Ignored], Dead: l.counts.outcomes[Dead],
+	}
+	stats.State, stats.Until = l.state(now)
+	l.mu.Lock()
+	stats.PerMinute = l.budget.perMinute()
+	l.mu.Unlock()
+	l.stats.Store(stats)
+}
+
+// state says what the lane is doing and when that may change by itself.
+func (l *lane) state(now time.Time) (LaneState, time.Time) {
+	l.mu.Lock()
+	paused := l.budget.until
+	next := l.budget.next(now)
+	l.mu.Unlock()
+	due, at := l.schedule.ready(now)
+	switch {
+	case l.stopping:
+		return Stopped, time.Time{}
+	case l.unread > 0 && now.Before(l.ready):
+		return Reading, l.ready
+	case now.Before(paused):
+		return Paused, paused
+	case l.schedule.breaker.down():
+		return Probing, l.schedule.breaker.probe
+	case due && next.After(now):
+		return Budgeted, next
+	case l.inFlight > 0:
+		return Sending, time.Time{}
+	case !at.IsZero():
+		return BackingOff, at
+	}
+	return Idle, time.Time{}
+}
+
+func levelName(level int) string { return guance.Level(level).String() }

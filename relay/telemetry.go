@@ -1,0 +1,129 @@
+package relay
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"go.opentelemetry.io/otel"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/codes"
+	"go.opentelemetry.io/otel/metric"
+	"go.opentelemetry.io/otel/propagation"
+	"go.opentelemetry.io/otel/trace"
+)
+
+const scope = "github.com/guance-relay/guance-relay/relay"
+
+// telemetry holds the instruments. Their labels are bounded: lane, outcome, level and class, never a problem key.
+type telemetry struct {
+	tracer   trace.Tracer
+	meter    metric.Meter
+	outcomes metric.Int64Counter
+	attempts metric.Int64Counter
+	took     metric.Float64Histogram
+	waited   metric.Float64Histogram
+	backlog  metric.Int64ObservableGauge
+	oldest   metric.Float64ObservableGauge
+}
+
+func newTelemetry(tracers trace.TracerProvider, meters metric.MeterProvider) (*telemetry, error) {
+	if tracers == nil {
+		tracers = otel.GetTracerProvider()
+	}
+	if meters == nil {
+		meters = otel.GetMeterProvider()
+	}
+	t := &telemetry{tracer: tracers.Tracer(scope), meter: meters.Meter(scope)}
+	var errs [6]error
+	t.outcomes, errs[0] = t.meter.Int64Counter("relay.entries.settled", metric.WithUnit("{entry}"),
+		metric.WithDescription("Entries that ended, by lane and outcome."))
+	t.attempts, errs[1] = t.meter.Int64Counter("relay.attempts", metric.WithUnit("{attempt}"),
+		metric.WithDescription("Attempts to deliver an entry, by lane and class of answer."))
+	t.took, errs[2] = t.meter.Float64Histogram("relay.attempt.duration", metric.WithUnit("s"),
+		metric.WithDescription("How long a sink took for one attempt, by lane."))
+	t.waited, errs[3] = t.meter.Float64Histogram("relay.entry.age", metric.WithUnit("s"),
+		metric.WithDescription("How long after it was accepted an entry was delivered, by lane and level."),
+		metric.WithExplicitBucketBoundaries(.01, .1, 1, 5, 15, 60, 300, 900, 3600, 14400, 86400))
+	t.backlog, errs[4] = t.meter.Int64ObservableGauge("relay.backlog", metric.WithUnit("{entry}"),
+		metric.WithDescription("Entries that are not settled, by lane and level."))
+	t.oldest, errs[5] = t.meter.Float64ObservableGauge("relay.backlog.age", metric.WithUnit("s"),
+		metric.WithDescription("How long ago the oldest entry that is not settled was accepted, by lane; 0 if there is none."))
+	for _, err := range errs {
+		if err != nil {
+			return nil, fmt.Errorf("relay: Options.MeterProvider: %w", err)
+		}
+	}
+	return t, nil
+}
+
+func byLane(name string, more ...attribute.KeyValue) metric.MeasurementOption {
+	return metric.WithAttributes(append(more, attribute.String("lane", name))...)
+}
+
+// observe has the gauges read from stats, until the function that it returns is called.
+func (t *telemetry) observe(stats func() []LaneStats) (end func() error, err error) {
+	r, err := t.meter.RegisterCallback(func(_ context.Context, o metric.Observer) error {
+		for _, s := range stats() {
+			for level, n := range s.ByLevel {
+				o.ObserveInt64(t.backlog, int64(n), byLane(s.Name, attribute.String("level", levelName(level))))
+			}
+			age := 0.0
+			if !s.Oldest.IsZero() {
+				age = time.Since(s.Oldest).Seconds()
+			}
+			o.ObserveFloat64(t.oldest, age, byLane(s.Name))
+		}
+		return nil
+	}, t.backlog, t.oldest)
+	if err != nil {
+		return nil, fmt.Errorf("relay: Options.MeterProvider: %w", err)
+	}
+	return r.Unregister, nil
+}
+
+func (t *telemetry) attempt(ctx context.Context, lane string, v verdict, took time.Duration) {
+	class := "failed"
+	switch {
+	case v.outcome != 0:
+		class = v.outcome.String()
+	case v.handedBack:
+		class = "handed back"
+	case v.throttled:
+		class = "throttled"
+	}
+	t.attempts.Add(ctx, 1, byLane(lane, attribute.String("class", class)))
+	t.took.Record(ctx, took.Seconds(), byLane(lane))
+}
+
+func (t *telemetry) settled(ctx context.Context, lane string, e *Entry, m Mark) {
+	if m.Outcome == Delivered {
+		t.waited.Record(ctx, m.At.Sub(e.Accepted).Seconds(), byLane(lane, attribute.String("level", e.Level.String())))
+	}
+}
+
+func (t *telemetry) count(lane string, o Outcome, n int) {
+	t.outcomes.Add(context.Background(), int64(n), byLane(lane, attribute.String("outcome", o.String())))
+}
+
+// traceparent is the W3C form of the trace that a webhook belongs to: the store takes it to whoever delivers.
+func traceparent(ctx context.Context) string {
+	carrier := propagation.MapCarrier{}
+	propagation.TraceContext{}.Inject(ctx, carrier)
+	return carrier.Get("traceparent")
+}
+
+// deliver begins the span of one attempt, as part of the trace of the webhook that brought the event.
+func (t *telemetry) deliver(ctx context.Context, e *Entry) (context.Context, func(error)) {
+	if e.Trace != "" {
+		ctx = propagation.TraceContext{}.Extract(ctx, propagation.MapCarrier{"traceparent": e.Trace})
+	}
+	ctx, span := t.tracer.Start(ctx, "relay.deliver", trace.WithSpanKind(trace.SpanKindConsumer), trace.WithAttributes(
+		attribute.String("relay.lane", e.Lane), attribute.Int64("relay.seq", int64(e.Seq)), attribute.String("relay.level", e.Level.String())))
+	return ctx, func(err error) {
+		if err != nil {
+			span.SetStatus(codes.Error, err.Error())
+		}
+		span.End()
+	}
+}
