@@ -20,7 +20,7 @@ func (s *Sink) event(e *guance.Event) (*pagerduty.Event, string) {
 	ev := &pagerduty.Event{
 		Action:    action,
 		DedupKey:  e.ProblemKey(),
-		Summary:   cmp.Or(strings.TrimSpace(e.Title), strings.TrimSpace(e.Message), strings.TrimSpace(e.CheckerName), "Guance alert"),
+		Summary:   summary(e),
 		Source:    source(e),
 		Severity:  severity,
 		Timestamp: e.Time(),
@@ -31,13 +31,32 @@ func (s *Sink) event(e *guance.Event) (*pagerduty.Event, string) {
 		Client:    strings.TrimSpace("Guance " + workspace),
 		ClientURL: e.Link(),
 	}
-	if link := e.Link(); link != "" {
-		ev.Links = []pagerduty.Link{{Href: link, Text: "Open in Guance"}}
-	}
+	ev.Links = links(e)
 	if s.opts.Map != nil && !s.opts.Map(e, ev) {
 		return nil, "the Map hook drops it"
 	}
 	return ev, ""
+}
+
+// isChange reports whether the event is sent as a change event.
+func (s *Sink) isChange(e *guance.Event) bool {
+	return s.opts.Changes && (e.Kind() == guance.KindChange || e.Kind() == guance.KindAudit)
+}
+
+// change maps an event that reports a change and not a state.
+func change(e *guance.Event) *pagerduty.ChangeEvent {
+	return &pagerduty.ChangeEvent{Summary: summary(e), Source: source(e), Timestamp: e.Time(), Details: details(e), Links: links(e)}
+}
+
+func summary(e *guance.Event) string {
+	return cmp.Or(strings.TrimSpace(e.Title), strings.TrimSpace(e.Message), strings.TrimSpace(e.CheckerName), "Guance alert")
+}
+
+func links(e *guance.Event) []pagerduty.Link {
+	if e.Link() == "" {
+		return nil
+	}
+	return []pagerduty.Link{{Href: e.Link(), Text: "Open in Guance"}}
 }
 
 // triggers are the severities of the levels that always page.
@@ -66,7 +85,7 @@ func (s *Sink) action(e *guance.Event) (pagerduty.Action, pagerduty.Severity, st
 	case level == guance.LevelInfo:
 		return "", "", "info is neither a fault nor a recovery"
 	case e.State() == guance.StateProblem, looksLikeAlert(e):
-		return pagerduty.ActionTrigger, pagerduty.SeverityInfo, ""
+		return pagerduty.ActionTrigger, s.opts.Unknown, ""
 	}
 	return "", "", "it does not look like an alert: kind " + string(e.Kind())
 }

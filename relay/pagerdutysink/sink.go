@@ -8,12 +8,16 @@
 //	info, security low, info  ignored, or trigger, info (Options.Info)
 //	recovered, closed         resolve, with the full payload: orchestration rules match on content
 //	Issue, Incident "working" acknowledge
-//	plain text, unknown       trigger, info, if it looks like an alert: it has a title and a message; otherwise ignored
+//	a fault of unknown level, plain text, and what is not understood but looks like an alert (it has a title and a message)
+//	                          trigger, info (Options.Unknown)
+//	change, audit             as their status says, or a change event (Options.Changes)
+//	anything else             ignored
 //
 // The dedup_key is the event's problem key, so that a fault, its repeats and its recovery meet in one incident.
 package pagerdutysink
 
 import (
+	"cmp"
 	"context"
 
 	"github.com/guance-relay/guance-relay/guance"
@@ -25,10 +29,20 @@ import (
 type Options struct {
 	// NoData is the severity of a no-data event; empty means warning.
 	NoData pagerduty.Severity
+	// Unknown is the severity of what looks like an alert and names no level that is known; empty means info.
+	Unknown pagerduty.Severity
 	// Info has info events trigger with severity info; false ignores them.
 	Info bool
-	// Map may change what is sent, and returns false to ignore the event. It is called when the event is accepted and when it is
-	// sent, from several goroutines, and must give the same answer to the same event. Nil changes nothing.
+	// Sibling has a recovery that may end either phase of a monitor, by hand or because missing data counts as recovered, resolve the
+	// problem of the other phase too; see [guance.Event.SiblingKey]. It costs one more request for each of these. PagerDuty
+	// drops a resolve of what is not open; one that overlaps with a new fault of the other phase resolves that.
+	Sibling bool
+	// Changes sends change and audit events as change events, which notify nobody, and never as alerts. They need the key of a
+	// service integration: keys that begin with R take none (PagerDuty developer docs, Change Events).
+	Changes bool
+	// Map may change what is sent as an alert, and returns false to ignore the event. It is called when the event is accepted and when it
+	// is sent, from several goroutines, and must give the same answer to the same event. Events of one problem must keep one
+	// DedupKey, or they go out in no order. Nil changes nothing.
 	Map func(*guance.Event, *pagerduty.Event) (keep bool)
 }
 
@@ -46,29 +60,43 @@ func New(client *pagerduty.Client, opts *Options) *Sink {
 	if opts != nil {
 		s.opts = *opts
 	}
-	if s.opts.NoData == "" {
-		s.opts.NoData = pagerduty.SeverityWarning
-	}
+	s.opts.NoData = cmp.Or(s.opts.NoData, pagerduty.SeverityWarning)
+	s.opts.Unknown = cmp.Or(s.opts.Unknown, pagerduty.SeverityInfo)
 	return s
 }
 
 // Ignores implements [relay.Chooser].
 func (s *Sink) Ignores(e *guance.Event) string {
+	if s.isChange(e) {
+		return ""
+	}
 	_, reason := s.event(e)
 	return reason
 }
 
 // Deliver implements [relay.Sink].
 func (s *Sink) Deliver(ctx context.Context, d *relay.Delivery) error {
+	client := s.client.WithLimiter(&allowance{d: d})
+	if s.isChange(d.Event) {
+		_, err := client.SendChange(ctx, change(d.Event))
+		return err
+	}
 	ev, reason := s.event(d.Event)
 	if reason != "" {
 		return relay.Ignore(reason)
 	}
-	_, err := s.client.WithLimiter(&allowance{d: d}).Send(ctx, ev)
-	return err
+	if _, err := client.Send(ctx, ev); err != nil {
+		return err
+	}
+	if sibling := d.Event.SiblingKey(); s.opts.Sibling && sibling != "" && ev.Action == pagerduty.ActionResolve {
+		ev.DedupKey = sibling
+		_, err := client.Send(ctx, ev)
+		return err
+	}
+	return nil
 }
 
-// An allowance charges the lane's budget for the client's quick retries. The lane has paid for the first request.
+// An allowance charges the lane's budget for every request but the first, which the lane has paid for.
 type allowance struct {
 	d    *relay.Delivery
 	used bool

@@ -1,0 +1,149 @@
+package pagerdutysink_test
+
+import (
+	"context"
+	"log/slog"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/guance-relay/guance-relay/guance"
+	"github.com/guance-relay/guance-relay/guance/guancetest"
+	"github.com/guance-relay/guance-relay/pagerduty"
+	"github.com/guance-relay/guance-relay/pagerduty/pagerdutytest"
+	"github.com/guance-relay/guance-relay/relay"
+	"github.com/guance-relay/guance-relay/relay/pagerdutysink"
+)
+
+const key = "0123456789abcdef0123456789ABCDEF"
+
+// start runs a relay with a PagerDuty lane to a fake, in a bubble.
+func start(t *testing.T, fake *pagerdutytest.Transport, opts *pagerdutysink.Options) (*relay.Relay, *relay.MemStore) {
+	t.Helper()
+	k, err := pagerduty.ParseRoutingKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	log := slog.New(slog.NewTextHandler(t.Output(), nil))
+	client, err := pagerduty.NewClient(k, &pagerduty.Options{Transport: fake, Logger: log})
+	if err != nil {
+		t.Fatal(err)
+	}
+	store := relay.NewMemStore()
+	r, err := relay.New(store, &relay.Options{Logger: log})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Handle("pagerduty", pagerdutysink.New(client, opts), nil)
+	ctx, stop := context.WithCancel(t.Context())
+	done := make(chan error)
+	go func() { done <- r.Run(ctx) }()
+	t.Cleanup(func() {
+		stop()
+		if err := <-done; err != nil {
+			t.Errorf("Run: %v", err)
+		}
+	})
+	return r, store
+}
+
+func say(t *testing.T, r *relay.Relay, events ...*guance.Event) {
+	t.Helper()
+	if _, err := r.Accept(t.Context(), events...); err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(10 * time.Second)
+}
+
+func TestFaultToRecovery(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		fake := pagerdutytest.NewTransport()
+		r, _ := start(t, fake, nil)
+		p := guancetest.NewProblem("disk", "host", "web001")
+		fault := p.Fault(guance.LevelError)
+		say(t, r, fault)
+		say(t, r, p.Fault(guance.LevelCritical))
+		in, _ := fake.Incident(fault.ProblemKey())
+		if in.Status != pagerdutytest.Triggered || in.Severity != "critical" || in.Source != "web001" || len(in.Log) != 2 {
+			t.Errorf("got %+v, want one open incident that was raised to critical", in)
+		}
+		for _, want := range []string{"result", "date", "description"} {
+			if _, ok := in.Details[want]; !ok {
+				t.Errorf("custom_details without %q: %v", want, in.Details)
+			}
+		}
+		say(t, r, p.Recover())
+		if in, _ := fake.Incident(fault.ProblemKey()); in.Status != pagerdutytest.Resolved {
+			t.Errorf("got %+v, want it resolved", in)
+		}
+		// Orchestration rules match on content: a resolve has a payload like any other.
+		last := fake.Requests()[2]
+		if last.Action != "resolve" || !strings.Contains(string(last.Body), `"source":"web001"`) {
+			t.Errorf("the resolve is %s", last.Body)
+		}
+	})
+}
+
+func TestSibling(t *testing.T) {
+	for _, sibling := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			fake := pagerdutytest.NewTransport()
+			r, _ := start(t, fake, &pagerdutysink.Options{Sibling: sibling})
+			p := guancetest.NewProblem("heartbeat", "host", "web001")
+			fault := p.Fault(guance.LevelCritical)
+			missing := p.NoData()
+			say(t, r, fault, missing)
+			say(t, r, p.RecoverByHand())
+			want := 1
+			if sibling {
+				want = 0
+			}
+			if open := fake.Open(); len(open) != want {
+				t.Errorf("Sibling %v: %d incidents open, want %d", sibling, len(open), want)
+			}
+		})
+	}
+}
+
+func TestChanges(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		fake := pagerdutytest.NewTransport()
+		r, _ := start(t, fake, &pagerdutysink.Options{Changes: true})
+		events, err := guance.Decode([]byte(`{"df_source":"change","df_status":"error","df_title":"deployment web scaled to 3","df_event_id":"event-1","df_event_link":"https://console.example/e"}`), "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		say(t, r, events...)
+		if got := fake.Changes(); len(got) != 1 || got[0].Summary != "deployment web scaled to 3" {
+			t.Errorf("got %+v, want one change event", got)
+		}
+		if got := fake.Incidents(); len(got) != 0 {
+			t.Errorf("a change opened %+v", got)
+		}
+	})
+}
+
+// The client's quick retries are paid for by the lane.
+func TestRetriesSpendFromTheBudget(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		fake := pagerdutytest.NewTransport()
+		fake.SetRateLimit(0) // the fake must not do the lane's work
+		for range 200 {
+			fake.Script(pagerdutytest.Fault{Status: 503}, pagerdutytest.Fault{Status: 503}, pagerdutytest.Fault{})
+		}
+		r, _ := start(t, fake, nil)
+		for i := range 150 {
+			if _, err := r.Accept(t.Context(), guancetest.NewProblem("disk", "n", string(rune('a'+i))).Fault(guance.LevelError)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		time.Sleep(30 * time.Minute)
+		if n := len(fake.Open()); n != 150 {
+			t.Errorf("%d incidents open, want 150", n)
+		}
+		if n := fake.MaxPerWindow(); n > 120 || n < 90 {
+			t.Errorf("%d requests in the busiest minute, want close to 120 and no more", n)
+		}
+	})
+}
