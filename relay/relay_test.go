@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -78,11 +79,16 @@ func accept(t *testing.T, r *relay.Relay, events ...*guance.Event) []relay.Recei
 	return receipts
 }
 
+// taken returns what the sink took so far.
+func (r *recorder) taken() []string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.got)
+}
+
 func expect(t *testing.T, sink *recorder, want ...string) {
 	t.Helper()
-	sink.mu.Lock()
-	defer sink.mu.Unlock()
-	if got := strings.Join(sink.got, ", "); got != strings.Join(want, ", ") {
+	if got := strings.Join(sink.taken(), ", "); got != strings.Join(want, ", ") {
 		t.Errorf("the sink took %s, want %s", got, strings.Join(want, ", "))
 	}
 }

@@ -105,7 +105,7 @@ func (l *lane) state(now time.Time) (LaneState, time.Time) {
 		return Paused, paused
 	case l.schedule.breaker.down():
 		return Probing, l.schedule.breaker.probe
-	case due && next.After(now):
+	case due && next.After(now) && l.inFlight < l.limit():
 		return Budgeted, next
 	case l.inFlight > 0:
 		return Sending, time.Time{}

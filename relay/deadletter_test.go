@@ -1,0 +1,163 @@
+package relay_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/guance-relay/guance-relay/relay"
+)
+
+// refuser is a sink that refuses for good until it is told otherwise.
+func refuser() (sink *recorder, mend func()) {
+	refuse := true
+	sink = &recorder{}
+	sink.answer = func(_ context.Context, d *relay.Delivery) error {
+		sink.mu.Lock()
+		defer sink.mu.Unlock()
+		if refuse && d.Problem != "good" {
+			return relay.Permanent(errors.New("400 invalid event"))
+		}
+		return nil
+	}
+	return sink, func() { sink.mu.Lock(); refuse = false; sink.mu.Unlock() }
+}
+
+func deadLetters(t *testing.T, r *relay.Relay) []relay.Settlement {
+	t.Helper()
+	dead, err := r.DeadLetters(t.Context(), "lane", 0, 100)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return dead
+}
+
+// Promise 2: a dead letter has its reason and its body, and can be replayed and dropped.
+func TestDeadLetters(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sink, mend := refuser()
+		r, _ := run(t, sink, nil)
+		accept(t, r, event(t, "1", "a", "critical"), event(t, "2", "b", "error"), event(t, "3", "good", "warning"))
+		time.Sleep(time.Minute)
+		dead := deadLetters(t, r)
+		if len(dead) != 2 || dead[0].Problem != "a" || dead[0].Reason != "400 invalid event" || len(dead[0].Body) == 0 || dead[0].Outcome != relay.Dead {
+			t.Fatalf("dead letters %+v, want a and b with reason and body", dead)
+		}
+		if page, err := r.DeadLetters(t.Context(), "lane", dead[0].Seq, 1); err != nil || len(page) != 1 || page[0].Problem != "b" {
+			t.Errorf("the page after a is %+v, %v; want b", page, err)
+		}
+		mend()
+		if err := r.Replay(t.Context(), "lane", dead[0].Seq); err != nil {
+			t.Fatal(err)
+		}
+		if err := r.Drop(t.Context(), "lane", dead[1].Seq); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Minute)
+		expect(t, sink, "good warning", "a critical")
+		if dead := deadLetters(t, r); len(dead) != 0 {
+			t.Errorf("dead letters %+v, want none", dead)
+		}
+		for name, err := range map[string]error{
+			"Replay of what is gone": r.Replay(t.Context(), "lane", dead[1].Seq),
+			"Drop of what is gone":   r.Drop(t.Context(), "lane", dead[1].Seq),
+			"Replay of nothing":      r.Replay(t.Context(), "lane", 0),
+		} {
+			if !errors.Is(err, relay.ErrNotFound) {
+				t.Errorf("%s: %v, want ErrNotFound", name, err)
+			}
+		}
+		if err := r.Replay(t.Context(), "no such lane", 1); err == nil {
+			t.Error("a lane that does not exist replays")
+		}
+	})
+}
+
+// Promise 3: a dead letter whose problem has moved on is not sent.
+func TestReplayIsNeverStale(t *testing.T) {
+	tests := map[string]struct {
+		then string // what is said after the trigger died
+		mend bool   // before that
+	}{
+		"the recovery was delivered":     {"ok", true},
+		"the recovery died too":          {"ok", false},
+		"a newer trigger was delivered":  {"critical", true},
+		"a newer trigger died as well":   {"fatal", false},
+		"something newer was superseded": {"", true},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				sink, mend := refuser()
+				r, _ := run(t, sink, nil)
+				accept(t, r, event(t, "1", "p", "critical"))
+				time.Sleep(time.Minute)
+				if test.mend {
+					mend()
+				}
+				if test.then != "" {
+					accept(t, r, event(t, "2", "p", test.then))
+				} else {
+					accept(t, r, event(t, "2", "p", "error"), event(t, "3", "p", "ok"))
+				}
+				time.Sleep(time.Minute)
+				mend()
+				if err := r.Replay(t.Context(), "lane", 1); !errors.Is(err, relay.ErrStale) {
+					t.Errorf("Replay: %v, want ErrStale", err)
+				}
+				replayed, stale, err := r.ReplayAll(t.Context(), "lane")
+				if err != nil || stale != 1 || replayed != map[bool]int{true: 0, false: 1}[test.mend] {
+					t.Errorf("ReplayAll: %d replayed, %d stale, %v; want the first stale, and a newer dead one replayed", replayed, stale, err)
+				}
+				time.Sleep(time.Minute)
+				for _, got := range sink.taken() {
+					if got == "p critical" && test.then != "critical" {
+						t.Errorf("the sink took %v: a stale state after a newer one", sink.taken())
+					}
+				}
+			})
+		})
+	}
+}
+
+// An event that is too old is given up with a reason, whatever the budget allows, and a replay gives it its whole time again.
+func TestMaxAge(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		down := true
+		sink := &recorder{}
+		sink.answer = func(context.Context, *relay.Delivery) error {
+			sink.mu.Lock()
+			defer sink.mu.Unlock()
+			if down {
+				return errors.New("502")
+			}
+			return nil
+		}
+		r, store := run(t, sink, &relay.SinkOptions{PerMinute: 1, MaxAge: 2 * time.Hour})
+		for _, p := range []string{"a", "b", "c", "d"} {
+			accept(t, r, event(t, p, p, "critical"))
+		}
+		time.Sleep(time.Hour)
+		accept(t, r, event(t, "young", "young", "critical"))
+		time.Sleep(time.Hour + time.Minute)
+		dead := deadLetters(t, r)
+		if len(dead) != 4 || dead[0].Reason != "not delivered within 2h0m0s" {
+			t.Fatalf("dead letters %+v, want the four old ones with the reason", dead)
+		}
+		if held, err := store.Holdings(t.Context()); err != nil || held["lane"] != (relay.Holdings{Pending: 1, Dead: 4}) {
+			t.Errorf("holdings %+v, %v; want the young one pending", held, err)
+		}
+		sink.mu.Lock()
+		down = false
+		sink.mu.Unlock()
+		if n, stale, err := r.ReplayAll(t.Context(), "lane"); n != 4 || stale != 0 || err != nil {
+			t.Errorf("ReplayAll: %d, %d stale, %v; want 4", n, stale, err)
+		}
+		time.Sleep(10 * time.Minute)
+		if got := sink.taken(); len(got) != 5 {
+			t.Errorf("the sink took %v, want all five", got)
+		}
+	})
+}

@@ -1,0 +1,150 @@
+package relay_test
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/guance-relay/guance-relay/relay"
+)
+
+// tell returns the story of p as "outcome: reason" a line.
+func tell(t *testing.T, r *relay.Relay) []string {
+	t.Helper()
+	stories, err := r.Explain(t.Context(), "p")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(stories) != 1 || stories[0].Lane != "lane" || stories[0].Problem != "p" {
+		t.Fatalf("got %+v, want the story of one lane", stories)
+	}
+	var lines []string
+	for _, c := range stories[0].Chapters {
+		lines = append(lines, c.Says+"; "+c.Ended+"; "+c.Reason)
+		if !strings.Contains(stories[0].String(), c.Ended) {
+			t.Errorf("the text lacks %q:\n%s", c.Ended, stories[0])
+		}
+	}
+	return lines
+}
+
+func wantStory(t *testing.T, r *relay.Relay, want ...string) {
+	t.Helper()
+	got := tell(t, r)
+	if len(got) != len(want) {
+		t.Fatalf("the story is %q, want %q", got, want)
+	}
+	for i := range got {
+		if !strings.HasPrefix(got[i], want[i]) {
+			t.Errorf("chapter %d is %q, want %q", i+1, got[i], want[i])
+		}
+	}
+}
+
+func TestExplain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		answers := make(chan error)
+		sink := &recorder{answer: func(ctx context.Context, d *relay.Delivery) error {
+			if d.Problem != "p" {
+				return nil
+			}
+			select {
+			case err := <-answers:
+				return err
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		}}
+		r, _ := run(t, sink, nil)
+		if stories, err := r.Explain(t.Context(), "p"); err != nil || len(stories) != 0 {
+			t.Errorf("an unknown problem: %+v, %v; want no story", stories, err)
+		}
+		accept(t, r, event(t, "1", "p", "error"))
+		synctest.Wait()
+		wantStory(t, r, "problem, error; pending; waits for its turn")
+		time.Sleep(time.Second)
+		accept(t, r, event(t, "2", "p", "critical"), event(t, "3", "p", "ok"))
+		synctest.Wait()
+		wantStory(t, r, "problem, error; pending; in flight", "problem, critical; superseded; entry 3 ", "recovered; pending; waits for entry 1")
+		answers <- errors.New("503")
+		synctest.Wait()
+		wantStory(t, r, "problem, error; pending; tried before", "problem, critical; superseded", "recovered; pending; waits for entry 1")
+		answers <- relay.RetryAfter(errors.New("429"), time.Minute)
+		synctest.Wait()
+		wantStory(t, r, "problem, error; pending; the target asked", "problem, critical; superseded", "recovered; pending; waits")
+		answers <- nil
+		answers <- relay.Permanent(errors.New("400"))
+		synctest.Wait()
+		wantStory(t, r, "problem, error; delivered", "problem, critical; superseded", "recovered; dead; 400")
+		time.Sleep(time.Second)
+		if err := r.Replay(t.Context(), "lane", 3); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		wantStory(t, r, "problem, error; delivered", "problem, critical; superseded", "recovered; dead; 400", "recovered; pending")
+		answers <- nil
+		synctest.Wait()
+		wantStory(t, r, "problem, error; delivered", "problem, critical; superseded", "recovered; dead; 400", "recovered; delivered")
+	})
+}
+
+func TestStats(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		answers := make(chan error)
+		sink := &recorder{answer: func(ctx context.Context, _ *relay.Delivery) error {
+			select {
+			case err := <-answers:
+				return err
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		}}
+		r, _ := run(t, sink, &relay.SinkOptions{Concurrency: 1, AttemptTimeout: time.Hour})
+		state := func(want relay.LaneState) relay.LaneStats {
+			t.Helper()
+			synctest.Wait()
+			s := r.Stats().Lanes[0]
+			if s.State != want {
+				t.Errorf("the lane is %q until %v, want %q", s.State, s.Until, want)
+			}
+			return s
+		}
+		state(relay.Idle)
+		accepted := time.Now()
+		accept(t, r, event(t, "1", "a", "critical"), event(t, "2", "b", "warning"), event(t, "3", "c", "ok"))
+		if s := state(relay.Budgeted); s.Backlog != 3 || s.ByLevel != [7]int{1, 0, 0, 1, 0, 1, 0} || !s.Oldest.Equal(accepted) || s.Until.IsZero() {
+			t.Errorf("got %+v, want three entries by level", s)
+		}
+		time.Sleep(time.Second)
+		if s := state(relay.Sending); s.InFlight != 1 || s.Attempts != 1 {
+			t.Errorf("got %+v, want one in flight", s)
+		}
+		answers <- relay.RetryAfter(errors.New("429"), time.Minute)
+		if s := state(relay.Paused); s.Until.Sub(time.Now()) != time.Minute || s.Reason != "429" || s.Throttled != 1 || s.PerMinute > 60 {
+			t.Errorf("got %+v, want a pause of a minute and half the rate", s)
+		}
+		for range 3 {
+			answers <- nil
+		}
+		if s := state(relay.Idle); s.Delivered != 3 || s.Backlog != 0 || !s.Oldest.IsZero() || s.Reason != "" {
+			t.Errorf("got %+v, want three delivered", s)
+		}
+		accept(t, r, event(t, "4", "a", "ok"))
+		answers <- errors.New("502")
+		if s := state(relay.BackingOff); s.Failed != 1 || s.Reason != "502" {
+			t.Errorf("got %+v, want one failure", s)
+		}
+		accept(t, r, event(t, "5", "d", "fatal"), event(t, "6", "e", "fatal"))
+		for range 5 {
+			answers <- errors.New("502")
+		}
+		state(relay.Probing)
+		for range 3 {
+			answers <- nil
+		}
+		state(relay.Idle)
+	})
+}
