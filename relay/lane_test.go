@@ -1,0 +1,300 @@
+package relay_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/guance-relay/guance-relay/guance"
+	"github.com/guance-relay/guance-relay/relay"
+)
+
+// Promise 7: a sink that is down delays no other lane.
+func TestLanesAreApart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		good, all := &recorder{}, &recorder{}
+		down := &recorder{answer: func(context.Context, *relay.Delivery) error { return errors.New("502") }}
+		hung := &recorder{answer: func(ctx context.Context, _ *relay.Delivery) error { <-ctx.Done(); return ctx.Err() }}
+		r, err := relay.New(relay.NewMemStore(), &relay.Options{Logger: slog.New(slog.DiscardHandler)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		only := func(problem string) func(*guance.Event) bool {
+			return func(e *guance.Event) bool { return e.ProblemKey() == problem }
+		}
+		r.Handle("down", down, nil)
+		r.Handle("hung", hung, nil)
+		r.Handle("good", good, &relay.SinkOptions{Match: only("p")})
+		r.Handle("all", relay.SinkFunc(all.Deliver), &relay.SinkOptions{Every: true})
+		ctx, stop := context.WithCancel(t.Context())
+		done := make(chan error)
+		go func() { done <- r.Run(ctx) }()
+		defer func() { stop(); <-done }()
+		for i, status := range []string{"critical", "error", "ok"} {
+			receipts := accept(t, r, event(t, fmt.Sprint("p", i), "p", status), event(t, fmt.Sprint("q", i), "q", status))
+			if got := receipts[1].Lanes; len(got) != 3 || got["good"] != "" {
+				t.Errorf("q went to %v, want the three lanes that want it", got)
+			}
+			time.Sleep(5 * time.Second)
+		}
+		expect(t, good, "p critical", "p error", "p ok")
+		if got := all.taken(); len(got) != 6 {
+			t.Errorf("the lane of every event took %v, want six", got)
+		}
+	})
+}
+
+// Promise 7: a target that takes its time for some problems delays no other.
+func TestSlowProblemsDelayNoOther(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sink := &recorder{answer: func(ctx context.Context, d *relay.Delivery) error {
+			if strings.HasPrefix(d.Problem, "slow") {
+				<-ctx.Done()
+				return context.Cause(ctx)
+			}
+			return nil
+		}}
+		r, _ := run(t, sink, &relay.SinkOptions{MaxAttempts: 1000})
+		for i := range 4 {
+			accept(t, r, event(t, fmt.Sprint("s", i), fmt.Sprint("slow", i), "fatal"))
+		}
+		for i := range 200 {
+			problem := fmt.Sprint("p", i)
+			accept(t, r, event(t, problem, problem, "warning"))
+			time.Sleep(3 * time.Second)
+			if got := sink.taken(); len(got) != i+1 {
+				t.Fatalf("%d of %d events are through after 3 s", len(got), i+1)
+			}
+		}
+	})
+}
+
+// A panic is an error, its stack is logged once.
+func TestPanic(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log lockedBuffer
+		r, err := relay.New(relay.NewMemStore(), &relay.Options{Logger: slog.New(slog.NewTextHandler(&log, nil))})
+		if err != nil {
+			t.Fatal(err)
+		}
+		panics := 3
+		r.Handle("lane", relay.SinkFunc(func(context.Context, *relay.Delivery) error {
+			if panics--; panics >= 0 {
+				panic("a bug in the sink")
+			}
+			return nil
+		}), nil)
+		ctx, stop := context.WithCancel(t.Context())
+		done := make(chan error)
+		go func() { done <- r.Run(ctx) }()
+		accept(t, r, event(t, "1", "p", "critical"))
+		time.Sleep(5 * time.Minute)
+		if s := r.Stats().Lanes[0]; s.Delivered != 1 || s.Failed != 3 {
+			t.Errorf("got %+v, want three failures and a delivery", s)
+		}
+		stop()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+		if n := strings.Count(log.String(), "lane_test.go"); n != 1 {
+			t.Errorf("the stack is logged %d times, want once:\n%s", n, log.String())
+		}
+	})
+}
+
+type lockedBuffer struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (b *lockedBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.Write(p)
+}
+
+func (b *lockedBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.String()
+}
+
+// Promise 8: a sink that does not return cannot keep Run from it.
+func TestStopLeavesADeafSinkBehind(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := relay.NewMemStore()
+		r, err := relay.New(store, &relay.Options{Logger: slog.New(slog.DiscardHandler), DrainTimeout: 2 * time.Second})
+		if err != nil {
+			t.Fatal(err)
+		}
+		release := make(chan struct{})
+		r.Handle("deaf", relay.SinkFunc(func(context.Context, *relay.Delivery) error { <-release; return nil }), nil)
+		good := &recorder{}
+		r.Handle("good", good, nil)
+		ctx, stop := context.WithCancel(t.Context())
+		done := make(chan error)
+		go func() { done <- r.Run(ctx) }()
+		accept(t, r, event(t, "1", "p", "critical"))
+		time.Sleep(time.Minute)
+		stop()
+		start := time.Now()
+		if err := <-done; err == nil || !strings.Contains(err.Error(), `"deaf"`) {
+			t.Errorf("Run: %v, want an error that names the lane", err)
+		}
+		if took := time.Since(start); took > 3*time.Second {
+			t.Errorf("the stop took %v, want the drain time of 2 s and a second", took)
+		}
+		expect(t, good, "p critical")
+		if held, err := store.Holdings(t.Context()); err != nil || held["deaf"].Pending != 1 {
+			t.Errorf("holdings %v, %v; want the event kept", held, err)
+		}
+		close(release) // the bubble fails if a goroutine is left after this
+	})
+}
+
+// A lane that is gone from the configuration keeps its entries, and says so.
+func TestStrays(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := relay.NewMemStore()
+		old, err := relay.New(store, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		old.Handle("old", &recorder{}, nil)
+		accept(t, old, event(t, "1", "p", "critical"))
+
+		sink := &recorder{}
+		r, err := relay.New(store, &relay.Options{Logger: slog.New(slog.DiscardHandler)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Handle("new", sink, nil)
+		ctx, stop := context.WithCancel(t.Context())
+		done := make(chan error)
+		go func() { done <- r.Run(ctx) }()
+		time.Sleep(time.Minute)
+		if got := r.Stats().Strays["old"]; got.Pending != 1 {
+			t.Errorf("strays %+v, want the entry of the old lane", r.Stats().Strays)
+		}
+		expect(t, sink)
+		stop()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// A trigger that was begun before a crash is not cancelled with its recovery: it may be open at the target.
+func TestCrashBetweenSendAndAnswer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := relay.NewMemStore()
+		hang := &recorder{answer: func(ctx context.Context, _ *relay.Delivery) error { <-ctx.Done(); return ctx.Err() }}
+		good := &recorder{}
+		for i, sink := range []*recorder{hang, good} {
+			r, err := relay.New(store, &relay.Options{Logger: slog.New(slog.DiscardHandler), DrainTimeout: time.Millisecond})
+			if err != nil {
+				t.Fatal(err)
+			}
+			r.Handle("lane", sink, nil)
+			ctx, stop := context.WithCancel(t.Context())
+			if i == 1 {
+				accept(t, r, event(t, "2", "p", "ok"))
+			}
+			done := make(chan error)
+			go func() { done <- r.Run(ctx) }()
+			if i == 0 {
+				accept(t, r, event(t, "1", "p", "critical"))
+			}
+			time.Sleep(10 * time.Second)
+			stop()
+			if err := <-done; err != nil {
+				t.Error(err)
+			}
+		}
+		expect(t, good, "p critical", "p ok")
+	})
+}
+
+func TestHandlePanicsOnMisuse(t *testing.T) {
+	r, err := relay.New(relay.NewMemStore(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Handle("taken", &recorder{}, nil)
+	for name, fn := range map[string]func(){
+		"no name":   func() { r.Handle("", &recorder{}, nil) },
+		"slash":     func() { r.Handle("a/b", &recorder{}, nil) },
+		"long name": func() { r.Handle(strings.Repeat("a", 65), &recorder{}, nil) },
+		"no sink":   func() { r.Handle("x", nil, nil) },
+		"taken":     func() { r.Handle("taken", &recorder{}, nil) },
+	} {
+		func() {
+			defer func() {
+				if recover() == nil {
+					t.Errorf("%s: Handle does not panic", name)
+				}
+			}()
+			fn()
+		}()
+	}
+	if _, err := relay.New(nil, nil); err == nil {
+		t.Error("New takes no store")
+	}
+}
+
+// failing is a store whose lanes cannot be marked after a while.
+type failing struct {
+	relay.Store
+	good int
+}
+
+func (f *failing) Acquire(ctx context.Context, lane string) (relay.Lease, error) {
+	l, err := f.Store.Acquire(ctx, lane)
+	return &failingLease{l, f}, err
+}
+
+type failingLease struct {
+	relay.Lease
+	store *failing
+}
+
+func (f *failingLease) Mark(ctx context.Context, marks []relay.Mark) error {
+	if f.store.good--; f.store.good < 0 {
+		return fmt.Errorf("sync: input/output error: %w", relay.ErrFailed)
+	}
+	return f.Lease.Mark(ctx, marks)
+}
+
+// A store that fails ends Run with the reason, wherever it fails; nothing is sent that could not be marked before.
+func TestStoreFailureEndsRun(t *testing.T) {
+	for good := range 4 {
+		synctest.Test(t, func(t *testing.T) {
+			sink := &recorder{}
+			r, err := relay.New(&failing{relay.NewMemStore(), good}, &relay.Options{Logger: slog.New(slog.DiscardHandler)})
+			if err != nil {
+				t.Fatal(err)
+			}
+			r.Handle("lane", sink, &relay.SinkOptions{Concurrency: 1})
+			done := make(chan error)
+			go func() { done <- r.Run(t.Context()) }()
+			accept(t, r, event(t, "1", "p", "critical"))
+			accept(t, r, event(t, "2", "q", "critical"))
+			if err := <-done; !errors.Is(err, relay.ErrFailed) {
+				t.Errorf("Run: %v, want ErrFailed", err)
+			}
+			if got := sink.taken(); len(got) != (good+1)/2 {
+				t.Errorf("with %d marks that succeed the sink took %v", good, got)
+			}
+			if err := r.Check(t.Context()); err == nil {
+				t.Error("a relay whose store has failed is ready")
+			}
+		})
+	}
+}
