@@ -24,7 +24,7 @@ func (r *Relay) DeadLetters(ctx context.Context, lane string, after uint64, limi
 }
 
 // Replay has a dead letter tried again, in its old place and with all its attempts. It fails with [ErrStale] if a newer event of the
-// problem was accepted since, with [ErrNotFound] if there is no such dead letter, and if Run is not running.
+// problem was accepted since, with [ErrNotFound] if there is no such dead letter, and after Run ended; until Run begins, it waits.
 func (r *Relay) Replay(ctx context.Context, lane string, seq uint64) error {
 	return r.onLane(ctx, lane, seq, "replaying", replay)
 }
@@ -50,8 +50,8 @@ func (r *Relay) ReplayAll(ctx context.Context, lane string) (replayed, stale int
 	}
 }
 
-// Drop deletes a dead letter for good. Its outcome stays in the history. It fails with [ErrNotFound] if there is none, and if Run
-// is not running.
+// Drop deletes a dead letter for good. Its outcome stays in the history. It fails with [ErrNotFound] if there is none, and
+// after Run ended; until Run begins, it waits.
 func (r *Relay) Drop(ctx context.Context, lane string, seq uint64) error {
 	return r.onLane(ctx, lane, seq, "dropping", drop)
 }
@@ -64,7 +64,7 @@ func (r *Relay) onLane(ctx context.Context, name string, seq uint64, doing strin
 		var err error
 		// What is begun in the store is finished, whatever becomes of the caller.
 		if !l.ask(ctx, func() { err = fn(context.WithoutCancel(ctx), l, seq) }) {
-			err = errors.New("the lane is not running")
+			err = errors.Join(errors.New("the lane does not run"), ctx.Err())
 		}
 		if err != nil {
 			return fmt.Errorf("relay: lane %q: %s dead letter %d: %w", name, doing, seq, err)

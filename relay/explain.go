@@ -58,7 +58,7 @@ func (s Story) String() string {
 func (r *Relay) Explain(ctx context.Context, problem string) ([]Story, error) {
 	var stories []Story
 	for _, l := range r.lanes {
-		story, err := l.explain(ctx, r.store, problem)
+		story, err := l.explain(ctx, r.store, problem, r.started.Load())
 		if err != nil {
 			return nil, fmt.Errorf("relay: lane %q: explaining a problem: %w", l.name, err)
 		}
@@ -69,11 +69,13 @@ func (r *Relay) Explain(ctx context.Context, problem string) ([]Story, error) {
 	return stories, nil
 }
 
-func (l *lane) explain(ctx context.Context, store Store, problem string) (Story, error) {
+func (l *lane) explain(ctx context.Context, store Store, problem string, runs bool) (Story, error) {
 	var pending []Chapter
 	var err error
 	asked := time.Now()
-	l.ask(ctx, func() { pending, err = l.pendingOf(context.WithoutCancel(ctx), problem) })
+	if runs {
+		l.ask(ctx, func() { pending, err = l.pendingOf(context.WithoutCancel(ctx), problem) })
+	}
 	if err = errors.Join(err, ctx.Err()); err != nil {
 		return Story{}, err
 	}
