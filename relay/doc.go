@@ -26,15 +26,48 @@
 // At-least-once is the honest word for the wire: a request whose answer was lost is sent again, with the same dedup_key, so that
 // PagerDuty sees one incident.
 //
+// # An entry's life
+//
+// An event becomes one entry in each lane that wants it.
+//
+//	accepted ──▶ waiting ──▶ begun ──▶ in flight ──▶ delivered | dead | ignored
+//	   │            │          ▲          │                       │
+//	   ▼            ▼          │          ▼                       │
+//	ignored     superseded     └─── backing off                   │
+//	(Chooser)   (never begun)                                     │
+//	                           ▲                                  │
+//	                           └──────────── Replay ──────────────┘
+//
+// That an attempt begins is durable before it does, and how it ended before the problem's next entry is sent. So a crash leaves no
+// doubt about what may have been on the wire, and only what never was can be superseded.
+//
+// # Order
+//
+// A lane sends new problems first, the worst before the others; then recoveries of what the target may show; then other levels of what it shows;
+// then repeats and what carries no state. What stands in the way of a worse event of its own problem takes the rank of that. One send in eight
+// goes to what has waited longest. So between the moment a new problem is accepted and its first attempt, the lane begins no attempt but
+// those for new problems that are worse or, at the same level, older; one in eight for what has waited longest; and what was in flight
+// already.
+//
+// An event that says when it happened, and that is up to ten minutes older than the newest of its problem, was overtaken on its way here
+// and is superseded.
+//
+// # Failure
+//
+// What an error of a sink means is said by [Permanent], [RetryAfter] and [Ignore], or by an error of any package that has their methods. Everything
+// else is tried again: after up to a second at first, up to half a minute later, until SinkOptions.MaxAge. A failure counts towards
+// MaxAttempts only if the target took another event in between, so that an outage kills nothing and a poison event does not live for ever. After
+// five failures of more than one problem the target counts as down and is probed with one request at a time, every fifteen seconds at most.
+// After a 429 the lane pauses, then finds out with one request whether the pause was long enough, and keeps half its rate until quiet
+// minutes raise it again.
+//
 // # Concurrency
 //
 // Accepting and delivering are two halves joined by the [Store] alone. Run owns every goroutine and has joined them all when it
-// returns. A lane sends several problems at once and never two events of one problem.
+// returns, but for a sink that does not return when its context has ended. A lane sends several problems at once and never two
+// events of one problem. Everything else may be called at any time from any goroutine, but Handle, which comes before Run.
 //
-// # An entry's life
+// # Memory
 //
-//	accepted ──▶ waiting ──▶ begun ──▶ in flight ──▶ delivered | dead | ignored
-//	                │                      │
-//	                ▼                      └─ backing off ──▶ in flight …
-//	            superseded (only what was never begun)
+// A lane keeps some 200 bytes in memory for each pending problem; bodies stay in the store.
 package relay
