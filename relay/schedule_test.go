@@ -332,6 +332,9 @@ func TestScheduleProbesADeadTarget(t *testing.T) {
 	if b.limit(8) != 8 {
 		t.Error("a target that took an event still counts as dead")
 	}
+	if n := b.heaps[byTurn].Len(); n != 0 {
+		t.Errorf("%d problems still back off although the target is back", n)
+	}
 }
 
 // One problem that fails says nothing of the target.
