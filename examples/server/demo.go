@@ -68,7 +68,7 @@ func demonstrate(ctx context.Context, c *config, stdout, stderr io.Writer) (err 
 	defer stop()
 	stopped := make(chan error, 1)
 	go func() { stopped <- s.run(ctx) }()
-	fake.OnChange(narrator(stdout))
+	fake.OnStep(narrator(stdout))
 	if c.demo {
 		err = play(ctx, fake, url, stdout)
 		stop()

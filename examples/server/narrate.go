@@ -9,8 +9,8 @@ import (
 )
 
 // narrator tells in plain words what happens to incidents.
-func narrator(w io.Writer) func(pagerdutytest.Change) {
-	return func(c pagerdutytest.Change) {
+func narrator(w io.Writer) func(pagerdutytest.Step) {
+	return func(c pagerdutytest.Step) {
 		what := "acknowledged"
 		switch {
 		case c.Repeated:

@@ -17,42 +17,36 @@ const (
 // Fake is the state behind a [Server] and a [Transport]. All methods are safe
 // for concurrent use. Make one with [New], [NewServer] or [NewTransport].
 type Fake struct {
-	closed    chan struct{}
-	closeOnce sync.Once
-
 	// mu guards what follows; changed is signalled whenever any of it moves.
 	mu        sync.Mutex
 	changed   *sync.Cond
 	version   int // counts the signals
 	limit     int
-	accepted  map[string]bool // nil: every well-formed key
-	keys      map[string]*ledger
+	accepted  map[keyID]bool // nil: every well-formed key
+	keys      map[keyID]*ledger
+	unread    []time.Time // arrivals of requests whose key nobody read
 	incidents []*Incident
 	changes   []ChangeEvent
 	requests  []Request
 	faults    faultPlan
-	observers []func(Change)
-	pending   []Change // not yet given to the observers
-	telling   bool     // somebody is giving them
-	made      int      // incidents and dedup keys made so far
+	observers []func(Step)
+	pending   []Step // not yet given to the observers
+	telling   bool   // somebody is giving them
+	made      int    // incidents and dedup keys made so far
 }
 
 // ledger is what the fake knows of one routing key. Keys know nothing of each
 // other's alerts.
 type ledger struct {
 	open     map[string]*Incident // by dedup key; not resolved
-	arrivals []time.Time          // of every request
+	arrivals []time.Time          // of every request, in order
 	taken    []time.Time          // of those within the rate, newest window only
 }
 
 // New returns a Fake that takes every well-formed routing key and 120
 // requests per key in any 60 seconds.
 func New() *Fake {
-	f := &Fake{
-		closed: make(chan struct{}),
-		limit:  defaultLimit,
-		keys:   make(map[string]*ledger),
-	}
+	f := &Fake{limit: defaultLimit, keys: make(map[keyID]*ledger)}
 	f.changed = sync.NewCond(&f.mu)
 	return f
 }
@@ -66,25 +60,22 @@ func (f *Fake) AcceptKeys(keys ...string) {
 	f.accepted = nil
 	for _, key := range keys {
 		if f.accepted == nil {
-			f.accepted = make(map[string]bool)
+			f.accepted = make(map[keyID]bool)
 		}
-		f.accepted[key] = true
+		f.accepted[identify(key)] = true
 	}
 }
 
 // Reset forgets every request, incident and change event and every fault, and
-// keeps the keys, the limit and the observers.
+// keeps the accepted keys, the rate limit and the observers.
 func (f *Fake) Reset() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.keys = make(map[string]*ledger)
-	f.incidents, f.changes, f.requests = nil, nil, nil
+	f.keys = make(map[keyID]*ledger)
+	f.incidents, f.changes, f.requests, f.unread = nil, nil, nil, nil
 	f.faults = faultPlan{}
 	f.signal()
 }
-
-// close ends every request that hangs.
-func (f *Fake) close() { f.closeOnce.Do(func() { close(f.closed) }) }
 
 // signal is called with mu held after any change a waiter may be waiting for.
 func (f *Fake) signal() {
@@ -93,107 +84,112 @@ func (f *Fake) signal() {
 }
 
 func (f *Fake) ledger(key string) *ledger {
-	l := f.keys[key]
+	id := identify(key)
+	l := f.keys[id]
 	if l == nil {
 		l = &ledger{open: make(map[string]*Incident)}
-		f.keys[key] = l
+		f.keys[id] = l
 	}
 	return l
 }
 
-// maxRequest bounds what is read of one request. It is well above what
-// PagerDuty takes, so that an oversize event is seen to be one.
-const maxRequest = 8 << 20
+// maxRead bounds what is read of one request. It is well above what PagerDuty
+// takes, so that an oversize event is still seen to be whose it is.
+const maxRead = 8 << 20
 
 // exchange is one request on its way through the fake, and then its answer.
 type exchange struct {
 	request Request
 	raw     []byte
-	event   *event // nil if the body is no JSON object
+	event   event // nil if the body is no JSON object
 
 	fault  Fault
 	answer answer
 }
 
-// answer is an HTTP answer.
-type answer struct {
-	status      int
-	contentType string
-	header      http.Header
-	body        string
+// serve takes one request. What the fault then does to the connection is for
+// the caller, which knows what kind of connection it has. The error is that of
+// reading the body: then there is nobody to answer.
+func (f *Fake) serve(ctx context.Context, r *http.Request, body io.Reader) (*exchange, error) {
+	x := &exchange{request: Request{Method: r.Method, Host: r.Host, Path: r.URL.Path, Header: r.Header.Clone()}}
+	if x.request.Host == "" {
+		x.request.Host = r.URL.Host // as a client leaves it
+	}
+	if f.leaveUnread(x) {
+		return x, pause(ctx, x.fault.Delay)
+	}
+	raw, err := io.ReadAll(io.LimitReader(body, maxRead))
+	x.raw, x.event = raw, decode(raw)
+	x.request.fill(x.event, raw)
+	if err != nil {
+		f.record(x)
+		return nil, err
+	}
+	f.treat(x)
+	f.tell()
+	return x, pause(ctx, x.fault.Delay)
 }
 
-// serve takes one request. What the fault then does to the connection is for
-// the caller, which knows what kind of connection it has.
-func (f *Fake) serve(ctx context.Context, method, path string, header http.Header, body io.Reader) *exchange {
-	now := time.Now()
-	x := &exchange{request: Request{Time: now, Method: method, Path: path, Header: hideSecrets(header)}}
-
-	// The first look at the script must come before the body is read: some
-	// faults are that nobody reads it.
-	if fault, ok := f.faultUnread(now); ok {
-		x.fault = fault
-		f.record(x)
-		return x
-	}
-	raw, err := io.ReadAll(io.LimitReader(body, maxRequest))
-	x.raw = raw
-	if err != nil {
-		x.fault = Fault{Connection: DropBeforeRead}
-		f.record(x)
-		return x
-	}
-	x.event = decode(raw)
-	x.request.fill(x.event, raw)
-
+// treat decides what becomes of a request that was read, in one step that no
+// other request comes between.
+func (f *Fake) treat(x *exchange) {
 	f.mu.Lock()
+	defer f.mu.Unlock()
+	now := time.Now() // under the lock, so that the log is in order of time
+	x.request.Time = now
+	f.arrive(x.event, now)
 	x.fault = f.faults.next(now, x.request)
 	if x.fault.ingests() {
 		x.answer = f.process(x, now)
-	} else {
-		f.arrive(x, now)
 	}
-	if x.fault.Status != 0 {
-		x.answer = x.fault.answer()
-	} else {
-		x.answer = x.fault.overlay(x.answer)
-	}
+	x.answer = x.fault.apply(x.answer)
+	x.request.Fault = x.fault
 	if x.fault.answers() {
-		x.request.Status = x.answer.status
+		x.request.Status, x.request.Answer = x.answer.status, x.answer.body
 	}
 	f.requests = append(f.requests, x.request)
 	f.signal()
-	f.mu.Unlock()
-	f.tell()
-
-	if x.fault.Delay > 0 {
-		f.wait(ctx, x.fault.Delay)
-	}
-	return x
 }
 
+// leaveUnread reports whether a request meets a fault by which nobody reads
+// its body. That must be known before the body is read.
+func (f *Fake) leaveUnread(x *exchange) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	now := time.Now()
+	fault, unread := f.faults.unread(now)
+	if !unread {
+		return false
+	}
+	x.fault, x.request.Fault, x.request.Time = fault, fault, now
+	x.request.hideSecrets("")
+	f.unread = append(f.unread, now)
+	f.requests = append(f.requests, x.request)
+	f.signal()
+	return true
+}
+
+// record logs a request that broke off.
 func (f *Fake) record(x *exchange) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	x.request.Time = time.Now()
+	f.arrive(x.event, x.request.Time)
 	f.requests = append(f.requests, x.request)
 	f.signal()
 }
 
-// wait waits for d, the end of ctx or the end of the fake.
-func (f *Fake) wait(ctx context.Context, d time.Duration) {
+// pause returns after d, or with the cause of ctx if that ends before.
+func pause(ctx context.Context, d time.Duration) error {
+	if d <= 0 {
+		return nil
+	}
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
+		return nil
 	case <-ctx.Done():
-	case <-f.closed:
-	}
-}
-
-// hang waits for the end of ctx or of the fake.
-func (f *Fake) hang(ctx context.Context) {
-	select {
-	case <-ctx.Done():
-	case <-f.closed:
+		return context.Cause(ctx)
 	}
 }

@@ -1,157 +1,146 @@
 package pagerdutytest
 
 import (
-	"encoding/json"
 	"fmt"
-	"net/http"
 	"strings"
 	"unicode/utf16"
 )
 
-// event is the body of a request, decoded without the client's types: a wrong
-// name in the client must not be cancelled by the same name here.
-type event map[string]any
-
-func decode(raw []byte) *event {
-	var e event
-	if json.Unmarshal(raw, &e) != nil || e == nil {
-		return nil
-	}
-	return &e
-}
-
-func (e *event) text(name string) string {
-	s, _ := (*e)[name].(string)
-	return s
-}
-
-func (e *event) payload() map[string]any {
-	p, _ := (*e)["payload"].(map[string]any)
-	return p
-}
-
-func (e *event) payloadText(name string) string {
-	s, _ := e.payload()[name].(string)
-	return s
-}
-
-// The limits of the Events API v2.
+// The limits of the Events API v2. The size has no unit but "KB"; Alertmanager
+// and Grafana keep to 512 000 bytes of encoded JSON.
 const (
 	maxSummary  = 1024
 	maxDedupKey = 255
 	maxBody     = 512_000
 )
 
-const throttleBody = `{"status":"throttle exceeded","message":"Requests for this service are arriving too quickly.  Please retry later.","errors":["Requests for this service are arriving too quickly.  Please retry later."]}`
+// errorList is what is wrong with an event, in PagerDuty's words where they
+// are known.
+type errorList []string
 
-func invalid(errors ...string) answer {
-	body, _ := json.Marshal(map[string]any{ // strings always encode
-		"status": "invalid event", "message": "Event object is invalid", "errors": errors,
-	})
-	return answer{status: http.StatusBadRequest, contentType: "application/json", body: string(body)}
-}
+func (l *errorList) add(format string, args ...any) { *l = append(*l, fmt.Sprintf(format, args...)) }
 
-func plain(status int, text string) answer {
-	return answer{status: status, contentType: "text/plain", body: text}
-}
-
-func wellFormed(key string) bool { return len(keyFaults(key)) == 0 }
-
-func keyFaults(key string) (faults []string) {
+// keyErrors are those of a routing key that is there.
+func keyErrors(key string) (l errorList) {
 	if len(key) != 32 {
-		faults = append(faults, "Length of 'routing_key' is incorrect (should be 32 characters)")
+		l.add("Length of 'routing_key' is incorrect (should be 32 characters)")
 	}
 	if strings.ContainsFunc(key, func(r rune) bool {
 		return !('0' <= r && r <= '9' || 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z')
 	}) {
-		faults = append(faults, "'routing_key' cannot contain non-alphanumeric characters.")
+		l.add("'routing_key' cannot contain non-alphanumeric characters.")
 	}
-	return faults
+	return l
 }
 
-// length counts as the stricter reading of "characters" does.
-func length(s string) int { return len(utf16.Encode([]rune(s))) }
+func wellFormed(key string) bool { return len(keyErrors(key)) == 0 }
 
-func blank(v any) bool {
-	s, ok := v.(string)
-	return !ok || strings.TrimSpace(s) == ""
-}
-
-// alertFaults are the errors PagerDuty is known to give for an alert event.
-func (e *event) alertFaults() (faults []string) {
-	add := func(format string, args ...any) { faults = append(faults, fmt.Sprintf(format, args...)) }
+// alertErrors are those of an alert event, beyond its key.
+func alertErrors(e event) (l errorList) {
 	action := e.text("event_action")
+	trigger := action == "trigger"
 	switch {
-	case blank((*e)["event_action"]):
-		add("'event_action' is missing or blank")
-	case action != "trigger" && action != "acknowledge" && action != "resolve":
-		add("'event_action' is invalid (must be one of the following: 'trigger', 'acknowledge' or 'resolve')")
-	case action != "trigger" && blank((*e)["dedup_key"]):
-		add("'dedup_key' is missing or blank")
+	case e.blank("event_action"):
+		l.add("'event_action' is missing or blank")
+	case !trigger && action != "acknowledge" && action != "resolve":
+		l.add("'event_action' is invalid (must be one of the following: 'trigger', 'acknowledge' or 'resolve')")
+	case !trigger && e.blank("dedup_key"):
+		l.add("'dedup_key' is missing or blank")
 	}
+	l.strings(e, "", "dedup_key", "client", "client_url")
 	if length(e.text("dedup_key")) > maxDedupKey {
-		add("'dedup_key' is too long (maximum is %d characters)", maxDedupKey)
+		l.add("'dedup_key' is too long (maximum is %d characters)", maxDedupKey)
 	}
-	_, given := (*e)["payload"]
-	if action == "trigger" || given {
-		for _, name := range []string{"summary", "source", "severity"} {
-			if blank(e.payload()[name]) {
-				add("'payload.%s' is missing or blank", name)
-			}
+	if payload := e.object("payload"); trigger || e.given("payload") {
+		l.required(payload, "summary", "source", "severity")
+		if s := payload.text("severity"); !payload.blank("severity") &&
+			s != "critical" && s != "error" && s != "warning" && s != "info" {
+			l.add("'payload.severity' is invalid (must be one of the following: 'critical', 'warning', 'error' or 'info')")
 		}
-		switch s := e.payloadText("severity"); {
-		case blank(s):
-		case s != "critical" && s != "error" && s != "warning" && s != "info":
-			add("'payload.severity' is invalid (must be one of the following: 'critical', 'warning', 'error' or 'info')")
-		}
+		l.strings(payload, "payload.", "component", "group", "class")
+		l.payload(payload)
 	}
-	faults = append(faults, e.commonFaults()...)
-	for _, image := range e.list("images") {
-		switch src, _ := image["src"].(string); {
-		case blank(src):
-			add("'images.src' is missing or blank")
-		case !strings.HasPrefix(src, "https://"):
-			add("'images.src' must be served via HTTPS")
-		}
-	}
-	return faults
+	l.links(e)
+	l.images(e)
+	return l
 }
 
-// changeFaults are the errors for a change event.
-func (e *event) changeFaults() (faults []string) {
-	if blank(e.payload()["summary"]) {
-		faults = append(faults, "'payload.summary' is missing or blank")
-	}
-	return append(faults, e.commonFaults()...)
+// changeErrors are those of a change event, beyond its key. Images are not
+// looked at: the schema lists them and the documentation says that change
+// events have none.
+func changeErrors(e event) (l errorList) {
+	payload := e.object("payload")
+	l.required(payload, "summary")
+	l.strings(payload, "payload.", "source")
+	l.payload(payload)
+	l.links(e)
+	return l
 }
 
-func (e *event) commonFaults() (faults []string) {
-	if length(e.payloadText("summary")) > maxSummary {
-		faults = append(faults, "'summary' is too long (maiximum is 1024 characters)") // PagerDuty's spelling
-	}
-	if t, given := e.payload()["timestamp"]; given {
-		if s, ok := t.(string); !ok || !iso8601(s) {
-			faults = append(faults, "'payload.timestamp' is invalid (must be in ISO 8601 format)")
+func (l *errorList) required(payload event, names ...string) {
+	for _, name := range names {
+		if payload.blank(name) {
+			l.add("'payload.%s' is missing or blank", name)
 		}
 	}
-	if d, given := e.payload()["custom_details"]; given {
-		if _, ok := d.(map[string]any); !ok {
-			faults = append(faults, "'payload.custom_details' must be an object")
-		}
-	}
-	for _, link := range e.list("links") {
-		if blank(link["href"]) {
-			faults = append(faults, "'links.href' is missing or blank")
-		}
-	}
-	return faults
 }
 
-func (e *event) list(name string) (items []map[string]any) {
-	list, _ := (*e)[name].([]any)
-	for _, item := range list {
-		object, _ := item.(map[string]any)
-		items = append(items, object)
+// strings holds optional fields to their type.
+func (l *errorList) strings(e event, path string, names ...string) {
+	for _, name := range names {
+		if _, ok := e[name].(string); e.given(name) && !ok {
+			l.add("'%s%s' is invalid (must be a string)", path, name)
+		}
 	}
-	return items
+}
+
+// payload holds to what the payloads of both kinds of events have in common.
+func (l *errorList) payload(payload event) {
+	if length(payload.text("summary")) > maxSummary {
+		l.add("'summary' is too long (maiximum is %d characters)", maxSummary) // PagerDuty's spelling
+	}
+	if payload.given("timestamp") && !iso8601(payload.text("timestamp")) {
+		l.add("'payload.timestamp' is invalid (must be in ISO 8601 format)")
+	}
+	if payload.given("custom_details") && payload.object("custom_details") == nil {
+		l.add("'payload.custom_details' is invalid (must be an object)")
+	}
+}
+
+func (l *errorList) links(e event) {
+	l.array(e, "links")
+	for _, link := range e.objects("links") {
+		if link.blank("href") {
+			l.add("'links.href' is missing or blank")
+		}
+		l.strings(link, "links.", "text")
+	}
+}
+
+func (l *errorList) images(e event) {
+	l.array(e, "images")
+	for _, image := range e.objects("images") {
+		const https = "https://"
+		switch src := image.text("src"); {
+		case image.blank("src"):
+			l.add("'images.src' is missing or blank")
+		case len(src) < len(https) || !strings.EqualFold(src[:len(https)], https):
+			l.add("'images.src' is invalid (must be served via HTTPS)")
+		}
+		l.strings(image, "images.", "href", "alt")
+	}
+}
+
+func (l *errorList) array(e event, name string) {
+	if _, ok := e[name].([]any); e.given(name) && !ok {
+		l.add("'%s' is invalid (must be an array)", name)
+	}
+}
+
+// length counts the characters of s in UTF-16 units.
+func length(s string) (n int) {
+	for _, r := range s {
+		n += utf16.RuneLen(r) // -1 for no rune at all, which a decoded string has none of
+	}
+	return n
 }

@@ -1,6 +1,7 @@
 package pagerdutytest
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -11,21 +12,25 @@ import (
 	"sync"
 )
 
-// Server is a [Fake] on a loopback address, over plain HTTP.
+// Server is a [Fake] on a loopback address, over plain HTTP/1.
 type Server struct {
 	*Fake
 	// URL is the base URL, such as http://127.0.0.1:43210, without a slash at the end.
 	URL string
 
 	http   *http.Server
-	served sync.WaitGroup
+	cancel context.CancelFunc // ends what hangs
+	served sync.WaitGroup     // Serve, and the requests
+
+	mu     sync.Mutex
+	closed bool
 }
 
 // NewServer starts a Server with a Fake of its own. Close it. Like
 // httptest.NewServer it panics if there is no loopback address to listen on.
 func NewServer() *Server { return New().NewServer() }
 
-// NewServer starts a Server over f. Closing it ends what hangs in f for good.
+// NewServer starts a Server over f. A Fake may have several.
 func (f *Fake) NewServer() *Server {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -33,11 +38,13 @@ func (f *Fake) NewServer() *Server {
 			panic(fmt.Sprintf("pagerdutytest: no loopback address to listen on: %v", err))
 		}
 	}
-	s := &Server{
-		Fake: f,
-		URL:  "http://" + listener.Addr().String(),
+	ctx, cancel := context.WithCancel(context.Background())
+	s := &Server{Fake: f, URL: "http://" + listener.Addr().String(), cancel: cancel}
+	s.http = &http.Server{
+		Handler:     http.HandlerFunc(s.serveHTTP),
+		BaseContext: func(net.Listener) context.Context { return ctx },
 		// Broken connections are what this server is for: no word about them.
-		http: &http.Server{Handler: f, ErrorLog: log.New(io.Discard, "", 0)},
+		ErrorLog: log.New(io.Discard, "", 0),
 	}
 	s.served.Go(func() {
 		if err := s.http.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
@@ -47,24 +54,45 @@ func (f *Fake) NewServer() *Server {
 	return s
 }
 
-// Close breaks every connection and stops the server. What the Fake saw can
-// still be asked for.
+// Close breaks every connection, stops the server and waits until no request
+// is being treated. What the Fake saw can still be asked for. Close must not
+// be called by a function that was given to [Fake.OnStep].
 func (s *Server) Close() {
-	s.close()
+	s.mu.Lock()
+	s.closed = true
+	s.mu.Unlock()
+	s.cancel()
 	_ = s.http.Close() // the listener and connections are gone either way
 	s.served.Wait()
 }
 
+// serveHTTP counts the requests that Close waits for.
+func (s *Server) serveHTTP(w http.ResponseWriter, r *http.Request) {
+	s.mu.Lock()
+	if s.closed {
+		s.mu.Unlock()
+		panic(http.ErrAbortHandler)
+	}
+	s.served.Add(1)
+	s.mu.Unlock()
+	defer s.served.Done()
+	s.ServeHTTP(w, r)
+}
+
 // ServeHTTP makes a Fake an [http.Handler], to be mounted in a server of
-// one's own. Faults of the connection need one that can be hijacked (HTTP/1).
+// one's own. Faults of the connection need one that can be hijacked, which is
+// HTTP/1; over HTTP/2 they abort the stream.
 func (f *Fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	x := f.serve(r.Context(), r.Method, r.URL.Path, r.Header, r.Body)
+	x, err := f.serve(r.Context(), r, r.Body)
+	if err != nil { // the client went away
+		panic(http.ErrAbortHandler)
+	}
 	switch x.fault.Connection {
-	case DropBeforeRead, DropAfterRead:
+	case Refuse, DropBeforeRead, DropAfterRead:
 		reset(w)
 		return
 	case Hang:
-		f.hang(r.Context())
+		<-r.Context().Done()
 		reset(w)
 		return
 	}
@@ -72,18 +100,29 @@ func (f *Fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	for name, values := range x.answer.header {
 		header[name] = values
 	}
-	header.Set("Content-Type", x.answer.contentType)
+	if header["Content-Type"] == nil {
+		header["Content-Type"] = nil // or net/http would guess one
+	}
 	body := x.answer.body
-	if x.fault.Connection == CutAnswer {
-		header.Set("Content-Length", strconv.Itoa(len(body)))
+	switch {
+	case x.answer.status < http.StatusOK:
+		w.WriteHeader(x.answer.status)
+		reset(w)
+	case x.fault.Connection == CutAnswer:
+		header.Set("Content-Length", strconv.Itoa(promised(body)))
 		w.WriteHeader(x.answer.status)
 		_, _ = io.WriteString(w, body[:len(body)/2])
 		_ = http.NewResponseController(w).Flush()
 		panic(http.ErrAbortHandler) // which is how net/http is told to cut
+	default:
+		w.WriteHeader(x.answer.status)
+		_, _ = io.WriteString(w, body) // a client that went away is its own affair
 	}
-	w.WriteHeader(x.answer.status)
-	_, _ = io.WriteString(w, body) // a client that went away is its own affair
 }
+
+// promised is the length said of a body that will be cut: there must be
+// something to miss.
+func promised(body string) int { return max(len(body), 1) }
 
 // reset closes the connection so that the client sees a reset, not an end.
 func reset(w http.ResponseWriter) {

@@ -1,12 +1,13 @@
 package pagerdutytest
 
 import (
-	"errors"
+	"context"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"os"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -14,7 +15,10 @@ import (
 
 // Transport is a [Fake] as an http.RoundTripper. It opens no connection and
 // starts no goroutine, so it works inside testing/synctest, where time spent
-// waiting costs none. It answers for every host.
+// waiting costs none. It answers for every host, over HTTP or HTTPS.
+//
+// A fault that hangs lasts until the request's context ends. In a test whose
+// client has no timeout that is never, and synctest reports a deadlock.
 type Transport struct {
 	*Fake
 }
@@ -22,57 +26,107 @@ type Transport struct {
 // NewTransport returns a Transport with a Fake of its own.
 func NewTransport() *Transport { return New().NewTransport() }
 
-// NewTransport returns a Transport over f.
+// NewTransport returns a Transport over f. A Fake may have several.
 func (f *Fake) NewTransport() *Transport { return &Transport{f} }
 
-// RoundTrip implements [http.RoundTripper].
+// RoundTrip implements [http.RoundTripper]. Its errors are those of net/http:
+// the cause of the request's context, a *net.OpError for a broken connection,
+// or what is wrong with the request itself.
 func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	ctx := r.Context()
-	var body io.Reader = http.NoBody
+	body := io.ReadCloser(http.NoBody)
 	if r.Body != nil {
 		body = r.Body
-		defer func() { _ = r.Body.Close() }() // as the contract asks; nothing hangs on it
 	}
-	if err := ctx.Err(); err != nil {
+	defer func() { _ = body.Close() }() // as the contract asks; nothing hangs on it
+	if err := checkRequest(r); err != nil {
 		return nil, err
 	}
-	x := t.serve(ctx, r.Method, r.URL.Path, r.Header, body)
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
+	x, err := t.serve(ctx, r, &measured{body: body, promised: r.ContentLength})
+	if err != nil {
+		return nil, err
+	}
 	if x.fault.Connection == Hang {
-		t.hang(ctx)
+		<-ctx.Done()
 	}
-	if err := ctx.Err(); err != nil {
-		return nil, err
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
 	}
 	switch x.fault.Connection {
-	case DropBeforeRead, DropAfterRead, Hang:
-		return nil, &net.OpError{Op: "read", Net: "tcp", Err: os.NewSyscallError("read", syscall.ECONNRESET)}
+	case Refuse:
+		return nil, broken("dial", "connect", syscall.ECONNREFUSED)
+	case DropBeforeRead:
+		return nil, broken("write", "write", syscall.ECONNRESET)
+	case DropAfterRead:
+		return nil, broken("read", "read", syscall.ECONNRESET)
 	}
-	header := x.answer.header.Clone()
-	if header == nil {
-		header = http.Header{}
-	}
-	header.Set("Content-Type", x.answer.contentType)
-	header.Set("Date", time.Now().UTC().Format(http.TimeFormat))
-	var content io.Reader = strings.NewReader(x.answer.body)
+	return x.response(r), nil
+}
+
+func (x *exchange) response(r *http.Request) *http.Response {
+	a := x.answer
+	length := len(a.body)
+	content := io.Reader(strings.NewReader(a.body))
 	if x.fault.Connection == CutAnswer {
-		content = io.MultiReader(strings.NewReader(x.answer.body[:len(x.answer.body)/2]), cut{})
+		length = promised(a.body)
+		content = io.MultiReader(strings.NewReader(a.body[:len(a.body)/2]), cut{})
 	}
+	header := a.header.Clone()
+	header.Set("Content-Length", strconv.Itoa(length))
+	header.Set("Date", time.Now().UTC().Format(http.TimeFormat))
 	return &http.Response{
-		Status:        fmt.Sprintf("%d %s", x.answer.status, http.StatusText(x.answer.status)),
-		StatusCode:    x.answer.status,
+		Status:        strings.TrimSpace(fmt.Sprintf("%d %s", a.status, http.StatusText(a.status))),
+		StatusCode:    a.status,
 		Proto:         "HTTP/1.1",
 		ProtoMajor:    1,
 		ProtoMinor:    1,
 		Header:        header,
 		Body:          io.NopCloser(content),
-		ContentLength: int64(len(x.answer.body)),
+		ContentLength: int64(length),
 		Request:       r,
-	}, nil
+	}
+}
+
+func broken(op, call string, errno syscall.Errno) error {
+	return &net.OpError{Op: op, Net: "tcp", Err: os.NewSyscallError(call, errno)}
+}
+
+// checkRequest refuses what http.Transport would not send.
+func checkRequest(r *http.Request) error {
+	switch {
+	case r.URL == nil:
+		return fmt.Errorf("pagerdutytest: request without a URL")
+	case r.URL.Scheme != "http" && r.URL.Scheme != "https":
+		return fmt.Errorf("pagerdutytest: request to a URL with scheme %q", r.URL.Scheme)
+	case r.URL.Host == "":
+		return fmt.Errorf("pagerdutytest: request to a URL without a host")
+	case r.Body == nil && r.ContentLength > 0:
+		return fmt.Errorf("pagerdutytest: request with a length of %d and no body", r.ContentLength)
+	}
+	return nil
+}
+
+// measured holds a body to its ContentLength, as http.Transport does. A client
+// that sends a body again without rewinding it is found out here.
+type measured struct {
+	body     io.Reader
+	promised int64 // 0 or less: unknown
+	read     int64
+}
+
+func (m *measured) Read(p []byte) (int, error) {
+	n, err := m.body.Read(p)
+	m.read += int64(n)
+	if m.promised > 0 && (m.read > m.promised || err == io.EOF && m.read < m.promised) {
+		return n, fmt.Errorf("pagerdutytest: request with a length of %d and a body of %d bytes or more", m.promised, m.read)
+	}
+	return n, err
 }
 
 // cut is where an answer breaks off.
 type cut struct{}
 
-func (cut) Read([]byte) (int, error) {
-	return 0, errors.New("connection reset while reading the answer")
-}
+func (cut) Read([]byte) (int, error) { return 0, io.ErrUnexpectedEOF }

@@ -1,0 +1,116 @@
+package pagerdutytest
+
+import (
+	"slices"
+	"time"
+)
+
+// faultPlan is which request meets which fault. An outage comes before a
+// poison and a poison before the script.
+type faultPlan struct {
+	outages []outage
+	poisons []*poison
+	script  []Fault
+}
+
+type outage struct {
+	from, to time.Time
+	fault    Fault
+}
+
+type poison struct {
+	match func(Request) bool
+	fault Fault
+}
+
+// Script sets faults for the coming requests, one each, in order, after those
+// set before. The zero Fault lets a request pass. It panics if a Fault
+// contradicts itself, as the other methods that take one do.
+func (f *Fake) Script(faults ...Fault) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, fault := range faults {
+		f.faults.script = append(f.faults.script, fault.check())
+	}
+}
+
+// Outage makes every request fail from now on for d.
+func (f *Fake) Outage(d time.Duration, fault Fault) {
+	now := time.Now()
+	f.OutageBetween(now, now.Add(d), fault)
+}
+
+// OutageBetween makes every request fail that comes at from or later and
+// before to. Of outages that overlap the one set first counts.
+func (f *Fake) OutageBetween(from, to time.Time, fault Fault) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.faults.outages = append(f.faults.outages, outage{from, to, fault.check()})
+}
+
+// Poison makes every request fail that match picks, until the function it
+// returns is called. match must not call the Fake. It sees the request without
+// its answer, and it is not asked about a request that the script or an outage
+// leaves unread.
+func (f *Fake) Poison(match func(Request) bool, fault Fault) (cure func()) {
+	p := &poison{match, fault.check()}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.faults.poisons = append(f.faults.poisons, p)
+	return func() {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		f.faults.poisons = slices.DeleteFunc(f.faults.poisons, func(q *poison) bool { return q == p })
+	}
+}
+
+// Heal ends every fault, present and scripted. A request that hangs or is
+// delayed goes on to do so.
+func (f *Fake) Heal() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.faults = faultPlan{}
+}
+
+// unread takes the fault of a request that comes at now if it is one for which
+// the body stays unread.
+func (p *faultPlan) unread(now time.Time) (Fault, bool) {
+	if fault, ok := p.outage(now); ok {
+		return fault, fault.leavesUnread()
+	}
+	if len(p.script) > 0 && p.script[0].leavesUnread() {
+		return p.scripted(), true
+	}
+	return Fault{}, false
+}
+
+// next takes the fault of a request that was read.
+func (p *faultPlan) next(now time.Time, r Request) Fault {
+	if fault, ok := p.outage(now); ok {
+		return fault
+	}
+	for _, poison := range p.poisons {
+		if poison.match(r) {
+			return poison.fault
+		}
+	}
+	if len(p.script) > 0 {
+		return p.scripted()
+	}
+	return Fault{}
+}
+
+func (p *faultPlan) scripted() Fault {
+	fault := p.script[0]
+	p.script = p.script[1:]
+	return fault
+}
+
+func (p *faultPlan) outage(now time.Time) (Fault, bool) {
+	for _, o := range p.outages {
+		if !now.Before(o.from) && now.Before(o.to) {
+			return o.fault, true
+		}
+	}
+	return Fault{}, false
+}
