@@ -22,7 +22,7 @@ func (l *errorList) add(format string, args ...any) { *l = append(*l, fmt.Sprint
 
 // keyErrors are those of a routing key that is there.
 func keyErrors(key string) (l errorList) {
-	if len(key) != 32 {
+	if length(key) != 32 {
 		l.add("Length of 'routing_key' is incorrect (should be 32 characters)")
 	}
 	if strings.ContainsFunc(key, func(r rune) bool {
