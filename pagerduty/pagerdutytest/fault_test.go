@@ -220,7 +220,8 @@ func TestPoison(t *testing.T) {
 func TestWhichFaultComesFirst(t *testing.T) {
 	fake := pagerdutytest.NewTransport()
 	fake.Script(fault{Status: 501}, fault{}, fault{Status: 502})
-	cure := fake.Poison(func(pagerdutytest.Request) bool { return true }, fault{Status: 503})
+	all := func(pagerdutytest.Request) bool { return true }
+	fake.Poison(all, fault{Status: 503})
 	fake.Outage(time.Hour, fault{Status: 504})
 	fake.Outage(time.Hour, fault{Status: 505}) // the one set first counts
 	status := func() int { return post(t, fake, alertURL, trigger(key1, "a").String()).status }
@@ -232,7 +233,7 @@ func TestWhichFaultComesFirst(t *testing.T) {
 		t.Errorf("%d after Heal", got)
 	}
 	fake.Script(fault{Status: 501}, fault{}, fault{Status: 502})
-	cure = fake.Poison(func(pagerdutytest.Request) bool { return true }, fault{Status: 503})
+	cure := fake.Poison(all, fault{Status: 503})
 	if got := status(); got != 503 {
 		t.Errorf("%d, want the poison's", got)
 	}
