@@ -251,3 +251,6 @@ func TestResponseIsWhole(t *testing.T) {
 		}
 	})
 }
+
+// What the documentation shows holds.
+func TestExampleTransport(t *testing.T) { pagesAfterTheOutage(t) }
