@@ -2,6 +2,7 @@ package pagerdutytest_test
 
 import (
 	"net/http"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -17,9 +18,8 @@ func pagesAfterTheOutage(t *testing.T) {
 		fake.Outage(4*time.Hour, pagerdutytest.Fault{Status: http.StatusBadGateway})
 
 		client := &http.Client{Transport: fake, Timeout: 30 * time.Second}
-		go func() {
-			for len(fake.Open()) == 0 {
-				page(client, "https://events.pagerduty.com", diskFull)
+		go func() { // the program under test
+			for !strings.HasPrefix(page(client, "https://events.pagerduty.com", diskFull), "202") {
 				time.Sleep(time.Minute)
 			}
 		}()

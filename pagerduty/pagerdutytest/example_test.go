@@ -2,9 +2,11 @@ package pagerdutytest_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"time"
 
@@ -18,12 +20,11 @@ func page(client *http.Client, baseURL, event string) string {
 	if err != nil {
 		return "no answer"
 	}
-	defer resp.Body.Close()
 	answer, err := io.ReadAll(resp.Body)
-	if err != nil {
+	if errors.Join(err, resp.Body.Close()) != nil {
 		return "half an answer"
 	}
-	return fmt.Sprintf("%d %s", resp.StatusCode, answer)
+	return strings.TrimSpace(fmt.Sprintf("%d %s", resp.StatusCode, answer))
 }
 
 const (
@@ -58,7 +59,7 @@ func ExampleNewTransport() {
 	request := fake.Requests()[0]
 	fmt.Println(request.Host, request.Action, request.DedupKey, request.Key, request.Status)
 	// Output:
-	// events.eu.pagerduty.com trigger db-1/disk key-6bf20aaa 202
+	// events.eu.pagerduty.com trigger db-1/disk key-47746dbf 202
 }
 
 // Each request takes one fault from the script. After it all is well.
@@ -119,7 +120,7 @@ func ExampleFake() {
 	fmt.Println("most requests in a minute:", fake.MaxPerWindow())
 	// Output:
 	// open: 1
-	// resolved after 2 trigger(s) and a resolve
+	// resolved after 3 events
 	// triggered after 1 events
 	// notifications: 2
 	// most requests in a minute: 4
@@ -166,4 +167,12 @@ func ExampleFake_ServeHTTP() {
 	fake.SetRateLimit(10_000) // PagerDuty gives more to some
 	mux := http.NewServeMux()
 	mux.Handle("/pagerduty/", http.StripPrefix("/pagerduty", fake))
+	server := httptest.NewServer(mux)
+	defer server.Close()
+
+	fmt.Println(page(server.Client(), server.URL+"/pagerduty", diskFine))
+	fmt.Println("dropped:", fake.Requests()[0].Dropped) // for it resolves nothing
+	// Output:
+	// 202 {"status":"success","message":"Event processed","dedup_key":"db-1/disk"}
+	// dropped: true
 }

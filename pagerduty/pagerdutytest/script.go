@@ -107,8 +107,9 @@ func (p *faultPlan) scripted() Fault {
 }
 
 func (p *faultPlan) outage(now time.Time) (Fault, bool) {
+	p.outages = slices.DeleteFunc(p.outages, func(o outage) bool { return !now.Before(o.to) })
 	for _, o := range p.outages {
-		if !now.Before(o.from) && now.Before(o.to) {
+		if !now.Before(o.from) {
 			return o.fault, true
 		}
 	}

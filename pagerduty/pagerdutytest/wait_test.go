@@ -129,9 +129,8 @@ func TestConcurrentUse(t *testing.T) {
 				}
 			})
 		}
-		done, cancel := context.WithCancel(t.Context())
 		asking.Go(func() {
-			for n := 0; done.Err() == nil; n++ {
+			for n := range 100 {
 				fake.Script(fault{ContentType: "text/plain"})
 				fake.SetRateLimit(-n)
 				fake.AcceptKeys(key1)
@@ -141,14 +140,15 @@ func TestConcurrentUse(t *testing.T) {
 				}
 				_, _ = fake.Open(), fake.Changes()
 				_ = fmt.Sprint(len(fake.Requests()), fake.MaxPerWindow(), fake.Notifications())
-				fake.Wait(done, func() bool { return true })
+				if err := fake.WaitRequests(t.Context(), n); err != nil {
+					t.Error(err)
+				}
 			}
 		})
 		if err := fake.WaitRequests(t.Context(), senders*each*4); err != nil {
 			t.Error(err)
 		}
 		all.Wait()
-		cancel()
 		asking.Wait()
 		cure()
 		if err := fake.WaitAllResolved(t.Context()); err != nil {
