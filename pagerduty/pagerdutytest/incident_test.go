@@ -116,6 +116,17 @@ func TestFact44TriggersWithoutADedupKeyAreAllNew(t *testing.T) {
 	}
 }
 
+// The answer has the dedup key as it came, and not escaped for HTML.
+func TestAnswerHasTheDedupKey(t *testing.T) {
+	fake := pagerdutytest.NewTransport()
+	for dedupKey, want := range map[string]string{`<a>&"b"`: `"<a>&\"b\""`, "磁盘🔥": `"磁盘🔥"`} {
+		got := post(t, fake, alertURL, trigger(key1, dedupKey).String())
+		if got.body != `{"status":"success","message":"Event processed","dedup_key":`+want+`}` {
+			t.Errorf("%s", got.body)
+		}
+	}
+}
+
 // The newest trigger is all that an incident shows: PagerDuty replaces.
 func TestIncidentShowsTheNewestTrigger(t *testing.T) {
 	fake := pagerdutytest.NewTransport()

@@ -19,7 +19,7 @@ type Server struct {
 	URL string
 
 	http   *http.Server
-	cancel context.CancelFunc // ends what hangs
+	cancel context.CancelFunc // ends what hangs or is delayed
 	served sync.WaitGroup     // Serve, and the requests
 
 	mu     sync.Mutex
@@ -99,9 +99,6 @@ func (f *Fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	header := w.Header()
 	for name, values := range x.answer.header {
 		header[name] = values
-	}
-	if header["Content-Type"] == nil {
-		header["Content-Type"] = nil // or net/http would guess one
 	}
 	body := x.answer.body
 	switch {

@@ -11,6 +11,7 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/guance-relay/guance-relay/pagerduty/pagerdutytest"
 )
@@ -36,6 +37,27 @@ func TestCloseEndsWhatHangs(t *testing.T) {
 	rt.CloseIdleConnections()
 	for runtime.NumGoroutine() > before { // what is left is on its way out
 		runtime.Gosched()
+	}
+}
+
+// While nobody reads a body, net/http does not notice that its connection is
+// gone: what is delayed then must be told of the end.
+func TestCloseEndsWhatIsDelayed(t *testing.T) {
+	server := pagerdutytest.NewServer()
+	server.Script(fault{Connection: pagerdutytest.DropBeforeRead, Delay: 24 * time.Hour})
+	rt := &http.Transport{}
+	defer rt.CloseIdleConnections()
+	ended := make(chan error, 1)
+	go func() {
+		_, err := try(t, rt, server.URL+"/v2/enqueue", trigger(key1, "a").String())
+		ended <- err
+	}()
+	if err := server.WaitRequests(t.Context(), 1); err != nil {
+		t.Fatal(err)
+	}
+	server.Close()
+	if err := <-ended; err == nil {
+		t.Error("answered")
 	}
 }
 
