@@ -39,7 +39,7 @@
 //     trigger opens another. An acknowledge or resolve that finds no open
 //     incident of its dedup_key, opened under the same routing key, is
 //     accepted with 202 and dropped.
-//   - What is documented as unused is ignored: fields that the schema does not
+//   - What is known to be ignored is ignored: fields that the schema does not
 //     know, links and images inside of payload, images of change events, and
 //     everything that only alert events have when it comes with a change event.
 //   - null is the absence of a value.
@@ -58,12 +58,14 @@
 //   - More than 512 000 bytes are answered with 413.
 //   - Change events under the key of a ruleset or orchestration, which begins
 //     with R, get "Invalid routing key".
-//   - A request counts toward the rate once its routing key is known to be
-//     good, whether or not the event is. One that was throttled does not, and
-//     neither does one that met a fault which keeps the event out.
 //
-// The errors for these, and for a timestamp, a link or an image that is not as
-// documented, have words of the fake's own, in PagerDuty's style.
+// The errors for these, and for an unknown event_action, a dedup_key that is
+// too long, and a timestamp, link or image that is not as documented, have
+// words of the fake's own, in PagerDuty's style.
+//
+// A request counts toward the rate once its routing key is known to be good,
+// whether or not the event is. One that was throttled does not count, and
+// neither does one that met a fault which keeps the event out.
 //
 // # What it leaves out
 //
@@ -89,10 +91,12 @@
 // # Concurrency and memory
 //
 // Everything may be used from several goroutines at once. Answers to questions
-// are copies. Every request is kept until [Fake.Reset].
+// are copies, but for the bodies and headers of [Fake.Requests]. Every request
+// is kept until [Fake.Reset].
 //
 // # Secrets
 //
 // No routing key is kept where a failing test would print it: it is replaced
-// with a fingerprint (see [KeyLabel]) in whatever a request holds.
+// with a fingerprint (see [KeyLabel]) in whatever a request holds. An incident
+// or change event shows what was said in it, also if that was a key.
 package pagerdutytest
