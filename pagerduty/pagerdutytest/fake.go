@@ -95,7 +95,7 @@ func (f *Fake) ledger(key string) *ledger {
 
 // maxRead bounds what is read of one request. It is well above what PagerDuty
 // takes, so that an oversize event is still seen to be whose it is.
-const maxRead = 8 << 20
+const maxRead = 2 << 20
 
 // exchange is one request on its way through the fake, and then its answer.
 type exchange struct {

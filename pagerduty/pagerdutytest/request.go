@@ -26,7 +26,7 @@ type Request struct {
 	// is nil if nobody read it.
 	Body []byte
 	// Size is the number of bytes the body had on the wire. What is above
-	// 8 MiB is neither read nor counted.
+	// 2 MiB is neither read nor counted.
 	Size int
 
 	// Fault is what was in the request's way; the zero Fault is nothing.

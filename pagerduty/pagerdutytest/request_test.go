@@ -62,6 +62,7 @@ func TestNothingShowsTheKey(t *testing.T) {
 		"as it should be":       good.String(),
 		"with an escape":        escaped,
 		"all in escapes":        strings.Replace(good.String(), key1, escapes(key1), 1),
+		"name in escapes also":  strings.NewReplacer(key1, escapes(key1), "routing_key", escapes("routing_key")).Replace(good.String()),
 		"twice":                 strings.Replace(good.String(), `"routing_key"`, `"routing_key":"`+key2+`","routing_key"`, 1),
 		"cut":                   `{"routing_key":"` + key1 + `","event_action":"tri`,
 		"cut inside of the key": `{"routing_key":"` + key1[:31],
@@ -103,6 +104,9 @@ func TestNothingShowsTheKey(t *testing.T) {
 					if strings.Contains(shown, secret) {
 						t.Errorf("%q is in %s", secret, shown)
 					}
+				}
+				if r := fake.Requests()[0]; r.Key != "" && !strings.Contains(string(r.Body), r.Key) {
+					t.Errorf("logged %s, without its label", r.Body)
 				}
 				if r := fake.Requests()[0]; name == "in other fields" &&
 					(strings.Contains(r.DedupKey+r.Summary+string(r.Body)+r.Header.Get("X-Trace"), key1) || !strings.Contains(r.Summary, r.Key)) {

@@ -113,7 +113,7 @@ func TestOnStepTellsInOrder(t *testing.T) {
 // Everything at once, for the race detector.
 func TestConcurrentUse(t *testing.T) {
 	both(t, func(t *testing.T, fake *pagerdutytest.Fake, rt http.RoundTripper, base string) {
-		const senders, each = 8, 30
+		const senders, each = 8, 15
 		fake.SetRateLimit(0)
 		steps := 0 // told one after the other
 		fake.OnStep(func(pagerdutytest.Step) { steps++ })
