@@ -145,6 +145,8 @@ func TestAlertRules(t *testing.T) {
 		{"a string", `"x"`, unreadable},
 		{"cut", good.String()[:80], unreadable},
 		{"two events", good.String() + good.String(), unreadable},
+		{"a word after it", good.String() + " x", unreadable},
+		{"a bracket after it", good.String() + "]", unreadable},
 		{"a comma too much", strings.TrimSuffix(good.String(), "}") + ",}", unreadable},
 		{"white space around", "\r\n\t " + good.String() + "\n", ""},
 		{"a byte order mark", "\ufeff" + good.String(), unreadable},
