@@ -123,7 +123,7 @@ func TestStats(t *testing.T) {
 			t.Errorf("got %+v, want one in flight", s)
 		}
 		answers <- relay.RetryAfter(errors.New("429"), time.Minute)
-		if s := state(relay.Paused); s.Until.Sub(time.Now()) != time.Minute || s.Reason != "429" || s.Throttled != 1 || s.PerMinute > 60 {
+		if s := state(relay.Paused); time.Until(s.Until) != time.Minute || s.Reason != "429" || s.Throttled != 1 || s.PerMinute > 60 {
 			t.Errorf("got %+v, want a pause of a minute and half the rate", s)
 		}
 		for range 3 {

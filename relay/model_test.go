@@ -24,7 +24,6 @@ type model struct {
 	outcomes map[uint64]Outcome
 	flying   []ticket
 	wait     map[string]time.Time // backing off until
-	since    map[uint64]bool      // begun since the schedule was made
 	sent     map[string]uint64    // the newest entry on the wire
 	shows    map[string]guance.State
 	last     map[string]*Entry // what was said last
@@ -245,9 +244,11 @@ func TestScheduleModel(t *testing.T) {
 			"accept": m.accept,
 			"send":   m.send,
 			"answer": m.answer,
-			"wait":   func(t *rapid.T) { m.now = m.now.Add(time.Duration(rapid.IntRange(1, 40).Draw(t, "seconds")) * time.Second) },
-			"crash":  func(*rapid.T) { m.restart() },
-			"":       m.check,
+			"wait": func(t *rapid.T) {
+				m.now = m.now.Add(time.Duration(rapid.IntRange(1, 40).Draw(t, "seconds")) * time.Second)
+			},
+			"crash": func(*rapid.T) { m.restart() },
+			"":      m.check,
 		})
 		m.settleAll(t)
 		for problem, e := range m.last {
