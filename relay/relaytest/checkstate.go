@@ -1,0 +1,87 @@
+package relaytest
+
+import (
+	"fmt"
+
+	"github.com/guance-relay/guance-relay/guance"
+	"github.com/guance-relay/guance-relay/relay"
+)
+
+// diverged decides promise 4.
+func (c *checker) diverged() *Violation {
+	for _, key := range c.keys {
+		if v := c.problems[key].diverged(key); v != nil {
+			return v
+		}
+	}
+	return nil
+}
+
+func (s *story) diverged(problem string) *Violation {
+	var said *entry
+	for _, e := range s.entries {
+		switch o := e.outcome(); {
+		case o == 0:
+			return nil // not at its end
+		case e.stateful() && !e.late && o != relay.Dead && o != relay.Ignored:
+			said = e
+		}
+	}
+	for _, shown := range s.shown() {
+		if said.agrees(shown) || shown != nil && shown.entry.outcome() == relay.Dead && (said == nil || shown.entry.Seq > said.Seq) {
+			continue
+		}
+		v := &Violation{Promise: 4, Problem: problem, Text: fmt.Sprintf("the target shows %s, and last said was %s", shown.words(), said.words())}
+		if said != nil {
+			v.Seq = said.Seq
+		}
+		return v
+	}
+	return nil
+}
+
+// shown returns the attempts of which one is what the target shows at the end; nil among them is nothing.
+func (s *story) shown() []*attempt {
+	shown := []*attempt{nil}
+	for _, a := range s.attempts {
+		switch {
+		case a.State == guance.StateNeither:
+		case a.Answer == Taken:
+			shown = []*attempt{a}
+		case a.Answer == Unknown:
+			shown = append(shown, a)
+		}
+	}
+	return shown
+}
+
+// agrees reports whether a target that shows an attempt shows what e says. A nil entry says nothing, a nil attempt shows nothing, and
+// both are as good as a recovery.
+func (e *entry) agrees(shown *attempt) bool {
+	there := e != nil && e.State == guance.StateProblem
+	if shown == nil || shown.State != guance.StateProblem {
+		return !there
+	}
+	return there && e.Level == shown.Level
+}
+
+func (e *entry) words() string {
+	if e == nil {
+		return "nothing"
+	}
+	return words(e.State, e.Level, e.Seq)
+}
+
+func (a *attempt) words() string {
+	if a == nil {
+		return "nothing"
+	}
+	return words(a.State, a.Level, a.entry.Seq)
+}
+
+func words(s guance.State, l guance.Level, seq uint64) string {
+	if s == guance.StateProblem {
+		return fmt.Sprintf("problem at level %v (entry %d)", l, seq)
+	}
+	return fmt.Sprintf("%v (entry %d)", s, seq)
+}
