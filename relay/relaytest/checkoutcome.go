@@ -71,13 +71,23 @@ func (c *checker) settledRightly(e *entry) *Violation {
 		if last.Reason == "" {
 			return e.broken(2, "it is dead without a reason")
 		}
-		return nil
 	default:
 		return e.broken(2, "it ended as %d, which is none of the four outcomes", last.Outcome)
 	}
-	for _, a := range e.attempts {
-		if !last.At.IsZero() && a.Start.After(last.At) {
-			return e.broken(2, "it was %v at %s, and sent again at %s", last.Outcome, last.At.UTC().Format(clock), a.Start.UTC().Format(clock))
+	return nil
+}
+
+// resent decides the rest of promise 2. It comes after promise 3: what was sent again after something newer is that first.
+func (c *checker) resent() *Violation {
+	for _, e := range c.accepted {
+		if e.outcome() == 0 || e.outcome() == relay.Dead {
+			continue
+		}
+		last := e.settled[len(e.settled)-1]
+		for _, a := range e.attempts {
+			if !last.At.IsZero() && a.Start.After(last.At) {
+				return e.broken(2, "it was %v at %s, and sent again at %s", last.Outcome, last.At.UTC().Format(clock), a.Start.UTC().Format(clock))
+			}
 		}
 	}
 	return nil

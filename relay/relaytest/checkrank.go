@@ -52,7 +52,7 @@ func (s *story) fresh(i int) bool {
 			return false
 		}
 	}
-	open := false // a lane takes what it has begun to tell of for shown until a recovery was taken
+	open := false // a lane takes what it has begun to tell of for shown until a recovery is delivered
 	for _, a := range s.attempts {
 		if a.Start.After(e.At) {
 			break
@@ -60,7 +60,7 @@ func (s *story) fresh(i int) bool {
 		switch {
 		case a.State == guance.StateProblem && a.Answer != Unsent:
 			open = true
-		case a.State == guance.StateRecovered && a.Answer == Taken:
+		case a.State == guance.StateRecovered && a.entry.outcome() == relay.Delivered:
 			open = false
 		}
 	}

@@ -2,6 +2,7 @@ package relaytest
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/guance-relay/guance-relay/guance"
 	"github.com/guance-relay/guance-relay/relay"
@@ -18,15 +19,10 @@ func (c *checker) diverged() *Violation {
 }
 
 func (s *story) diverged(problem string) *Violation {
-	var said *entry
-	for _, e := range s.entries {
-		switch o := e.outcome(); {
-		case o == 0:
-			return nil // not at its end
-		case e.stateful() && !e.late && o != relay.Dead && o != relay.Ignored:
-			said = e
-		}
+	if slices.ContainsFunc(s.entries, func(e *entry) bool { return e.outcome() == 0 }) {
+		return nil // not at its end
 	}
+	said := s.lastSaid()
 	for _, shown := range s.shown() {
 		if said.agrees(shown) || shown != nil && shown.entry.outcome() == relay.Dead && (said == nil || shown.entry.Seq > said.Seq) {
 			continue
@@ -36,6 +32,27 @@ func (s *story) diverged(problem string) *Violation {
 			v.Seq = said.Seq
 		}
 		return v
+	}
+	return nil
+}
+
+// lastSaid returns the entry that the target should show, nil if there is none.
+func (s *story) lastSaid() *entry {
+	died := false
+	for _, e := range slices.Backward(s.entries) {
+		if !e.stateful() || e.late || e.outcome() == relay.Ignored {
+			continue
+		}
+		switch e.outcome() {
+		case relay.Dead:
+			died = true
+			continue
+		case relay.Superseded:
+			if died { // it gave its place to what died
+				continue
+			}
+		}
+		return e
 	}
 	return nil
 }

@@ -137,8 +137,9 @@ func (v *Violation) Error() string {
 // one of another entry goes on. The same entry may be sent again. What was superseded was never on the wire.
 //
 // Promise 4, it converges. What the target shows is what it took last; an attempt whose answer is unknown leaves both possible. What
-// Guance last said is the last event of the problem with a state, save what was late, ignored or dead. The two agree in state
-// and, for a problem, in level; to show nothing is to show a recovery. A dead entry newer than what was last said may show instead.
+// Guance last said is the last event of the problem with a state, save what was late, ignored or dead, or gave its place to what is dead.
+// The two agree in state and, for a problem, in level; to show nothing is to show a recovery. A dead entry newer than what was last said
+// may show instead.
 //
 // Promise 5, the budget is kept. No half-open span of one Window holds the beginnings of more than PerMinute attempts. No entry younger
 // than MaxAge is dead that was only ever throttled.
@@ -154,7 +155,7 @@ func (h *History) Check(rules *Rules) error {
 		return fmt.Errorf("relaytest: the history contradicts itself, nothing was decided: %w", err)
 	}
 	for _, promise := range []func(*checker) *Violation{
-		(*checker).vanished, (*checker).stale, (*checker).diverged, (*checker).overspent, (*checker).delayed,
+		(*checker).vanished, (*checker).stale, (*checker).resent, (*checker).diverged, (*checker).overspent, (*checker).delayed,
 	} {
 		if v := promise(c); v != nil {
 			return v
