@@ -96,7 +96,7 @@ func (c *checker) resent() *Violation {
 // replaced reports whether e may be superseded: it is late, or a newer event of the problem took its place. A recovery may go
 // with the trigger that it cancels, and has nothing newer then; promise 4 says whether it was right to go.
 func (c *checker) replaced(e *entry) bool {
-	if e.late || e.State == guance.StateRecovered {
+	if e.late || e.maybe || e.State == guance.StateRecovered {
 		return true
 	}
 	return slices.ContainsFunc(c.problems[e.Problem].entries, func(by *entry) bool {

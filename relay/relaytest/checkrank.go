@@ -41,7 +41,7 @@ func (c *checker) shownBefore() []bool {
 // fresh reports whether entry i is a new problem that could have been sent as soon as it was accepted.
 func (s *story) fresh(i int) bool {
 	e := s.entries[i]
-	if e.State != guance.StateProblem || e.late || e.Unsure || e.outcome() == relay.Ignored {
+	if e.State != guance.StateProblem || e.late || e.maybe || e.Unsure || e.outcome() == relay.Ignored {
 		return false
 	}
 	for _, old := range s.entries[:i] {

@@ -24,20 +24,20 @@ func (s *story) diverged(problem string) *Violation {
 	}
 	said := s.lastSaid()
 	for _, shown := range s.shown() {
-		if said.agrees(shown) || shown != nil && shown.entry.outcome() == relay.Dead && (said == nil || shown.entry.Seq > said.Seq) {
+		if slices.ContainsFunc(said, func(e *entry) bool { return e.agrees(shown) || e.diedAfter(shown) }) {
 			continue
 		}
-		v := &Violation{Promise: 4, Problem: problem, Text: fmt.Sprintf("the target shows %s, and last said was %s", shown.words(), said.words())}
-		if said != nil {
-			v.Seq = said.Seq
+		v := &Violation{Promise: 4, Problem: problem, Text: fmt.Sprintf("the target shows %s, and last said was %s", shown.words(), said[0].words())}
+		if said[0] != nil {
+			v.Seq = said[0].Seq
 		}
 		return v
 	}
 	return nil
 }
 
-// lastSaid returns the entry that the target should show, nil if there is none.
-func (s *story) lastSaid() *entry {
+// lastSaid returns the entry that the target should show, nil for nothing; several if it is open which one it is.
+func (s *story) lastSaid() (said []*entry) {
 	died := false
 	for _, e := range slices.Backward(s.entries) {
 		if !e.stateful() || e.late || e.outcome() == relay.Ignored {
@@ -52,9 +52,17 @@ func (s *story) lastSaid() *entry {
 				continue
 			}
 		}
-		return e
+		said = append(said, e)
+		if !e.maybe {
+			return said
+		}
 	}
-	return nil
+	return append(said, nil)
+}
+
+// diedAfter reports whether what the target shows is of a dead entry, newer than e: it may have arrived all the same.
+func (e *entry) diedAfter(shown *attempt) bool {
+	return shown != nil && shown.entry.outcome() == relay.Dead && (e == nil || shown.entry.Seq > e.Seq)
 }
 
 // shown returns the attempts of which one is what the target shows at the end; nil among them is nothing.

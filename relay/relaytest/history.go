@@ -213,6 +213,7 @@ type checker struct {
 type entry struct {
 	Accepted
 	late     bool // a newer event of the problem came before it
+	maybe    bool // it is late if what was ignored before it counts
 	attempts []*attempt
 	settled  []relay.Settlement
 }
@@ -335,8 +336,8 @@ func (h *History) index(rules Rules) (*checker, error) {
 	return c, nil
 }
 
-// markLate finds the events that are older than one that was accepted before them. What was ignored does not make another late for
-// certain: a lane that knows of it only as settled need not remember its time. Then the outcome tells.
+// markLate finds the events that are older than one that was accepted before them. Whether what was ignored makes another late is
+// open: a lane that knows of it only as settled need not remember its time.
 func (c *checker) markLate(s *story) {
 	if c.Every {
 		return
@@ -349,10 +350,10 @@ func (c *checker) markLate(s *story) {
 		if !e.stateful() {
 			continue
 		}
-		if overtaken(e.Time, newest) || overtaken(e.Time, newestAll) && e.outcome() == relay.Superseded {
-			e.late = true
+		if e.late = overtaken(e.Time, newest); e.late {
 			continue
 		}
+		e.maybe = overtaken(e.Time, newestAll) && e.outcome() == relay.Superseded
 		if e.Time.After(newestAll) {
 			newestAll = e.Time
 		}

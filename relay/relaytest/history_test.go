@@ -148,6 +148,14 @@ func TestHistories(t *testing.T) {
 			h.takes(3, "p", critical, 21).Time = at(15)
 			h.settles(3, 21, relay.Superseded)
 		}},
+		{name: "a pair that cancels, late only after an ignored one", tell: func(h *tale) {
+			h.takes(1, "p", critical, 0)
+			h.takes(2, "p", ok, 20)
+			h.settles(2, 20, relay.Ignored)
+			h.takes(3, "p", ok, 21).Time = at(15)
+			h.settles(1, 21, relay.Superseded)
+			h.settles(3, 21, relay.Superseded)
+		}},
 		{name: "a dead letter that was replayed", tell: func(h *tale) {
 			h.takes(1, "p", critical, 0)
 			h.sends(1, 1, relaytest.Refused)
@@ -211,6 +219,13 @@ func TestHistories(t *testing.T) {
 			for i := range uint64(9) {
 				h.takes(i+1, fmt.Sprint("p", i), critical, 0)
 				h.delivers(i+1, float64(i)*20)
+			}
+		}},
+		{name: "more than allowed in a minute, and not on the wire", rules: relaytest.Rules{PerMinute: 3}, tell: func(h *tale) {
+			for i := range uint64(9) {
+				h.takes(i+1, fmt.Sprint("p", i), critical, 0)
+				h.sends(i+1, float64(i), relaytest.Unsent)
+				h.settles(i+1, float64(i)+.1, relay.Ignored)
 			}
 		}},
 
@@ -327,6 +342,14 @@ func TestHistories(t *testing.T) {
 			h.sends(1, 2, relaytest.Taken).End = at(9)
 			h.settles(1, 9, relay.Delivered)
 			h.delivers(2, 3)
+		}},
+		{name: "two of one problem at once, the first of them tried again", promise: 3, seq: 2, says: "while entry 1 was in flight until 03:00:09", tell: func(h *tale) {
+			h.takes(1, "p", critical, 0)
+			h.takes(2, "p", ok, 1)
+			h.sends(1, 2, relaytest.Unknown).End = at(9)
+			h.sends(1, 3, relaytest.Taken)
+			h.settles(1, 3, relay.Delivered)
+			h.delivers(2, 4)
 		}},
 
 		// Promise 4.
