@@ -1,0 +1,105 @@
+package relaytest
+
+import (
+	"slices"
+	"sort"
+	"time"
+
+	"github.com/guance-relay/guance-relay/guance"
+	"github.com/guance-relay/guance-relay/relay"
+)
+
+// delayed decides promise 6.
+func (c *checker) delayed() *Violation {
+	shown := c.shownBefore()
+	for _, key := range c.keys {
+		s := c.problems[key]
+		for i, e := range s.entries {
+			if !s.fresh(i) {
+				continue
+			}
+			if v := c.waited(s, e, shown); v != nil {
+				return v
+			}
+		}
+	}
+	return nil
+}
+
+// shownBefore returns for each attempt, by place, whether the target showed its problem when it began.
+func (c *checker) shownBefore() []bool {
+	before, now := make([]bool, len(c.attempts)), make(map[string]bool)
+	for i, a := range c.attempts {
+		before[i] = now[a.Problem]
+		if a.Answer == Taken && a.State != guance.StateNeither {
+			now[a.Problem] = a.State == guance.StateProblem
+		}
+	}
+	return before
+}
+
+// fresh reports whether entry i is a new problem that could have been sent as soon as it was accepted.
+func (s *story) fresh(i int) bool {
+	e := s.entries[i]
+	if e.State != guance.StateProblem || e.late || e.maybe || e.Unsure || e.outcome() == relay.Ignored {
+		return false
+	}
+	for _, old := range s.entries[:i] {
+		if len(old.settled) == 0 {
+			return false
+		}
+		if at := old.settled[len(old.settled)-1].At; at.IsZero() || at.After(e.At) {
+			return false
+		}
+	}
+	open := false // a lane takes what it has begun to tell of for shown until a recovery is delivered
+	for _, a := range s.attempts {
+		if a.Start.After(e.At) {
+			break
+		}
+		switch {
+		case a.State == guance.StateProblem && a.Answer != Unsent:
+			open = true
+		case a.State == guance.StateRecovered && a.entry.outcome() == relay.Delivered:
+			open = false
+		}
+	}
+	return !open
+}
+
+// waited counts what went before e.
+func (c *checker) waited(s *story, e *entry, shown []bool) *Violation {
+	from := sort.Search(len(c.attempts), func(i int) bool { return c.attempts[i].Start.After(e.At) })
+	to, end := len(c.attempts), time.Time{}
+	if i := slices.IndexFunc(s.attempts, func(a *attempt) bool { return a.Start.After(e.At) }); i >= 0 {
+		to, end = s.attempts[i].place, s.attempts[i].Start
+	} else if e.outcome() == relay.Dead {
+		return nil // given up unsent: of that promise 2 has the reason
+	}
+	level, seq := e.Level, e.Seq
+	for _, next := range s.entries {
+		if next.Seq <= e.Seq || next.late || !next.stateful() || !end.IsZero() && next.At.After(end) {
+			continue
+		}
+		if next.State == guance.StateRecovered {
+			return nil
+		}
+		level, seq = min(level, next.Level), next.Seq
+	}
+	lower, sends := 0, 0
+	for i, a := range c.attempts[from:max(from, to)] {
+		if a.Answer == Unsent {
+			continue
+		}
+		sends++
+		worse := a.Level > level || a.Level == level && a.entry.Seq < seq
+		if a.State != guance.StateProblem || shown[from+i] || !worse {
+			lower++
+		}
+	}
+	if allowed := sends/c.AgedShare + 1 + c.InFlight; lower > allowed {
+		return e.broken(6, "a new problem at level %v, accepted at %s, waited for %d sends of lower rank among %d; allowed are %d",
+			e.Level, e.At.UTC().Format(clock), lower, sends, allowed)
+	}
+	return nil
+}

@@ -1,0 +1,112 @@
+package relaytest
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/guance-relay/guance-relay/guance"
+	"github.com/guance-relay/guance-relay/relay"
+)
+
+// diverged decides promise 4.
+func (c *checker) diverged() *Violation {
+	for _, key := range c.keys {
+		if v := c.problems[key].diverged(key); v != nil {
+			return v
+		}
+	}
+	return nil
+}
+
+func (s *story) diverged(problem string) *Violation {
+	if slices.ContainsFunc(s.entries, func(e *entry) bool { return e.outcome() == 0 }) {
+		return nil // not at its end
+	}
+	said := s.lastSaid()
+	for _, shown := range s.shown() {
+		if slices.ContainsFunc(said, func(e *entry) bool { return e.agrees(shown) || e.diedAfter(shown) }) {
+			continue
+		}
+		v := &Violation{Promise: 4, Problem: problem, Text: fmt.Sprintf("the target shows %s, and last said was %s", shown.words(), said[0].words())}
+		if said[0] != nil {
+			v.Seq = said[0].Seq
+		}
+		return v
+	}
+	return nil
+}
+
+// lastSaid returns the entry that the target should show, nil for nothing; several if it is open which one it is.
+func (s *story) lastSaid() (said []*entry) {
+	died := false
+	for _, e := range slices.Backward(s.entries) {
+		if !e.stateful() || e.late || e.outcome() == relay.Ignored {
+			continue
+		}
+		switch e.outcome() {
+		case relay.Dead:
+			died = true
+			continue
+		case relay.Superseded:
+			if died { // it gave its place to what died
+				continue
+			}
+		}
+		said = append(said, e)
+		if !e.maybe {
+			return said
+		}
+	}
+	return append(said, nil)
+}
+
+// diedAfter reports whether what the target shows is of a dead entry, newer than e: it may have arrived all the same.
+func (e *entry) diedAfter(shown *attempt) bool {
+	return shown != nil && shown.entry.outcome() == relay.Dead && (e == nil || shown.entry.Seq > e.Seq)
+}
+
+// shown returns the attempts of which one is what the target shows at the end; nil among them is nothing.
+func (s *story) shown() []*attempt {
+	shown := []*attempt{nil}
+	for _, a := range s.attempts {
+		switch {
+		case a.State == guance.StateNeither:
+		case a.Answer == Taken:
+			shown = []*attempt{a}
+		case a.Answer == Unknown:
+			shown = append(shown, a)
+		}
+	}
+	return shown
+}
+
+// agrees reports whether a target that shows an attempt shows what e says. A nil entry says nothing, a nil attempt shows nothing, and
+// both are as good as a recovery.
+func (e *entry) agrees(shown *attempt) bool {
+	there := e != nil && e.State == guance.StateProblem
+	if shown == nil || shown.State != guance.StateProblem {
+		return !there
+	}
+	return there && e.Level == shown.Level
+}
+
+func (e *entry) words() string {
+	if e == nil {
+		return "nothing"
+	}
+	return words(e.State, e.Level, e.Seq)
+}
+
+func (a *attempt) words() string {
+	if a == nil {
+		return "nothing"
+	}
+	return words(a.State, a.Level, a.entry.Seq)
+}
+
+func words(s guance.State, l guance.Level, seq uint64) string {
+	if s == guance.StateProblem {
+		return fmt.Sprintf("problem at level %v (entry %d)", l, seq)
+	}
+	return fmt.Sprintf("%v (entry %d)", s, seq)
+}

@@ -1,0 +1,159 @@
+package relaytest_test
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/guance-relay/guance-relay/guance/guancetest"
+	"github.com/guance-relay/guance-relay/pagerduty"
+	"github.com/guance-relay/guance-relay/pagerduty/pagerdutytest"
+	"github.com/guance-relay/guance-relay/relay"
+	"github.com/guance-relay/guance-relay/relay/pagerdutysink"
+	"github.com/guance-relay/guance-relay/relay/relaytest"
+)
+
+// moody answers at random, for every seed in its own way.
+func moody(seed uint64) relay.Sink {
+	rng := rand.New(rand.NewPCG(seed, 1))
+	answers := []relay.Sink{
+		relaytest.Takes(), relaytest.Takes(), relaytest.Takes(), relaytest.Slow(3*time.Second, relaytest.Takes()),
+		relaytest.Fails(errors.New("502")), relaytest.Slow(20*time.Second, relaytest.Fails(errors.New("504"))), relaytest.Hangs(),
+		relaytest.Refuses("400"), relaytest.Throttles(20 * time.Second), relaytest.Throttles(0), relaytest.Panics("a bug"),
+	}
+	var mu sync.Mutex
+	return relay.SinkFunc(func(ctx context.Context, d *relay.Delivery) error {
+		mu.Lock()
+		s := answers[rng.IntN(len(answers))]
+		mu.Unlock()
+		return s.Deliver(ctx, d)
+	})
+}
+
+// A real relay over a bad target, stopped and started again: how a history is filled in process, by its sender's truth.
+func TestHistoryOfARelay(t *testing.T) {
+	for seed := range uint64(8) {
+		for _, every := range []bool{false, true} {
+			synctest.Test(t, func(t *testing.T) {
+				var h relaytest.History
+				store, opts := relay.NewMemStore(), &relay.SinkOptions{Every: every}
+				target := relaytest.Record(moody(seed))
+				r, stop := run(t, store, target, opts)
+				i := 0
+				for d := range (guancetest.Storm{Seed: seed, Problems: 12, Events: 150, Settle: true}).Deliveries() {
+					receipts, err := r.Accept(t.Context(), d.Event)
+					if err != nil {
+						t.Fatal(err)
+					}
+					h.Accepted = append(h.Accepted, relaytest.Told(d.Event, receipts[0].Problem, time.Now()))
+					time.Sleep(time.Second)
+					if i++; i%50 == 0 {
+						stop()
+						r, stop = run(t, store, target, opts)
+					}
+				}
+				target.Answer(relaytest.Takes())
+				time.Sleep(3 * time.Hour)
+				stop()
+				var err error
+				if h.Settled, err = relaytest.Settled(t.Context(), store, "lane", h.Accepted); err != nil {
+					t.Fatal(err)
+				}
+				h.Attempts = target.Attempts()
+				if err := h.Check(&relaytest.Rules{Every: every}); err != nil {
+					v, _ := errors.AsType[*relaytest.Violation](err)
+					t.Errorf("seed %d, every event %v: %v\n%s", seed, every, err, h.Story(cmp.Or(v, &relaytest.Violation{}).Problem))
+				}
+				if len(h.Attempts) < 20 {
+					t.Errorf("seed %d: only %d attempts: nothing was tried", seed, len(h.Attempts))
+				}
+			})
+		}
+	}
+}
+
+// attemptsOf reads a fake PagerDuty's log: how a history is filled from the wire, without a look into the process.
+func attemptsOf(t *testing.T, requests []pagerdutytest.Request, h *relaytest.History) (attempts []relaytest.Attempt) {
+	t.Helper()
+	byID := make(map[string]relaytest.Accepted)
+	for _, a := range h.Accepted {
+		byID[a.ID] = a
+	}
+	for _, r := range requests {
+		var body struct {
+			Payload struct {
+				Details struct {
+					EventID   string `json:"event_id"`
+					Status    string `json:"status"`
+					SubStatus string `json:"sub_status"`
+				} `json:"custom_details"`
+			} `json:"payload"`
+		}
+		if err := json.Unmarshal(r.Body, &body); err != nil {
+			t.Fatalf("the fake was sent %.200s: %v", r.Body, err)
+		}
+		id := body.Payload.Details.EventID + "/" + body.Payload.Details.Status + "/" + body.Payload.Details.SubStatus
+		said := byID[id]
+		// The state is the wire's word, so that a wrong mapping shows; the level is Guance's, as PagerDuty has fewer.
+		a := relaytest.Attempt{ID: id, Problem: r.DedupKey, State: said.State, Level: said.Level, Start: r.Time}
+		if (r.Action == "resolve") != (said.State == 2) {
+			t.Errorf("event %s of state %v was sent as %s", id, said.State, r.Action)
+		}
+		switch {
+		case r.Status/100 == 2:
+			a.Answer = relaytest.Taken
+		case r.Status == 429:
+			a.Answer = relaytest.Throttled
+		case r.Status/100 == 4:
+			a.Answer = relaytest.Refused
+		}
+		attempts = append(attempts, a)
+	}
+	return attempts
+}
+
+// A real relay, client and sink, judged by what a fake PagerDuty saw.
+func TestHistoryOfTheWire(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		fake := pagerdutytest.NewTransport()
+		fake.Outage(4*time.Minute, pagerdutytest.Fault{Status: 502})
+		key, err := pagerduty.ParseRoutingKey("0123456789abcdef0123456789abcdef")
+		if err != nil {
+			t.Fatal(err)
+		}
+		client, err := pagerduty.NewClient(key, &pagerduty.Options{Transport: fake})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var h relaytest.History
+		store := relay.NewMemStore()
+		r, stop := run(t, store, pagerdutysink.New(client, nil), nil)
+		for d := range (guancetest.Storm{Seed: 1, Problems: 40, Events: 400, Settle: true}).Deliveries() {
+			receipts, err := r.Accept(t.Context(), d.Event)
+			if err != nil {
+				t.Fatal(err)
+			}
+			h.Accepted = append(h.Accepted, relaytest.Told(d.Event, receipts[0].Problem, time.Now()))
+			time.Sleep(time.Second)
+		}
+		time.Sleep(3 * time.Hour)
+		stop()
+		h.Attempts = attemptsOf(t, fake.Requests(), &h)
+		if h.Settled, err = relaytest.Settled(t.Context(), store, "lane", h.Accepted); err != nil {
+			t.Fatal(err)
+		}
+		if err := h.Check(&relaytest.Rules{InFlight: 24}); err != nil { // 8 at once, each with two quick retries
+			t.Error(err)
+		}
+		if open := fake.Open(); len(open) > 0 {
+			t.Errorf("%d incidents are open at the end, as %v", len(open), fmt.Sprint(open[0].DedupKey))
+		}
+	})
+}

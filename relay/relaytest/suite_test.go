@@ -1,0 +1,306 @@
+package relaytest
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/guance-relay/guance-relay/guance"
+	"github.com/guance-relay/guance-relay/pagerduty"
+	"github.com/guance-relay/guance-relay/relay"
+	"github.com/guance-relay/guance-relay/relay/pagerdutysink"
+)
+
+const secret = "s3cr3t/to+ken"
+
+// A hook is a sink that keeps the contract; each field that is set breaks it.
+type hook struct {
+	url    string
+	client *http.Client
+
+	noContext    bool
+	background   bool
+	serial       bool
+	follow       bool
+	quoteURL     bool
+	quoteAnswer  bool
+	ignoreStatus bool
+	readAll      bool
+	retries      int
+	retry429     bool
+	retrySleeps  bool
+	kept         *relay.Delivery
+	keeps        bool
+	keepsBuffer  bool
+	changes      bool
+	panicsOn     string
+	refusesCode  int
+	retryOdd     bool
+	sticky       bool
+	unrefused    bool
+	noDelay      bool
+	permanent5xx bool
+	hideError    bool
+	permanentNet bool
+	ignoreAll    bool
+
+	mu     sync.Mutex
+	buffer bytes.Buffer
+	broken error
+}
+
+var errNotSent = errors.New("the request did not go through")
+
+func (h *hook) Deliver(ctx context.Context, d *relay.Delivery) (err error) {
+	h.mu.Lock()
+	if h.serial {
+		defer h.mu.Unlock()
+	} else {
+		h.mu.Unlock()
+	}
+	if h.ignoreAll {
+		return relay.Ignore("no interest")
+	}
+	if h.sticky {
+		h.mu.Lock()
+		broken := h.broken
+		h.mu.Unlock()
+		if broken != nil {
+			return broken
+		}
+		defer func() {
+			h.mu.Lock()
+			defer h.mu.Unlock()
+			h.broken = err
+		}()
+	}
+	if h.panicsOn != "" && strings.Contains(string(d.Event.Raw), h.panicsOn) {
+		panic("unexpected event")
+	}
+	if h.retryOdd && d.Event.Title == "" {
+		return errors.New("an event without a title")
+	}
+	if h.changes {
+		d.Event.Title = strings.TrimSpace(d.Event.Title) + "!"
+	}
+	if h.keeps {
+		h.mu.Lock()
+		if h.kept == nil {
+			h.kept = d
+		}
+		d = h.kept
+		h.mu.Unlock()
+	}
+	text := cmp.Or(d.Event.Title, d.Event.CheckerName, "untitled")
+	body, err := json.Marshal(map[string]string{"text": text, "message": d.Event.Message})
+	if err != nil {
+		return relay.Permanent(err)
+	}
+	if h.keepsBuffer { // grows with each delivery
+		h.mu.Lock()
+		h.buffer.Write(body)
+		body = bytes.Clone(h.buffer.Bytes())
+		h.mu.Unlock()
+	}
+	if h.noContext {
+		ctx = context.WithoutCancel(ctx)
+	}
+	if h.background {
+		go func() { _ = h.send(context.WithoutCancel(ctx), body) }()
+		return nil
+	}
+	for i := 0; ; i++ {
+		err = h.send(ctx, body)
+		if err == nil || i >= h.retries || isPermanent(err) || isThrottled(err) && !h.retry429 {
+			break
+		}
+		if h.retrySleeps {
+			time.Sleep(300 * time.Millisecond)
+		}
+	}
+	if h.hideError && err != nil && ctx.Err() != nil {
+		return errNotSent
+	}
+	return err
+}
+
+func (h *hook) send(ctx context.Context, body []byte) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, h.url+"/hook/"+secret, bytes.NewReader(body))
+	if err != nil {
+		return relay.Permanent(errors.New("the URL is none"))
+	}
+	req.Header.Set("Authorization", "Bearer "+secret)
+	resp, err := h.client.Do(req)
+	if err != nil {
+		if !h.quoteURL {
+			err = errors.Unwrap(err) // a *url.Error says the URL, and that has the secret in it
+		}
+		if h.permanentNet && ctx.Err() == nil {
+			err = relay.Permanent(err)
+		}
+		return err
+	}
+	defer resp.Body.Close()
+	limit := int64(4 << 10)
+	if h.readAll {
+		limit = 1 << 40
+	}
+	answer, err := io.ReadAll(io.LimitReader(resp.Body, limit))
+	if err != nil && resp.StatusCode/100 != 2 {
+		return err
+	}
+	err = errors.New(resp.Status)
+	if h.quoteAnswer {
+		err = fmt.Errorf("%s: %s", resp.Status, answer)
+	}
+	seconds, _ := strconv.Atoi(resp.Header.Get("Retry-After"))
+	delay := time.Duration(seconds) * time.Second
+	if h.noDelay {
+		delay = 0
+	}
+	switch code := resp.StatusCode; {
+	case code/100 == 2 || h.ignoreStatus:
+		return nil
+	case code == 429:
+		return relay.RetryAfter(err, max(delay, 0))
+	case code/100 == 5 && !h.permanent5xx || code/100 == 4 && h.unrefused || code == h.refusesCode:
+		return err
+	}
+	return relay.Permanent(err)
+}
+
+func noRedirect(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+
+func newHook(url string, spoil func(*hook)) *hook {
+	h := &hook{url: url, client: &http.Client{CheckRedirect: noRedirect, Transport: &http.Transport{}}}
+	if spoil != nil {
+		spoil(h)
+	}
+	if h.follow {
+		h.client.CheckRedirect = nil
+	}
+	return h
+}
+
+func TestSinkThatKeepsTheContract(t *testing.T) {
+	t.Parallel()
+	TestSink(t, func(_ *testing.T, target *Target) relay.Sink { return newHook(target.URL, nil) }, &SuiteOptions{Secrets: []string{secret}})
+}
+
+func TestPagerDutySinkKeepsTheContract(t *testing.T) {
+	t.Parallel()
+	const key = "0123456789abcdef0123456789abcdef"
+	TestSink(t, func(t *testing.T, target *Target) relay.Sink {
+		k, err := pagerduty.ParseRoutingKey(key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		client, err := pagerduty.NewClient(k, &pagerduty.Options{BaseURL: target.URL})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return pagerdutysink.New(client, nil)
+	}, &SuiteOptions{Secrets: []string{key}})
+}
+
+// Each of these sinks is wrong in one way that somebody's sink was wrong in; the suite has to name it.
+func TestSuiteNamesFaultySinks(t *testing.T) {
+	t.Parallel()
+	for _, fault := range []struct {
+		name  string
+		spoil func(*hook)
+		duty  string // that is not kept
+		says  string
+	}{
+		{"sends without the context", func(h *hook) { h.noContext = true }, "ContextEndsTheDelivery", "did not return"},
+		{"hides the context's error", func(h *hook) { h.hideError = true }, "ContextEndsTheDelivery", "not the context's"},
+		{"sleeps between retries", func(h *hook) { h.retries, h.retrySleeps = 20, true }, "ContextEndsRetries", "did not return"},
+		{"sends in the background", func(h *hook) { h.background = true }, "ReturnsAfterTheAnswer", "still thinking"},
+		{"sends one at a time", func(h *hook) { h.serial = true }, "DeliveriesDoNotWaitForEachOther", "of which it got 1"},
+		{"follows redirects", func(h *hook) { h.follow = true }, "RedirectIsNotFollowed", "took the event and its secrets along"},
+		{"prints its URL", func(h *hook) { h.quoteURL = true }, "ConnectionErrorIsTriedAgain", "holds a secret"},
+		{"prints the answer", func(h *hook) { h.quoteAnswer = true }, "RefusalIsPermanent", "holds a secret"},
+		{"does not look at the status", func(h *hook) { h.ignoreStatus = true }, "RefusalIsPermanent", "the delivery is taken"},
+		{"reads all of an answer", func(h *hook) { h.readAll = true }, "EndlessAnswerIsNotRead", "without end"},
+		{"tries 429 again at once", func(h *hook) { h.retries, h.retry429 = 3, true }, "ThrottlingPausesTheLane", "4 requests"},
+		{"tries 500 again and again", func(h *hook) { h.retries = 20 }, "ServerErrorIsTriedAgain", "21 requests"},
+		{"keeps the first delivery", func(h *hook) { h.keeps = true }, "NothingIsKept", "was kept"},
+		{"keeps a buffer", func(h *hook) { h.keepsBuffer = true }, "NothingIsKept", "was kept"},
+		{"shares a buffer", func(h *hook) { h.keepsBuffer = true }, "DeliveriesDoNotWaitForEachOther", "deliveries at once mix"},
+		{"changes the event", func(h *hook) { h.changes = true }, "TakesEvents", "changed what it was given"},
+		{"panics on an event", func(h *hook) { h.panicsOn = "purple" }, "OddEventsSettle", "panicked"},
+		{"tries odd events for ever", func(h *hook) { h.retryOdd = true }, "OddEventsSettle", "to be tried again"},
+		{"stays broken", func(h *hook) { h.sticky = true }, "FailureIsForgotten", "an event after one that was"},
+		{"tries a refusal again", func(h *hook) { h.unrefused = true }, "RefusalIsPermanent", "to be tried again"},
+		{"tries a missing path again", func(h *hook) { h.refusesCode = 404 }, "RefusalIsPermanent", "status 404"},
+		{"takes 5xx for a refusal", func(h *hook) { h.permanent5xx = true }, "ServerErrorIsTriedAgain", "the delivery is permanent"},
+		{"takes a reset for a refusal", func(h *hook) { h.permanentNet = true }, "ConnectionErrorIsTriedAgain", "the delivery is permanent"},
+		{"forgets the delay", func(h *hook) { h.noDelay = true }, "ThrottlingPausesTheLane", "asked to wait for 0s"},
+		{"ignores a critical problem", func(h *hook) { h.ignoreAll = true }, "TakesEvents", "the delivery is ignored"},
+	} {
+		t.Run(fault.name, func(t *testing.T) {
+			t.Parallel()
+			for _, d := range duties {
+				if d.name != fault.duty {
+					continue
+				}
+				target, err := newTarget()
+				if err != nil {
+					t.Fatal(err)
+				}
+				t.Cleanup(target.close)
+				err = d.hold(newHook(target.URL, fault.spoil), target, &SuiteOptions{Secrets: []string{secret}, Patience: 500 * time.Millisecond})
+				if err == nil || !strings.Contains(err.Error(), fault.says) {
+					t.Errorf("%s says %v, want %q", d.name, err, fault.says)
+				}
+				return
+			}
+			t.Fatalf("there is no duty %s", fault.duty)
+		})
+	}
+}
+
+// A Chooser that panics, changes its mind or the event.
+type chooser struct {
+	hook
+	ignores func(*guance.Event) string
+}
+
+func (c *chooser) Ignores(e *guance.Event) string { return c.ignores(e) }
+
+func TestSuiteNamesFaultyChoosers(t *testing.T) {
+	t.Parallel()
+	calls := 0
+	for _, fault := range []struct {
+		name    string
+		ignores func(*guance.Event) string
+		says    string
+	}{
+		{"panics", func(e *guance.Event) string { return e.DimensionTags["host"][:1] }, "Ignores panicked"},
+		{"changes its mind", func(*guance.Event) string { calls++; return strings.Repeat("x", calls) }, "for one event"},
+		{"changes the event", func(e *guance.Event) string { e.Title = "mine"; return "" }, "Ignores changed"},
+	} {
+		t.Run(fault.name, func(t *testing.T) {
+			target, err := newTarget()
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(target.close)
+			sink := &chooser{ignores: fault.ignores}
+			sink.url, sink.client = target.URL, &http.Client{CheckRedirect: noRedirect}
+			if err := (duty{"OddEventsSettle", oddEventsSettle}).hold(sink, target, nil); err == nil || !strings.Contains(err.Error(), fault.says) {
+				t.Errorf("the suite says %v, want %q", err, fault.says)
+			}
+		})
+	}
+}
