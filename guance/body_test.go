@@ -173,7 +173,7 @@ func TestLimits(t *testing.T) {
 		})
 	}
 	// JSON in a string starts at zero again, and is as bounded.
-	deep := one(t, `{"df_meta":"`+nested("[", "", "]", guance.MaxDepth+1)+`","df_label":"`+nested("[", "", "]", guance.MaxDepth+1)+`"}`, "")
+	deep := one(t, `{"df_status":"ok","df_meta":"`+nested("[", "", "]", guance.MaxDepth+1)+`","df_label":"`+nested("[", "", "]", guance.MaxDepth+1)+`"}`, "")
 	if deep.Meta[0] != '"' || deep.Label != nil || len(deep.Invalid) != 1 {
 		t.Errorf("Meta = %s, Label = %q, Invalid = %q, want what is too deep left as text", deep.Meta, deep.Label, deep.Invalid)
 	}

@@ -33,7 +33,14 @@ func TestWrappers(t *testing.T) {
 		{"wrapper in an array", `[{"event":` + a + `},` + b + `]`, []string{a, b}},
 		{"wrapper with a title", `{"df_title":"2 events","events":[` + a + `,` + b + `]}`, []string{a, b}},
 		{"three levels are too far", `{"x":{"y":{"z":` + a + `}}}`, []string{`{"x":{"y":{"z":` + a + `}}}`}},
-		{"an event that holds events", `{"df_status":"ok","events":[` + a + `]}`, []string{`{"df_status":"ok","events":[` + a + `]}`}},
+		{"an event that holds events", `{"df_status":"ok","df_event_id":"event-1","events":[` + a + `]}`, []string{`{"df_status":"ok","df_event_id":"event-1","events":[` + a + `]}`}},
+		{"an event that holds a status", `{"df_status":"ok","was":{"df_status":"critical"}}`, []string{`{"df_status":"ok","was":{"df_status":"critical"}}`}},
+		{"a status that sums up events", `{"df_status":"critical","df_title":"2 events","events":[` + a + `,` + b + `]}`, []string{a, b}},
+		{"an event in a string", `{"body":"{\"df_event_id\":\"event-a\"}"}`, []string{a}},
+		{"events in a string", `{"code":200,"content":{"data":" [{\"df_event_id\":\"event-a\"},{\"df_status\":\"ok\"}]"}}`, []string{a, b}},
+		{"events in strings", `{"events":["{\"df_event_id\":\"event-a\"}","{\"df_status\":\"ok\"}","text"]}`, []string{a, b}},
+		{"all of it in a string", `" [{\"df_event_id\":\"event-a\"},{\"df_status\":\"ok\"}] "`, []string{a, b}},
+		{"elements in strings", `["{\"df_event_id\":\"event-a\"}",` + b + `]`, []string{a, b}},
 		{"a documented field that holds one", `{"df_event_detail":` + a + `}`, []string{`{"df_event_detail":` + a + `}`}},
 		{"a status of a wrong type", `{"x":{"df_status":["ok"]}}`, []string{`{"df_status":["ok"]}`}},
 		{"a status of null", `{"x":{"df_status":null}}`, []string{`{"x":{"df_status":null}}`}},
@@ -122,6 +129,18 @@ func TestIncidents(t *testing.T) {
 		{"names in order of preference", `{"status":"open","eventRef":"second","incidentsStatus":"working","resourceIdentity":"first","incident_id":"incident_1","issueUUID":"issue_1"}`, guance.Incident{
 			Kind: guance.KindIncident, UUID: "incident_1", Status: "working", Resource: "first",
 		}, "first"},
+		{"with the id of an event", `{"incident_uuid":"incident_1","incidentsStatus":"closed","df_event_id":"event-1","df_monitor_checker_event_ref":"ref"}`, guance.Incident{
+			Kind: guance.KindIncident, UUID: "incident_1", Status: "closed", Resource: "ref",
+		}, "ref"},
+		{"id is a number", `{"incident_id":5,"incidentsStatus":"open"}`, guance.Incident{
+			Kind: guance.KindIncident, UUID: "5", Status: "open",
+		}, "5"},
+		{"everyday words of others", `{"issue":{"uuid":"issue_1","status":"working"},"channel":{"status":"closed","level":"system_level_0","title":"a channel","name":"a name","updateAt":5}}`, guance.Incident{
+			Kind: guance.KindIssue, UUID: "issue_1", Status: "working",
+		}, "issue_1"},
+		{"everyday words around it, the nearest", `{"status":"open","level":"system_level_1","title":"far","updateAt":7,"issue":{"status":"resolved","issue":{"uuid":"issue_1"}}}`, guance.Incident{
+			Kind: guance.KindIssue, UUID: "issue_1", Status: "resolved", Severity: "system_level_1", Title: "far", Time: unix(7, 0),
+		}, "issue_1"},
 		{"a status that is another's", `{"issue_uuid":"issue_1","status":"active","statusType":10}`, guance.Incident{
 			Kind: guance.KindIssue, UUID: "issue_1",
 		}, "issue_1"},
@@ -143,8 +162,8 @@ func TestIncidents(t *testing.T) {
 
 func TestNoIncident(t *testing.T) {
 	for _, body := range []string{
-		`{"issue_id":"42","status":"open"}`, `{"uuid":"wksp_1"}`, `{"incident_uuid":""}`, `{"incident_id":5}`,
-		`{"df_event_id":"event-1","incident_uuid":"incident_1"}`, `["incident_uuid","incident_1"]`,
+		`{"issue_id":"42","status":"open"}`, `{"uuid":"wksp_1"}`, `{"incident_uuid":""}`, `{"incident_id":null}`, `{"incident_id":["incident_1"]}`,
+		`{"df_event_id":"event-1","df_status":"critical","incident_uuid":"incident_1"}`, `["incident_uuid","incident_1"]`,
 	} {
 		events, err := guance.Decode([]byte(body), "")
 		if err != nil {

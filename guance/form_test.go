@@ -90,9 +90,9 @@ func TestForms(t *testing.T) {
 		{`"x":null`, event{Extra: map[string]json.RawMessage{"x": rawJSON("null")}}, "what has no typed home is kept as it is"},
 	} {
 		t.Run(test.member, func(t *testing.T) {
-			body := "{" + test.member + "}"
+			body := `{"df_status":"info",` + test.member + "}"
 			got := one(t, body, "")
-			test.want.Raw = []byte(body)
+			test.want.Raw, test.want.Status = []byte(body), guance.StatusInfo
 			if diff := cmp.Diff(&test.want, got); diff != "" {
 				t.Errorf("%s (-want +got):\n%s", test.why, diff)
 			}
@@ -118,6 +118,7 @@ func TestWrongTypes(t *testing.T) {
 		{"df_fault_duration", `1e13`, "a number, want a duration"},
 		{"df_dimension_tags", `[]`, "an array, want an object"},
 		{"df_dimension_tags", `"host=a"`, "a string, want an object"},
+		{"df_dimension_tags", `7`, "a number, want an object"},
 		{"df_dimension_tags", `"[]"`, "a string, want an object"},
 		{"df_label", `"a,b"`, "a string, want a list"},
 		{"df_label", `{}`, "an object, want a list"},
@@ -132,12 +133,17 @@ func TestWrongTypes(t *testing.T) {
 		{"alert_time_ranges", `"x"`, "a string, want a list of pairs"},
 	} {
 		t.Run(test.name+test.value, func(t *testing.T) {
-			body := `{"` + test.name + `":` + test.value + `}`
+			body := `{"df_sub_status":"info","` + test.name + `":` + test.value + `}`
+			if test.name != "df_status" {
+				body = `{"df_status":"info",` + body[1:]
+			}
 			got := one(t, body, "")
 			want := &guance.Event{
-				Raw:     []byte(body),
-				Extra:   map[string]json.RawMessage{test.name: rawJSON(test.value)},
-				Invalid: got.Invalid,
+				Raw:       []byte(body),
+				Status:    got.Status,
+				SubStatus: guance.StatusInfo,
+				Extra:     map[string]json.RawMessage{test.name: rawJSON(test.value)},
+				Invalid:   got.Invalid,
 			}
 			// The text of the tags counts for identity even if it is no object.
 			if diff := cmp.Diff(want, got, cmpopts.IgnoreFields(guance.Event{}, "DimensionTagsText")); diff != "" {
@@ -156,26 +162,31 @@ func TestRules(t *testing.T) {
 	for _, test := range []struct {
 		name, good, bad, rule string
 	}{
-		{"df_status", "Critical ", "P1-secret", "status"},
-		{"df_sub_status", "manual_ok", "secret", "status"},
+		{"df_sub_status", "Manual_OK", "secret", "oneofci=" + statusNames},
 		{"df_fault_status", "OK", "secret", "oneofci=ok fault"},
 		{"df_event_id", "event-f20a", "secret", "startswith=event-"},
 		{"df_fault_id", "event-f20a", "secret", "startswith=event-"},
-		{"df_event_link", "https://console.guance.com/keyevents/monitor?w=1", "secret", "http_url"},
-		{"df_event_url", "http://10.0.0.1/x", "javascript:secret()", "http_url"},
+		{"df_event_link", "https://console.guance.com/keyevents/monitor?w=1", "secret", "startswith=http"},
+		{"df_event_url", "http://10.0.0.1/x", "javascript:secret()", "startswith=http"},
 		{"df_monitor_checker_event_ref", "13713ac25e993a37d2ca5899e2a7bba6", "secret", "len=32"},
+		{"df_monitor_checker_ref", "aad7deb63b2e58b301f823517fea944d", "secret-is-not-a-hexadecimal-text", "hexadecimal"},
 		{"df_monitor_checker_id", "rul_xxxx32", "secret", "startswith=rul_"},
 		{"df_monitor_checker_sub", "nodata", "secret", "oneof=check nodata"},
+		{"df_exec_mode", "async", "secret", "oneof=crontab async"},
+		{"df_crontab_exec_mode", "manual", "secret", "oneof=crontab manual"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			good := one(t, `{"`+test.name+`":"`+test.good+`"}`, "")
+			with := func(value string) *guance.Event {
+				return one(t, `{"df_status":"info","`+test.name+`":"`+value+`"}`, "")
+			}
+			good := with(test.good)
 			if len(good.Invalid) != 0 {
 				t.Errorf("Invalid = %q for %q, want none", good.Invalid, test.good)
 			}
-			if empty := one(t, `{"`+test.name+`":""}`, ""); len(empty.Invalid) != 0 {
+			if empty := with(""); len(empty.Invalid) != 0 {
 				t.Errorf("Invalid = %q for an empty text, want none", empty.Invalid)
 			}
-			bad := one(t, `{"`+test.name+`":"`+test.bad+`"}`, "")
+			bad := with(test.bad)
 			want := []string{test.name + ": not as documented: want " + test.rule}
 			if diff := cmp.Diff(want, bad.Invalid); diff != "" {
 				t.Errorf("Invalid (-want +got):\n%s", diff)
@@ -184,6 +195,46 @@ func TestRules(t *testing.T) {
 				t.Errorf("Extra = %v, want the text in its typed home alone", bad.Extra)
 			}
 		})
+	}
+}
+
+// statusNames are the documented statuses.
+const statusNames = "fatal critical error warning nodata info ok nodata_ok nodata_as_ok manual_ok" +
+	" high medium low security_critical security_high security_medium security_low security_info"
+
+// The rules of the two statuses are the table of statuses once more, because a
+// tag cannot refer to it.
+func TestRuleOfStatuses(t *testing.T) {
+	for name := range strings.FieldsSeq(statusNames) {
+		if e := one(t, `{"df_status":"`+name+`"}`, ""); len(e.Invalid) != 0 || !e.Status.Known() {
+			t.Errorf("status %s is known: %t, Invalid = %q", name, e.Status.Known(), e.Invalid)
+		}
+	}
+	if e := one(t, `{"df_status":"P1"}`, ""); len(e.Invalid) != 1 || e.Status.Known() {
+		t.Errorf("status P1 is known: %t, Invalid = %q", e.Status.Known(), e.Invalid)
+	}
+}
+
+// What is not understood says why. A status that is not understood is the only
+// rule to decide about the kind: a fault with an odd link is a fault.
+func TestUnknownHasReasons(t *testing.T) {
+	for _, test := range []struct {
+		body, reason string
+		kind         guance.Kind
+	}{
+		{`{}`, "df_status: absent, and required", guance.KindUnknown},
+		{`{"foo":"bar"}`, "df_status: absent, and required", guance.KindUnknown},
+		{`null`, "got null, want an object", guance.KindUnknown},
+		{`[5]`, "got a number, want an object", guance.KindUnknown},
+		{`{"df_status":"P1","df_event_id":"event-1"}`, "df_status: not as documented: want oneofci=" + statusNames, guance.KindUnknown},
+		{`{"df_status":5,"df_title":"x"}`, "df_status: got a number, want a string; kept in Extra", guance.KindUnknown},
+		{`{"df_title":"x"}`, "df_status: absent, and required", guance.KindTest},
+		{`{"df_status":"critical","df_event_link":"secret"}`, "df_event_link: not as documented: want startswith=http", guance.KindFault},
+	} {
+		e := one(t, test.body, "")
+		if diff := cmp.Diff([]string{test.reason}, e.Invalid); diff != "" || e.Kind() != test.kind {
+			t.Errorf("%s is of kind %s, want %s; Invalid (-want +got):\n%s", test.body, e.Kind(), test.kind, diff)
+		}
 	}
 }
 
@@ -212,7 +263,7 @@ func TestDuplicateNames(t *testing.T) {
 			t.Errorf("State of %s = %s, want %s", body, got, want)
 		}
 	}
-	extra := one(t, `{"x":1,"x":2}`, "")
+	extra := one(t, `{"df_status":"ok","x":1,"x":2}`, "")
 	if diff := cmp.Diff(map[string]json.RawMessage{"x": rawJSON("1")}, extra.Extra); diff != "" || len(extra.Invalid) != 1 {
 		t.Errorf("Invalid = %q, Extra (-want +got):\n%s", extra.Invalid, diff)
 	}

@@ -27,15 +27,26 @@ type Incident struct {
 	Time     time.Time // when its status changed, else when it was updated
 }
 
-// The names under which the vendor's script looks, in order of preference.
+// The names of ids that the vendor's script knows, and their like for Issues.
 var (
-	incidentIDs    = []string{"incident_uuid", "incidentUUID", "incidentUuid", "incident_id", "incidentId"}
-	issueIDs       = []string{"issue_uuid", "issueUUID", "issueUuid", "issue_id", "issueId"}
-	resourceNames  = []string{"resourceIdentity", "resource_identity", "event_ref", "eventRef", "df_monitor_checker_event_ref"}
-	incidentStatus = []string{"incidentsStatus", "incidentStatus", "incident_status", "issueStatus", "issue_status", "status"}
-	incidentLevel  = []string{"level"}
-	incidentTitle  = []string{"title", "incidentTitle", "issueTitle"}
-	incidentTime   = []string{"statusTime", "updateAt", "createAt"}
+	incidentIDs = []string{"incident_uuid", "incidentUUID", "incidentUuid", "incident_id", "incidentId"}
+	issueIDs    = []string{"issue_uuid", "issueUUID", "issueUuid", "issue_id", "issueId"}
+)
+
+// names are those under which a detail is looked for, in order of preference.
+type names struct {
+	own   []string // nobody else's: they count anywhere
+	plain []string // everyday words: they count in the objects around the id, nearest first
+}
+
+// The details' names: those of the vendor's script and of its API, and their
+// like for Issues.
+var (
+	resourceNames = names{own: []string{"resourceIdentity", "resource_identity", "event_ref", "eventRef", "df_monitor_checker_event_ref"}}
+	statusNames   = names{own: []string{"incidentsStatus", "incidentStatus", "incident_status", "issueStatus", "issue_status"}, plain: []string{"status"}}
+	severityNames = names{plain: []string{"level"}}
+	titleNames    = names{own: []string{"incidentTitle", "issueTitle"}, plain: []string{"title", "name"}}
+	timeNames     = names{plain: []string{"statusTime", "updateAt", "createAt"}}
 )
 
 // The prefixes of ids, as JSON.
@@ -79,8 +90,8 @@ func (i *Incident) level() Level {
 // incidentKind tells what an id under a name belongs to, or "". A plain uuid,
 // and any name of an Issue, needs the prefix: "issue" is an everyday word.
 func incidentKind(name string, id jsontext.Value) Kind {
-	switch {
-	case len(id) > len(`""`) && slices.Contains(incidentIDs, name), name == "uuid" && bytes.HasPrefix(id, incidentPrefix):
+	switch named := slices.Contains(incidentIDs, name); {
+	case named && (len(id) > len(`""`) && id.Kind() == '"' || id.Kind() == '0'), name == "uuid" && bytes.HasPrefix(id, incidentPrefix):
 		return KindIncident
 	case (name == "uuid" || slices.Contains(issueIDs, name)) && bytes.HasPrefix(id, issuePrefix):
 		return KindIssue
@@ -88,58 +99,76 @@ func incidentKind(name string, id jsontext.Value) Kind {
 	return ""
 }
 
-// adopt makes e, an object of the body, the Issue or Incident that is found at
-// any depth in it, if there is one. The id stands in home, a part of e: its
-// name is a title, where elsewhere a name may be a person's.
-func (e *Event) adopt(home *Event) {
+// adopt makes e the Issue or Incident that is found at any depth in it, if
+// there is one.
+func (e *Event) adopt() {
 	e.Incident = findIncident(e.Raw)
-	if e.Incident == nil {
-		return
-	}
-	if name := jsontext.Value(home.Extra["name"]); e.Incident.Title == "" && name.Kind() == '"' {
-		e.Incident.Title = unquote(name)
-	}
-	if e.Title == "" {
+	if e.Incident != nil && e.Title == "" {
 		e.Title = e.Incident.Title
 	}
 }
 
-// findIncident searches a valid JSON text at any depth, in one pass. It returns
-// nil if there is no id of an Issue or Incident.
+// findIncident searches a valid JSON text at any depth: first for an id, then
+// for what belongs to it. It returns nil if there is no id of an Issue or
+// Incident; an Incident is preferred, then what comes first.
 func findIncident(text []byte) *Incident {
 	var i Incident
-	rank := map[*string]int{}
-	// take keeps the value whose name is preferred, and of equals the first.
-	take := func(to *string, names []string, name, value string) {
-		n := slices.Index(names, name)
-		if old, taken := rank[to]; n >= 0 && value != "" && (!taken || n < old) {
-			*to, rank[to] = value, n
+	var around []int
+	for s := range leaves(text).all {
+		switch kind := incidentKind(s.name, s.value); {
+		case kind == KindIncident && i.Kind != KindIncident, kind == KindIssue && i.Kind == "":
+			i.Kind, i.UUID, around = kind, Value(s.value).String(), slices.Clone(s.around)
+		}
+	}
+	if i.Kind != "" {
+		i.describe(text, around)
+		return &i
+	}
+	return nil
+}
+
+// describe fills in the details of an Incident whose id stands inside the
+// objects around.
+func (i *Incident) describe(text []byte, around []int) {
+	ranks := map[*string]int{}
+	take := func(to *string, names names, s leaf, value string) {
+		rank, counts := names.rank(s, around)
+		if old, taken := ranks[to]; counts && value != "" && (!taken || rank < old) {
+			*to, ranks[to] = value, rank
 		}
 	}
 	var when string
-	for name, v := range scalars(text).all {
-		s := Value(v).String()
-		if v.Kind() == '"' {
-			switch kind := incidentKind(name, v); {
-			case kind == KindIncident && i.Kind != KindIncident, kind == KindIssue && i.Kind == "":
-				i.Kind, i.UUID = kind, s
+	for s := range leaves(text).all {
+		if s.value.Kind() == '"' {
+			value := Value(s.value).String()
+			take(&i.Resource, resourceNames, s, value)
+			take(&i.Severity, severityNames, s, value)
+			if s.name != "name" || slices.Equal(s.around, around) { // farther out it may be a person's
+				take(&i.Title, titleNames, s, value)
 			}
-			if status := strings.ToLower(strings.TrimSpace(s)); name != "status" || incidentStates[status] != 0 || status == "working" {
-				take(&i.Status, incidentStatus, name, status)
+			status := strings.ToLower(strings.TrimSpace(value))
+			if _, known := incidentStates[status]; known || s.name != "status" {
+				take(&i.Status, statusNames, s, status)
 			}
-			take(&i.Resource, resourceNames, name, s)
-			take(&i.Severity, incidentLevel, name, s)
-			take(&i.Title, incidentTitle, name, s)
 		}
-		if slices.Contains(incidentTime, name) {
-			take(&when, incidentTime, name, string(v))
+		if t, ok := parseInstant(s.value); ok && !t.IsZero() {
+			take(&when, timeNames, s, string(s.value))
 		}
-	}
-	if i.Kind == "" {
-		return nil
 	}
 	i.Time, _ = parseInstant(jsontext.Value(when))
-	return &i
+}
+
+// rank tells whether a member counts as one of the names for an id inside the
+// objects around, and how much others are preferred to it.
+func (n names) rank(s leaf, around []int) (rank int, counts bool) {
+	if own := slices.Index(n.own, s.name); own >= 0 {
+		return own, true
+	}
+	plain, levels := slices.Index(n.plain, s.name), len(s.around)
+	if plain < 0 || levels > len(around) || !slices.Equal(s.around, around[:levels]) {
+		return 0, false
+	}
+	return len(n.own) + plain*(MaxDepth+1) + len(around) - levels, true
 }
 
 // append writes the members that findIncident finds again, comma-ended, except

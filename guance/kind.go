@@ -68,10 +68,17 @@ func (e *Event) Kind() Kind {
 		return KindFault
 	case e.Status.Known():
 		return KindInfo
-	case e.Status == "" && e.EventID == "" && e.CheckerID == "" && (e.Title != "" || e.Message != ""):
+	case e.nameless() && (e.Title != "" || e.Message != ""):
 		return KindTest
 	}
 	return KindUnknown
+}
+
+// nameless reports whether the event has no status, not even an odd one, and no
+// id of an event or monitor.
+func (e *Event) nameless() bool {
+	_, odd := e.Extra["df_status"]
+	return e.Status == "" && !odd && e.EventID == "" && e.CheckerID == ""
 }
 
 // origin returns the kind that the event's origin tells, or "".
