@@ -89,7 +89,7 @@ func (e *Event) origin() Kind {
 	switch {
 	case e.MonitorType == "slo" || e.Checker == "custom_slo":
 		return KindSLO
-	case e.MonitorType == "bot_obs" || len(e.EventReport) > 0:
+	case e.MonitorType == "bot_obs" || len(e.EventReport) > len("{}"):
 		return KindIntelligent
 	case strings.HasPrefix(string(e.Status.normal()), "security_"):
 		return KindSecurity
