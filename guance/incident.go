@@ -16,8 +16,8 @@ import (
 type Incident struct {
 	Kind Kind   // KindIssue or KindIncident
 	UUID string // "issue_..." or "incident_..."
-	// Status is open, working, resolved or closed; Issues have pending too,
-	// and API answers a number, which is not documented and not taken.
+	// Status is open, working, resolved or closed, for Issues also pending.
+	// Issues of the OpenAPI have a number, which is translated.
 	Status string
 	// Resource is the identity of the monitor event behind it, equal to that
 	// event's EventRef, which is how it joins the event's problem.
@@ -43,7 +43,7 @@ type names struct {
 // like for Issues.
 var (
 	resourceNames = names{own: []string{"resourceIdentity", "resource_identity", "event_ref", "eventRef", "df_monitor_checker_event_ref"}}
-	statusNames   = names{own: []string{"incidentsStatus", "incidentStatus", "incident_status", "issueStatus", "issue_status"}, plain: []string{"status"}}
+	statusNames   = names{own: []string{"incidentsStatus", "incidentStatus", "incident_status", "issueStatus", "issue_status"}, plain: []string{"status", "statusType"}}
 	severityNames = names{plain: []string{"level"}}
 	titleNames    = names{own: []string{"incidentTitle", "issueTitle"}, plain: []string{"title", "name"}}
 	timeNames     = names{plain: []string{"statusTime", "updateAt", "createAt"}}
@@ -63,6 +63,16 @@ var incidentStates = map[string]State{
 	"working":  StateNeither,
 	"resolved": StateRecovered,
 	"closed":   StateRecovered,
+}
+
+// issueStatuses are the numbers that the OpenAPI has for the status of an Issue
+// (OpenAPI, list of Issues).
+var issueStatuses = map[string]string{
+	"10": "open",
+	"15": "working",
+	"20": "resolved",
+	"25": "closed",
+	"30": "pending",
 }
 
 // incidentLevels reads the default priorities P0 to P2; what is below, or of
@@ -139,8 +149,10 @@ func (i *Incident) describe(text []byte, around []int) {
 	}
 	var when string
 	for s := range leaves(text).all {
-		if s.value.Kind() == '"' {
-			value := Value(s.value).String()
+		value := Value(s.value).String()
+		if s.name == "statusType" {
+			take(&i.Status, statusNames, s, issueStatuses[value])
+		} else if s.value.Kind() == '"' {
 			take(&i.Resource, resourceNames, s, value)
 			take(&i.Severity, severityNames, s, value)
 			if s.name != "name" || slices.Equal(s.around, around) { // farther out it may be a person's

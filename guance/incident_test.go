@@ -17,7 +17,7 @@ func TestIncidents(t *testing.T) {
 		key        string
 	}{
 		{"API issue", string(sample(t, "openapi-issue-get.json")), guance.Incident{
-			Kind: guance.KindIssue, UUID: "issue_xxxx32", Severity: "system_level_3", Title: "上传", Time: unix(1716888575, 0),
+			Kind: guance.KindIssue, UUID: "issue_xxxx32", Status: "open", Severity: "system_level_3", Title: "上传", Time: unix(1716888575, 0),
 		}, "issue_xxxx32"},
 		{"API reply", string(sample(t, "openapi-issue-reply-list.json")), guance.Incident{
 			Kind: guance.KindIssue, UUID: "issue_db6629a4e2cd4f92a95dae0d6d5b44ec", Time: unix(1690278285, 0),
@@ -52,8 +52,14 @@ func TestIncidents(t *testing.T) {
 		{"everyday words around it, the nearest", `{"status":"open","level":"system_level_1","title":"far","updateAt":7,"issue":{"status":"resolved","issue":{"uuid":"issue_1"}}}`, guance.Incident{
 			Kind: guance.KindIssue, UUID: "issue_1", Status: "resolved", Severity: "system_level_1", Title: "far", Time: unix(7, 0),
 		}, "issue_1"},
-		{"a status that is another's", `{"issue_uuid":"issue_1","status":"active","statusType":10}`, guance.Incident{
+		{"a status in words and as a number", `{"issue_uuid":"issue_1","status":"working","statusType":10}`, guance.Incident{
+			Kind: guance.KindIssue, UUID: "issue_1", Status: "working",
+		}, "issue_1"},
+		{"a number without a meaning", `{"issue_uuid":"issue_1","statusType":11}`, guance.Incident{
 			Kind: guance.KindIssue, UUID: "issue_1",
+		}, "issue_1"},
+		{"a status that is another's", `{"issue_uuid":"issue_1","status":"active","statusType":"20"}`, guance.Incident{
+			Kind: guance.KindIssue, UUID: "issue_1", Status: "resolved",
 		}, "issue_1"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
