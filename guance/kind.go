@@ -31,7 +31,7 @@ const (
 	KindIncident    Kind = "incident"    // an Incident (故障中心)
 	KindText        Kind = "text"        // the old text/plain form: a title and a message
 	KindTest        Kind = "test"        // a title or message that nothing vouches for
-	KindUnknown     Kind = "unknown"     // not understood; Raw has it
+	KindUnknown     Kind = "unknown"     // not understood; Raw has it, Invalid has the reasons
 )
 
 // sources are the values of df_source that tell a kind. Older lists put
@@ -47,7 +47,10 @@ var sources = map[string]Kind{
 	"system":       KindAudit,
 }
 
-// Kind tells what sort of thing the event is.
+// Kind tells what sort of thing the event is. It is KindUnknown if neither the
+// event's origin nor its status is understood; Invalid then says why. A broken
+// rule of any other field is no reason: a fault whose link is odd is a fault,
+// and who matches on KindFault must not lose it.
 func (e *Event) Kind() Kind {
 	if e.Incident != nil {
 		return e.Incident.Kind
