@@ -32,7 +32,7 @@ func addSeeds(f *testing.F) {
 		f.Add(body, "application/json")
 	}
 	for _, body := range []string{
-		"", "null", "[]", "[[{}],1]", `"text"`, "\ufeff{}", "{\"df_title\":\"\xff\"}", `{"df_status":"ok","df_status":"critical"}`,
+		"", "null", "[]", "\v{}", "[[{}],1]", `"text"`, "\ufeff{}", "{\"df_title\":\"\xff\"}", `{"df_status":"ok","df_status":"critical"}`,
 		`{"df_dimension_tags":{"a":"b"},"df_monitor_checker_id":"rul_1","df_label":"[1]"}`,
 		`{"a":{"b":[{"df_event_id":"event-1","df_check_condition":{"operator":">","operands":["1",2]}}]}}`,
 		`{"incident":{"uuid":"incident_1","status":"working"},"resourceIdentity":"x"}`,

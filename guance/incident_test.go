@@ -49,6 +49,9 @@ func TestIncidents(t *testing.T) {
 		{"everyday words of others", `{"issue":{"uuid":"issue_1","status":"working"},"channel":{"status":"closed","level":"system_level_0","title":"a channel","name":"a name","updateAt":5}}`, guance.Incident{
 			Kind: guance.KindIssue, UUID: "issue_1", Status: "working",
 		}, "issue_1"},
+		{"a name farther out", `{"name":"a person","issue":{"uuid":"issue_1"}}`, guance.Incident{
+			Kind: guance.KindIssue, UUID: "issue_1",
+		}, "issue_1"},
 		{"everyday words around it, the nearest", `{"status":"open","level":"system_level_1","title":"far","updateAt":7,"issue":{"status":"resolved","issue":{"uuid":"issue_1"}}}`, guance.Incident{
 			Kind: guance.KindIssue, UUID: "issue_1", Status: "resolved", Severity: "system_level_1", Title: "far", Time: unix(7, 0),
 		}, "issue_1"},
@@ -80,7 +83,8 @@ func TestIncidents(t *testing.T) {
 func TestNoIncident(t *testing.T) {
 	for _, body := range []string{
 		`{"issue_id":"42","status":"open"}`, `{"uuid":"wksp_1"}`, `{"incident_uuid":""}`, `{"incident_id":null}`, `{"incident_id":["incident_1"]}`,
-		`{"df_event_id":"event-1","df_status":"critical","incident_uuid":"incident_1"}`, `["incident_uuid","incident_1"]`,
+		`{"df_event_id":"event-1","df_status":"critical","incident_uuid":"incident_1"}`,
+		`{"df_monitor_checker_id":"rul_1","df_status":"critical","incident_uuid":"incident_1"}`, `["incident_uuid","incident_1"]`,
 	} {
 		events, err := guance.Decode([]byte(body), "")
 		if err != nil {
