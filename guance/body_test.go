@@ -3,6 +3,7 @@ package guance_test
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"strings"
 	"testing"
@@ -168,6 +169,8 @@ func TestLimits(t *testing.T) {
 					t.Errorf("Decode = %d events, %v, want %d", len(events), err, test.events)
 				case test.limit != "" && (limit == nil || limit.Limit != test.limit || events != nil):
 					t.Errorf("Decode = %d events, %v, want none and the limit of %s", len(events), err, test.limit)
+				case test.limit != "" && !strings.HasPrefix(err.Error(), fmt.Sprintf("guance: the body has more than %d %s;", limit.Max, limit.Limit)):
+					t.Errorf("the error %q does not name the limit", err)
 				}
 			}
 		})

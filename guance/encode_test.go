@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/guance-relay/guance-relay/guance"
 )
 
@@ -45,6 +47,27 @@ func TestMarshalJSON(t *testing.T) {
 		got, err := e.MarshalJSON()
 		if err != nil || string(got) != want {
 			t.Errorf("MarshalJSON() = %s, %v, want\n%s", got, err, want)
+		}
+	})
+	t.Run("built incident", func(t *testing.T) {
+		for kind, want := range map[guance.Kind]string{
+			guance.KindIncident: `{"df_title":"t","level":"x","incident_uuid":"incident_1","incidentsStatus":"open","resourceIdentity":"ref","title":"t","statusTime":5}`,
+			guance.KindIssue:    `{"df_title":"t","level":"x","issue_uuid":"issue_1","incidentsStatus":"open","resourceIdentity":"ref","title":"t","statusTime":5}`,
+		} {
+			built := &guance.Event{
+				Title: "t",
+				Incident: &guance.Incident{
+					Kind: kind, UUID: string(kind) + "_1", Status: "open", Resource: "ref", Severity: "x", Title: "t", Time: unix(5, 0),
+				},
+				Extra: map[string]json.RawMessage{"level": rawJSON(`"x"`)},
+			}
+			got, err := built.MarshalJSON()
+			if err != nil || string(got) != want {
+				t.Errorf("MarshalJSON() = %s, %v, want\n%s", got, err, want)
+			}
+			if diff := cmp.Diff(built.Incident, one(t, string(got), "").Incident); diff != "" {
+				t.Errorf("read back (-want +got):\n%s", diff)
+			}
 		}
 	})
 	t.Run("empty", func(t *testing.T) {
