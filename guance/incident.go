@@ -35,7 +35,7 @@ var (
 
 // names are those under which a detail is looked for, in order of preference.
 type names struct {
-	own   []string // nobody else's: they count anywhere
+	own   []string // nobody else's: they count anywhere, best near the id
 	plain []string // everyday words: they count in the objects around the id, nearest first
 }
 
@@ -141,8 +141,8 @@ func findIncident(text []byte) *Incident {
 // objects around.
 func (i *Incident) describe(text []byte, around []int) {
 	ranks := map[*string]int{}
-	take := func(to *string, names names, s leaf, value string) {
-		rank, counts := names.rank(s, around)
+	take := func(to *string, accepted names, s leaf, value string) {
+		rank, counts := accepted.rank(s, around)
 		if old, taken := ranks[to]; counts && value != "" && (!taken || rank < old) {
 			*to, ranks[to] = value, rank
 		}
@@ -171,16 +171,19 @@ func (i *Incident) describe(text []byte, around []int) {
 }
 
 // rank tells whether a member counts as one of the names for an id inside the
-// objects around, and how much others are preferred to it.
+// objects around, and how much others are preferred to it: by name, then by how
+// far out from the id they stand, then, for all else in the body, by order.
 func (n names) rank(s leaf, around []int) (rank int, counts bool) {
+	out := len(around) - len(s.around)
+	near := out >= 0 && slices.Equal(s.around, around[:len(s.around)])
+	if !near {
+		out = MaxDepth
+	}
 	if own := slices.Index(n.own, s.name); own >= 0 {
-		return own, true
+		return own*(MaxDepth+1) + out, true
 	}
-	plain, levels := slices.Index(n.plain, s.name), len(s.around)
-	if plain < 0 || levels > len(around) || !slices.Equal(s.around, around[:levels]) {
-		return 0, false
-	}
-	return len(n.own) + plain*(MaxDepth+1) + len(around) - levels, true
+	plain := slices.Index(n.plain, s.name)
+	return (len(n.own)+plain)*(MaxDepth+1) + out, near && plain >= 0
 }
 
 // append writes the members that findIncident finds again, comma-ended, except

@@ -49,6 +49,9 @@ func TestIncidents(t *testing.T) {
 		{"everyday words of others", `{"issue":{"uuid":"issue_1","status":"working"},"channel":{"status":"closed","level":"system_level_0","title":"a channel","name":"a name","updateAt":5}}`, guance.Incident{
 			Kind: guance.KindIssue, UUID: "issue_1", Status: "working",
 		}, "issue_1"},
+		{"its history", `{"history":[{"incidentsStatus":"open"},{"incidentsStatus":"working"}],"incident":{"uuid":"incident_1","incidentsStatus":"closed"}}`, guance.Incident{
+			Kind: guance.KindIncident, UUID: "incident_1", Status: "closed",
+		}, "incident_1"},
 		{"a name farther out", `{"name":"a person","issue":{"uuid":"issue_1"}}`, guance.Incident{
 			Kind: guance.KindIssue, UUID: "issue_1",
 		}, "issue_1"},
