@@ -1,7 +1,10 @@
 package guance_test
 
 import (
+	"bytes"
+	"encoding/json"
 	"fmt"
+	"maps"
 	"path/filepath"
 	"testing"
 
@@ -93,5 +96,46 @@ func TestPayloads(t *testing.T) {
 				t.Errorf("%s (-want +got):\n%s", payload.why, diff)
 			}
 		})
+	}
+}
+
+// No field of any odd type makes a body refused, hides its other fields, or
+// changes what it says of which problem. Only the status says that, and only
+// the reference names it.
+func TestOddTypes(t *testing.T) {
+	odd := []string{
+		`null`, `true`, `0`, `-1`, `1e400`, `123456789012345678901234567890`, `""`, `" "`, `"x"`, `"\ud800"`, `[]`, `{}`, `[[]]`, `[null,5,{}]`, `{"a":{"b":[1]}}`,
+		`"null"`, `"5"`, `"\"x\""`, `"[{}]"`, `"{\"df_status\":\"ok\"}"`, `{"df_status":"ok","df_event_id":"event-1"}`, `[{"df_status":"ok"}]`,
+		`{"uuid":"incident_1","incidentsStatus":"closed"}`,
+	}
+	for _, name := range []string{"webhook-monitor-critical.json", "synthetic-every-field-2025.json", "synthetic-recovery.json", "synthetic-nodata.json"} {
+		body := sample(t, name)
+		want := one(t, string(body), "")
+		var members map[string]json.RawMessage
+		if err := json.Unmarshal(body, &members); err != nil {
+			t.Fatal(err)
+		}
+		members["never_seen"] = nil
+		for field := range members {
+			for _, value := range odd {
+				changed := maps.Clone(members)
+				delete(changed, "never_seen")
+				changed[field] = json.RawMessage(value)
+				text, err := json.Marshal(changed)
+				if err != nil {
+					t.Fatal(err)
+				}
+				got := one(t, string(text), "")
+				if field != "df_status" && field != "df_sub_status" && (got.State() != want.State() || got.Level() != want.Level()) {
+					t.Errorf("%s with %s = %s is %s, %s; want %s, %s", name, field, value, got.State(), got.Level(), want.State(), want.Level())
+				}
+				if field != "df_monitor_checker_event_ref" && got.ProblemKey() != want.ProblemKey() {
+					t.Errorf("%s with %s = %s has the key %s, want %s", name, field, value, got.ProblemKey(), want.ProblemKey())
+				}
+				if kept, err := got.MarshalJSON(); err != nil || !bytes.Equal(kept, text) {
+					t.Errorf("%s with %s = %s came back as %s, %v", name, field, value, kept, err)
+				}
+			}
+		}
 	}
 }
