@@ -3,6 +3,7 @@ package guance_test
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"strings"
 	"testing"
@@ -168,12 +169,14 @@ func TestLimits(t *testing.T) {
 					t.Errorf("Decode = %d events, %v, want %d", len(events), err, test.events)
 				case test.limit != "" && (limit == nil || limit.Limit != test.limit || events != nil):
 					t.Errorf("Decode = %d events, %v, want none and the limit of %s", len(events), err, test.limit)
+				case test.limit != "" && !strings.HasPrefix(err.Error(), fmt.Sprintf("guance: the body has more than %d %s;", limit.Max, limit.Limit)):
+					t.Errorf("the error %q does not name the limit", err)
 				}
 			}
 		})
 	}
 	// JSON in a string starts at zero again, and is as bounded.
-	deep := one(t, `{"df_meta":"`+nested("[", "", "]", guance.MaxDepth+1)+`","df_label":"`+nested("[", "", "]", guance.MaxDepth+1)+`"}`, "")
+	deep := one(t, `{"df_status":"ok","df_meta":"`+nested("[", "", "]", guance.MaxDepth+1)+`","df_label":"`+nested("[", "", "]", guance.MaxDepth+1)+`"}`, "")
 	if deep.Meta[0] != '"' || deep.Label != nil || len(deep.Invalid) != 1 {
 		t.Errorf("Meta = %s, Label = %q, Invalid = %q, want what is too deep left as text", deep.Meta, deep.Label, deep.Invalid)
 	}

@@ -20,7 +20,8 @@ import (
 //   - An object is one event, or a wrapper around events one or two levels
 //     down, or an Issue or Incident wherever its id stands.
 //   - An array is its elements, each taken for itself; an empty one has none.
-//   - A string is a text event, which is how MarshalJSON writes one.
+//   - A string that holds an object or array is what it holds; any other is a
+//     text event, which is how MarshalJSON writes one.
 //   - Any other JSON, null included, is one event of KindUnknown.
 //   - What is not JSON is a text event if contentType is text/plain, and a
 //     *SyntaxError otherwise. A text/plain body counts as JSON only if it is an
@@ -29,7 +30,10 @@ import (
 // A body beyond MaxBodySize, MaxDepth or MaxEvents is a *LimitError. If the
 // error is not nil, there are no events.
 //
-// Of fields with the same name the first counts, so that nothing appended to an
+// The values of fields are read as Guance is known to write them somewhere: a
+// number or a string of one; a time in seconds, or in milliseconds above 10^10;
+// an object or list, or a string that holds one; null for what is absent. Of
+// fields with the same name the first counts, so that nothing appended to an
 // object can contradict what a check in front of the receiver has seen.
 //
 // Every event returned survives being written and read: decoding what its
@@ -40,7 +44,7 @@ func Decode(body []byte, contentType string) ([]*Event, error) {
 	}
 	own := repair(body)
 	plain := isPlainText(contentType)
-	if content := bytes.TrimLeft(own, " \t\r\n"); plain && !composite(content) {
+	if content := bytes.TrimLeft(own, space); plain && !composite(content) {
 		return []*Event{textEvent(string(own))}, nil
 	}
 	if err := checkDepth(own); err != nil {
@@ -145,19 +149,32 @@ func (d *decoder) value(whole bool) error {
 		if whole {
 			e.Raw = d.text
 		}
-		return d.add(unwrap(e)...)
+		return d.unwrap(e)
 	}
 	v, err := d.next()
 	if err != nil {
 		return err
 	}
 	if v.Kind() == '"' {
+		if inner, ok := undump(v); ok && composite(inner) {
+			return d.inside(inner)
+		}
 		return d.add(textEvent(unquote(v)))
 	}
+	kind := kindNames[v.Kind()]
 	if whole {
 		v = d.text
 	}
-	return d.add(&Event{Raw: v})
+	return d.add(&Event{Raw: v, Invalid: []string{"got " + kind + ", want an object"}})
+}
+
+// inside decodes JSON that a JSON string held.
+func (d *decoder) inside(text jsontext.Value) error {
+	inner := decoder{reader: read(text), events: d.events}
+	defer inner.release()
+	err := inner.value(true)
+	d.events = inner.events
+	return err
 }
 
 func (d *decoder) add(events ...*Event) error {
@@ -226,12 +243,6 @@ func (e *Event) setDocumented(f *field, v jsontext.Value) {
 		e.invalid(f.name, "got "+kindNames[v.Kind()]+", want "+f.want+"; kept in Extra")
 		e.keep(f.name, v)
 		return
-	}
-	if string(v) == `""` {
-		return // as good as absent
-	}
-	if why := f.broken(e); why != "" {
-		e.invalid(f.name, why)
 	}
 }
 

@@ -17,67 +17,87 @@ type class int
 
 const (
 	classNone     class = iota
-	classEvent          // has a status or an event id, or what only monitors have
+	classStatus         // has a status, and nothing that names an event
+	classEvent          // has the id of an event or monitor
 	classIncident       // has the id of an Issue or Incident
 )
 
-// classify tells what an object is by its own members. A status or event id
-// makes an event even if an Incident's id stands beside it; a monitor's
-// reference does not, because the vendor's on-call script expects to find one in
+// classify tells what an object is by its own members. The id of an Incident
+// makes it one unless an event stands there in full, with status and id: the
+// vendor's on-call script expects to find the references of a monitor in
 // Incidents.
 func classify(object jsontext.Value) class {
-	result := classNone
+	var status, event, incident bool
 	for name, v := range members(object).all {
 		switch {
 		case v.Kind() == 'n' || string(v) == `""`:
 			// absent
-		case name == "df_status" || name == "df_event_id":
-			return classEvent
-		case v.Kind() == '"' && incidentKind(name, v) != "":
-			result = classIncident
-		case result == classNone && (name == "df_monitor_checker_event_ref" || name == "df_monitor_checker_id"):
-			result = classEvent
+		case name == "df_status":
+			status = true
+		case name == "df_event_id", name == "df_monitor_checker_event_ref", name == "df_monitor_checker_id":
+			event = true
+		case incidentKind(name, v) != "":
+			incident = true
 		}
 	}
-	return result
+	switch {
+	case incident && !(status && event):
+		return classIncident
+	case event:
+		return classEvent
+	case status:
+		return classStatus
+	}
+	return classNone
 }
 
-// unwrap returns the events that e, an object of the body, holds or is.
+// unwrap adds the events that e, an object of the body, holds or is.
 //
-// An event or Incident by its own members is itself. Else, if it holds a single
-// Incident and at most one event, it is that Incident as a whole: its status
-// and its event may stand beside the object with its id. Else it is a wrapper,
-// if it holds anything; else an Incident if an id stands anywhere in it; else
-// an event of which little is known.
-func unwrap(e *Event) []*Event {
-	if e.Status != "" || e.EventID != "" {
-		return []*Event{e} // as classify would say, without a second look
+// An event or Incident by its own members is itself. One that has a status and
+// nothing else that names it is itself unless it holds events that are named:
+// then the status sums them up. Else, if it holds a single Incident and at most
+// one event, it is that Incident as a whole: its status and its event may stand
+// beside the object with its id. Else it is a wrapper, if it holds anything;
+// else an Incident if an id stands anywhere in it; else an event of which
+// little is known.
+func (d *decoder) unwrap(e *Event) error {
+	object, own := jsontext.Value(bytes.Trim(e.Raw, space)), classEvent
+	if e.Status == "" || e.EventID == "" { // else classify would say the same
+		own = classify(object)
 	}
-	object := bytes.TrimSpace(e.Raw)
-	switch classify(object) {
-	case classEvent:
-		return []*Event{e}
+	switch own {
 	case classIncident:
-		e.adopt(e)
-		return []*Event{e}
+		e.adopt()
+		fallthrough
+	case classEvent:
+		e.check()
+		return d.add(e)
 	}
 	var found []*Event
-	home, incidents := e, 0
+	events, incidents := 0, 0
 	for part, class := range inner(object) {
 		if len(found) > MaxEvents {
 			break // one too many is enough to be refused
 		}
-		if class == classIncident {
-			part.adopt(part)
-			home, incidents = part, incidents+1
+		switch class {
+		case classEvent:
+			events++
+		case classIncident:
+			part.adopt()
+			incidents++
 		}
+		part.check()
 		found = append(found, part)
 	}
-	if len(found) == 0 || incidents == 1 && len(found) <= 2 {
-		e.adopt(home)
-		return []*Event{e}
+	switch {
+	case own == classStatus && events == 0:
+	case own == classNone && (len(found) == 0 || incidents == 1 && len(found) <= 2):
+		e.adopt()
+	default:
+		return d.add(found...)
 	}
-	return found
+	e.check()
+	return d.add(e)
 }
 
 // inner yields the events and Incidents inside an object that is neither, but
@@ -93,16 +113,20 @@ func inner(object jsontext.Value) iter.Seq2[*Event, class] {
 }
 
 // visit yields v or what is inside it, and reports whether to go on. An array
-// is not a level of its own unless it stands in another one.
+// or string is not a level of its own unless it stands in an array.
 func visit(v jsontext.Value, level int, yield func(*Event, class) bool) bool {
 	if level > wrapperLevels {
 		return true
 	}
 	switch v.Kind() {
+	case '"':
+		if inner, ok := undump(v); ok && composite(inner) {
+			return visit(inner, level, yield)
+		}
 	case '[':
 		for element := range elements(v).all {
 			deeper := level
-			if element.Kind() == '[' {
+			if element.Kind() == '[' || element.Kind() == '"' {
 				deeper++
 			}
 			if !visit(element, deeper, yield) {

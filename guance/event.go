@@ -1,6 +1,7 @@
 package guance
 
 import (
+	"cmp"
 	"encoding/json"
 	"strings"
 	"time"
@@ -9,130 +10,290 @@ import (
 // An Event is one thing that Guance said. The zero value of a field means that
 // the body did not have it: absent, null and empty are one.
 //
+// A json tag is the field's name on the wire. What a value may look like there
+// is wider than its Go type: see [Decode]. A validate tag is a rule that a
+// document gives for that one field, in the language of
+// github.com/go-playground/validator/v10; a value that breaks it is kept all
+// the same, and named in Invalid.
+//
 // All times are in UTC. On the wire they are Unix seconds; milliseconds, which
-// stored copies have, are recognised by their size.
+// stored copies have, are recognised by their size. All durations are seconds
+// on the wire.
+//
+// Each comment ends with its source, by the short names of the package comment.
 type Event struct {
 	// Raw is the event as received. For a body that is one JSON object it is
 	// that body, for an element of an array or wrapper the element's own bytes,
-	// for a text event the text. Only the encoding is repaired: a byte order
-	// mark is dropped, invalid UTF-8 replaced by U+FFFD. Nil for an event built
-	// from fields. Set it to nil after changing a field, or MarshalJSON returns
-	// the event as it was.
-	Raw []byte
+	// for JSON inside a JSON string that JSON, for a text event the text. Only
+	// the encoding is repaired: a byte order mark is dropped, invalid UTF-8
+	// replaced by U+FFFD. Nil for an event built from fields. Set it to nil
+	// after changing a field, or MarshalJSON returns the event as it was.
+	Raw []byte `json:"-"`
 	// Text is true for the form that old installations send as text/plain:
-	// Title and Message are the text's two parts, and Raw is not JSON.
-	Text bool
+	// Title and Message are the text's two parts, and Raw is not JSON. (older
+	// notification target page)
+	Text bool `json:"-"`
 	// Extra holds, as raw JSON, the top-level fields without a typed home: the
 	// dimension tags once more, the user-defined fields of external events,
 	// fields that newer installations add. A documented field of a wrong type
 	// is here too, and named in Invalid.
-	Extra map[string]json.RawMessage
-	// Invalid says, one sentence per field, what was not as documented. It is
-	// capped; an event with a long list is best looked at in Raw.
-	Invalid []string
+	Extra map[string]json.RawMessage `json:"-"`
+	// Invalid says, one sentence per field, what was not as documented. It names
+	// fields and rules and never a value, so that it can be logged. It is never
+	// empty for an event of [KindUnknown]. It is capped; an event with a long
+	// list is best looked at in Raw.
+	Invalid []string `json:"-"`
 	// Incident is set for Issue and Incident bodies, and nil otherwise.
-	Incident *Incident
+	Incident *Incident `json:"-"`
 
-	// When and what. In nearly every body.
+	// When and what: in every body, or nearly
 
-	Timestamp time.Time // timestamp: when the event was produced, in seconds (integration guide)
-	Date      time.Time // date: legacy twin of timestamp; milliseconds in OpenAPI answers
-	Status    Status    // df_status: the level, or that it is over
-	SubStatus Status    // df_sub_status: detail of the status, such as manual_ok (older event fields)
-	EventID   string    // df_event_id: "event-" and 32 hex digits; new for every check result, not for every delivery
-	Title     string    // df_title: the rendered title; can hold unrendered variables
-	Message   string    // df_message: the rendered text, Markdown, of any length; can be empty
-	Source    string    // df_source: monitor, smartMonitor, slo, security, custom, ...; the lists contradict each other
-	EventLink string    // df_event_link: console page; see Link
-	EventURL  string    // df_event_url: older name of df_event_link (older English event fields)
-	SiteName  string    // df_site_name: such as 中国区1（杭州） (template variables)
-	Language  string    // df_language: zh or en, the workspace's (observed)
+	// Timestamp is when the event was produced. Always present. (integration
+	// guide, sample)
+	Timestamp time.Time `json:"timestamp"`
+	// Date is the legacy twin of Timestamp. Present on the wire, in seconds; in
+	// stored copies in milliseconds. (integration guide, sample, OpenAPI)
+	Date time.Time `json:"date"`
+	// Status is the level of the problem, or that it is over. Always present.
+	// (level page, event fields)
+	Status Status `json:"df_status" validate:"required,oneofci=fatal critical error warning nodata info ok nodata_ok nodata_as_ok manual_ok high medium low security_critical security_high security_medium security_low security_info"`
+	// SubStatus is the detail of Status: how it recovered, such as manual_ok,
+	// and otherwise the level again. Present in 2023. (older event fields, sample)
+	SubStatus Status `json:"df_sub_status" validate:"omitempty,oneofci=fatal critical error warning nodata info ok nodata_ok nodata_as_ok manual_ok high medium low security_critical security_high security_medium security_low security_info"`
+	// EventID names this one event: "event-" and 32 hex digits. New for every
+	// check result, though not for every delivery: two alert policies that match
+	// send the same one twice. Always present. (integration guide, sample)
+	EventID string `json:"df_event_id" validate:"omitempty,startswith=event-"`
+	// Title is the rendered title. Always present; as a template of the user's it
+	// can be empty or hold unrendered variables. (integration guide, sample)
+	Title string `json:"df_title"`
+	// Message is the rendered text: Markdown of many lines and any length. Can be
+	// absent or empty. (integration guide, sample)
+	Message string `json:"df_message"`
+	// Source is what produced the event: monitor, smartMonitor, slo, change,
+	// security, audit, user; in older lists also system and custom. For display
+	// only, because the lists contradict each other. Present in 2023. (event
+	// fields, newest event fields, sample)
+	Source string `json:"df_source"`
+	// EventLink is the event's console page. It carries a time window and the
+	// workspace. Optional; see Link. (integration guide, sample)
+	EventLink string `json:"df_event_link" validate:"omitempty,startswith=http"`
+	// EventURL is the older name of EventLink, in English documents only. (older
+	// event fields)
+	EventURL string `json:"df_event_url" validate:"omitempty,startswith=http"`
+	// SiteName is the Guance site, such as 中国区1（杭州）. Seen on the wire.
+	// (template variables, sample)
+	SiteName string `json:"df_site_name"`
+	// Language is the workspace's language, zh or en. Seen on the wire, in no
+	// list of fields. (sample)
+	Language string `json:"df_language"`
+	// WorkspaceUUID is the workspace's id, "wksp_" and 32 hex digits. Present;
+	// see Workspace. (integration guide, sample)
+	WorkspaceUUID string `json:"df_workspace_uuid"`
+	// WorkspaceName is the workspace's name. Present; see Workspace.
+	// (integration guide, sample)
+	WorkspaceName string `json:"df_workspace_name"`
+	// LegacyWorkspaceUUID is the legacy twin of WorkspaceUUID. Present. (sample)
+	LegacyWorkspaceUUID string `json:"workspace_uuid"`
+	// LegacyWorkspaceName is the legacy twin of WorkspaceName. Present. (sample)
+	LegacyWorkspaceName string `json:"workspace_name"`
+	// DateRange is the length of the checked range. Present in events of
+	// monitors; in stored copies a string. (event fields, sample, OpenAPI)
+	DateRange time.Duration `json:"df_date_range"`
+	// CheckRangeStart is the start of the checked range. Present in events of
+	// monitors. (event fields, sample)
+	CheckRangeStart time.Time `json:"df_check_range_start"`
+	// CheckRangeEnd is the end of the checked range. Present in events of
+	// monitors. (event fields, sample)
+	CheckRangeEnd time.Time `json:"df_check_range_end"`
 
-	WorkspaceUUID       string // df_workspace_uuid; see Workspace
-	WorkspaceName       string // df_workspace_name
-	LegacyWorkspaceUUID string // workspace_uuid: legacy twin
-	LegacyWorkspaceName string // workspace_name: legacy twin
+	// What was checked: in events of monitors
 
-	DateRange       time.Duration // df_date_range: length of the checked range, in seconds (event fields)
-	CheckRangeStart time.Time     // df_check_range_start, in seconds
-	CheckRangeEnd   time.Time     // df_check_range_end, in seconds
-
-	// What was checked, and by which monitor.
-
-	// DimensionTags (df_dimension_tags) names the checked object, such as
-	// host=web001. A tag that is not a string is kept as its JSON text.
-	DimensionTags map[string]string
+	// DimensionTags names the checked object by the fields that the monitor
+	// groups by, such as host=web001. Sent as a JSON object inside a string. A
+	// tag that is not a string is kept as its JSON text. Said to be required;
+	// empty for a monitor that does not group. (integration guide, sample)
+	DimensionTags map[string]string `json:"df_dimension_tags"`
 	// DimensionTagsText is df_dimension_tags exactly as sent, of which the
-	// vendor's identity hash is taken: the decoded text of a JSON string, or
-	// the bytes of an object.
-	DimensionTagsText string
+	// vendor's identity hash is taken: the decoded text of a JSON string, or the
+	// bytes of any other value.
+	DimensionTagsText string `json:"-"`
+	// MonitorID is the id of the alert policy, not of the monitor; several are
+	// joined with ";" since 2024-01-31. Present; see MonitorIDs. (template
+	// variables, release notes, sample)
+	MonitorID string `json:"df_monitor_id"`
+	// MonitorName is the name of the alert policy, or several likewise. Present.
+	// (template variables, release notes, sample)
+	MonitorName string `json:"df_monitor_name"`
+	// CheckerID is the id of the monitor, "rul_" and 32 hex digits. Present.
+	// (integration guide, sample)
+	CheckerID string `json:"df_monitor_checker_id" validate:"omitempty,startswith=rul_"`
+	// CheckerName is the name of the monitor, which can hold an unrendered
+	// {{host}}. Present. (sample)
+	CheckerName string `json:"df_monitor_checker_name"`
+	// MonitorType is custom, slo or bot_obs (an inspection); default in 2022.
+	// Present. (event fields, OpenAPI, sample)
+	MonitorType string `json:"df_monitor_type"`
+	// Checker is the check function: custom_metric, custom_log, custom_apm,
+	// custom_slo and more. Present. (event fields, sample)
+	Checker string `json:"df_monitor_checker"`
+	// CheckerSub is the phase of the check in which the event arose. Missing data
+	// may be reported under any level, but in the phase nodata. Present. (event
+	// fields, sample)
+	CheckerSub string `json:"df_monitor_checker_sub" validate:"omitempty,oneof=check nodata"`
+	// CheckerValue is the value found, always cast to text. (template variables,
+	// sample)
+	CheckerValue string `json:"df_monitor_checker_value"`
+	// CheckerValueDumps is the value found in its original type, out of the JSON
+	// text that it is sent as. Since 2025. (event fields)
+	CheckerValueDumps Value `json:"df_monitor_checker_value_dumps"`
+	// CheckerValueWithUnit is the value found in its best unit. Since 2025.
+	// (event fields)
+	CheckerValueWithUnit string `json:"df_monitor_checker_value_with_unit"`
+	// Result is the value found in its original type, in the unit of the query.
+	// A string in stored copies. Whether events about missing data have it is
+	// not documented: expect it to be absent. (template variables, sample,
+	// OpenAPI)
+	Result Value `json:"Result"`
+	// CheckerRef is the same for events of one query: the MD5 of the query's
+	// text, in 32 hex digits. (event fields, sample)
+	CheckerRef string `json:"df_monitor_checker_ref" validate:"omitempty,len=32,hexadecimal"`
+	// EventRef is the same for all events of one monitor and object: 32 hex
+	// digits. Present; see ProblemKey. (event fields, sample)
+	EventRef string `json:"df_monitor_checker_event_ref" validate:"omitempty,len=32,hexadecimal"`
+	// MonitorRefKey links a self-built inspection. Only in its events. (event
+	// fields)
+	MonitorRefKey string `json:"df_monitor_ref_key"`
+	// CheckCondition is the condition that was met. (template variables)
+	CheckCondition *Condition `json:"df_check_condition"`
+	// EventReason says why the event was produced, in the workspace's language.
+	// Seen on the wire, in no list of fields. (sample)
+	EventReason string `json:"df_event_reason"`
+	// EventDetail is detection detail; neither shape nor presence is documented.
+	// (event fields)
+	EventDetail json.RawMessage `json:"df_event_detail"`
+	// EventReport is the report of intelligent monitoring, in its events; shape
+	// not documented. (event fields)
+	EventReport json.RawMessage `json:"df_event_report"`
+	// BotObsDetail is the detail of an inspection, of any shape; seen in stored
+	// copies only. (public code that polls the OpenAPI)
+	BotObsDetail json.RawMessage `json:"df_bot_obs_detail"`
+	// Meta is a snapshot of the detection's configuration: check_targets,
+	// checker_opt, dimension_tags, monitor_opt, and extra_data with what an
+	// external event brought. Sent as JSON inside a string, here out of it.
+	// Always in stored copies; not in the sample, but the release notes of
+	// 2025-02-19 speak of it to users of webhooks. (OpenAPI, release notes)
+	Meta json.RawMessage `json:"df_meta"`
+	// Label holds the monitor's labels. Sent as a JSON list inside a string, or
+	// as a list. Present. (sample, template variables)
+	Label []string `json:"df_label"`
+	// ExecMode is how the check ran, crontab or async. Older name, seen in 2023.
+	// (older event fields, sample)
+	ExecMode string `json:"df_exec_mode" validate:"omitempty,oneof=crontab async"`
+	// CrontabExecMode is how the check ran, crontab or manual. Newer name, since
+	// 2024. (template variables, event fields)
+	CrontabExecMode string `json:"df_crontab_exec_mode" validate:"omitempty,oneof=crontab manual"`
+	// UserID is the id of who recovered the problem by hand; in audit and user
+	// events of who acted. Only there. (template variables, event fields)
+	UserID string `json:"df_user_id"`
+	// UserName is that person's name. (template variables, event fields)
+	UserName string `json:"df_user_name"`
+	// UserEmail is that person's address. (template variables, event fields)
+	UserEmail string `json:"df_user_email"`
+	// AppID is the id of a RUM application. In events of RUM monitors. (template
+	// variables)
+	AppID string `json:"app_id"`
+	// AppName is that application's name. (template variables)
+	AppName string `json:"app_name"`
+	// AppType is that application's type. (template variables)
+	AppType string `json:"app_type"`
 
-	MonitorID   string // df_monitor_id: the alert policy, not the monitor; several joined with ";"; see MonitorIDs
-	MonitorName string // df_monitor_name: name of the alert policy, or several likewise
-	CheckerID   string // df_monitor_checker_id: "rul_" and 32 hex digits, the monitor (integration guide)
-	CheckerName string // df_monitor_checker_name: the monitor's name; may hold an unrendered {{host}} (observed)
-	MonitorType string // df_monitor_type: custom, slo, bot_obs; default in 2022 (event fields, OpenAPI)
-	Checker     string // df_monitor_checker: custom_metric, custom_log, custom_apm, custom_slo, ...
-	CheckerSub  string // df_monitor_checker_sub: the phase, check or nodata (event fields)
+	// The fault round that the event belongs to: since 2024, the last two before
 
-	Result               Value           // Result: the value found, in its original type; expect it to be absent on no-data events
-	CheckerValue         string          // df_monitor_checker_value: the value found, cast to text (template variables)
-	CheckerValueDumps    Value           // df_monitor_checker_value_dumps: the value found, out of its JSON text (event fields)
-	CheckerValueWithUnit string          // df_monitor_checker_value_with_unit: the value found, in its best unit
-	CheckerRef           string          // df_monitor_checker_ref: 32 hex digits, the same for events of one query
-	EventRef             string          // df_monitor_checker_event_ref: 32 hex digits, the same for one monitor and object; see ProblemKey
-	MonitorRefKey        string          // df_monitor_ref_key: links a self-built inspection (event fields)
-	CheckCondition       *Condition      // df_check_condition: the condition that was met (template variables)
-	EventReason          string          // df_event_reason: why the event was produced, in the workspace's language (observed)
-	EventDetail          json.RawMessage // df_event_detail: detection detail; shape not documented
-	EventReport          json.RawMessage // df_event_report: report of intelligent monitoring; shape not documented
-	BotObsDetail         json.RawMessage // df_bot_obs_detail: inspection detail; seen in OpenAPI answers only
-	Meta                 json.RawMessage // df_meta: snapshot of the detection's configuration (OpenAPI); out of its JSON text
-	Label                []string        // df_label: the monitor's labels (template variables)
-	ExecMode             string          // df_exec_mode: crontab or async, how the check ran; older name
-	CrontabExecMode      string          // df_crontab_exec_mode: crontab or manual; newer name
-	UserID               string          // df_user_id: who recovered it by hand (event fields)
-	UserName             string          // df_user_name
-	UserEmail            string          // df_user_email
-	AppID                string          // app_id: RUM application (template variables)
-	AppName              string          // app_name
-	AppType              string          // app_type
+	// FaultID names the round: the EventID of its first event. (event fields,
+	// template variables)
+	FaultID string `json:"df_fault_id" validate:"omitempty,startswith=event-"`
+	// FaultStatus is ok or fault, derived from Status and SubStatus. (event
+	// fields, template variables)
+	FaultStatus Status `json:"df_fault_status" validate:"omitempty,oneofci=ok fault"`
+	// FaultStartTime is when the round began; see FaultStarted. (template
+	// variables)
+	FaultStartTime time.Time `json:"df_fault_start_time"`
+	// FaultDuration is how long the round has lasted; see FaultLasted. (event
+	// fields, template variables)
+	FaultDuration time.Duration `json:"df_fault_duration"`
+	// IssueStartTime is the older name of FaultStartTime, without any relation to
+	// Issues. Seen in 2023. (event fields, sample)
+	IssueStartTime time.Time `json:"df_issue_start_time"`
+	// IssueDuration is the older name of FaultDuration. Seen in 2023. (event
+	// fields, sample)
+	IssueDuration time.Duration `json:"df_issue_duration"`
 
-	// The fault round that the event belongs to. Since 2024.
+	// Alerting and people: since 2025 unless said otherwise
+	//
+	// Raw where no shape is documented; JSON inside a JSON string is taken out
+	// of it. When each is present is documented for none.
 
-	FaultID        string        // df_fault_id: the EventID of the round's first event (event fields)
-	FaultStatus    Status        // df_fault_status: ok or fault, derived from the two statuses
-	FaultStartTime time.Time     // df_fault_start_time, in seconds; see FaultStarted
-	FaultDuration  time.Duration // df_fault_duration, in seconds; see FaultLasted
-	IssueStartTime time.Time     // df_issue_start_time: older name of df_fault_start_time, no relation to Issues
-	IssueDuration  time.Duration // df_issue_duration: older name of df_fault_duration
+	// AlertPolicyIDs are the ids of the alert policies that matched. (event
+	// fields)
+	AlertPolicyIDs []string `json:"df_alert_policy_ids"`
+	// AlertPolicyNames are their names. (event fields)
+	AlertPolicyNames []string `json:"df_alert_policy_names"`
+	// MatchedAlertPolicyRules lists names of policies and of rules that matched;
+	// shape not documented. (event fields)
+	MatchedAlertPolicyRules json.RawMessage `json:"df_matched_alert_policy_rules"`
+	// Channels are the ids of the event's Issue channels, "chan_" and 32 hex
+	// digits. Seen in 2023. (event fields, sample)
+	Channels []string `json:"df_channels"`
+	// AtAccounts lists the people mentioned; shape not documented. An empty list
+	// in 2023. (event fields, sample)
+	AtAccounts json.RawMessage `json:"df_at_accounts"`
+	// AtAccountsNodata lists the people mentioned when data is missing. An empty
+	// list in 2023. (event fields, sample)
+	AtAccountsNodata json.RawMessage `json:"df_at_accounts_nodata"`
+	// MessageAtAccounts is AtAccounts with the accounts' attributes; shape not
+	// documented. Since 2024-09-04. (event fields, release notes)
+	MessageAtAccounts json.RawMessage `json:"df_message_at_accounts"`
+	// NodataMessageAtAccounts is AtAccountsNodata likewise. (event fields,
+	// release notes)
+	NodataMessageAtAccounts json.RawMessage `json:"df_nodata_message_at_accounts"`
+	// WorkspaceDeclaration holds the workspace's attribute claims, such as
+	// business=payments. Said to be appended to every event. Texts since
+	// 2024-05-29; what is none is kept as its JSON text. (webhook page, release
+	// notes)
+	WorkspaceDeclaration map[string]string `json:"df_workspace_declaration"`
+	// MatchedAlertMembers lists the members that a member-based policy matched;
+	// shape not documented. (event fields)
+	MatchedAlertMembers json.RawMessage `json:"df_matched_alert_members"`
+	// MatchedAlertUpgradeMembers lists the members of an escalation; shape not
+	// documented. (event fields)
+	MatchedAlertUpgradeMembers json.RawMessage `json:"df_matched_alert_upgrade_members"`
+	// MatchedAlertMemberGroups lists matched groups of members; shape not
+	// documented. (event fields)
+	MatchedAlertMemberGroups json.RawMessage `json:"df_matched_alert_member_groups"`
+	// Charts are those attached to the notification; shape not documented.
+	// (event fields)
+	Charts json.RawMessage `json:"df_charts"`
+	// AlertInfo is the record of notifications; shape not documented, and changed
+	// on 2025-03-12. (event fields, release notes)
+	AlertInfo json.RawMessage `json:"df_alert_info"`
+	// IsSilent is true for a muted event. Sent as the string "true" or "false".
+	// (event fields)
+	IsSilent bool `json:"df_is_silent"`
+	// SentTargetTypes are the kinds of targets that were notified. (event fields)
+	SentTargetTypes []string `json:"df_sent_target_types"`
 
-	// Alerting and people (event fields of 2025). Raw where no shape is
-	// documented; JSON inside a JSON string is taken out of it.
+	// Of stored copies, as the OpenAPI returns them; never seen on the wire
 
-	AlertPolicyIDs             []string          // df_alert_policy_ids: matched alert policies
-	AlertPolicyNames           []string          // df_alert_policy_names
-	MatchedAlertPolicyRules    json.RawMessage   // df_matched_alert_policy_rules: names of policy and rules
-	Channels                   []string          // df_channels: Issue channels, "chan_..." (observed)
-	AtAccounts                 json.RawMessage   // df_at_accounts: people mentioned
-	AtAccountsNodata           json.RawMessage   // df_at_accounts_nodata: people mentioned when data is missing
-	MessageAtAccounts          json.RawMessage   // df_message_at_accounts: the same with details, since 2024-09-04
-	NodataMessageAtAccounts    json.RawMessage   // df_nodata_message_at_accounts
-	WorkspaceDeclaration       map[string]string // df_workspace_declaration: the workspace's attribute claims, such as business=payments (webhook page)
-	MatchedAlertMembers        json.RawMessage   // df_matched_alert_members: member-based policies
-	MatchedAlertUpgradeMembers json.RawMessage   // df_matched_alert_upgrade_members: escalation targets
-	MatchedAlertMemberGroups   json.RawMessage   // df_matched_alert_member_groups
-	Charts                     json.RawMessage   // df_charts: charts attached to the notification
-	AlertInfo                  json.RawMessage   // df_alert_info: notification record
-	IsSilent                   bool              // df_is_silent: muted; sent as the string "true" or "false"
-	SentTargetTypes            []string          // df_sent_target_types: kinds of targets notified
-
-	// Of stored copies, as the OpenAPI returns them; never seen on the wire.
-
-	DocID           string      // __docid
-	CreateTime      time.Time   // create_time, in milliseconds
-	StoredTime      time.Time   // time: the event's time in milliseconds
-	AlertTimeRanges []TimeRange // alert_time_ranges, in milliseconds
+	// DocID names the stored copy. (OpenAPI)
+	DocID string `json:"__docid"`
+	// CreateTime is when the copy was stored, in milliseconds. (OpenAPI)
+	CreateTime time.Time `json:"create_time"`
+	// StoredTime is the time of the event, in milliseconds. (OpenAPI)
+	StoredTime time.Time `json:"time"`
+	// AlertTimeRanges are the times of the problem, in milliseconds. In lists of
+	// events that have not recovered. (OpenAPI)
+	AlertTimeRanges []TimeRange `json:"alert_time_ranges"`
 }
 
 // A Condition (df_check_condition) is what a check result met (template
@@ -164,12 +325,12 @@ func (e *Event) Time() time.Time {
 // Workspace returns the id and name of the workspace, each from its legacy twin
 // if the body has only that.
 func (e *Event) Workspace() (uuid, name string) {
-	return first(e.WorkspaceUUID, e.LegacyWorkspaceUUID), first(e.WorkspaceName, e.LegacyWorkspaceName)
+	return cmp.Or(e.WorkspaceUUID, e.LegacyWorkspaceUUID), cmp.Or(e.WorkspaceName, e.LegacyWorkspaceName)
 }
 
 // Link returns the address of the event's console page. It holds a time window
 // and the workspace, and needs a login.
-func (e *Event) Link() string { return first(e.EventLink, e.EventURL) }
+func (e *Event) Link() string { return cmp.Or(e.EventLink, e.EventURL) }
 
 // MonitorIDs returns the ids of the alert policies: a monitor with several
 // sends them joined with ";" (release notes, 2024-01-31).
@@ -196,14 +357,4 @@ func (e *Event) FaultLasted() time.Duration {
 		return e.FaultDuration
 	}
 	return e.IssueDuration
-}
-
-// first returns the first of its arguments that is not empty.
-func first(texts ...string) string {
-	for _, text := range texts {
-		if text != "" {
-			return text
-		}
-	}
-	return ""
 }

@@ -79,3 +79,20 @@ func ExampleEvent_State() {
 	// recovered none
 	// neither info
 }
+
+// A person recovered the host by hand. Whether the open problem is one of its
+// values or of missing data, nobody says, so a sink can resolve both.
+func ExampleEvent_SiblingKey() {
+	over := &guance.Event{
+		Status:        guance.StatusOK,
+		SubStatus:     guance.StatusManualOK,
+		CheckerID:     "rul_c439124e218f4c0c9cb114b5d04eeab4",
+		CheckerSub:    "check",
+		DimensionTags: map[string]string{"host": "share"},
+	}
+	fmt.Println(over.ProblemKey())
+	fmt.Println(over.SiblingKey())
+	// Output:
+	// 13713ac25e993a37d2ca5899e2a7bba6
+	// 626c79a3ef7e61e29943d44001947903
+}

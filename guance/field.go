@@ -6,9 +6,8 @@ import (
 )
 
 // fields is the wire contract in both directions: each documented name, the
-// form its value takes, its home in Event, and for some a rule that the
-// documents give it. Sorted by name, in which order a fresh encoding writes
-// them.
+// form its value takes, and its home in Event, whose json tag says the same.
+// Sorted by name, in which order a fresh encoding writes them.
 var fields = [...]field{
 	value("Result", func(e *Event) *Value { return &e.Result }),
 	text("__docid", func(e *Event) *string { return &e.DocID }),
@@ -33,16 +32,16 @@ var fields = [...]field{
 	span("df_date_range", func(e *Event) *time.Duration { return &e.DateRange }),
 	dimensions("df_dimension_tags"),
 	raw("df_event_detail", func(e *Event) *json.RawMessage { return &e.EventDetail }),
-	ruled("df_event_id", func(e *Event) *string { return &e.EventID }, "startswith=event-"),
-	ruled("df_event_link", func(e *Event) *string { return &e.EventLink }, "http_url"),
+	text("df_event_id", func(e *Event) *string { return &e.EventID }),
+	text("df_event_link", func(e *Event) *string { return &e.EventLink }),
 	text("df_event_reason", func(e *Event) *string { return &e.EventReason }),
 	raw("df_event_report", func(e *Event) *json.RawMessage { return &e.EventReport }),
-	ruled("df_event_url", func(e *Event) *string { return &e.EventURL }, "http_url"),
+	text("df_event_url", func(e *Event) *string { return &e.EventURL }),
 	text("df_exec_mode", func(e *Event) *string { return &e.ExecMode }),
 	span("df_fault_duration", func(e *Event) *time.Duration { return &e.FaultDuration }),
-	ruled("df_fault_id", func(e *Event) *string { return &e.FaultID }, "startswith=event-"),
+	text("df_fault_id", func(e *Event) *string { return &e.FaultID }),
 	instant("df_fault_start_time", func(e *Event) *time.Time { return &e.FaultStartTime }),
-	ruled("df_fault_status", func(e *Event) *Status { return &e.FaultStatus }, "oneofci=ok fault"),
+	text("df_fault_status", func(e *Event) *Status { return &e.FaultStatus }),
 	flag("df_is_silent", func(e *Event) *bool { return &e.IsSilent }),
 	span("df_issue_duration", func(e *Event) *time.Duration { return &e.IssueDuration }),
 	instant("df_issue_start_time", func(e *Event) *time.Time { return &e.IssueStartTime }),
@@ -56,11 +55,11 @@ var fields = [...]field{
 	raw("df_message_at_accounts", func(e *Event) *json.RawMessage { return &e.MessageAtAccounts }),
 	raw("df_meta", func(e *Event) *json.RawMessage { return &e.Meta }),
 	text("df_monitor_checker", func(e *Event) *string { return &e.Checker }),
-	ruled("df_monitor_checker_event_ref", func(e *Event) *string { return &e.EventRef }, "len=32,hexadecimal"),
-	ruled("df_monitor_checker_id", func(e *Event) *string { return &e.CheckerID }, "startswith=rul_"),
+	text("df_monitor_checker_event_ref", func(e *Event) *string { return &e.EventRef }),
+	text("df_monitor_checker_id", func(e *Event) *string { return &e.CheckerID }),
 	text("df_monitor_checker_name", func(e *Event) *string { return &e.CheckerName }),
 	text("df_monitor_checker_ref", func(e *Event) *string { return &e.CheckerRef }),
-	ruled("df_monitor_checker_sub", func(e *Event) *string { return &e.CheckerSub }, "oneof=check nodata"),
+	text("df_monitor_checker_sub", func(e *Event) *string { return &e.CheckerSub }),
 	scalar("df_monitor_checker_value", func(e *Event) *string { return &e.CheckerValue }),
 	dumped("df_monitor_checker_value_dumps", func(e *Event) *Value { return &e.CheckerValueDumps }),
 	scalar("df_monitor_checker_value_with_unit", func(e *Event) *string { return &e.CheckerValueWithUnit }),
@@ -72,8 +71,8 @@ var fields = [...]field{
 	list("df_sent_target_types", func(e *Event) *[]string { return &e.SentTargetTypes }),
 	text("df_site_name", func(e *Event) *string { return &e.SiteName }),
 	text("df_source", func(e *Event) *string { return &e.Source }),
-	ruled("df_status", func(e *Event) *Status { return &e.Status }, "status"),
-	ruled("df_sub_status", func(e *Event) *Status { return &e.SubStatus }, "status"),
+	text("df_status", func(e *Event) *Status { return &e.Status }),
+	text("df_sub_status", func(e *Event) *Status { return &e.SubStatus }),
 	text("df_title", func(e *Event) *string { return &e.Title }),
 	text("df_user_email", func(e *Event) *string { return &e.UserEmail }),
 	text("df_user_id", func(e *Event) *string { return &e.UserID }),

@@ -19,10 +19,6 @@ type field struct {
 	encode func(e *Event, dst []byte) []byte
 	// want names the accepted forms, for Invalid.
 	want string
-	// rule, if any, is a validator tag for the text that home points to. A text
-	// that breaks it is kept all the same, and named in Invalid.
-	rule string
-	home func(e *Event) any
 }
 
 // text is a JSON string.
@@ -36,14 +32,6 @@ func text[T ~string](name string, at func(*Event) *T) field {
 	}, encode: func(e *Event, dst []byte) []byte {
 		return appendText(dst, string(*at(e)))
 	}, want: "a string"}
-}
-
-// ruled is text that has a rule.
-func ruled[T ~string](name string, at func(*Event) *T, rule string) field {
-	f := text(name, at)
-	f.rule = rule
-	f.home = func(e *Event) any { return at(e) }
-	return f
 }
 
 // scalar is text that may come as a bare number or boolean: Guance documents
@@ -197,8 +185,9 @@ func pairs(name string, at func(*Event) *map[string]string) field {
 	}, want: "an object"}
 }
 
-// dimensions is pairs whose text is kept too, because identity rests on it. A
-// text that is no object still counts for that.
+// dimensions is pairs whose text is kept too, because identity rests on it. What
+// is no object still counts for that: two hosts must not become one problem
+// because their tags are odd.
 func dimensions(name string) field {
 	return field{name: name, decode: func(e *Event, v jsontext.Value) bool {
 		switch v.Kind() {
@@ -213,8 +202,12 @@ func dimensions(name string) field {
 			}
 			return ok && (len(object) == 0 || object.Kind() == '{')
 		}
+		e.DimensionTagsText = string(v)
 		return false
 	}, encode: func(e *Event, dst []byte) []byte {
+		if _, odd := e.Extra[name]; odd && len(e.DimensionTags) == 0 {
+			return dst // Extra has it as it was sent
+		}
 		return appendText(dst, e.tagsText())
 	}, want: "an object"}
 }

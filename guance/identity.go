@@ -1,6 +1,7 @@
 package guance
 
 import (
+	"cmp"
 	"crypto/md5" //nolint:gosec // the vendor's identity is an MD5; nothing secret rests on it
 	"crypto/sha256"
 	"encoding/hex"
@@ -91,7 +92,7 @@ func (e *Event) recoveredBy(statuses ...Status) bool {
 }
 
 // phase returns the phase of the event; check if it does not say.
-func (e *Event) phase() string { return first(e.CheckerSub, phaseCheck) }
+func (e *Event) phase() string { return cmp.Or(e.CheckerSub, phaseCheck) }
 
 // checkerKey is the vendor's formula for df_monitor_checker_event_ref.
 func (e *Event) checkerKey(phase string) string {

@@ -45,6 +45,7 @@ func TestProblemKeyOrder(t *testing.T) {
 		{"formula, no tags", join(id, checker), md5Hex(`~rul_1~check`)},
 		{"formula, tags are an object", join(id, checker, `"df_dimension_tags":{ "a" : "x" }`), md5Hex(`{ "a" : "x" }~rul_1~check`)},
 		{"formula, tags are no object", join(id, checker, `"df_dimension_tags":"host=a"`), md5Hex(`host=a~rul_1~check`)},
+		{"formula, tags are a list", join(id, checker, `"df_dimension_tags":["host:a"]`), md5Hex(`["host:a"]~rul_1~check`)},
 		{"fault round", join(id, fault), "event-0"},
 		{"resource of an incident", join(resource), "res"},
 		{"incident", join(`"incident_uuid":"incident_1"`), "incident_1"},

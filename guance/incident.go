@@ -16,8 +16,8 @@ import (
 type Incident struct {
 	Kind Kind   // KindIssue or KindIncident
 	UUID string // "issue_..." or "incident_..."
-	// Status is open, working, resolved or closed; Issues have pending too,
-	// and API answers a number, which is not documented and not taken.
+	// Status is open, working, resolved or closed, for Issues also pending.
+	// Issues of the OpenAPI have a number, which is translated.
 	Status string
 	// Resource is the identity of the monitor event behind it, equal to that
 	// event's EventRef, which is how it joins the event's problem.
@@ -27,15 +27,26 @@ type Incident struct {
 	Time     time.Time // when its status changed, else when it was updated
 }
 
-// The names under which the vendor's script looks, in order of preference.
+// The names of ids that the vendor's script knows, and their like for Issues.
 var (
-	incidentIDs    = []string{"incident_uuid", "incidentUUID", "incidentUuid", "incident_id", "incidentId"}
-	issueIDs       = []string{"issue_uuid", "issueUUID", "issueUuid", "issue_id", "issueId"}
-	resourceNames  = []string{"resourceIdentity", "resource_identity", "event_ref", "eventRef", "df_monitor_checker_event_ref"}
-	incidentStatus = []string{"incidentsStatus", "incidentStatus", "incident_status", "issueStatus", "issue_status", "status"}
-	incidentLevel  = []string{"level"}
-	incidentTitle  = []string{"title", "incidentTitle", "issueTitle"}
-	incidentTime   = []string{"statusTime", "updateAt", "createAt"}
+	incidentIDs = []string{"incident_uuid", "incidentUUID", "incidentUuid", "incident_id", "incidentId"}
+	issueIDs    = []string{"issue_uuid", "issueUUID", "issueUuid", "issue_id", "issueId"}
+)
+
+// names are those under which a detail is looked for, in order of preference.
+type names struct {
+	own   []string // nobody else's: they count anywhere, best near the id
+	plain []string // everyday words: they count in the objects around the id, nearest first
+}
+
+// The details' names: those of the vendor's script and of its API, and their
+// like for Issues.
+var (
+	resourceNames = names{own: []string{"resourceIdentity", "resource_identity", "event_ref", "eventRef", "df_monitor_checker_event_ref"}}
+	statusNames   = names{own: []string{"incidentsStatus", "incidentStatus", "incident_status", "issueStatus", "issue_status"}, plain: []string{"status", "statusType"}}
+	severityNames = names{plain: []string{"level"}}
+	titleNames    = names{own: []string{"incidentTitle", "issueTitle"}, plain: []string{"title", "name"}}
+	timeNames     = names{plain: []string{"statusTime", "updateAt", "createAt"}}
 )
 
 // The prefixes of ids, as JSON.
@@ -52,6 +63,16 @@ var incidentStates = map[string]State{
 	"working":  StateNeither,
 	"resolved": StateRecovered,
 	"closed":   StateRecovered,
+}
+
+// issueStatuses are the numbers that the OpenAPI has for the status of an Issue
+// (OpenAPI, list of Issues).
+var issueStatuses = map[string]string{
+	"10": "open",
+	"15": "working",
+	"20": "resolved",
+	"25": "closed",
+	"30": "pending",
 }
 
 // incidentLevels reads the default priorities P0 to P2; what is below, or of
@@ -79,8 +100,8 @@ func (i *Incident) level() Level {
 // incidentKind tells what an id under a name belongs to, or "". A plain uuid,
 // and any name of an Issue, needs the prefix: "issue" is an everyday word.
 func incidentKind(name string, id jsontext.Value) Kind {
-	switch {
-	case len(id) > len(`""`) && slices.Contains(incidentIDs, name), name == "uuid" && bytes.HasPrefix(id, incidentPrefix):
+	switch named := slices.Contains(incidentIDs, name); {
+	case named && (len(id) > len(`""`) && id.Kind() == '"' || id.Kind() == '0'), name == "uuid" && bytes.HasPrefix(id, incidentPrefix):
 		return KindIncident
 	case (name == "uuid" || slices.Contains(issueIDs, name)) && bytes.HasPrefix(id, issuePrefix):
 		return KindIssue
@@ -88,58 +109,81 @@ func incidentKind(name string, id jsontext.Value) Kind {
 	return ""
 }
 
-// adopt makes e, an object of the body, the Issue or Incident that is found at
-// any depth in it, if there is one. The id stands in home, a part of e: its
-// name is a title, where elsewhere a name may be a person's.
-func (e *Event) adopt(home *Event) {
+// adopt makes e the Issue or Incident that is found at any depth in it, if
+// there is one.
+func (e *Event) adopt() {
 	e.Incident = findIncident(e.Raw)
-	if e.Incident == nil {
-		return
-	}
-	if name := jsontext.Value(home.Extra["name"]); e.Incident.Title == "" && name.Kind() == '"' {
-		e.Incident.Title = unquote(name)
-	}
-	if e.Title == "" {
+	if e.Incident != nil && e.Title == "" {
 		e.Title = e.Incident.Title
 	}
 }
 
-// findIncident searches a valid JSON text at any depth, in one pass. It returns
-// nil if there is no id of an Issue or Incident.
+// findIncident searches a valid JSON text at any depth: first for an id, then
+// for what belongs to it. It returns nil if there is no id of an Issue or
+// Incident; an Incident is preferred, then what comes first.
 func findIncident(text []byte) *Incident {
 	var i Incident
-	rank := map[*string]int{}
-	// take keeps the value whose name is preferred, and of equals the first.
-	take := func(to *string, names []string, name, value string) {
-		n := slices.Index(names, name)
-		if old, taken := rank[to]; n >= 0 && value != "" && (!taken || n < old) {
-			*to, rank[to] = value, n
+	var around []int
+	for s := range leaves(text).all {
+		switch kind := incidentKind(s.name, s.value); {
+		case kind == KindIncident && i.Kind != KindIncident, kind == KindIssue && i.Kind == "":
+			i.Kind, i.UUID, around = kind, Value(s.value).String(), slices.Clone(s.around)
+		}
+	}
+	if i.Kind != "" {
+		i.describe(text, around)
+		return &i
+	}
+	return nil
+}
+
+// describe fills in the details of an Incident whose id stands inside the
+// objects around.
+func (i *Incident) describe(text []byte, around []int) {
+	ranks := map[*string]int{}
+	take := func(to *string, accepted names, s leaf, value string) {
+		rank, counts := accepted.rank(s, around)
+		if old, taken := ranks[to]; counts && value != "" && (!taken || rank < old) {
+			*to, ranks[to] = value, rank
 		}
 	}
 	var when string
-	for name, v := range scalars(text).all {
-		s := Value(v).String()
-		if v.Kind() == '"' {
-			switch kind := incidentKind(name, v); {
-			case kind == KindIncident && i.Kind != KindIncident, kind == KindIssue && i.Kind == "":
-				i.Kind, i.UUID = kind, s
+	for s := range leaves(text).all {
+		value := Value(s.value).String()
+		if s.name == "statusType" {
+			take(&i.Status, statusNames, s, issueStatuses[value])
+		} else if s.value.Kind() == '"' {
+			take(&i.Resource, resourceNames, s, value)
+			take(&i.Severity, severityNames, s, value)
+			if s.name != "name" || slices.Equal(s.around, around) { // farther out it may be a person's
+				take(&i.Title, titleNames, s, value)
 			}
-			if status := strings.ToLower(strings.TrimSpace(s)); name != "status" || incidentStates[status] != 0 || status == "working" {
-				take(&i.Status, incidentStatus, name, status)
+			status := strings.ToLower(strings.TrimSpace(value))
+			if _, known := incidentStates[status]; known || s.name != "status" {
+				take(&i.Status, statusNames, s, status)
 			}
-			take(&i.Resource, resourceNames, name, s)
-			take(&i.Severity, incidentLevel, name, s)
-			take(&i.Title, incidentTitle, name, s)
 		}
-		if slices.Contains(incidentTime, name) {
-			take(&when, incidentTime, name, string(v))
+		if t, ok := parseInstant(s.value); ok && !t.IsZero() {
+			take(&when, timeNames, s, string(s.value))
 		}
-	}
-	if i.Kind == "" {
-		return nil
 	}
 	i.Time, _ = parseInstant(jsontext.Value(when))
-	return &i
+}
+
+// rank tells whether a member counts as one of the names for an id inside the
+// objects around, and how much others are preferred to it: by name, then by how
+// far out from the id they stand, then, for all else in the body, by order.
+func (n names) rank(s leaf, around []int) (rank int, counts bool) {
+	out := len(around) - len(s.around)
+	near := out >= 0 && slices.Equal(s.around, around[:len(s.around)])
+	if !near {
+		out = MaxDepth
+	}
+	if own := slices.Index(n.own, s.name); own >= 0 {
+		return own*(MaxDepth+1) + out, true
+	}
+	plain := slices.Index(n.plain, s.name)
+	return (len(n.own)+plain)*(MaxDepth+1) + out, near && plain >= 0
 }
 
 // append writes the members that findIncident finds again, comma-ended, except

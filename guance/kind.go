@@ -31,7 +31,7 @@ const (
 	KindIncident    Kind = "incident"    // an Incident (故障中心)
 	KindText        Kind = "text"        // the old text/plain form: a title and a message
 	KindTest        Kind = "test"        // a title or message that nothing vouches for
-	KindUnknown     Kind = "unknown"     // not understood; Raw has it
+	KindUnknown     Kind = "unknown"     // not understood; Raw has it, Invalid has the reasons
 )
 
 // sources are the values of df_source that tell a kind. Older lists put
@@ -47,7 +47,10 @@ var sources = map[string]Kind{
 	"system":       KindAudit,
 }
 
-// Kind tells what sort of thing the event is.
+// Kind tells what sort of thing the event is. It is KindUnknown if neither the
+// event's origin nor its status is understood; Invalid then says why. A broken
+// rule of any other field is no reason: a fault whose link is odd is a fault,
+// and who matches on KindFault must not lose it.
 func (e *Event) Kind() Kind {
 	if e.Incident != nil {
 		return e.Incident.Kind
@@ -68,10 +71,17 @@ func (e *Event) Kind() Kind {
 		return KindFault
 	case e.Status.Known():
 		return KindInfo
-	case e.Status == "" && e.EventID == "" && e.CheckerID == "" && (e.Title != "" || e.Message != ""):
+	case e.nameless() && (e.Title != "" || e.Message != ""):
 		return KindTest
 	}
 	return KindUnknown
+}
+
+// nameless reports whether the event has no status, not even an odd one, and no
+// id of an event or monitor.
+func (e *Event) nameless() bool {
+	_, odd := e.Extra["df_status"]
+	return e.Status == "" && !odd && e.EventID == "" && e.CheckerID == ""
 }
 
 // origin returns the kind that the event's origin tells, or "".
@@ -82,7 +92,7 @@ func (e *Event) origin() Kind {
 	switch {
 	case e.MonitorType == "slo" || e.Checker == "custom_slo":
 		return KindSLO
-	case e.MonitorType == "bot_obs" || len(e.EventReport) > 0:
+	case e.MonitorType == "bot_obs" || len(e.EventReport) > len("{}"):
 		return KindIntelligent
 	case strings.HasPrefix(string(e.Status.normal()), "security_"):
 		return KindSecurity

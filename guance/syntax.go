@@ -56,7 +56,7 @@ func (r *reader) next() (jsontext.Value, error) {
 }
 
 // members is an object that is known to be valid JSON. Like elements and
-// scalars it is a type, and not a function that returns an iterator, because
+// leaves it is a type, and not a function that returns an iterator, because
 // ranging over a method costs no allocation.
 type members jsontext.Value
 
@@ -117,18 +117,34 @@ func room[T any](array jsontext.Value) []T {
 	return make([]T, 0, n)
 }
 
-// scalars is any text that is known to be valid JSON.
-type scalars []byte
+// leaves is any text that is known to be valid JSON.
+type leaves []byte
+
+// A leaf is one member of an object.
+type leaf struct {
+	around []int // where the objects around it begin, outermost first; not to be kept
+	name   string
+	value  jsontext.Value
+}
 
 // all yields the scalar members of all objects in the text, at any depth and in
 // their order, in one pass.
-func (text scalars) all(yield func(string, jsontext.Value) bool) {
+func (text leaves) all(yield func(leaf) bool) {
 	r := read(text)
 	defer r.release()
+	var around []int
 	for {
 		token, err := r.ReadToken()
 		if err != nil {
 			return
+		}
+		switch token.Kind() {
+		case '{':
+			around = append(around, int(r.InputOffset()))
+			continue
+		case '}':
+			around = around[:len(around)-1]
+			continue
 		}
 		// A string is a name where its object has an odd number of parts.
 		if kind, parts := r.StackIndex(r.StackDepth()); kind != '{' || parts%2 == 0 {
@@ -139,7 +155,7 @@ func (text scalars) all(yield func(string, jsontext.Value) bool) {
 			continue
 		}
 		v, err := r.next()
-		if err != nil || !yield(name, v) {
+		if err != nil || !yield(leaf{around, name, v}) {
 			return
 		}
 	}
@@ -161,6 +177,9 @@ func texts(object jsontext.Value) map[string]string {
 	return m
 }
 
+// space is what JSON takes for it.
+const space = " \t\r\n"
+
 // undump returns the JSON inside a JSON string, or v itself if it is not a
 // string. An empty string holds an empty value. It reports false for a string
 // that does not hold JSON, or nests too deep.
@@ -168,7 +187,7 @@ func undump(v jsontext.Value) (jsontext.Value, bool) {
 	if v.Kind() != '"' {
 		return v, true
 	}
-	inner := jsontext.Value(bytes.TrimSpace(appendUnquoted(nil, v)))
+	inner := jsontext.Value(bytes.Trim(appendUnquoted(nil, v), space))
 	if len(inner) == 0 {
 		return nil, true
 	}
