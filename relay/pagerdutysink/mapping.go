@@ -68,26 +68,24 @@ var triggers = map[guance.Level]pagerduty.Severity{
 }
 
 func (s *Sink) action(e *guance.Event) (pagerduty.Action, pagerduty.Severity, string) {
+	level := e.Level()
 	switch {
 	case e.State() == guance.StateRecovered:
 		return pagerduty.ActionResolve, pagerduty.SeverityInfo, ""
 	case e.Acknowledged():
 		return pagerduty.ActionAcknowledge, pagerduty.SeverityInfo, ""
-	}
-	if severity, ok := triggers[e.Level()]; ok {
-		return pagerduty.ActionTrigger, severity, ""
-	}
-	switch level := e.Level(); {
-	case level == guance.LevelNoData:
-		return pagerduty.ActionTrigger, s.opts.NoData, ""
 	case level == guance.LevelInfo && s.opts.Info:
 		return pagerduty.ActionTrigger, pagerduty.SeverityInfo, ""
 	case level == guance.LevelInfo:
 		return "", "", "info is neither a fault nor a recovery"
-	case e.State() == guance.StateProblem, looksLikeAlert(e):
+	case e.State() == guance.StateProblem && level == guance.LevelNoData:
+		return pagerduty.ActionTrigger, s.opts.NoData, ""
+	case e.State() == guance.StateProblem:
+		return pagerduty.ActionTrigger, cmp.Or(triggers[level], s.opts.Unknown), ""
+	case e.Incident == nil && looksLikeAlert(e):
 		return pagerduty.ActionTrigger, s.opts.Unknown, ""
 	}
-	return "", "", "it does not look like an alert: kind " + string(e.Kind())
+	return "", "", "it says neither that a problem is there nor that it is gone: kind " + string(e.Kind())
 }
 
 // looksLikeAlert tells text that was written to be read by somebody from a connectivity test: the vendor's hand test has a title

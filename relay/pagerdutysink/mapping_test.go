@@ -18,7 +18,7 @@ func decode(t *testing.T, body string) *guance.Event {
 
 // The rows are the mapping of the package comment; the statuses those of Guance's event level description.
 func TestMapping(t *testing.T) {
-	everything := &Options{Info: true, NoData: pagerduty.SeverityError}
+	everything := &Options{Info: true, NoData: pagerduty.SeverityError, Unknown: pagerduty.SeverityError}
 	tests := map[string]struct {
 		opts     *Options
 		body     string
@@ -39,6 +39,9 @@ func TestMapping(t *testing.T) {
 		"ok":                     {nil, `{"df_status":"ok"}`, "resolve", "info"},
 		"data is back":           {nil, `{"df_status":"nodata_ok"}`, "resolve", "info"},
 		"missing data is ok":     {nil, `{"df_status":"nodata_as_ok"}`, "resolve", "info"},
+		"a level alone":          {nil, `{"incident_uuid":"incident_1","level":"critical","incidentsStatus":"pending"}`, "", ""},
+		"unknown level":          {nil, `{"df_status":"sev1","df_fault_status":"fault"}`, "trigger", "info"},
+		"unknown, configured":    {everything, `{"df_status":"sev1","df_fault_status":"fault"}`, "trigger", "error"},
 		"recovered by hand":      {nil, `{"df_status":"critical","df_sub_status":"manual_ok"}`, "resolve", "info"},
 		"connectivity test":      {nil, `{"df_title":"测试Webhook对接"}`, "", ""},
 		"unknown, like an alert": {nil, `{"df_title":"a","df_message":"b"}`, "trigger", "info"},
