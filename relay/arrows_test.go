@@ -20,6 +20,7 @@ var arrows = map[string][]string{
 	"pagerduty":               {},
 	"pagerduty/pagerdutytest": {}, // a wrong JSON tag in the client must not be cancelled by the same tag in the fake
 	"relay":                   {"guance"},
+	"internal/simulate":       {"guance", "guance/guancetest", "pagerduty", "pagerduty/pagerdutytest", "relay", "relay/pagerdutysink", "relay/relaytest"},
 	"relay/boltstore":         {"guance", "relay"},
 	"relay/pagerdutysink":     {"guance", "pagerduty", "relay"},
 	"relay/relaytest":         {"guance", "guance/guancetest", "relay"},

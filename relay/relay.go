@@ -109,7 +109,7 @@ func (r *Relay) Accept(ctx context.Context, events ...*guance.Event) ([]Receipt,
 				continue
 			}
 			e := &Entry{
-				Lane: l.name, ID: deliveryID(ev), Problem: receipts[i].Problem, State: ev.State(), Level: ev.Level(),
+				Lane: l.name, ID: EventID(ev), Problem: receipts[i].Problem, State: ev.State(), Level: ev.Level(),
 				Time: eventTime(ev), Accepted: now, Trace: parent, Body: body,
 			}
 			if c, ok := l.sink.(Chooser); ok {
@@ -170,9 +170,10 @@ func eventTime(ev *guance.Event) time.Time {
 	return t.UTC()
 }
 
-// deliveryID recognises a webhook that is sent again. df_event_id alone would not do: the status is part of it, so that a
-// sender which keeps the id over a fault and its recovery does not lose the recovery.
-func deliveryID(ev *guance.Event) string {
+// EventID is what an event is recognised by when its webhook is sent again, and "" for an event that has no id; [Entry].ID has it.
+// df_event_id alone would not do: the statuses are part of it, so that a sender which keeps the id over a fault and its recovery does
+// not lose the recovery.
+func EventID(ev *guance.Event) string {
 	if ev.EventID == "" {
 		return ""
 	}

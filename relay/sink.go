@@ -136,7 +136,9 @@ func RetryAfter(err error, d time.Duration) error {
 
 type ignoreError struct{ reason string }
 
-func (e *ignoreError) Error() string { return "ignored: " + e.reason }
+func (e *ignoreError) Error() string { return e.reason }
+func (e *ignoreError) Ignored() bool { return true }
 
-// Ignore returns the error by which a sink says that the event asks for nothing.
+// Ignore returns the error by which a sink says that the event asks for nothing. By then the event has waited for the budget, and may
+// have taken the place of an older one that the sink would not have ignored: a sink that ignores some events should be a [Chooser].
 func Ignore(reason string) error { return &ignoreError{reason} }

@@ -24,8 +24,11 @@ func judge(err error) verdict {
 	if err == nil {
 		return verdict{outcome: Delivered}
 	}
-	if e, ok := errors.AsType[*ignoreError](err); ok {
-		return verdict{outcome: Ignored, reason: e.reason}
+	if e, ok := errors.AsType[interface {
+		error
+		Ignored() bool
+	}](err); ok && e.Ignored() {
+		return verdict{outcome: Ignored, reason: e.Error()}
 	}
 	v := verdict{reason: err.Error(), stack: stackOf(err)}
 	if e, ok := errors.AsType[interface {

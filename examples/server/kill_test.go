@@ -48,7 +48,7 @@ func TestKilledUnderLoad(t *testing.T) {
 		for i := range senders {
 			wg.Go(func() { crowd.post(i, p.url, stop) })
 		}
-		time.Sleep(time.Duration(50+rng.IntN(300)) * time.Millisecond) // the moment of the kill is what the test is about
+		time.Sleep(time.Duration(50+rand.IntN(300)) * time.Millisecond) // the moment of the kill is what the test is about
 		if err := p.Process.Kill(); err != nil {
 			t.Fatal(err)
 		}
@@ -189,7 +189,7 @@ func attempts(t *testing.T, requests []pagerdutytest.Request) (as []relaytest.At
 			continue // cut off by the kill: PagerDuty cannot have made anything of it
 		}
 		e := &guance.Event{EventID: body.Payload.Details.ID, Status: guance.Status(body.Payload.Details.Status), SubStatus: guance.Status(body.Payload.Details.SubStatus)}
-		a := relaytest.Attempt{ID: relaytest.EventID(e), Problem: body.Key, State: e.State(), Level: e.Level(), Start: req.Time}
+		a := relaytest.Attempt{ID: relay.EventID(e), Problem: body.Key, State: e.State(), Level: e.Level(), Start: req.Time}
 		if req.Status == http.StatusAccepted {
 			a.Answer, a.End = relaytest.Taken, req.Time
 		}

@@ -3,19 +3,16 @@ package relaytest
 import (
 	"errors"
 	"fmt"
-	"reflect"
-	"slices"
 	"time"
 
 	"github.com/guance-relay/guance-relay/guance"
-	"github.com/guance-relay/guance-relay/relay"
 )
 
 // An Attempt is one request to the target, or one call of a sink.
 type Attempt struct {
 	// Seq is the entry's sequence number; see [Accepted] for who may leave it zero.
 	Seq uint64
-	// ID names the event as [EventID] does; needed only where Seq is zero.
+	// ID names the event as [relay.EventID] does; needed only where Seq is zero.
 	ID string
 	// Problem is the problem key.
 	Problem string
@@ -118,25 +115,10 @@ func retryAfter(err error) time.Duration {
 	return e.RetryAfter()
 }
 
-// ignoreType is the type of relay.Ignore's error, which states no behaviour of its own.
-var ignoreType = reflect.TypeOf(relay.Ignore(""))
-
 func isIgnore(err error) bool {
-	if reflect.TypeOf(err) == ignoreType {
-		return true
-	}
-	if joined, ok := err.(interface{ Unwrap() []error }); ok {
-		return slices.ContainsFunc(joined.Unwrap(), isIgnore)
-	}
-	inner := errors.Unwrap(err)
-	return inner != nil && isIgnore(inner)
-}
-
-// EventID names an event as a relay does in relay.Entry.ID: df_event_id with the statuses, as some senders keep the id over a fault and
-// its recovery. It is empty for an event without an id.
-func EventID(e *guance.Event) string {
-	if e.EventID == "" {
-		return ""
-	}
-	return e.EventID + "/" + string(e.Status) + "/" + string(e.SubStatus)
+	e, ok := errors.AsType[interface {
+		error
+		Ignored() bool
+	}](err)
+	return ok && e.Ignored()
 }

@@ -92,8 +92,7 @@ func (c *checker) waited(s *story, e *entry, shown []bool) *Violation {
 			continue
 		}
 		sends++
-		worse := a.Level > level || a.Level == level && a.entry.Seq < seq
-		if a.State != guance.StateProblem || shown[from+i] || !worse {
+		if !c.outranks(a, shown[from+i], level, seq) {
 			lower++
 		}
 	}
@@ -102,4 +101,24 @@ func (c *checker) waited(s *story, e *entry, shown []bool) *Violation {
 			e.Level, e.At.UTC().Format(clock), lower, sends, allowed)
 	}
 	return nil
+}
+
+// outranks reports whether an attempt may go before a new problem of the level and place: it brings worse news, or stands in the way of worse
+// news of its own problem. Shown is whether the target shows its problem already.
+func (c *checker) outranks(a *attempt, shown bool, level guance.Level, seq uint64) bool {
+	for _, e := range c.problems[a.Problem].entries {
+		switch {
+		case e.Seq < a.entry.Seq, !e.stateful(), e.At.After(a.Start), e.endedBefore(a.Start):
+		case e.State == guance.StateRecovered:
+			shown = false // what follows is news again
+		case !shown && (e.Level > level || e.Level == level && a.entry.Seq < seq):
+			return true
+		}
+	}
+	return false
+}
+
+// endedBefore reports whether the entry had an outcome at t.
+func (e *entry) endedBefore(t time.Time) bool {
+	return len(e.settled) > 0 && !e.settled[len(e.settled)-1].At.IsZero() && e.settled[len(e.settled)-1].At.Before(t)
 }

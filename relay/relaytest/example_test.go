@@ -44,12 +44,12 @@ func ExampleHistory_Check() {
 		after time.Duration
 	}{{fault, time.Second}, {recovery, 61 * time.Second}, {fault, 90 * time.Second}} {
 		h.Attempts = append(h.Attempts, relaytest.Attempt{
-			ID: relaytest.EventID(sent.event), Problem: "disk", State: sent.event.State(), Level: sent.event.Level(),
+			ID: relay.EventID(sent.event), Problem: "disk", State: sent.event.State(), Level: sent.event.Level(),
 			Start: t0.Add(sent.after), Answer: relaytest.Taken,
 		})
 	}
 	for _, e := range []*guance.Event{fault, recovery} {
-		h.Settled = append(h.Settled, relay.Settlement{Entry: relay.Entry{ID: relaytest.EventID(e), Problem: "disk"}, Outcome: relay.Delivered})
+		h.Settled = append(h.Settled, relay.Settlement{Entry: relay.Entry{ID: relay.EventID(e), Problem: "disk"}, Outcome: relay.Delivered})
 	}
 	fmt.Println(h.Check(nil))
 	// Output:

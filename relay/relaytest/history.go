@@ -34,7 +34,7 @@ type History struct {
 // what has the ID of an earlier one is its duplicate.
 type Accepted struct {
 	Seq     uint64
-	ID      string // as EventID
+	ID      string // as relay.EventID
 	Problem string
 	State   guance.State
 	Level   guance.Level
@@ -48,7 +48,7 @@ type Accepted struct {
 
 // Told returns what a sender knows of an event that a relay accepted at a time. It has no sequence number.
 func Told(e *guance.Event, problem string, at time.Time) Accepted {
-	return Accepted{ID: EventID(e), Problem: problem, State: e.State(), Level: e.Level(), Time: e.Time(), At: at}
+	return Accepted{ID: relay.EventID(e), Problem: problem, State: e.State(), Level: e.Level(), Time: e.Time(), At: at}
 }
 
 // Settled returns the outcomes that the store has of the problems of accepted, each once, for [History.Settled]. The store must
@@ -147,8 +147,8 @@ func (v *Violation) Error() string {
 // Promise 6, the worst news travels first. It is judged for an entry with a state of problem whose problem had nothing unsettled and
 // nothing shown when it was accepted, up to the problem's next attempt, or to the end of the history. Of n attempts in this time at most
 // n/AgedShare + 1 + InFlight may be of lower rank. An attempt is not of lower rank if it tells the target of a problem that it does not
-// show yet, at a worse level, or at the same and accepted earlier. Where later events of the problem arrive while it waits, the lowest
-// level and the latest place count, and a recovery ends the matter.
+// show yet, at a worse level, or at the same and accepted earlier, or if it stands in the way of such news of its own problem. Where
+// later events of the problem arrive while it waits, the lowest level and the latest place count, and a recovery ends the matter.
 func (h *History) Check(rules *Rules) error {
 	c, err := h.index(rules.withDefaults())
 	if err != nil {

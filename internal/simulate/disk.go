@@ -1,0 +1,165 @@
+package simulate
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/guance-relay/guance-relay/relay"
+	"github.com/guance-relay/guance-relay/relay/relaytest"
+)
+
+// A condition is how a disk is.
+type condition int
+
+const (
+	sound   condition = iota
+	full              // it takes no new entries
+	failing           // the next write fails, and may have happened
+)
+
+func (c condition) String() string { return [...]string{"sound", "full", "failing"}[c] }
+
+// A disk outlives the processes that write to it. It knows the truth about what was kept.
+type disk struct {
+	*relay.MemStore
+	random func() float64
+
+	mu       sync.Mutex
+	of       condition
+	until    time.Time
+	accepted map[string][]relaytest.Accepted // by lane, in sequence
+}
+
+func newDisk(random func() float64) *disk {
+	return &disk{MemStore: relay.NewMemStore(), random: random, accepted: make(map[string][]relaytest.Accepted)}
+}
+
+func (d *disk) fall(c condition, lasts time.Duration) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.of, d.until = c, time.Now().Add(lasts)
+}
+
+// now returns the condition; a failing disk fails once.
+func (d *disk) now() condition {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if time.Now().After(d.until) {
+		return sound
+	}
+	c := d.of
+	if c == failing {
+		d.of = sound
+	}
+	return c
+}
+
+// kept returns what a lane was given, in sequence.
+func (d *disk) kept(lane string) []relaytest.Accepted {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return slices.Clone(d.accepted[lane])
+}
+
+// A mount is the disk as one process sees it. Every call takes a moment, within which the process may die: what was asked for has then
+// happened or not, and nobody is told.
+type mount struct {
+	*disk
+	dead   atomic.Bool // the process was killed
+	failed atomic.Bool // a write failed: no more of them
+}
+
+// write does what fn does, or fails as disks fail.
+func (m *mount) write(fn func() error) error {
+	time.Sleep(time.Duration(m.random() * float64(2*time.Millisecond)))
+	switch {
+	case m.dead.Load():
+		return relay.ErrClosed
+	case m.failed.Load():
+		return relay.ErrFailed
+	}
+	switch m.now() {
+	case full:
+		return fmt.Errorf("no space left on device: %w", relay.ErrFull)
+	case failing:
+		m.failed.Store(true)
+		if m.random() < .5 {
+			_ = fn() // it happened, and nobody knows
+		}
+		return fmt.Errorf("input/output error: %w", relay.ErrFailed)
+	}
+	if err := fn(); err != nil {
+		return err
+	}
+	time.Sleep(time.Duration(m.random() * float64(2*time.Millisecond)))
+	if m.dead.Load() {
+		return relay.ErrClosed
+	}
+	return nil
+}
+
+func (m *mount) Append(_ context.Context, entries []*relay.Entry) error {
+	return m.write(func() error {
+		if err := m.MemStore.Append(context.Background(), entries); err != nil {
+			return err
+		}
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		for _, e := range entries {
+			if e.Seq != 0 {
+				m.accepted[e.Lane] = append(m.accepted[e.Lane], relaytest.Accepted{
+					Seq: e.Seq, ID: e.ID, Problem: e.Problem, State: e.State, Level: e.Level, Time: e.Time, At: time.Now(),
+				})
+			}
+		}
+		return nil
+	})
+}
+
+func (m *mount) Acquire(ctx context.Context, lane string) (relay.Lease, error) {
+	l, err := m.MemStore.Acquire(ctx, lane)
+	return &lease{l, m}, err
+}
+
+// Check asks without writing.
+func (m *mount) Check(context.Context) error {
+	if m.failed.Load() {
+		return relay.ErrFailed
+	}
+	return nil
+}
+
+type lease struct {
+	relay.Lease
+	mount *mount
+}
+
+func (l *lease) Mark(ctx context.Context, marks []relay.Mark) error {
+	// A full disk has room for marks: a store keeps some back, or its lanes could never settle anything.
+	if l.mount.peek() == full {
+		return l.Lease.Mark(ctx, marks)
+	}
+	return l.mount.write(func() error { return l.Lease.Mark(ctx, marks) })
+}
+
+func (d *disk) peek() condition {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if time.Now().After(d.until) {
+		return sound
+	}
+	return d.of
+}
+
+func (l *lease) Revive(ctx context.Context, seq uint64) (e *relay.Entry, err error) {
+	err = l.mount.write(func() error { e, err = l.Lease.Revive(ctx, seq); return err })
+	return e, err
+}
+
+func (l *lease) Drop(ctx context.Context, seq uint64) error {
+	return l.mount.write(func() error { return l.Lease.Drop(ctx, seq) })
+}

@@ -1,0 +1,75 @@
+package simulate
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/guance-relay/guance-relay/relay/relaytest"
+)
+
+// A Failure is a promise that was broken, with the story of it.
+type Failure struct {
+	Err   error
+	Story string
+}
+
+func (f *Failure) Error() string { return f.Err.Error() + "\n" + f.Story }
+
+func (f *Failure) Unwrap() error { return f.Err }
+
+// judge decides whether everything was as promised.
+func (w *world) judge(settled bool) error {
+	if err := errors.Join(w.stops...); err != nil {
+		return err
+	}
+	for _, lane := range []string{pager, audit} {
+		if err := w.judgeLane(lane, settled); err != nil {
+			return fmt.Errorf("lane %s: %w", lane, err)
+		}
+	}
+	if n := w.fake.MaxPerWindow(); n > w.plan.PerMinute {
+		return fmt.Errorf("promise 5 is broken: PagerDuty counts %d requests within a minute, and %d are allowed", n, w.plan.PerMinute)
+	}
+	return nil
+}
+
+func (w *world) judgeLane(lane string, settled bool) error {
+	h := &relaytest.History{Accepted: w.disk.kept(lane), Settled: w.disk.Settled(lane)}
+	rules := &relaytest.Rules{PerMinute: w.plan.PerMinute, MaxAge: w.plan.MaxAge, InFlight: 3*w.plan.Concurrency + 8}
+	kept := make(map[string]uint64)
+	for _, a := range h.Accepted {
+		kept[a.ID] = a.Seq
+	}
+	for id := range w.answered {
+		if kept[id] == 0 {
+			return fmt.Errorf("promise 1 is broken: event %s was answered with 202 and is not there", id)
+		}
+	}
+	if lane == audit {
+		h.Attempts = w.audit.Attempts()
+		rules = &relaytest.Rules{Every: true, PerMinute: 6000, InFlight: 1000} // it has no backlog to speak of
+	} else {
+		for _, a := range w.attempts {
+			for _, e := range h.Accepted {
+				if e.ID == a.ID {
+					a.Seq, a.Problem, a.State, a.Level = e.Seq, e.Problem, e.State, e.Level
+				}
+			}
+			if a.Seq == 0 {
+				return fmt.Errorf("promise 2 is broken: event %s was sent and never kept", a.ID)
+			}
+			h.Attempts = append(h.Attempts, a)
+		}
+	}
+	if !settled {
+		return fmt.Errorf("promise 2 is broken: a day after the last trouble entries are pending: %+v", w.now().relay.Stats())
+	}
+	if err := h.Check(rules); err != nil {
+		f := &Failure{Err: err}
+		if v, ok := errors.AsType[*relaytest.Violation](err); ok {
+			f.Story = h.Story(v.Problem)
+		}
+		return f
+	}
+	return nil
+}

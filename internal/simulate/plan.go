@@ -1,0 +1,136 @@
+package simulate
+
+import (
+	"cmp"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/guance-relay/guance-relay/guance"
+	"github.com/guance-relay/guance-relay/guance/guancetest"
+	"github.com/guance-relay/guance-relay/pagerduty/pagerdutytest"
+)
+
+// A Plan is everything that happens in one simulation.
+type Plan struct {
+	Seed        uint64
+	PerMinute   int // the lane's budget
+	Concurrency int
+	MaxAge      time.Duration
+	Steps       []Step // by time
+}
+
+// A Step is one thing that happens.
+type Step struct {
+	At time.Duration // since the start
+	Do Action
+}
+
+// An Action is what happens in a Step; its String is for the story of a failure.
+type Action interface {
+	do(*world)
+	fmt.Stringer
+}
+
+// NewPlan returns the plan of a seed.
+func NewPlan(seed uint64) *Plan {
+	rng := rand.New(rand.NewPCG(seed, 1))
+	p := &Plan{
+		Seed:        seed,
+		PerMinute:   pick(rng, 6, 30, 120, 120, 1200),
+		Concurrency: pick(rng, 1, 2, 8, 8),
+		MaxAge:      pick(rng, 20*time.Minute, 72*time.Hour, 72*time.Hour),
+	}
+	end := p.traffic(rng)
+	for range rng.IntN(5) {
+		p.add(between(rng, 0, end), outage(rng))
+	}
+	for range rng.IntN(3) {
+		p.add(between(rng, 0, end), crash{down: between(rng, 0, 20*time.Second)})
+	}
+	for range rng.IntN(2) {
+		p.add(between(rng, 0, end), stop{down: between(rng, 0, 20*time.Second)})
+	}
+	for range rng.IntN(3) {
+		p.add(between(rng, 0, end), trouble{of: pick(rng, full, full, failing), lasts: between(rng, time.Second, time.Minute)})
+	}
+	for range rng.IntN(4) {
+		p.add(between(rng, 0, end+10*time.Minute), pick[Action](rng, replay{}, replay{}, drop{}))
+	}
+	if rng.IntN(3) == 0 {
+		p.add(between(rng, 0, end), allowance{perMinute: pick(rng, 3, 20, 60)})
+		p.add(between(rng, end/2, end), allowance{perMinute: 240})
+	}
+	slices.SortStableFunc(p.Steps, func(a, b Step) int { return cmp.Compare(a.At, b.At) })
+	return p
+}
+
+// traffic plans what Guance sends and returns when it ends.
+func (p *Plan) traffic(rng *rand.Rand) time.Duration {
+	rate := pick(rng, 1, 3, 20)
+	storm := guancetest.Storm{
+		Seed: rng.Uint64(), Problems: 1 + rng.IntN(12), Events: 5 + rng.IntN(60), Settle: rng.IntN(2) == 0,
+		Start: epoch, Rate: rate,
+	}
+	// The storm's clock gives events their times; some storms are drawn out so that there is no backlog.
+	pace := pick(rng, 1, 1, 20) * int(time.Second) / rate
+	at := time.Duration(0)
+	for d := range storm.Deliveries() {
+		batch := []*guance.Event{d.Event}
+		p.add(at, deliver{events: batch, retries: rng.IntN(4)})
+		at += time.Duration(rng.IntN(2*pace) + 1)
+	}
+	// Bodies with several events, or with the same ones again, are as good as any.
+	for i := range p.Steps {
+		d := p.Steps[i].Do.(deliver)
+		if i > 0 && rng.IntN(12) == 0 {
+			d.events = append(d.events, p.Steps[rng.IntN(i)].Do.(deliver).events[0])
+			p.Steps[i].Do = d
+		}
+	}
+	return at + time.Minute
+}
+
+func (p *Plan) add(at time.Duration, do Action) { p.Steps = append(p.Steps, Step{at, do}) }
+
+// outage is one way for PagerDuty to be in trouble.
+func outage(rng *rand.Rand) Action {
+	o := trip{lasts: between(rng, time.Second, 20*time.Minute), share: pick(rng, 1.0, 1.0, 0.5, 0.1)}
+	o.fault = pick(rng,
+		pagerdutytest.Fault{Status: http.StatusInternalServerError},
+		pagerdutytest.Fault{Status: http.StatusBadGateway, Ingest: rng.IntN(2) == 0},
+		pagerdutytest.Fault{Status: http.StatusServiceUnavailable, RetryAfter: pick(rng, "", "5", "90")},
+		pagerdutytest.Fault{Status: http.StatusTooManyRequests, RetryAfter: pick(rng, "", "", "1", "45", "junk")},
+		pagerdutytest.Fault{Connection: pagerdutytest.Refuse},
+		pagerdutytest.Fault{Connection: pagerdutytest.DropBeforeRead},
+		pagerdutytest.Fault{Connection: pagerdutytest.DropAfterRead, Ingest: rng.IntN(2) == 0},
+		pagerdutytest.Fault{Connection: pagerdutytest.Hang, Ingest: rng.IntN(2) == 0},
+		pagerdutytest.Fault{Connection: pagerdutytest.CutAnswer},
+		pagerdutytest.Fault{Delay: between(rng, time.Millisecond, 40*time.Second)},
+		pagerdutytest.Fault{Status: http.StatusOK, Body: "<html>", ContentType: "text/html", Ingest: true},
+	)
+	if rng.IntN(4) == 0 { // one problem is poison
+		o.of = 1 + rng.IntN(12)
+		o.fault = pick(rng, pagerdutytest.Fault{Status: http.StatusInternalServerError}, pagerdutytest.Fault{Status: http.StatusBadRequest})
+	}
+	return o
+}
+
+// String tells the plan, a line for each step.
+func (p *Plan) String() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "seed %d: %d requests a minute, %d at once, %v at most\n", p.Seed, p.PerMinute, p.Concurrency, p.MaxAge)
+	for _, s := range p.Steps {
+		fmt.Fprintf(&b, "  %12v  %v\n", s.At.Round(time.Millisecond), s.Do)
+	}
+	return b.String()
+}
+
+func pick[T any](rng *rand.Rand, of ...T) T { return of[rng.IntN(len(of))] }
+
+func between(rng *rand.Rand, from, to time.Duration) time.Duration {
+	return from + time.Duration(rng.Int64N(int64(to-from)))
+}

@@ -1,0 +1,67 @@
+package simulate_test
+
+import (
+	"flag"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/guance-relay/guance-relay/internal/simulate"
+)
+
+var (
+	seeds   = flag.Uint64("seeds", 300, "how many seeds to play")
+	minutes = flag.Float64("minutes", 60, "after how many minutes to stop")
+	first   = flag.Uint64("first", 1, "the first seed")
+	seed    = flag.Uint64("seed", 0, "the one seed to play, ten times")
+)
+
+// play plays a plan in a bubble.
+func play(t *testing.T, p *simulate.Plan) (err error) {
+	t.Helper()
+	synctest.Test(t, func(*testing.T) { err = simulate.Run(p) })
+	return err
+}
+
+// Promises 1 to 8, against everything that a seed can think of.
+func TestSeeds(t *testing.T) {
+	if *seed != 0 {
+		for range 10 {
+			if err := play(t, simulate.NewPlan(*seed)); err != nil {
+				t.Fatalf("%v\n%v", simulate.NewPlan(*seed), err)
+			}
+		}
+		t.Log(simulate.NewPlan(*seed))
+		return
+	}
+	stop := time.Now().Add(time.Duration(*minutes * float64(time.Minute)))
+	var played atomic.Uint64
+	for s := *first; s < *first+*seeds && time.Now().Before(stop); s++ {
+		if err := play(t, simulate.NewPlan(s)); err != nil {
+			p, err := shrink(t, simulate.NewPlan(s), err)
+			t.Fatalf("%v\n%v\nagain: go test ./internal/simulate -run TestSeeds -seed %d", p, err, s)
+		}
+		played.Add(1)
+	}
+	t.Logf("%d seeds, from %d", played.Load(), *first)
+}
+
+// shrink leaves out of a plan that fails what it fails without, and returns how it fails then.
+func shrink(t *testing.T, p *simulate.Plan, err error) (*simulate.Plan, error) {
+	for size := len(p.Steps) / 2; size > 0; size /= 2 {
+	next:
+		for i := 0; i+size <= len(p.Steps); {
+			q := *p
+			q.Steps = append(append([]simulate.Step{}, p.Steps[:i]...), p.Steps[i+size:]...)
+			for range 5 { // goroutines may run in another order
+				if e := play(t, &q); e != nil {
+					p, err = &q, e
+					continue next
+				}
+			}
+			i += size
+		}
+	}
+	return p, err
+}
