@@ -1,61 +1,124 @@
 package relay
 
 import (
-	"crypto/sha256"
-	"crypto/subtle"
+	"cmp"
+	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
-	"strings"
+	"net/netip"
+	"strconv"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/time/rate"
 
 	"github.com/guance-relay/guance-relay/guance"
 )
 
-// HandlerOptions are the settings of a [Handler].
+// HandlerOptions are the settings of a [Handler]. Printing them shows none of them, as some are secrets.
+//
+// Who may come in has no default. Two rules hold together: if Allow is set, a webhook must come from one of its networks; if any
+// secret is set (Tokens, TokenSource, Basic), a webhook must carry one of them. Without Allow and without a secret [NewHandler] fails,
+// unless NoAuth asks for it.
 type HandlerOptions struct {
-	// Tokens are the secrets that a webhook may carry, as Authorization: Bearer, in the header Header or as ?token=. Several
-	// are good at once, for rotation.
-	Tokens []string
-	// Header is the name of the custom header; empty means X-Relay-Token. Guance's console can set one header.
+	// Tokens are secrets that a webhook may carry as Authorization: Bearer, in the header named by Header, or as ?token= in the URL.
+	// Several are good at once, for rotation.
+	Tokens []string `json:"-"`
+	// TokenSource, if not nil, is asked on each webhook for more tokens, so that they can change without a restart. It must be quick
+	// and safe for concurrent use; while it returns none, none of its tokens is good.
+	TokenSource func() []string `json:"-"`
+	// Header is the name of the header that may carry a token as it is; empty means X-Relay-Token. Guance's console can set one header.
 	Header string
-	// NoAuth takes webhooks from anybody. It must be asked for: without it and without Tokens, NewHandler fails.
+	// Basic are user:password pairs that a webhook may carry as HTTP basic authentication, in the URL that is given to Guance for
+	// instance. Several are good at once.
+	Basic []string `json:"-"`
+	// Allow are the networks that webhooks may come from; empty means all. Guance does not document its source addresses: ask it for
+	// those of your site. A prefix that holds every address is refused, because it would be NoAuth by another name.
+	Allow []netip.Prefix
+	// TrustedProxies are the networks of the reverse proxies in front of the handler. From them, and from nobody else, X-Forwarded-For
+	// is believed: read from its end, the first address that is not a trusted proxy's is the sender. Empty means that the peer of the
+	// connection is the sender, whatever the header says.
+	TrustedProxies []netip.Prefix
+	// NoAuth takes webhooks without a secret. It cannot be set together with one.
 	NoAuth bool
-	// MaxBytes bounds a body; zero means 1 MiB.
+	// MaxBytes bounds a body, as sent and after decompression; zero means 1 MiB, which is twice the largest event that PagerDuty takes.
+	// It cannot be above guance.MaxBodySize.
 	MaxBytes int64
+	// MaxHeldBytes bounds the memory of all the webhooks that are being taken together; above it, one more is answered 503. Zero means 64
+	// times MaxBytes: 64 MiB, or several thousand webhooks of the usual size at once.
+	MaxHeldBytes int64
+	// ReadTimeout is how long a body may take to arrive, whatever the server's own ReadTimeout; zero means 15 s.
+	ReadTimeout time.Duration
 }
 
-// A Handler is the http.Handler that takes Guance's webhook. It answers 202 only once every event of the body is durable, and
-// otherwise a JSON object that says what was wrong: 400, 401, 405, 413, or 503 with Retry-After when the sender should come again.
+// Format implements [fmt.Formatter] for every verb: options that end up in a log must not take their secrets there.
+func (HandlerOptions) Format(f fmt.State, _ rune) {
+	_, _ = io.WriteString(f, "relay.HandlerOptions{not shown}")
+}
+
+// A Handler is the http.Handler that takes Guance's webhook. It may be mounted on any path of any server, and used concurrently.
+//
+// It answers with a small JSON object: status is "accepted" or "error", message says what was wrong, reason names it for programs where
+// the status code does not, and events holds one [Receipt] for each event in the body, in its order.
+//
+//	202  every event of the body is durable, or was before (a duplicate), or asks for nothing (ignored)
+//	400  the body is not JSON although its Content-Type did not say text/plain, or did not arrive whole
+//	401  no valid secret
+//	403  the sender's network is not allowed, whatever secret it carries
+//	405  not POST
+//	408  the body did not arrive in time
+//	413  the body is larger than MaxBytes, or nests deeper or holds more events than [guance.Decode] takes
+//	415  a Content-Encoding other than gzip
+//	503  with Retry-After; the reason is full, failed or closing for the store, and busy for the handler or a store that does not answer
+//
+// Everything that is understood and not wanted is answered 202 as well, test messages and unknown kinds included, because Guance
+// switches off a target that has failed for two days (Guance release notes, 21 August 2024). The events of one body are kept all or
+// none, and a body may be sent again after any answer: what is known already is a duplicate and harmless.
 type Handler struct {
-	relay    *Relay
-	tokens   [][sha256.Size]byte
-	header   string
-	noAuth   bool
-	maxBytes int64
+	relay       *Relay
+	networks    *networks
+	secrets     *secrets
+	maxBytes    int64
+	readTimeout time.Duration
+	room        room
+	refusals    complaint // of what the sender does wrong
+	failures    complaint // of what is wrong here
 }
 
-// NewHandler returns the handler of r.
+// Format implements [fmt.Formatter] for every verb: the digest of a short secret is nearly as good as the secret.
+func (*Handler) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "relay.Handler{not shown}") }
+
+// NewHandler returns the handler of r. It fails if nobody was said to be let in, and on settings that contradict each other: a hole
+// or a wall in front of the alerts must show at the start, and not in the first night.
 func NewHandler(r *Relay, opts *HandlerOptions) (*Handler, error) {
 	if opts == nil {
 		opts = &HandlerOptions{}
 	}
-	h := &Handler{relay: r, header: opts.Header, noAuth: opts.NoAuth, maxBytes: opts.MaxBytes}
-	for _, t := range opts.Tokens {
-		if t == "" {
-			return nil, errors.New("relay: an empty token would let everybody in; remove it")
-		}
-		h.tokens = append(h.tokens, sha256.Sum256([]byte(t)))
+	h := &Handler{relay: r, maxBytes: cmp.Or(opts.MaxBytes, 1<<20), readTimeout: cmp.Or(opts.ReadTimeout, 15*time.Second)}
+	h.refusals.often.Interval, h.failures.often.Interval = time.Minute, time.Minute
+	h.room.max = cmp.Or(opts.MaxHeldBytes, 64*h.maxBytes)
+	var err error
+	if h.secrets, err = newSecrets(opts); err != nil {
+		return nil, err
 	}
-	if len(h.tokens) == 0 && !h.noAuth {
-		return nil, errors.New("relay: no token is set: give Tokens, or NoAuth to take webhooks from anybody")
+	if h.networks, err = newNetworks(opts.Allow, opts.TrustedProxies); err != nil {
+		return nil, err
 	}
-	if h.header == "" {
-		h.header = "X-Relay-Token"
-	}
-	if h.maxBytes <= 0 {
-		h.maxBytes = 1 << 20
+	switch guarded := !h.secrets.none(); {
+	case guarded && opts.NoAuth:
+		return nil, errors.New("relay: NoAuth is set and a secret too: remove one of them")
+	case !guarded && !opts.NoAuth && len(opts.Allow) == 0:
+		return nil, errors.New("relay: nothing says who may send webhooks: set a token, a user and password or the allowed networks, or NoAuth to take them from anybody")
+	case h.maxBytes < 0 || h.maxBytes > guance.MaxBodySize:
+		return nil, fmt.Errorf("relay: MaxBytes is %d; it must be between 0 and %d", h.maxBytes, guance.MaxBodySize)
+	case h.room.max < h.maxBytes:
+		return nil, fmt.Errorf("relay: MaxHeldBytes is %d, which is less than one body of MaxBytes, %d", h.room.max, h.maxBytes)
+	case h.readTimeout < 0:
+		return nil, fmt.Errorf("relay: ReadTimeout is %v; it must not be negative", h.readTimeout)
 	}
 	return h, nil
 }
@@ -63,72 +126,142 @@ func NewHandler(r *Relay, opts *HandlerOptions) (*Handler, error) {
 // answer is the body of every answer.
 type answer struct {
 	Status  string    `json:"status"`
+	Reason  string    `json:"reason,omitempty"`
 	Message string    `json:"message,omitempty"`
-	Events  []Receipt `json:"events,omitempty"`
+	Events  []Receipt `json:"events,omitzero"` // an empty list is an answer too
 }
+
+// A refusal is any answer but 202.
+type refusal struct {
+	code       int
+	reason     string // for programs, where the code does not say it all
+	message    string // for people; it names no secret, path or address
+	retryAfter int    // in seconds
+	cause      error  // for the log alone
+}
+
+func (r *refusal) Error() string { return r.message }
 
 // ServeHTTP takes one webhook.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, req *http.Request) {
-	if req.Method != http.MethodPost {
-		w.Header().Set("Allow", http.MethodPost)
-		refuse(w, http.StatusMethodNotAllowed, "the webhook takes POST")
-		return
-	}
-	if !h.authorized(req) {
-		w.Header().Set("WWW-Authenticate", "Bearer")
-		refuse(w, http.StatusUnauthorized, "no valid token: send it as Authorization: Bearer, as "+h.header+" or as ?token=")
-		return
-	}
-	body, err := io.ReadAll(http.MaxBytesReader(w, req.Body, h.maxBytes))
-	if err != nil {
-		if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
-			refuse(w, http.StatusRequestEntityTooLarge, "the body is larger than the limit")
-			return
-		}
-		refuse(w, http.StatusBadRequest, "the body could not be read to its end")
-		return
-	}
-	events, err := guance.Decode(body, req.Header.Get("Content-Type"))
-	if err != nil {
-		refuse(w, http.StatusBadRequest, err.Error())
-		return
-	}
-	receipts, err := h.relay.Accept(req.Context(), events...)
-	if err != nil {
-		h.relay.log.LogAttrs(req.Context(), slog.LevelError, "relay: webhook refused", slog.Int("events", len(events)), slog.String("error", err.Error()))
-		w.Header().Set("Retry-After", "10")
-		refuse(w, http.StatusServiceUnavailable, "the events could not be kept; send them again")
+	// Before anything else, because net/http reads on after a refusal to keep the connection, as slowly as the rest comes; it lifts the
+	// deadline itself where the body ends. What does not support deadlines (a recorder, a wrapped ResponseWriter) does without.
+	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(h.readTimeout))
+	receipts, no := h.take(w, req)
+	if no != nil {
+		h.refuse(w, req, no)
 		return
 	}
 	respond(w, http.StatusAccepted, answer{Status: "accepted", Events: receipts})
 }
 
-// authorized compares digests, so that neither the content nor the length of a token shows in the time taken, and looks at every
-// token for the same reason.
-func (h *Handler) authorized(req *http.Request) bool {
-	if h.noAuth {
-		return true
+// acceptTimeout is how long a store may take: less than the write timeout of a usual server, so that there is an answer. The store
+// keeps nothing of a call that it gave up.
+const acceptTimeout = 20 * time.Second
+
+// eventSize is what an event takes beside its part of the body, roughly.
+const eventSize = 2 << 10
+
+// take does all but answer.
+func (h *Handler) take(w http.ResponseWriter, req *http.Request) ([]Receipt, *refusal) {
+	if req.Method != http.MethodPost {
+		w.Header().Set("Allow", http.MethodPost)
+		return nil, &refusal{code: http.StatusMethodNotAllowed, message: "the webhook takes POST"}
 	}
-	offers := []string{req.Header.Get(h.header), req.URL.Query().Get("token")}
-	if scheme, token, ok := strings.Cut(req.Header.Get("Authorization"), " "); ok && strings.EqualFold(scheme, "Bearer") {
-		offers = append(offers, strings.TrimSpace(token))
+	// The network comes first: a stranger shall not learn whether a secret is good.
+	if !h.networks.admit(h.networks.sender(req)) {
+		return nil, &refusal{code: http.StatusForbidden, message: "webhooks are not taken from this address"}
 	}
-	ok := 0
-	for _, offer := range offers {
-		sum := sha256.Sum256([]byte(offer))
-		for i := range h.tokens {
-			ok |= subtle.ConstantTimeCompare(sum[:], h.tokens[i][:])
-		}
+	if !h.secrets.none() && !h.secrets.known(req) {
+		h.secrets.challenge(w.Header())
+		return nil, &refusal{code: http.StatusUnauthorized, message: "no valid secret: " + h.secrets.ways()}
 	}
-	return ok == 1
+	held := &hold{room: &h.room}
+	defer held.release()
+	body, no := h.read(w, req, held)
+	if no != nil {
+		return nil, no
+	}
+	events, err := guance.Decode(body, req.Header.Get("Content-Type"))
+	if _, limit := errors.AsType[*guance.LimitError](err); limit {
+		return nil, &refusal{code: http.StatusRequestEntityTooLarge, message: err.Error()}
+	}
+	if err != nil {
+		return nil, &refusal{code: http.StatusBadRequest, message: err.Error()}
+	}
+	if !held.take(int64(len(events)) * eventSize) {
+		return nil, busy()
+	}
+	// A client that hangs up while the store writes has most likely run out of patience, and Guance promises no second try: a webhook
+	// that has arrived whole is kept, whether or not anybody waits for the answer. If it does come again, it is a duplicate.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(req.Context()), acceptTimeout)
+	defer cancel()
+	receipts, err := h.relay.Accept(ctx, events...)
+	if err != nil {
+		return nil, unavailable(err)
+	}
+	return receipts, nil
 }
 
-func refuse(w http.ResponseWriter, code int, message string) {
-	respond(w, code, answer{Status: "error", Message: message})
+func busy() *refusal {
+	return &refusal{
+		code: http.StatusServiceUnavailable, reason: "busy", retryAfter: 5,
+		message: "too many webhooks at once; nothing was kept, send it again",
+	}
+}
+
+// unavailable says in the answer which state of the store it is, and in the log alone what the disk said.
+func unavailable(err error) *refusal {
+	r := &refusal{code: http.StatusServiceUnavailable, cause: err}
+	switch {
+	case errors.Is(err, ErrFull):
+		r.reason, r.retryAfter = "full", 30
+		r.message = "the store is full; nothing was kept, send the events again"
+	case errors.Is(err, ErrClosed):
+		r.reason, r.retryAfter = "closing", 10
+		r.message = "the relay is stopping; nothing was kept, send the events again"
+	case errors.Is(err, context.DeadlineExceeded):
+		r.reason, r.retryAfter = "busy", 10
+		r.message = "the store did not answer in time; nothing was kept, send the events again"
+	default:
+		r.reason, r.retryAfter = "failed", 60
+		r.message = "the store has failed; whether the events were kept is not certain, send them again"
+	}
+	return r
+}
+
+func (h *Handler) refuse(w http.ResponseWriter, req *http.Request, no *refusal) {
+	level, to := slog.LevelWarn, &h.refusals
+	if no.code >= http.StatusInternalServerError {
+		level, to = slog.LevelError, &h.failures
+		w.Header().Set("Retry-After", strconv.Itoa(no.retryAfter))
+	}
+	// The URL is not logged: it may hold the secret.
+	to.say(func(n uint64) {
+		attrs := []slog.Attr{
+			slog.Int("status", no.code), slog.String("message", no.message), slog.String("sender", h.networks.sender(req).String()), slog.Uint64("refused", n),
+		}
+		if no.cause != nil {
+			attrs = append(attrs, slog.String("error", no.cause.Error()))
+		}
+		h.relay.log.LogAttrs(req.Context(), level, "relay: webhook refused", attrs...)
+	})
+	respond(w, no.code, answer{Status: "error", Reason: no.reason, Message: no.message})
 }
 
 func respond(w http.ResponseWriter, code int, a answer) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(code)
 	_ = json.NewEncoder(w).Encode(a) // the client is gone if this fails; what was accepted is kept
+}
+
+// A complaint is said once a minute at most, with the number of times it was due: a log must not grow as fast as somebody can knock.
+type complaint struct {
+	due   atomic.Uint64
+	often rate.Sometimes
+}
+
+func (c *complaint) say(log func(due uint64)) {
+	c.due.Add(1)
+	c.often.Do(func() { log(c.due.Swap(0)) })
 }

@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net/http"
-	"net/http/httptest"
 	"slices"
 	"strings"
 	"sync"
@@ -226,54 +224,4 @@ func TestStop(t *testing.T) {
 		}
 		expect(t, good, "p critical")
 	})
-}
-
-func TestHandlerAnswers(t *testing.T) {
-	store := relay.NewMemStore()
-	r, err := relay.New(store, &relay.Options{Logger: slog.New(slog.DiscardHandler)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	r.Handle("lane", &recorder{}, nil)
-	h, err := relay.NewHandler(r, &relay.HandlerOptions{Tokens: []string{"old", "new"}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	const good = `{"df_status":"critical","df_title":"t","df_event_id":"e"}`
-	tests := map[string]struct {
-		method, target, header, value, body string
-		code                                int
-		says                                string
-	}{
-		"bearer":        {"POST", "/", "Authorization", "bearer new", good, 202, `"lane":"accepted"`},
-		"custom header": {"POST", "/", "X-Relay-Token", "old", `{"df_title":"t"}`, 202, "accepted"},
-		"query":         {"POST", "/?token=new", "X", "", `[]`, 202, "accepted"},
-		"no token":      {"POST", "/", "X", "", good, 401, "no valid token"},
-		"wrong token":   {"POST", "/?token=newer", "Authorization", "Bearer ol", good, 401, "no valid token"},
-		"empty token":   {"POST", "/?token=", "X-Relay-Token", "", good, 401, "no valid token"},
-		"method":        {"GET", "/?token=new", "X", "", "", 405, "POST"},
-		"not JSON":      {"POST", "/?token=new", "X", "", `{"df_status":`, 400, "message"},
-		"too large":     {"POST", "/?token=new", "X", "", strings.Repeat(" ", 1<<20+1), 413, "larger"},
-	}
-	for name, test := range tests {
-		t.Run(name, func(t *testing.T) {
-			req := httptest.NewRequest(test.method, test.target, strings.NewReader(test.body))
-			req.Header.Set("Content-Type", "application/json")
-			req.Header.Set(test.header, test.value)
-			w := httptest.NewRecorder()
-			h.ServeHTTP(w, req)
-			if w.Code != test.code || !strings.Contains(w.Body.String(), test.says) || w.Header().Get("Content-Type") != "application/json" {
-				t.Errorf("got %d %s, want %d with %q", w.Code, w.Body, test.code, test.says)
-			}
-			if test.code == http.StatusMethodNotAllowed && w.Header().Get("Allow") != "POST" {
-				t.Error("405 without Allow")
-			}
-		})
-	}
-	if held, _ := store.Holdings(t.Context()); held["lane"].Pending != 2 {
-		t.Errorf("%d entries kept, want the two that were accepted", held["lane"].Pending)
-	}
-	if _, err := relay.NewHandler(r, nil); err == nil {
-		t.Error("a handler without tokens was made although NoAuth was not asked for")
-	}
 }

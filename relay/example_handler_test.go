@@ -1,0 +1,72 @@
+package relay_test
+
+import (
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"strings"
+
+	"github.com/guance-relay/guance-relay/relay"
+)
+
+// The handler is mounted on the service's own mux, and takes webhooks that carry the old token or the new one.
+func ExampleNewHandler() {
+	r, err := relay.New(relay.NewMemStore(), nil) // boltstore.Open for a store that is durable
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	r.Handle("log", relay.SinkFunc(nil), nil)
+	webhook, err := relay.NewHandler(r, &relay.HandlerOptions{Tokens: []string{"the-old-token", "the-new-token"}})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	mux := http.NewServeMux()
+	mux.Handle("/guance", webhook)
+
+	body := `{"df_event_id":"event-1","df_monitor_checker_event_ref":"disk-full","df_status":"critical","df_title":"the disk is full"}`
+	for _, token := range []string{"the-new-token", "another-token"} {
+		req := httptest.NewRequest(http.MethodPost, "/guance", strings.NewReader(body))
+		req.Header.Set("X-Relay-Token", token)
+		w := httptest.NewRecorder()
+		mux.ServeHTTP(w, req)
+		fmt.Print(w.Code, " ", w.Body)
+	}
+	// Output:
+	// 202 {"status":"accepted","events":[{"event_id":"event-1","problem":"disk-full","lanes":{"log":"accepted"}}]}
+	// 401 {"status":"error","message":"no valid secret: send a token as Authorization: Bearer, as X-Relay-Token or as ?token="}
+}
+
+// Behind a reverse proxy, webhooks are taken from one network alone, with a user and password in the URL that Guance is given. The
+// proxy is the peer of every connection: what it writes into X-Forwarded-For is believed, and what its callers wrote is not.
+func ExampleNewHandler_networks() {
+	r, err := relay.New(relay.NewMemStore(), &relay.Options{Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	webhook, err := relay.NewHandler(r, &relay.HandlerOptions{
+		Basic:          []string{"guance:a-long-password"},
+		Allow:          []netip.Prefix{netip.MustParsePrefix("203.0.113.0/24")},
+		TrustedProxies: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")},
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	for _, forwarded := range []string{"203.0.113.7", "203.0.113.7, 192.0.2.1"} {
+		req := httptest.NewRequest(http.MethodPost, "/guance", strings.NewReader(`[]`))
+		req.RemoteAddr = "10.0.0.2:34567"
+		req.Header.Set("X-Forwarded-For", forwarded)
+		req.SetBasicAuth("guance", "a-long-password")
+		w := httptest.NewRecorder()
+		webhook.ServeHTTP(w, req)
+		fmt.Print(w.Code, " ", w.Body)
+	}
+	// Output:
+	// 202 {"status":"accepted","events":[]}
+	// 403 {"status":"error","message":"webhooks are not taken from this address"}
+}

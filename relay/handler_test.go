@@ -1,0 +1,340 @@
+package relay_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/guance-relay/guance-relay/guance"
+	"github.com/guance-relay/guance-relay/relay"
+)
+
+// gateway is a store that a test can have fail or wait when something is appended.
+type gateway struct {
+	*relay.MemStore
+	before func(ctx context.Context) error
+	mu     sync.Mutex
+	kept   int
+}
+
+func newGateway() *gateway { return &gateway{MemStore: relay.NewMemStore()} }
+
+func (g *gateway) Append(ctx context.Context, entries []*relay.Entry) error {
+	if g.before != nil {
+		if err := g.before(ctx); err != nil {
+			return err
+		}
+	}
+	if err := g.MemStore.Append(ctx, entries); err != nil {
+		return err
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for _, e := range entries {
+		if e.Seq != 0 {
+			g.kept++
+		}
+	}
+	return nil
+}
+
+func (g *gateway) count() int {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.kept
+}
+
+// webhook returns a handler over a store, with one lane that takes everything and one that ignores what has the level info.
+func webhook(t testing.TB, store relay.Store, opts *relay.HandlerOptions, log *slog.Logger) http.Handler {
+	t.Helper()
+	r, err := relay.New(store, &relay.Options{Logger: log})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Handle("all", &recorder{}, nil)
+	r.Handle("choosy", choosy{}, &relay.SinkOptions{Match: func(e *guance.Event) bool { return e.Title != "none of its business" }})
+	h, err := relay.NewHandler(r, opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return h
+}
+
+type choosy struct{ relay.SinkFunc }
+
+func (choosy) Ignores(e *guance.Event) string {
+	if e.Status == guance.StatusInfo {
+		return "only information"
+	}
+	return ""
+}
+
+var (
+	nolog = slog.New(slog.DiscardHandler)
+	open  = &relay.HandlerOptions{NoAuth: true}
+)
+
+// reply is an answer as a client reads it: the names are the wire's, on purpose written again.
+type reply struct {
+	Code    int
+	Header  http.Header
+	Status  string `json:"status"`
+	Reason  string `json:"reason"`
+	Message string `json:"message"`
+	Events  []struct {
+		EventID string            `json:"event_id"`
+		Problem string            `json:"problem"`
+		Lanes   map[string]string `json:"lanes"`
+	} `json:"events"`
+}
+
+// ask serves one request and reads the answer, which always is a JSON object.
+func ask(t *testing.T, h http.Handler, req *http.Request) reply {
+	t.Helper()
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, req)
+	return read(t, w.Result())
+}
+
+func read(t *testing.T, resp *http.Response) reply {
+	t.Helper()
+	defer resp.Body.Close()
+	got := reply{Code: resp.StatusCode, Header: resp.Header}
+	dec := json.NewDecoder(resp.Body)
+	dec.DisallowUnknownFields()
+	if err := dec.Decode(&got); err != nil {
+		t.Fatalf("the answer %d is no JSON object of the documented form: %v", got.Code, err)
+	}
+	if ct := resp.Header.Get("Content-Type"); ct != "application/json" {
+		t.Errorf("Content-Type %q, want application/json", ct)
+	}
+	if want := map[bool]string{true: "accepted", false: "error"}[got.Code == http.StatusAccepted]; got.Status != want {
+		t.Errorf("the answer %d has the status %q, want %q", got.Code, got.Status, want)
+	}
+	return got
+}
+
+func webhookOf(body string) *http.Request {
+	req := httptest.NewRequest(http.MethodPost, "/guance", strings.NewReader(body))
+	req.Header.Set("Content-Type", "application/json")
+	return req
+}
+
+const fault = `{"df_status":"critical","df_title":"t","df_event_id":"e1","df_monitor_checker_event_ref":"p1"}`
+
+func TestHandlerAnswers(t *testing.T) {
+	tests := map[string]struct {
+		method, contentType, body string
+		code                      int
+		says                      string
+		kept                      int
+	}{
+		"fault":                   {"POST", "application/json", fault, 202, "", 2},
+		"charset":                 {"POST", "application/json; charset=UTF-8", fault, 202, "", 2},
+		"no content type":         {"POST", "", fault, 202, "", 2},
+		"wrong content type":      {"POST", "application/x-www-form-urlencoded", fault, 202, "", 2},
+		"broken content type":     {"POST", ";;=", fault, 202, "", 2},
+		"JSON as text":            {"POST", "text/plain", fault, 202, "", 2},
+		"text":                    {"POST", "text/plain; charset=utf-8", "title\n\nmessage", 202, "", 2},
+		"text under another name": {"POST", "text/html", "title\n\nmessage", 400, "not JSON at byte", 0},
+		"test message":            {"POST", "application/json", `{"df_title":"test"}`, 202, "", 2},
+		"unknown kind":            {"POST", "application/json", `{"incident":{"uuid":"incident_1","status":"working"}}`, 202, "", 2},
+		"any JSON":                {"POST", "application/json", `7`, 202, "", 2},
+		"no events":               {"POST", "application/json", `[]`, 202, "", 0},
+		"two events":              {"POST", "application/json", `[` + fault + `,{"df_status":"ok","df_title":"none of its business"}]`, 202, "", 3},
+		"cut short":               {"POST", "application/json", fault[:20], 400, "not JSON at byte", 0},
+		"one bad, one good":       {"POST", "application/json", `[` + fault + `,{"df_status":}]`, 400, "not JSON at byte", 0},
+		"empty":                   {"POST", "application/json", "", 400, "not JSON at byte 0", 0},
+		"too large":               {"POST", "application/json", strings.Repeat(" ", 1<<20+1-len(fault)) + fault, 413, "larger than the limit", 0},
+		"as large as can be":      {"POST", "application/json", strings.Repeat(" ", 1<<20-len(fault)) + fault, 202, "", 2},
+		"too deep":                {"POST", "application/json", strings.Repeat("[", 1000) + strings.Repeat("]", 1000), 413, "nesting", 0},
+		"too many":                {"POST", "application/json", "[" + strings.Repeat("{},", guance.MaxEvents) + "{}]", 413, "events", 0},
+		"get":                     {"GET", "", "", 405, "takes POST", 0},
+		"head":                    {"HEAD", "", "", 405, "takes POST", 0},
+		"options":                 {"OPTIONS", "", "", 405, "takes POST", 0},
+		"put":                     {"PUT", "application/json", fault, 405, "takes POST", 0},
+		"lower case":              {"post", "application/json", fault, 405, "takes POST", 0},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			store := newGateway()
+			req := httptest.NewRequest(test.method, "/guance", strings.NewReader(test.body))
+			req.Header.Set("Content-Type", test.contentType)
+			got := ask(t, webhook(t, store, open, nolog), req)
+			if got.Code != test.code || !strings.Contains(got.Message, test.says) {
+				t.Errorf("got %d %q, want %d with %q", got.Code, got.Message, test.code, test.says)
+			}
+			if allow := got.Header.Get("Allow"); (allow == "POST") != (test.code == http.StatusMethodNotAllowed) {
+				t.Errorf("%d with Allow: %q", got.Code, allow)
+			}
+			if store.count() != test.kept {
+				t.Errorf("%d entries kept, want %d", store.count(), test.kept)
+			}
+			if test.code == http.StatusAccepted && got.Events == nil {
+				t.Error("accepted without a list of events")
+			}
+		})
+	}
+}
+
+// What the sender is told of each event and lane, and that it is told the same good news when it sends again.
+func TestReceipts(t *testing.T) {
+	h := webhook(t, newGateway(), open, nolog)
+	body := `[` + fault + `,{"df_status":"info","df_event_id":"e2","df_monitor_checker_event_ref":"p2"},{"df_title":"none of its business"}]`
+	for _, want := range []string{
+		`[{e1 p1 map[all:accepted choosy:accepted]} {e2 p2 map[all:accepted choosy:ignored]}`,
+		`[{e1 p1 map[all:duplicate choosy:duplicate]} {e2 p2 map[all:duplicate choosy:duplicate]}`,
+	} {
+		got := ask(t, h, webhookOf(body))
+		if s := fmt.Sprint(got.Events); got.Code != http.StatusAccepted || !strings.HasPrefix(s, want) || !strings.HasSuffix(s, " map[all:accepted]}]") {
+			t.Errorf("got %d %v, want 202 %s and a third event that one lane takes", got.Code, s, want)
+		}
+	}
+}
+
+// The answer and the log name the state of the store; what the disk said is in the log alone.
+func TestStoreThatTakesNothing(t *testing.T) {
+	tests := map[string]struct {
+		err                error
+		reason, retryAfter string
+	}{
+		"full":    {relay.ErrFull, "full", "30"},
+		"failed":  {relay.ErrFailed, "failed", "60"},
+		"closed":  {relay.ErrClosed, "closing", "10"},
+		"slow":    {context.DeadlineExceeded, "busy", "10"},
+		"damaged": {relay.ErrDamaged, "failed", "60"},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			var log bytes.Buffer
+			store := newGateway()
+			store.before = func(context.Context) error { return fmt.Errorf("/var/lib/relay.db: sector 7: %w", test.err) }
+			h := webhook(t, store, &relay.HandlerOptions{Tokens: []string{"hush-hush"}}, slog.New(slog.NewTextHandler(&log, nil)))
+			req := webhookOf(fault)
+			req.URL.RawQuery = "token=hush-hush"
+			got := ask(t, h, req)
+			if got.Code != http.StatusServiceUnavailable || got.Reason != test.reason || got.Header.Get("Retry-After") != test.retryAfter {
+				t.Errorf("got %d, reason %q, Retry-After %q, want 503, %q, %q", got.Code, got.Reason, got.Header.Get("Retry-After"), test.reason, test.retryAfter)
+			}
+			if strings.Contains(got.Message, "sector") || got.Message == "" {
+				t.Errorf("the answer says %q, want what happened and nothing of the disk", got.Message)
+			}
+			if !strings.Contains(log.String(), "sector 7") || strings.Contains(log.String(), "hush") {
+				t.Errorf("the log says %q, want what the disk said and no secret", log.String())
+			}
+		})
+	}
+}
+
+// A client that hangs up once its webhook has arrived loses nothing; a store that does not answer is waited for so long and no longer.
+func TestPatience(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := newGateway()
+		store.before = func(ctx context.Context) error {
+			time.Sleep(5 * time.Second)
+			return ctx.Err()
+		}
+		h := webhook(t, store, open, nolog)
+		ctx, hangUp := context.WithTimeout(t.Context(), time.Second)
+		defer hangUp()
+		if got := ask(t, h, webhookOf(fault).WithContext(ctx)); got.Code != http.StatusAccepted || store.count() != 2 {
+			t.Errorf("hung up: got %d and %d entries, want them kept", got.Code, store.count())
+		}
+		store.before = func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() }
+		start := time.Now()
+		if got := ask(t, h, webhookOf(fault)); got.Code != http.StatusServiceUnavailable || got.Reason != "busy" || time.Since(start) > 20*time.Second {
+			t.Errorf("no answer: got %d %q after %v, want 503 busy after 20 s", got.Code, got.Reason, time.Since(start))
+		}
+	})
+}
+
+// A log does not grow as fast as somebody can knock, and holds what was left out as a number.
+func TestComplaintsAreRare(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log bytes.Buffer
+		h := webhook(t, newGateway(), &relay.HandlerOptions{Tokens: []string{"right"}}, slog.New(slog.NewTextHandler(&log, nil)))
+		for range 1000 {
+			req := webhookOf(fault)
+			req.URL.RawQuery = "token=almost-right"
+			ask(t, h, req)
+			time.Sleep(100 * time.Millisecond)
+		}
+		if n := strings.Count(log.String(), "\n"); n != 2 || !strings.Contains(log.String(), "refused=600") || !strings.Contains(log.String(), "192.0.2.1") {
+			t.Errorf("1000 refusals in 100 s are logged as\n%swant two lines that count them and name the sender", log.String())
+		}
+		if strings.Contains(log.String(), "right") {
+			t.Errorf("a secret, or nearly one, is in the log:\n%s", log.String())
+		}
+	})
+}
+
+func TestNewHandlerRefuses(t *testing.T) {
+	r, err := relay.New(relay.NewMemStore(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tests := map[string]struct {
+		opts *relay.HandlerOptions
+		says string
+	}{
+		"nil":                     {nil, "nothing says who"},
+		"nobody":                  {&relay.HandlerOptions{}, "nothing says who"},
+		"proxies alone":           {&relay.HandlerOptions{TrustedProxies: prefixes("10.0.0.0/8")}, "nothing says who"},
+		"an empty token":          {&relay.HandlerOptions{Tokens: []string{"sesame", ""}}, "token 2 of 2 is empty"},
+		"a blank token":           {&relay.HandlerOptions{Tokens: []string{" "}}, "empty"},
+		"no password":             {&relay.HandlerOptions{Basic: []string{"sesame"}}, "user:password"},
+		"an empty password":       {&relay.HandlerOptions{Basic: []string{"sesame:"}}, "user:password"},
+		"an empty user":           {&relay.HandlerOptions{Basic: []string{":sesame"}}, "user:password"},
+		"no secret and one":       {&relay.HandlerOptions{NoAuth: true, Tokens: []string{"sesame"}}, "NoAuth"},
+		"no secret and a source":  {&relay.HandlerOptions{NoAuth: true, TokenSource: func() []string { return nil }}, "NoAuth"},
+		"a header with a space":   {&relay.HandlerOptions{NoAuth: true, Header: "X Token"}, "X Token"},
+		"a header with a newline": {&relay.HandlerOptions{NoAuth: true, Header: "X\nToken"}, "header"},
+		"everybody":               {&relay.HandlerOptions{Allow: prefixes("0.0.0.0/0")}, "every address"},
+		"everybody, mapped":       {&relay.HandlerOptions{Allow: prefixes("::ffff:0.0.0.0/96")}, "every address"},
+		"every proxy":             {&relay.HandlerOptions{NoAuth: true, TrustedProxies: prefixes("::/0")}, "every address"},
+		"no network":              {&relay.HandlerOptions{Allow: append(prefixes("10.0.0.0/8"), prefixes("10.0.0.0/8")[0].Masked(), invalidPrefix)}, "network 3 of Allow"},
+		"a negative size":         {&relay.HandlerOptions{NoAuth: true, MaxBytes: -1}, "MaxBytes"},
+		"a size beyond Decode":    {&relay.HandlerOptions{NoAuth: true, MaxBytes: guance.MaxBodySize + 1}, "MaxBytes"},
+		"no room for one body":    {&relay.HandlerOptions{NoAuth: true, MaxHeldBytes: 1000}, "MaxHeldBytes"},
+		"a negative timeout":      {&relay.HandlerOptions{NoAuth: true, ReadTimeout: -1}, "ReadTimeout"},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			if _, err := relay.NewHandler(r, test.opts); err == nil || !strings.Contains(err.Error(), test.says) || strings.Contains(err.Error(), "sesame") {
+				t.Errorf("NewHandler says %v, want an error with %q and no secret", err, test.says)
+			}
+		})
+	}
+}
+
+// Neither the options nor the handler show a secret, whatever way they are printed.
+func TestSecretsAreNotPrinted(t *testing.T) {
+	opts := relay.HandlerOptions{Tokens: []string{"sesame"}, Basic: []string{"ali:sesame"}}
+	h := webhook(t, newGateway(), &opts, nolog)
+	var log bytes.Buffer
+	slog.New(slog.NewJSONHandler(&log, nil)).Info("x", "opts", opts, "pointer", &opts, "handler", h)
+	slog.New(slog.NewTextHandler(&log, nil)).Info("x", "opts", opts, "pointer", &opts, "handler", h)
+	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%d"} {
+		fmt.Fprintf(&log, verb+verb+verb+"\n", opts, &opts, h)
+	}
+	// The digest of a short secret is as good as the secret: no run of bytes may show either.
+	digest := sha256.Sum256([]byte("sesame"))
+	for _, leak := range []string{"sesame", fmt.Sprintf("%x", "sesame"), fmt.Sprintf("%d", []byte("sesame"))[1:], fmt.Sprintf("%x", digest[:4]), fmt.Sprintf("%d", digest[:4])[1:9], fmt.Sprintf("%#v", digest[:4])[7:20]} {
+		if strings.Contains(log.String(), leak) {
+			t.Errorf("%q is in what was printed:\n%s", leak, log.String())
+		}
+	}
+	if strings.Count(log.String(), "relay.HandlerOptions{not shown}") < 10 {
+		t.Errorf("the options were not printed:\n%s", log.String())
+	}
+}

@@ -1,0 +1,110 @@
+package relay_test
+
+import (
+	"net/http"
+	"net/netip"
+	"testing"
+
+	"github.com/guance-relay/guance-relay/relay"
+)
+
+func prefixes(networks ...string) []netip.Prefix {
+	list := make([]netip.Prefix, len(networks))
+	for i, n := range networks {
+		list[i] = netip.MustParsePrefix(n)
+	}
+	return list
+}
+
+var invalidPrefix netip.Prefix
+
+func TestNetworks(t *testing.T) {
+	direct := &relay.HandlerOptions{Allow: prefixes("198.51.100.0/24", "2001:db8::/32", "fe80::/10", "::ffff:203.0.113.0/120")}
+	proxied := &relay.HandlerOptions{Allow: direct.Allow, TrustedProxies: prefixes("10.0.0.0/8", "fd00::/8")}
+	const good, bad = "198.51.100.7", "192.0.2.66"
+	tests := map[string]struct {
+		opts      *relay.HandlerOptions
+		peer      string
+		forwarded []string
+		ok        bool
+	}{
+		"within":                         {direct, good + ":1234", nil, true},
+		"first of its network":           {direct, "198.51.100.0:1", nil, true},
+		"just outside":                   {direct, "198.51.101.0:1", nil, false},
+		"outside":                        {direct, bad + ":1234", nil, false},
+		"IPv6":                           {direct, "[2001:db8::1]:1234", nil, true},
+		"IPv6, outside":                  {direct, "[2001:db9::1]:1234", nil, false},
+		"IPv6 with a zone":               {direct, "[fe80::1%eth0]:1234", nil, true},
+		"IPv4 within IPv6":               {direct, "[::ffff:198.51.100.7]:1234", nil, true},
+		"a network spelled as IPv6":      {direct, "203.0.113.9:1234", nil, true},
+		"beside that network":            {direct, "203.0.112.9:1234", nil, false},
+		"a Unix socket":                  {direct, "@", nil, false},
+		"no address":                     {direct, "", nil, false},
+		"no proxy is trusted":            {direct, bad + ":1", []string{good}, false},
+		"no proxy is trusted, and good":  {direct, good + ":1", []string{bad}, true},
+		"the peer is no proxy":           {proxied, bad + ":1", []string{good}, false},
+		"by a proxy":                     {proxied, "10.0.0.1:1", []string{good}, true},
+		"by a proxy on IPv6":             {proxied, "[fd00::1]:1", []string{good}, true},
+		"by a proxy within IPv6":         {proxied, "[::ffff:10.0.0.1]:1", []string{good}, true},
+		"by a proxy, outside":            {proxied, "10.0.0.1:1", []string{bad}, false},
+		"written by the sender":          {proxied, "10.0.0.1:1", []string{good + ", " + bad}, false},
+		"written by the sender, and not": {proxied, "10.0.0.1:1", []string{bad + ", " + good}, true},
+		"two headers":                    {proxied, "10.0.0.1:1", []string{good, bad}, false},
+		"two headers, and good":          {proxied, "10.0.0.1:1", []string{bad, good}, true},
+		"two proxies":                    {proxied, "10.0.0.1:1", []string{bad + "," + good + ",10.9.9.9"}, true},
+		"two proxies, outside":           {proxied, "10.0.0.1:1", []string{good + "," + bad + ",10.9.9.9"}, false},
+		"with ports":                     {proxied, "10.0.0.1:1", []string{good + ":4711, 10.9.9.9:80"}, true},
+		"IPv6 with a port":               {proxied, "10.0.0.1:1", []string{"[2001:db8::1]:4711"}, true},
+		"IPv6 in brackets":               {proxied, "10.0.0.1:1", []string{"[2001:db8::1]"}, true},
+		"IPv6 bare":                      {proxied, "10.0.0.1:1", []string{"2001:db8::1"}, true},
+		"garbage last":                   {proxied, "10.0.0.1:1", []string{good + ", unknown"}, false},
+		"garbage behind the sender":      {proxied, "10.0.0.1:1", []string{"unknown, ' or 1=1, " + good}, true},
+		"garbage before a proxy":         {proxied, "10.0.0.1:1", []string{good + ", _hidden, 10.9.9.9"}, false},
+		"empty places":                   {proxied, "10.0.0.1:1", []string{good + ", ,", ""}, true},
+		"a proxy for itself":             {proxied, "10.0.0.1:1", nil, false},
+		"proxies all the way":            {proxied, "10.0.0.1:1", []string{"10.1.1.1, 10.2.2.2"}, false},
+		"an allowed proxy for itself":    {&relay.HandlerOptions{Allow: prefixes("10.0.0.0/8"), TrustedProxies: prefixes("10.0.0.1/32")}, "10.0.0.1:1", nil, true},
+		"an allowed sender behind it":    {&relay.HandlerOptions{Allow: prefixes("10.0.0.0/8"), TrustedProxies: prefixes("10.0.0.1/32")}, "10.0.0.1:1", []string{good + ", 10.7.7.7"}, true},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			store := newGateway()
+			req := webhookOf(fault)
+			req.RemoteAddr = test.peer
+			for _, f := range test.forwarded {
+				req.Header.Add("X-Forwarded-For", f)
+			}
+			got := ask(t, webhook(t, store, test.opts, nolog), req)
+			if want := map[bool]int{true: http.StatusAccepted, false: http.StatusForbidden}[test.ok]; got.Code != want || (store.count() > 0) != test.ok {
+				t.Errorf("got %d and %d entries, want %d", got.Code, store.count(), want)
+			}
+		})
+	}
+}
+
+// The network and the secret must both be right; the wrong network does not learn whether the secret is.
+func TestNetworkAndSecret(t *testing.T) {
+	h := webhook(t, newGateway(), &relay.HandlerOptions{Allow: prefixes("198.51.100.0/24"), Tokens: []string{"right"}}, nolog)
+	for _, test := range []struct {
+		peer, token string
+		code        int
+	}{
+		{"198.51.100.7:1", "right", http.StatusAccepted},
+		{"198.51.100.7:1", "wrong", http.StatusUnauthorized},
+		{"192.0.2.66:1", "right", http.StatusForbidden},
+		{"192.0.2.66:1", "wrong", http.StatusForbidden},
+	} {
+		req := webhookOf(fault)
+		req.RemoteAddr = test.peer
+		req.Header.Set("X-Relay-Token", test.token)
+		if got := ask(t, h, req); got.Code != test.code {
+			t.Errorf("from %s with the %s token: %d, want %d", test.peer, test.token, got.Code, test.code)
+		}
+	}
+	h = webhook(t, newGateway(), &relay.HandlerOptions{Allow: prefixes("198.51.100.0/24"), NoAuth: true}, nolog)
+	req := webhookOf(fault)
+	req.RemoteAddr = "192.0.2.66:1"
+	if got := ask(t, h, req); got.Code != http.StatusForbidden {
+		t.Errorf("NoAuth from elsewhere: %d, want the networks to hold all the same", got.Code)
+	}
+}
