@@ -27,7 +27,7 @@ var documented = []int{202, 400, 401, 403, 405, 413, 415}
 func serve(t *testing.T, opts *relay.HandlerOptions, method, query, peer, headers string, body []byte) (code int, answer string) {
 	t.Helper()
 	store := newGateway()
-	h := webhook(t, store, opts, quiet)
+	h := webhook(t, store, opts, nolog)
 	req := &http.Request{
 		Method: method, URL: &url.URL{Path: "/guance", RawQuery: query}, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
 		Header: make(http.Header), Body: io.NopCloser(bytes.NewReader(body)), ContentLength: -1, RemoteAddr: peer,
