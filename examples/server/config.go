@@ -6,7 +6,6 @@ import (
 	"io"
 	"log/slog"
 	"os"
-	"strings"
 
 	"github.com/urfave/cli/v3"
 
@@ -15,9 +14,10 @@ import (
 
 // config is what flags and environment say.
 type config struct {
-	listen, data, tokens, region, url, logLevel, logFormat string
-	noAuth, demo                                           bool
-	perMinute                                              int
+	listen, data, region, url, logLevel, logFormat string
+	access                                         access
+	maxBody, maxConnections, perMinute             int
+	demo                                           bool
 }
 
 // configError is a configuration that cannot work: exit status 2.
@@ -27,14 +27,24 @@ func (c *config) flags() []cli.Flag {
 	text := func(dst *string, name, env, value, usage string) cli.Flag {
 		return &cli.StringFlag{Name: name, Usage: usage, Value: value, Destination: dst, Sources: cli.EnvVars(env)}
 	}
+	number := func(dst *int, name, env string, value int, usage string) cli.Flag {
+		return &cli.IntFlag{Name: name, Usage: usage, Value: value, Destination: dst, Sources: cli.EnvVars(env)}
+	}
+	c.access.basic = os.Getenv("RELAY_BASIC")
 	return []cli.Flag{
 		text(&c.listen, "listen", "RELAY_LISTEN", "127.0.0.1:8080", "`address` of the HTTP server"),
 		text(&c.data, "data", "RELAY_DATA", "relay-data", "`directory` of the durable store, created with mode 0700"),
-		text(&c.tokens, "tokens", "RELAY_TOKENS", "", "comma-separated `secrets`; each is accepted as Authorization: Bearer, as X-Relay-Token, or as ?token="),
-		&cli.BoolFlag{Name: "no-auth", Usage: "accept unauthenticated webhooks", Destination: &c.noAuth, Sources: cli.EnvVars("RELAY_NO_AUTH")},
+		text(&c.access.tokens, "tokens", "RELAY_TOKENS", "", "comma-separated `secrets`; each is accepted as Authorization: Bearer, as X-Relay-Token, or as ?token="),
+		text(&c.access.tokensFile, "tokens-file", "RELAY_TOKENS_FILE", "", "`file` with more of them, one a line; a change needs no restart"),
+		text(&c.access.header, "header", "RELAY_HEADER", "X-Relay-Token", "`name` of the header that carries a token"),
+		text(&c.access.allow, "allow", "RELAY_ALLOW", "", "comma-separated addresses and CIDR `networks` that webhooks may come from; a secret is needed as well if one is set"),
+		text(&c.access.proxies, "trusted-proxies", "RELAY_TRUSTED_PROXIES", "", "comma-separated addresses and CIDR `networks` of reverse proxies, whose X-Forwarded-For is believed"),
+		&cli.BoolFlag{Name: "no-auth", Usage: "accept unauthenticated webhooks", Destination: &c.access.noAuth, Sources: cli.EnvVars("RELAY_NO_AUTH")},
+		number(&c.maxBody, "max-body", "RELAY_MAX_BODY", 1<<20, "largest webhook in `bytes`, as sent and decompressed"),
+		number(&c.maxConnections, "max-connections", "RELAY_MAX_CONNECTIONS", 1024, "`connections` open at once; the one that has been idle longest makes room for the next"),
 		text(&c.region, "pagerduty-region", "PAGERDUTY_REGION", "us", "us or eu"),
 		text(&c.url, "pagerduty-url", "PAGERDUTY_URL", "", "base `URL` instead of the region's, for tests and proxies; https unless the host is loopback"),
-		&cli.IntFlag{Name: "pagerduty-per-minute", Usage: "requests allowed in any 60 s", Value: 120, Destination: &c.perMinute, Sources: cli.EnvVars("PAGERDUTY_PER_MINUTE")},
+		number(&c.perMinute, "pagerduty-per-minute", "PAGERDUTY_PER_MINUTE", 120, "requests allowed in any 60 s"),
 		text(&c.logLevel, "log-level", "LOG_LEVEL", "info", "debug, info, warn or error"),
 		text(&c.logFormat, "log-format", "LOG_FORMAT", "text", "text or json"),
 		&cli.BoolFlag{Name: "demo", Usage: "post a sample fault and its recovery to a built-in fake PagerDuty, show what happens and exit", Destination: &c.demo},
@@ -43,18 +53,7 @@ func (c *config) flags() []cli.Flag {
 
 // empty reports whether nothing was configured that a real relay needs.
 func (c *config) empty() bool {
-	return os.Getenv("PAGERDUTY_ROUTING_KEY") == "" && os.Getenv("PAGERDUTY_ROUTING_KEY_FILE") == "" && c.tokens == "" && !c.noAuth && c.url == ""
-}
-
-// secrets returns the tokens.
-func (c *config) secrets() []string {
-	var tokens []string
-	for t := range strings.SplitSeq(c.tokens, ",") {
-		if t = strings.TrimSpace(t); t != "" {
-			tokens = append(tokens, t)
-		}
-	}
-	return tokens
+	return os.Getenv("PAGERDUTY_ROUTING_KEY") == "" && os.Getenv("PAGERDUTY_ROUTING_KEY_FILE") == "" && c.access.empty() && c.url == ""
 }
 
 func (c *config) logger(w io.Writer) (*slog.Logger, error) {

@@ -54,12 +54,13 @@ func demonstrate(ctx context.Context, c *config, stdout, stderr io.Writer) (err 
 	if err != nil {
 		return err
 	}
-	c.tokens = rand.Text()
+	token := rand.Text()
+	c.access = access{tokens: token}
 	s, err := newServer(c, client, log)
 	if err != nil {
 		return configError{err}
 	}
-	url := fmt.Sprintf("http://%s/guance?token=%s", s.listener.Addr(), c.tokens)
+	url := fmt.Sprintf("http://%s/guance?token=%s", s.listener.Addr(), token)
 	fmt.Fprintf(stdout, "A demonstration: a fake PagerDuty on %s, a temporary store, a token made for this run.\n", fake.URL)
 	fmt.Fprintf(stdout, "Webhook URL for Guance:  %s\n", url)
 	fmt.Fprintf(stdout, "To send the sample event:\n  curl --data-binary @examples/server/sample.json -H 'Content-Type: application/json' '%s'\n", url)

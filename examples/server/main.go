@@ -30,7 +30,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	cmd := &cli.Command{
 		Name:            "server",
 		Usage:           "brings Guance alerts to PagerDuty",
-		Description:     "Secrets come from the environment alone, as process lists show flags:\nPAGERDUTY_ROUTING_KEY, or PAGERDUTY_ROUTING_KEY_FILE to read it from a file.\nWithout any configuration it runs a demonstration against a built-in fake PagerDuty.",
+		Description:     "Secrets come from the environment alone, as process lists show flags:\nPAGERDUTY_ROUTING_KEY, or PAGERDUTY_ROUTING_KEY_FILE to read it from a file;\nRELAY_BASIC, a user:password that webhooks may carry.\nWithout any configuration it runs a demonstration against a built-in fake PagerDuty.",
 		HideHelpCommand: true,
 		Flags:           c.flags(),
 		Writer:          stdout,

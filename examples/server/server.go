@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"sync"
 	"time"
 
 	"github.com/guance-relay/guance-relay/pagerduty"
@@ -59,26 +60,23 @@ func newServer(c *config, client *pagerduty.Client, log *slog.Logger) (_ *server
 		return nil, err
 	}
 	s.relay.Handle("pagerduty", pagerdutysink.New(client, nil), &relay.SinkOptions{PerMinute: c.perMinute})
-	webhook, err := relay.NewHandler(s.relay, &relay.HandlerOptions{Tokens: c.secrets(), NoAuth: c.noAuth})
+	webhook, err := c.webhook(s.relay, log)
 	if err != nil {
-		return nil, fmt.Errorf("%w (RELAY_TOKENS or RELAY_NO_AUTH)", err)
+		return nil, err
 	}
-	mux := http.NewServeMux()
-	mux.Handle("/guance", webhook)
-	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { report(w, nil) })
-	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) { report(w, s.relay.Check(r.Context())) })
 	if s.listener, err = net.Listen("tcp", c.listen); err != nil {
 		return nil, err
 	}
 	s.http = &http.Server{
-		Handler:           mux,
+		Handler:           routes(webhook, s.relay.Check),
 		ReadHeaderTimeout: 5 * time.Second,
 		ReadTimeout:       15 * time.Second,
-		WriteTimeout:      30 * time.Second,
+		WriteTimeout:      40 * time.Second, // 15 s for the body and 20 s for the store are within it
 		IdleTimeout:       time.Minute,
 		MaxHeaderBytes:    32 << 10,
 		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 	}
+	s.listener = limit(s.http, s.listener, c.maxConnections)
 	return s, nil
 }
 
@@ -113,13 +111,72 @@ func (s *server) run(ctx context.Context) error {
 	return errors.Join(err, s.store.Close())
 }
 
-// report answers a health question.
-func report(w http.ResponseWriter, err error) {
-	status, answer := http.StatusOK, map[string]string{"status": "ok"}
-	if err != nil {
-		status, answer = http.StatusServiceUnavailable, map[string]string{"status": "unavailable", "message": err.Error()}
+// webhook returns the handler that Guance calls.
+func (c *config) webhook(r *relay.Relay, log *slog.Logger) (http.Handler, error) {
+	if c.maxBody < 1 {
+		return nil, fmt.Errorf("max-body %d: want at least 1", c.maxBody)
 	}
+	if c.maxConnections < 2 {
+		return nil, fmt.Errorf("max-connections %d: want at least 2", c.maxConnections)
+	}
+	opts, err := c.access.options(log)
+	if err != nil {
+		return nil, err
+	}
+	opts.MaxBytes = int64(c.maxBody)
+	h, err := relay.NewHandler(r, opts)
+	if err != nil {
+		return nil, fmt.Errorf("%w (RELAY_TOKENS, RELAY_TOKENS_FILE, RELAY_BASIC, RELAY_ALLOW, RELAY_TRUSTED_PROXIES, RELAY_NO_AUTH, RELAY_HEADER, RELAY_MAX_BODY)", err)
+	}
+	return h, nil
+}
+
+// routes is everything that the server answers, all of it in JSON.
+func routes(webhook http.Handler, check func(context.Context) error) http.Handler {
+	ready := &readiness{check: check}
+	mux := http.NewServeMux()
+	mux.Handle("/guance", webhook)
+	mux.Handle("/guance/{$}", webhook) // a slash too many in a console shall not cost an alert
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { respond(w, http.StatusOK, "ok", "") })
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) {
+		if err := ready.now(r.Context()); err != nil {
+			respond(w, http.StatusServiceUnavailable, "unavailable", err.Error())
+			return
+		}
+		respond(w, http.StatusOK, "ok", "")
+	})
+	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
+		respond(w, http.StatusNotFound, "error", "there is nothing here; the webhook is POST /guance")
+	})
+	return mux
+}
+
+// readiness asks the store once a second at most: anybody may ask for it, and the store answers with a commit.
+type readiness struct {
+	check func(context.Context) error
+
+	mu    sync.Mutex
+	asked time.Time // guarded by mu
+	err   error     // guarded by mu: what the answer was
+}
+
+func (r *readiness) now(ctx context.Context) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if time.Since(r.asked) >= time.Second {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second) // the answer is for others too
+		defer cancel()
+		r.err = r.check(ctx)
+		r.asked = time.Now()
+	}
+	return r.err
+}
+
+func respond(w http.ResponseWriter, code int, status, message string) {
 	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(answer) // nobody is there to be told
+	w.WriteHeader(code)
+	_ = json.NewEncoder(w).Encode(struct {
+		Status  string `json:"status"`
+		Message string `json:"message,omitempty"`
+	}{status, message}) // nobody is there to be told
 }
