@@ -187,11 +187,17 @@ func TestConnectionLimit(t *testing.T) {
 		alive("the fifth, for the sixth", fifth, false)
 		ask(sixth, "/slower")
 		seventh := listener.dial()
+		if err := third.Close(); err != nil { // hangs up while it is being answered
+			t.Fatal(err)
+		}
+		ask(seventh, "/slower")
+
+		eighth := listener.dial()
 		synctest.Wait()
 		if err := server.Close(); err != nil {
 			t.Error(err)
 		}
-		alive("the seventh, after the close", seventh, false)
+		alive("the eighth, after the close", eighth, false)
 	})
 }
 
