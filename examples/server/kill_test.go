@@ -48,7 +48,7 @@ func TestKilledUnderLoad(t *testing.T) {
 		for i := range senders {
 			wg.Go(func() { crowd.post(i, p.url, stop) })
 		}
-		time.Sleep(time.Duration(50+rand.IntN(300)) * time.Millisecond) // the moment of the kill is what the test is about
+		crowd.wait(t, 10+rand.IntN(60)) // the moment of the kill is what the test is about
 		if err := p.Process.Kill(); err != nil {
 			t.Fatal(err)
 		}
@@ -82,6 +82,7 @@ func TestKilledUnderLoad(t *testing.T) {
 
 // A crowd posts the events of many problems, each problem's one after the other.
 type crowd struct {
+	answered chan struct{}
 	mu       sync.Mutex
 	rng      *rand.Rand
 	problems [senders][]*guancetest.Problem
@@ -89,13 +90,28 @@ type crowd struct {
 }
 
 func newCrowd(rng *rand.Rand) *crowd {
-	c := &crowd{rng: rng}
+	c := &crowd{rng: rng, answered: make(chan struct{}, 1000)}
 	for i := range c.problems {
 		for j := range perSender {
 			c.problems[i] = append(c.problems[i], guancetest.NewProblem("disk", "sender", fmt.Sprint(i), "n", fmt.Sprint(j)))
 		}
 	}
 	return c
+}
+
+// wait waits until n more events are answered with 202.
+func (c *crowd) wait(t *testing.T, n int) {
+	t.Helper()
+	for len(c.answered) > 0 { // of the round before
+		<-c.answered
+	}
+	for ; n > 0; n-- {
+		select {
+		case <-c.answered:
+		case <-time.After(30 * time.Second):
+			t.Fatal("no event is answered with 202 within 30 s")
+		}
+	}
 }
 
 // next makes the next event of one of a sender's problems.
@@ -128,6 +144,12 @@ func (c *crowd) post(sender int, url string, stop <-chan struct{}) {
 		c.mu.Lock()
 		c.accepted = append(c.accepted, a)
 		c.mu.Unlock()
+		if !a.Unsure {
+			select {
+			case c.answered <- struct{}{}:
+			default: // nobody counts any more
+			}
+		}
 		if err != nil {
 			return // the server is gone
 		}
