@@ -3,6 +3,7 @@ package simulate
 import (
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/guance-relay/guance-relay/relay/relaytest"
 )
@@ -35,7 +36,7 @@ func (w *world) judge(settled bool) error {
 
 func (w *world) judgeLane(lane string, settled bool) error {
 	h := &relaytest.History{Accepted: w.disk.kept(lane), Settled: w.disk.Settled(lane)}
-	rules := &relaytest.Rules{PerMinute: w.plan.PerMinute, MaxAge: w.plan.MaxAge, InFlight: 3*w.plan.Concurrency + 8}
+	rules := &relaytest.Rules{PerMinute: w.plan.PerMinute, MaxAge: w.plan.MaxAge - time.Second, InFlight: 3*w.plan.Concurrency + 8}
 	kept := make(map[string]uint64)
 	for _, a := range h.Accepted {
 		kept[a.ID] = a.Seq
