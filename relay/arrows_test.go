@@ -21,6 +21,7 @@ var arrows = map[string][]string{
 	"pagerduty/pagerdutytest": {}, // a wrong JSON tag in the client must not be cancelled by the same tag in the fake
 	"relay":                   {"guance"},
 	"internal/simulate":       {"guance", "guance/guancetest", "pagerduty", "pagerduty/pagerdutytest", "relay", "relay/pagerdutysink", "relay/relaytest"},
+	"internal/torn":           {},
 	"relay/boltstore":         {"guance", "relay"},
 	"relay/pagerdutysink":     {"guance", "pagerduty", "relay"},
 	"relay/relaytest":         {"guance", "guance/guancetest", "relay"},

@@ -1,0 +1,367 @@
+package boltstore_test
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/guance-relay/guance-relay/guance"
+	"github.com/guance-relay/guance-relay/internal/torn"
+	"github.com/guance-relay/guance-relay/relay"
+	"github.com/guance-relay/guance-relay/relay/boltstore"
+)
+
+var (
+	crashSeed  = flag.Uint64("crash-seed", 1, "what the script does, and what a crash keeps")
+	crashSteps = flag.Int("crash-steps", 25, "how many calls the script makes")
+	crashEvery = flag.Int("crash-every", 7, "a crash at one in so many points of the script; 1 is all of them")
+	crashTorn  = flag.Int("crash-torn", 2, "how many random crashes at each point, beside the extremes")
+)
+
+// A line of the script's output: a call that is about to be made on an entry, or one that has returned, and what is durable since.
+type said struct {
+	About    uint64       `json:"about,omitempty"`
+	Appended []entryName  `json:"appended,omitempty"`
+	Marked   []relay.Mark `json:"marked,omitempty"`
+	Revived  uint64       `json:"revived,omitempty"`
+	Dropped  uint64       `json:"dropped,omitempty"`
+}
+
+type entryName struct {
+	Seq     uint64 `json:"seq"`
+	ID      string `json:"id"`
+	Problem string `json:"problem"`
+}
+
+// script works on a store and says, after each call, what is durable. The calls come from several goroutines, so that some share a commit.
+func script(dir string, seed uint64, steps int) error {
+	s, err := boltstore.Open(dir, &boltstore.Options{Remembered: 40})
+	if err != nil {
+		return err
+	}
+	lease, err := s.Acquire(context.Background(), "lane")
+	if err != nil {
+		return err
+	}
+	var mu sync.Mutex
+	tell := func(what said) error {
+		b, err := json.Marshal(what)
+		if err != nil {
+			return err
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		_, err = os.Stdout.Write(append(b, '\n'))
+		return err
+	}
+	var wg sync.WaitGroup
+	errs := make([]error, 3)
+	for i := range errs {
+		wg.Go(func() {
+			w := &worker{store: s, lease: lease, rng: rand.New(rand.NewPCG(seed, uint64(i))), id: i, tell: tell}
+			for n := 0; n < steps && errs[i] == nil; n++ {
+				errs[i] = w.step()
+			}
+		})
+	}
+	wg.Wait()
+	for _, err := range errs {
+		if err != nil {
+			return err
+		}
+	}
+	return s.Close()
+}
+
+// A worker has entries of its own.
+type worker struct {
+	store *boltstore.Store
+	lease relay.Lease
+	rng   *rand.Rand
+	id, n int
+	tell  func(said) error
+	mine  []*relay.Entry
+	dead  []uint64
+}
+
+func (w *worker) step() error {
+	ctx := context.Background()
+	switch at := time.Unix(1_700_000_000, 0); {
+	case len(w.mine) == 0 || w.rng.IntN(2) == 0:
+		var batch []*relay.Entry
+		for range 1 + w.rng.IntN(3) {
+			w.n++
+			batch = append(batch, &relay.Entry{
+				Lane: "lane", ID: fmt.Sprintf("event-%d-%d", w.id, w.n), Problem: fmt.Sprintf("problem-%d-%d", w.id, w.rng.IntN(5)),
+				State: guance.StateProblem, Level: guance.LevelError, Accepted: at, Body: bytes.Repeat([]byte{byte(w.n)}, w.rng.IntN(6000)),
+			})
+		}
+		if err := w.store.Append(ctx, batch); err != nil {
+			return err
+		}
+		var names []entryName
+		for _, e := range batch {
+			names = append(names, entryName{e.Seq, e.ID, e.Problem})
+		}
+		w.mine = append(w.mine, batch...)
+		return w.tell(said{Appended: names})
+	case len(w.dead) > 0 && w.rng.IntN(4) == 0:
+		seq := w.dead[0]
+		w.dead = w.dead[1:]
+		if err := w.tell(said{About: seq}); err != nil {
+			return err
+		}
+		if w.rng.IntN(2) == 0 {
+			if err := w.lease.Drop(ctx, seq); err != nil {
+				return err
+			}
+			return w.tell(said{Dropped: seq})
+		}
+		if _, err := w.lease.Revive(ctx, seq); err != nil {
+			return err
+		}
+		return w.tell(said{Revived: seq})
+	default:
+		i := w.rng.IntN(len(w.mine))
+		e := w.mine[i]
+		m := relay.Mark{Seq: e.Seq, Problem: e.Problem, State: e.State, Level: e.Level, At: at}
+		if w.rng.IntN(3) > 0 {
+			m.Outcome = relay.Outcome(1 + w.rng.IntN(4))
+			m.Reason = "because"
+			w.mine = slices.Delete(w.mine, i, i+1)
+			if m.Outcome == relay.Dead {
+				w.dead = append(w.dead, e.Seq)
+			}
+		}
+		if err := w.tell(said{About: e.Seq}); err != nil {
+			return err
+		}
+		if err := w.lease.Mark(ctx, []relay.Mark{m}); err != nil {
+			return err
+		}
+		return w.tell(said{Marked: []relay.Mark{m}})
+	}
+}
+
+// durable is what a store must have, as far as the script was told.
+type durable struct {
+	pending map[uint64]entryName
+	begun   map[uint64]bool
+	dead    map[uint64]bool
+	ended   map[uint64]bool // settled, dropped: it must never be pending again
+	unsure  map[uint64]bool // a call on it is under way, or has failed
+}
+
+func (d *durable) hear(line []byte, t *testing.T) {
+	var s said
+	if err := json.Unmarshal(line, &s); err != nil {
+		t.Fatalf("the script says %q: %v", line, err)
+	}
+	if s.About != 0 {
+		d.unsure[s.About] = true
+	}
+	for _, e := range s.Appended {
+		d.pending[e.Seq] = e
+	}
+	for _, m := range s.Marked {
+		delete(d.unsure, m.Seq)
+		if m.Outcome == 0 {
+			d.begun[m.Seq] = true
+			continue
+		}
+		delete(d.pending, m.Seq)
+		if m.Outcome == relay.Dead {
+			d.dead[m.Seq] = true
+		} else {
+			d.ended[m.Seq] = true
+		}
+	}
+	delete(d.unsure, s.Dropped)
+	delete(d.unsure, s.Revived)
+	if s.Dropped != 0 {
+		delete(d.dead, s.Dropped)
+		d.ended[s.Dropped] = true
+	}
+	if s.Revived != 0 {
+		delete(d.dead, s.Revived)
+		d.pending[s.Revived] = entryName{Seq: s.Revived}
+	}
+}
+
+// Promise 1, through a power cut: whatever the store answered is there after a crash at any point of its writing, and the file opens.
+func TestCrashAtEveryWrite(t *testing.T) {
+	if _, err := exec.LookPath("strace"); err != nil && os.Getenv("CI") == "" {
+		t.Skip("strace is not installed; CI has it")
+	}
+	dir := t.TempDir()
+	s, err := boltstore.Open(dir, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(dir, "relay.db")
+	before, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	env := append(os.Environ(), "BOLTSTORE_CRASH_DIR="+dir, fmt.Sprint("BOLTSTORE_CRASH_SEED=", *crashSeed), fmt.Sprint("BOLTSTORE_CRASH_STEPS=", *crashSteps))
+	ops, err := torn.Record([]string{os.Args[0]}, env, path)
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	know := durable{map[uint64]entryName{}, map[uint64]bool{}, map[uint64]bool{}, map[uint64]bool{}, map[uint64]bool{}}
+	rng := rand.New(rand.NewPCG(*crashSeed, 99))
+	disk := torn.NewDisk(before)
+	crashes, commits := 0, 0
+	for i, op := range ops {
+		disk.Do(op)
+		switch op.Kind {
+		case torn.Note:
+			for lines := bufio.NewScanner(bytes.NewReader(op.Data)); lines.Scan(); {
+				know.hear(lines.Bytes(), t)
+			}
+			continue
+		case torn.Sync:
+			commits++
+		}
+		if i%*crashEvery != 0 {
+			continue
+		}
+		mercies := []torn.Mercy{torn.Nothing, torn.All, torn.Last}
+		for range *crashTorn {
+			mercies = append(mercies, torn.Some)
+		}
+		for _, mercy := range mercies {
+			image := filepath.Join(t.TempDir(), "relay.db")
+			if err := os.WriteFile(image, disk.Crash(mercy, rng), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			if err := know.holds(filepath.Dir(image)); err != nil {
+				t.Fatalf("a crash at operation %d of %d, with mercy %d (seed %d): %v", i, len(ops), mercy, *crashSeed, err)
+			}
+			crashes++
+			if err := os.RemoveAll(filepath.Dir(image)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if commits < *crashSteps/2 || crashes == 0 {
+		t.Errorf("%d syncs and %d crashes: the script proves nothing", commits, crashes)
+	}
+	t.Logf("%d operations, %d of them syncs; %d crashes", len(ops), commits, crashes)
+}
+
+// holds opens what a crash left and compares.
+func (d *durable) holds(dir string) error {
+	ctx := context.Background()
+	s, err := boltstore.Open(dir, nil)
+	if err != nil {
+		return fmt.Errorf("it does not open: %w", err)
+	}
+	defer s.Close()
+	lease, err := s.Acquire(ctx, "lane")
+	if err != nil {
+		return err
+	}
+	held, err := s.Holdings(ctx)
+	if err != nil {
+		return err
+	}
+	pending := make(map[uint64]*relay.Entry)
+	if held["lane"].Pending > 0 {
+		entries, err := lease.Read(ctx, 0, 1<<20)
+		if err != nil {
+			return err
+		}
+		for _, e := range entries {
+			if pending[e.Seq], err = lease.Load(ctx, e.Seq); err != nil {
+				return fmt.Errorf("entry %d is listed and cannot be loaded: %w", e.Seq, err)
+			}
+			for _, b := range pending[e.Seq].Body {
+				if b != pending[e.Seq].Body[0] {
+					return fmt.Errorf("entry %d has the bytes of another one", e.Seq)
+				}
+			}
+		}
+	}
+	if len(pending) != held["lane"].Pending {
+		return fmt.Errorf("%d entries are pending, and %d are listed", held["lane"].Pending, len(pending))
+	}
+	dead := make(map[uint64]bool)
+	letters, err := s.DeadLetters(ctx, "lane", 0, 1<<20)
+	if err != nil {
+		return err
+	}
+	for _, l := range letters {
+		dead[l.Seq] = true
+	}
+	for seq, name := range d.pending {
+		e := pending[seq]
+		if e == nil && d.unsure[seq] {
+			continue
+		}
+		if e == nil {
+			return fmt.Errorf("entry %d (%s) was kept and is gone", seq, name.ID)
+		}
+		if name.ID != "" && (e.ID != name.ID || e.Problem != name.Problem) {
+			return fmt.Errorf("entry %d is %s of %s, want %s of %s", seq, e.ID, e.Problem, name.ID, name.Problem)
+		}
+		if d.begun[seq] && !e.Begun {
+			return fmt.Errorf("entry %d was begun, and that is forgotten", seq)
+		}
+	}
+	for seq := range d.ended {
+		if pending[seq] != nil || dead[seq] {
+			return fmt.Errorf("entry %d had ended and is there again", seq)
+		}
+	}
+	for seq := range d.dead {
+		if !dead[seq] && !d.unsure[seq] {
+			return fmt.Errorf("dead letter %d is gone", seq)
+		}
+	}
+	// And it goes on.
+	e := &relay.Entry{Lane: "lane", ID: "after the crash", Problem: "p", Accepted: time.Unix(1_700_000_000, 0), Body: []byte("x")}
+	if err := s.Append(ctx, []*relay.Entry{e}); err != nil {
+		return fmt.Errorf("it takes nothing: %w", err)
+	}
+	for seq := range pending {
+		if e.Seq <= seq {
+			return fmt.Errorf("sequence number %d comes after %d", e.Seq, seq)
+		}
+	}
+	return nil
+}
+
+// TestMain lets the test binary be the program that crashes.
+func TestMain(m *testing.M) {
+	flag.Parse()
+	if dir := os.Getenv("BOLTSTORE_CRASH_DIR"); dir != "" {
+		var seed uint64
+		var steps int
+		_, err := fmt.Sscan(os.Getenv("BOLTSTORE_CRASH_SEED")+" "+os.Getenv("BOLTSTORE_CRASH_STEPS"), &seed, &steps)
+		if err == nil {
+			err = script(dir, seed, steps)
+		}
+		if err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
+	os.Exit(m.Run())
+}
