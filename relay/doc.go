@@ -44,7 +44,8 @@
 // # Order
 //
 // A lane sends new problems first, the worst before the others; then recoveries of what the target may show; then other levels of what it shows;
-// then repeats and what carries no state. What stands in the way of a worse event of its own problem takes the rank of that. One send in eight
+// then repeats and what carries no state. What stands in the way of a worse event of its own problem takes the rank of that. A problem that
+// failed three times in a row goes behind all that did not, until the target takes something again. One send in eight
 // goes to what has waited longest. So between the moment a new problem is accepted and its first attempt, the lane begins no attempt but
 // those for new problems that are worse or, at the same level, older; one in eight for what has waited longest; and what was in flight
 // already.

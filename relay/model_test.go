@@ -24,6 +24,7 @@ type model struct {
 	outcomes map[uint64]Outcome
 	flying   []ticket
 	wait     map[string]time.Time // backing off until
+	tries    map[string]int       // failures in a row
 	sent     map[string]uint64    // the newest entry on the wire
 	shows    map[string]guance.State
 	last     map[string]*Entry // what was said last
@@ -32,7 +33,7 @@ type model struct {
 
 func (m *model) restart() {
 	m.s = newSchedule(policy{maxAttempts: 1 << 30, maxAge: time.Hour}, func(n int64) int64 { return n - 1 })
-	m.flying, m.wait, m.sends = nil, make(map[string]time.Time), 0
+	m.flying, m.wait, m.tries, m.sends = nil, make(map[string]time.Time), make(map[string]int), 0
 	for _, e := range slices.Clone(m.entries) {
 		m.add(e)
 	}
@@ -81,6 +82,9 @@ func (m *model) rank(q []*Entry) (class int, level guance.Level) {
 		case e.State == guance.StateProblem && shown != e.Level:
 			class, shown = max(class, 1), e.Level
 		}
+	}
+	if m.tries[q[0].Problem] >= stubborn {
+		class -= 10
 	}
 	return class, level
 }
@@ -159,13 +163,18 @@ func (m *model) answered(t *rapid.T, tk ticket, err error) {
 		m.s.settle(tk, mark)
 		m.settle(mark)
 		delete(m.wait, e.Problem)
+		delete(m.tries, e.Problem)
 	default:
+		if !judge(err).throttled {
+			m.tries[e.Problem]++
+		}
 		m.wait[e.Problem] = moment(tk.problem.notBefore)
 	}
 	if o != 0 && !m.s.breaker.down() { // what failed because of the target is due again
 		for problem := range m.wait {
 			if p := m.s.problems[idOf(problem)]; p == nil || p.notBefore == 0 {
 				delete(m.wait, problem)
+				delete(m.tries, problem)
 			}
 		}
 	}

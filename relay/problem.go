@@ -109,6 +109,10 @@ const (
 	rankRecovery   = 200 // the end of one that it may show
 	rankEscalation = 100 // another level of one that it shows
 	rankRepeat     = 0   // the same again, and what says nothing of the problem
+	// rankStubborn is added to the rank of a problem that failed stubborn times in a row: it goes when nothing else can, or as the one that has
+	// waited longest. Two poison events would otherwise take every probe of a target that is not down, and every new problem would wait.
+	rankStubborn = -1000
+	stubborn     = 3
 )
 
 // rate sets the rank. What waits in front of worse news of its problem stands in its way, and so takes its rank. An every lane has long
@@ -136,4 +140,7 @@ func (p *problem) rate(every bool) {
 		}
 	}
 	p.rank = int16(class) + int16(level)
+	if p.tries >= stubborn {
+		p.rank += rankStubborn
+	}
 }

@@ -2,7 +2,6 @@ package relay
 
 import (
 	"fmt"
-	"math"
 	"time"
 
 	"github.com/guance-relay/guance-relay/guance"
@@ -149,6 +148,14 @@ func (s *schedule) wakeUp(now time.Time) {
 	}
 }
 
+// forgive has everything that backs off start afresh: the target was down, and that is why it failed.
+func (s *schedule) forgive() {
+	for p := s.heaps[byTurn].first(); p != nil; p = s.heaps[byTurn].first() {
+		p.notBefore, p.tries = 0, 0
+		s.place(p)
+	}
+}
+
 // A ticket is an entry on its way to the sink, or to its end.
 type ticket struct {
 	problem *problem
@@ -180,7 +187,7 @@ func (s *schedule) answered(t ticket, v verdict, now time.Time) (Outcome, string
 	switch {
 	case v.outcome == Delivered, v.outcome == Dead: // a refusal is an answer, too
 		if s.breaker.alive() {
-			s.wakeUp(moment(math.MaxInt64)) // what failed failed because of the target
+			s.forgive()
 		}
 		return v.outcome, v.reason
 	case v.outcome != 0:

@@ -350,6 +350,34 @@ func TestSchedulePoisonAloneDoesNotTrip(t *testing.T) {
 	}
 }
 
+// Poison does not keep a new problem from a target that counts as down because of it.
+func TestScheduleProbesWithAnotherProblem(t *testing.T) {
+	b := newBench(t, policy{})
+	for _, p := range []string{"poison a", "poison b"} {
+		b.accept(b.fault(p, guance.LevelFatal, 1), Record{})
+	}
+	fail := func() {
+		for ok, at := b.ready(b.now); !ok; ok, at = b.ready(b.now) {
+			b.now = at
+		}
+		tk, _ := b.next(b.now)
+		b.answer(tk, errors.New("500"))
+	}
+	for range 20 {
+		fail()
+	}
+	if !b.breaker.down() {
+		t.Fatal("two problems that always fail do not look like a target that is down")
+	}
+	e := b.fault("new", guance.LevelWarning, 1)
+	b.accept(e, Record{})
+	if ok, at := b.ready(b.now); !ok {
+		b.now = at
+	}
+	b.now = b.now.Add(maxBackoff) // both are due again
+	b.send(e.Seq)
+}
+
 func TestScheduleExpires(t *testing.T) {
 	b := newBench(t, policy{maxAge: time.Hour})
 	b.accept(b.fault("in flight", guance.LevelFatal, 1), Record{})

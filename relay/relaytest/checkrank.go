@@ -26,13 +26,19 @@ func (c *checker) delayed() *Violation {
 	return nil
 }
 
-// shownBefore returns for each attempt, by place, whether the target showed its problem when it began.
+// shownBefore returns for each attempt, by place, whether its lane knew when it began that the target shows its problem: that an earlier
+// attempt was taken helps nobody before it is recorded.
 func (c *checker) shownBefore() []bool {
-	before, now := make([]bool, len(c.attempts)), make(map[string]bool)
+	before := make([]bool, len(c.attempts))
 	for i, a := range c.attempts {
-		before[i] = now[a.Problem]
-		if a.Answer == Taken && a.State != guance.StateNeither {
-			now[a.Problem] = a.State == guance.StateProblem
+		var last time.Time
+		for _, e := range c.problems[a.Problem].entries {
+			if !e.stateful() || e.outcome() != relay.Delivered || !e.endedBefore(a.Start) {
+				continue
+			}
+			if at := e.settled[len(e.settled)-1].At; !at.Before(last) {
+				last, before[i] = at, e.State == guance.StateProblem
+			}
 		}
 	}
 	return before
