@@ -14,8 +14,8 @@ import (
 // hundred bytes, and what sits in front of it may send anything.
 const maxAnswer = 64 << 10
 
-// maxQuote bounds how much of an answer that is not JSON an error repeats.
-const maxQuote = 256
+// maxQuote bounds, in bytes, each text of an answer that an error repeats.
+const maxQuote = 512
 
 // answer is what a server said, whatever form it said it in.
 type answer struct {
@@ -49,8 +49,10 @@ func readAnswer(resp *http.Response) []byte {
 
 // parseAnswer goes by the content and not by the Content-Type: PagerDuty has
 // sent JSON as text/plain and plain text in place of JSON, and errors as a
-// list or as one string.
-func parseAnswer(body []byte) answer {
+// list or as one string. hide takes the routing key out of a text; it must be
+// asked after decoding, since JSON has several ways to write a letter, and
+// before cutting, which would leave half a key it does not know.
+func parseAnswer(body []byte, hide func(string) string) answer {
 	var wire struct {
 		Status   string          `json:"status"`
 		Message  string          `json:"message"`
@@ -60,23 +62,23 @@ func parseAnswer(body []byte) answer {
 	if err := json.Unmarshal(body, &wire); err != nil {
 		// A field of another type leaves the others read.
 		if _, ok := errors.AsType[*json.UnmarshalTypeError](err); !ok {
-			return answer{quote: quote(body)}
+			return answer{quote: quote(body, hide)}
 		}
 	}
 	a := answer{
-		Status:   shorten(clean(wire.Status, true), maxQuote, units),
-		Message:  shorten(clean(wire.Message, true), maxQuote, units),
+		Status:   excerpt(wire.Status, hide),
+		Message:  excerpt(wire.Message, hide),
 		DedupKey: wire.DedupKey,
-		Errors:   parseErrors(wire.Errors),
+		Errors:   parseErrors(wire.Errors, hide),
 	}
 	if a.Status == "" && a.Message == "" && a.DedupKey == "" && len(a.Errors) == 0 {
-		a.quote = quote(body)
+		a.quote = quote(body, hide)
 	}
 	return a
 }
 
 // parseErrors keeps every error, in whatever form it came.
-func parseErrors(raw json.RawMessage) []string {
+func parseErrors(raw json.RawMessage, hide func(string) string) []string {
 	if len(raw) == 0 || string(raw) == "null" {
 		return nil
 	}
@@ -90,24 +92,29 @@ func parseErrors(raw json.RawMessage) []string {
 		if json.Unmarshal(item, &s) != nil {
 			s = string(item)
 		}
-		if s = shorten(clean(s, true), maxQuote, units); !blank(s) {
+		if s = excerpt(s, hide); !blank(s) {
 			found = append(found, s)
 		}
 	}
 	return found
 }
 
-func quote(body []byte) string {
-	if len(body) > 4*maxQuote {
-		body = body[:4*maxQuote]
-	}
-	return shorten(strings.TrimSpace(clean(string(body), true)), maxQuote, units)
+// quote returns the beginning of a body that was not understood.
+func quote(body []byte, hide func(string) string) string {
+	text := hide(string(body)) // whole: the cut below must not halve a key
+	return strings.TrimSpace(excerpt(text[:min(len(text), 4*maxQuote)], hide))
+}
+
+// excerpt is what an error repeats of a text from a server.
+func excerpt(s string, hide func(string) string) string {
+	return shortenBytes(hide(clean(s, true)), maxQuote)
 }
 
 // retryAfter returns the wait a server asks for, at most limit, or 0. The
 // Events API documents no such header; the REST API's ratelimit-reset and
 // HTTP's Retry-After, in seconds or as a date, are taken where they come.
 func retryAfter(header http.Header, now time.Time, limit time.Duration) time.Duration {
+	limit = max(limit, 0)
 	for _, name := range []string{"Retry-After", "Ratelimit-Reset"} {
 		value := strings.TrimSpace(header.Get(name))
 		if value == "" {

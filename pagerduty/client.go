@@ -49,7 +49,8 @@ type Options struct {
 	// the answer, but not the wait for the limiter. Zero means 20 seconds;
 	// negative, no bound but the context's.
 	AttemptTimeout time.Duration
-	// MaxRetryAfter caps the wait a server may ask for. Zero means 5 minutes.
+	// MaxRetryAfter caps the wait a server may ask for. Zero means 5 minutes;
+	// negative, that no server is listened to.
 	MaxRetryAfter time.Duration
 
 	// DefaultSource stands in for a blank source. Zero means the host name.
@@ -215,13 +216,10 @@ func (c *Client) WithLimiter(l Limiter) *Client {
 	return &copied
 }
 
-// limiterFor returns who is asked before a request under key, or nil.
+// limiterFor returns who is asked before a request under key.
 func (c *Client) limiterFor(key RoutingKey) Limiter {
 	if c.limiter != nil {
 		return c.limiter
-	}
-	if c.core.perMinute < 0 {
-		return nil
 	}
 	if known, ok := c.core.windows.Load(key); ok {
 		return known.(*window)

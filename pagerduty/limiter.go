@@ -37,7 +37,12 @@ type window struct {
 	until time.Time
 }
 
+// newWindow returns a window of n requests, or of any number if n < 0: that
+// one still knows a pause.
 func newWindow(n int) *window {
+	if n < 0 {
+		return &window{bucket: rate.NewLimiter(rate.Inf, 0)}
+	}
 	burst := max(n/12, 1)
 	perSecond := float64(n-burst+1) / 61
 	return &window{bucket: rate.NewLimiter(rate.Limit(perSecond), burst)}

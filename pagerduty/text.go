@@ -22,6 +22,18 @@ func units(r rune) int {
 	return 1
 }
 
+// encoded counts the bytes encoding/json writes for a rune of valid UTF-8,
+// HTML escaping off.
+func encoded(r rune) int {
+	switch {
+	case r == '"' || r == '\\' || r == '\n' || r == '\r' || r == '\t' || r == '\b' || r == '\f':
+		return 2
+	case r < 0x20 || r == '\u2028' || r == '\u2029':
+		return 6
+	}
+	return utf8.RuneLen(r)
+}
+
 func measure(s string, by ruler) int {
 	n := 0
 	for _, r := range s {
@@ -33,7 +45,7 @@ func measure(s string, by ruler) int {
 // shorten cuts s to at most limit, ending it in an ellipsis where at least
 // four characters are allowed: below that, the text itself says more.
 func shorten(s string, limit int, by ruler) string {
-	if len(s) <= limit && by(utf8.RuneError) == 1 || measure(s, by) <= limit {
+	if measure(s, by) <= limit {
 		return s
 	}
 	room := by('…')
@@ -41,6 +53,18 @@ func shorten(s string, limit int, by ruler) string {
 		return head(s, limit, by)
 	}
 	return head(s, limit-room, by) + ellipsis
+}
+
+// shortenBytes cuts s to at most limit bytes of UTF-8. Where not even an
+// ellipsis fits, dots stand in for it.
+func shortenBytes(s string, limit int) string {
+	switch {
+	case len(s) <= limit:
+		return s
+	case limit < len(ellipsis):
+		return strings.Repeat(".", max(limit, 0))
+	}
+	return head(s, limit-len(ellipsis), utf8.RuneLen) + ellipsis
 }
 
 // maxJoined bounds how far head goes back for the start of a grapheme: text

@@ -1,0 +1,150 @@
+package pagerduty
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"os"
+	"sync/atomic"
+	"time"
+
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/trace"
+)
+
+// outcome is what came of one attempt.
+type outcome struct {
+	class  Class
+	status int
+	answer answer
+	hint   string
+	delay  time.Duration
+	err    error
+	unsent bool // given up before it was a request: the limiter said no
+}
+
+// RoundTrip makes one request: it takes its turn at the limiter, bounds the
+// attempt, reads the answer and keeps the outcome.
+func (x *exchange) RoundTrip(req *http.Request) (*http.Response, error) {
+	if err := x.limiter.Wait(req.Context()); err != nil {
+		if req.Body != nil {
+			_ = req.Body.Close()
+		}
+		if x.attempts == 0 {
+			x.last = outcome{class: ClassTransient}
+		}
+		x.last.err, x.last.unsent = causeOf(err, x.key), true
+		return nil, errFailed
+	}
+	x.attempts++
+	start := time.Now()
+	ctx, cancel := req.Context(), context.CancelFunc(func() {})
+	if x.core.attemptTimeout > 0 {
+		ctx, cancel = context.WithTimeout(ctx, x.core.attemptTimeout)
+	}
+	defer cancel()
+
+	sent := new(atomic.Bool)
+	resp, err := x.core.wire.RoundTrip(watch(req.WithContext(ctx), sent))
+	if err == nil && resp == nil {
+		err = errors.New("transport returned neither answer nor error")
+	}
+	if err != nil {
+		if ctx.Err() != nil && req.Context().Err() == nil {
+			err = &timeoutError{after: x.core.attemptTimeout}
+		}
+		class, hint := classifyFailure(err, sent.Load())
+		x.last = outcome{class: class, hint: hint, err: causeOf(err, x.key)}
+	} else {
+		x.last = x.read(resp)
+	}
+	if x.last.class == ClassAmbiguous {
+		x.maybe = true
+	}
+	x.observe(req.Context(), time.Since(start))
+	if err != nil {
+		return nil, errFailed
+	}
+	// All of the answer has been read; what net/http gets to see of it must
+	// not include a Location, which it would parse even if it does not follow.
+	return &http.Response{StatusCode: resp.StatusCode, Header: http.Header{}, Body: http.NoBody, Request: req}, nil
+}
+
+// read takes all that is wanted from an answer and gives the connection back.
+func (x *exchange) read(resp *http.Response) outcome {
+	var body []byte
+	if resp.Body != nil {
+		body = readAnswer(resp)
+		_ = resp.Body.Close() // nothing depends on it: the answer is here
+	}
+	v := decide(resp.StatusCode)
+	said := parseAnswer(body, func(s string) string { return scrub(s, x.key) })
+	o := outcome{class: v.class, status: resp.StatusCode, answer: said, hint: v.hint}
+	if v.class == classSuccess {
+		return o
+	}
+	if hint := hintFor(append(said.Errors, said.Message, said.quote)...); hint != "" {
+		o.hint = hint
+	}
+	o.delay = retryAfter(resp.Header, time.Now(), x.core.maxRetryAfter)
+	return o
+}
+
+// observe tells the log, the span and the metrics of an attempt.
+func (x *exchange) observe(ctx context.Context, took time.Duration) {
+	x.core.telemetry.attempt(ctx, x.last.class, took)
+	if x.span.IsRecording() {
+		x.span.AddEvent("attempt", trace.WithAttributes(
+			attribute.String("class", string(x.last.class)),
+			attribute.Int("http.response.status_code", x.last.status)))
+	}
+	if x.core.log.Enabled(ctx, slog.LevelDebug) {
+		attrs := []slog.Attr{
+			slog.String("action", x.action), slog.String("dedup_key", x.dedupKey), slog.Any("key", x.key),
+			slog.Int("attempt", x.attempts), slog.String("class", string(x.last.class)),
+			slog.Int("status", x.last.status), slog.Duration("took", took),
+		}
+		if x.last.err != nil {
+			attrs = append(attrs, slog.String("error", x.last.err.Error()))
+		}
+		x.core.log.LogAttrs(ctx, slog.LevelDebug, "pagerduty: attempt", attrs...)
+	}
+}
+
+// timeoutError is an attempt that outlived AttemptTimeout. It is not
+// context.DeadlineExceeded, by which a caller knows its own deadline.
+type timeoutError struct{ after time.Duration }
+
+func (e *timeoutError) Error() string        { return fmt.Sprintf("no answer within %v", e.after) }
+func (e *timeoutError) Timeout() bool        { return true }
+func (e *timeoutError) Temporary() bool      { return true }
+func (e *timeoutError) Is(target error) bool { return target == os.ErrDeadlineExceeded }
+
+// watch sets sent as soon as the body of req is read, which is when it begins
+// to leave. A transport reads no body before it has a connection to send it on.
+func watch(req *http.Request, sent *atomic.Bool) *http.Request {
+	req.Body = &watchedBody{ReadCloser: req.Body, sent: sent}
+	if again := req.GetBody; again != nil {
+		req.GetBody = func() (io.ReadCloser, error) {
+			body, err := again()
+			if err != nil {
+				return nil, err
+			}
+			return &watchedBody{ReadCloser: body, sent: sent}, nil
+		}
+	}
+	return req
+}
+
+type watchedBody struct {
+	io.ReadCloser
+	sent *atomic.Bool
+}
+
+func (b *watchedBody) Read(p []byte) (int, error) {
+	b.sent.Store(true)
+	return b.ReadCloser.Read(p)
+}
