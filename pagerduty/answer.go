@@ -1,13 +1,14 @@
 package pagerduty
 
 import (
-	"encoding/json"
-	"errors"
-	"io"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 )
 
 // maxAnswer bounds how much of an answer is read: PagerDuty's have some
@@ -19,33 +20,60 @@ const maxQuote = 512
 
 // answer is what a server said, whatever form it said it in.
 type answer struct {
-	Status   string
-	Message  string
-	DedupKey string
-	Errors   []string
-	quote    string // the beginning of a body that was not understood
+	Status  string
+	Message string
+	Errors  []string
+	quote   string // the beginning of a body that was not understood
 }
 
 // readAnswer reads the body, as much as is wanted of it. A body that breaks
 // off is as good as its beginning: the status has already decided.
 func readAnswer(resp *http.Response) []byte {
-	size := int64(512)
+	size := 512
 	if 0 <= resp.ContentLength && resp.ContentLength < maxAnswer {
-		size = resp.ContentLength + 1
+		size = int(resp.ContentLength) + 1 // one more, to read the end without growing
 	}
 	body := make([]byte, 0, size)
-	limited := io.LimitedReader{R: resp.Body, N: maxAnswer}
-	for {
+	for len(body) < maxAnswer {
 		if len(body) == cap(body) {
-			body = append(body, 0)[:len(body)]
+			body = slices.Grow(body, len(body))
 		}
-		n, err := limited.Read(body[len(body):cap(body)])
+		n, err := resp.Body.Read(body[len(body):min(cap(body), maxAnswer)])
 		body = body[:len(body)+n]
 		if err != nil {
-			return body
+			break
 		}
 	}
+	return body
 }
+
+// wireAnswer is the answer's JSON.
+type wireAnswer struct {
+	Status   word           `json:"status"`
+	Message  word           `json:"message"`
+	DedupKey word           `json:"dedup_key"`
+	Errors   jsontext.Value `json:"errors"`
+}
+
+// word is a string, or empty if something else came in its place: a field of
+// another type must not cost the others.
+type word string
+
+// UnmarshalJSONFrom implements json.UnmarshalerFrom of go-json-experiment.
+func (w *word) UnmarshalJSONFrom(dec *jsontext.Decoder) error {
+	*w = ""
+	if dec.PeekKind() != jsontext.KindString {
+		return dec.SkipValue()
+	}
+	return json.UnmarshalDecode(dec, (*string)(w))
+}
+
+// lenient takes what a careless server may write.
+var lenient = json.JoinOptions(
+	json.MatchCaseInsensitiveNames(true),
+	jsontext.AllowDuplicateNames(true),
+	jsontext.AllowInvalidUTF8(true),
+)
 
 // parseAnswer goes by the content and not by the Content-Type: PagerDuty has
 // sent JSON as text/plain and plain text in place of JSON, and errors as a
@@ -53,44 +81,38 @@ func readAnswer(resp *http.Response) []byte {
 // asked after decoding, since JSON has several ways to write a letter, and
 // before cutting, which would leave half a key it does not know.
 func parseAnswer(body []byte, hide func(string) string) answer {
-	var wire struct {
-		Status   string          `json:"status"`
-		Message  string          `json:"message"`
-		DedupKey string          `json:"dedup_key"`
-		Errors   json.RawMessage `json:"errors"`
-	}
-	if err := json.Unmarshal(body, &wire); err != nil {
-		// A field of another type leaves the others read.
-		if _, ok := errors.AsType[*json.UnmarshalTypeError](err); !ok {
-			return answer{quote: quote(body, hide)}
-		}
+	var wire wireAnswer
+	if err := json.Unmarshal(body, &wire, lenient); err != nil {
+		return answer{quote: quote(body, hide)}
 	}
 	a := answer{
-		Status:   excerpt(wire.Status, hide),
-		Message:  excerpt(wire.Message, hide),
-		DedupKey: wire.DedupKey,
-		Errors:   parseErrors(wire.Errors, hide),
+		Status:  excerpt(string(wire.Status), hide),
+		Message: excerpt(string(wire.Message), hide),
+		Errors:  parseErrors(wire.Errors, hide),
 	}
-	if a.Status == "" && a.Message == "" && a.DedupKey == "" && len(a.Errors) == 0 {
+	if a.Status == "" && a.Message == "" && wire.DedupKey == "" && len(a.Errors) == 0 {
 		a.quote = quote(body, hide)
 	}
 	return a
 }
 
 // parseErrors keeps every error, in whatever form it came.
-func parseErrors(raw json.RawMessage, hide func(string) string) []string {
-	if len(raw) == 0 || string(raw) == "null" {
+func parseErrors(raw jsontext.Value, hide func(string) string) []string {
+	if len(raw) == 0 || raw.Kind() == jsontext.KindNull {
 		return nil
 	}
-	var list []json.RawMessage
-	if json.Unmarshal(raw, &list) != nil {
-		list = []json.RawMessage{raw}
+	var list []jsontext.Value
+	if json.Unmarshal(raw, &list, lenient) != nil {
+		list = []jsontext.Value{raw}
 	}
 	var found []string
 	for _, item := range list {
-		var s string
-		if json.Unmarshal(item, &s) != nil {
-			s = string(item)
+		s := string(item)
+		switch item.Kind() {
+		case jsontext.KindNull:
+			continue
+		case jsontext.KindString:
+			_ = json.Unmarshal(item, &s, lenient) // a string that was just read as one
 		}
 		if s = excerpt(s, hide); !blank(s) {
 			found = append(found, s)

@@ -4,11 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net/http"
 	"os"
-	"sync/atomic"
 	"time"
 
 	"go.opentelemetry.io/otel/attribute"
@@ -26,37 +24,34 @@ type outcome struct {
 	unsent bool // given up before it was a request: the limiter said no
 }
 
-// RoundTrip makes one request: it takes its turn at the limiter, bounds the
+// try makes one request: it takes its turn at the limiter, bounds the
 // attempt, reads the answer and keeps the outcome.
-func (x *exchange) RoundTrip(req *http.Request) (*http.Response, error) {
-	if err := x.limiter.Wait(req.Context()); err != nil {
-		if req.Body != nil {
-			_ = req.Body.Close()
-		}
+func (x *exchange) try(ctx context.Context, body []byte) {
+	if err := x.limiter.Wait(ctx); err != nil {
 		if x.attempts == 0 {
 			x.last = outcome{class: ClassTransient}
 		}
 		x.last.err, x.last.unsent = causeOf(err, x.key), true
-		return nil, errFailed
+		return
 	}
 	x.attempts++
 	start := time.Now()
-	ctx, cancel := req.Context(), context.CancelFunc(func() {})
+	bounded, cancel := ctx, context.CancelFunc(func() {})
 	if x.core.attemptTimeout > 0 {
-		ctx, cancel = context.WithTimeout(ctx, x.core.attemptTimeout)
+		bounded, cancel = context.WithTimeout(ctx, x.core.attemptTimeout)
 	}
 	defer cancel()
 
-	sent := new(atomic.Bool)
-	resp, err := x.core.wire.RoundTrip(watch(req.WithContext(ctx), sent))
+	out := &outbound{body: body}
+	resp, err := x.core.wire.RoundTrip(out.request(bounded, x.url, x.core.standard))
 	if err == nil && resp == nil {
 		err = errors.New("transport returned neither answer nor error")
 	}
 	if err != nil {
-		if ctx.Err() != nil && req.Context().Err() == nil {
+		if bounded.Err() != nil && ctx.Err() == nil {
 			err = &timeoutError{after: x.core.attemptTimeout}
 		}
-		class, hint := classifyFailure(err, sent.Load())
+		class, hint := classifyFailure(err, out.left.Load())
 		x.last = outcome{class: class, hint: hint, err: causeOf(err, x.key)}
 	} else {
 		x.last = x.read(resp)
@@ -64,13 +59,7 @@ func (x *exchange) RoundTrip(req *http.Request) (*http.Response, error) {
 	if x.last.class == ClassAmbiguous {
 		x.maybe = true
 	}
-	x.observe(req.Context(), time.Since(start))
-	if err != nil {
-		return nil, errFailed
-	}
-	// All of the answer has been read; what net/http gets to see of it must
-	// not include a Location, which it would parse even if it does not follow.
-	return &http.Response{StatusCode: resp.StatusCode, Header: http.Header{}, Body: http.NoBody, Request: req}, nil
+	x.observe(ctx, time.Since(start))
 }
 
 // read takes all that is wanted from an answer and gives the connection back.
@@ -122,29 +111,3 @@ func (e *timeoutError) Error() string        { return fmt.Sprintf("no answer wit
 func (e *timeoutError) Timeout() bool        { return true }
 func (e *timeoutError) Temporary() bool      { return true }
 func (e *timeoutError) Is(target error) bool { return target == os.ErrDeadlineExceeded }
-
-// watch sets sent as soon as the body of req is read, which is when it begins
-// to leave. A transport reads no body before it has a connection to send it on.
-func watch(req *http.Request, sent *atomic.Bool) *http.Request {
-	req.Body = &watchedBody{ReadCloser: req.Body, sent: sent}
-	if again := req.GetBody; again != nil {
-		req.GetBody = func() (io.ReadCloser, error) {
-			body, err := again()
-			if err != nil {
-				return nil, err
-			}
-			return &watchedBody{ReadCloser: body, sent: sent}, nil
-		}
-	}
-	return req
-}
-
-type watchedBody struct {
-	io.ReadCloser
-	sent *atomic.Bool
-}
-
-func (b *watchedBody) Read(p []byte) (int, error) {
-	b.sent.Store(true)
-	return b.ReadCloser.Read(p)
-}

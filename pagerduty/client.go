@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"net/url"
 	"os"
 	"sync"
 	"time"
@@ -82,10 +83,10 @@ type Client struct {
 
 // core is what the copies of a client share.
 type core struct {
-	alerts  string // URL of /v2/enqueue
-	changes string // URL of /v2/change/enqueue
-	host    string
-	wire    http.RoundTripper
+	alerts   *url.URL // /v2/enqueue
+	changes  *url.URL // /v2/change/enqueue
+	wire     http.RoundTripper
+	standard bool // wire is an http.Transport
 
 	retries         int
 	throttleRetries int
@@ -140,9 +141,8 @@ func newCore(opts *Options) (*core, error) {
 		return nil, err
 	}
 	c := &core{
-		alerts:          base.String() + "/v2/enqueue",
-		changes:         base.String() + "/v2/change/enqueue",
-		host:            base.Host,
+		alerts:          below(base, "/v2/enqueue"),
+		changes:         below(base, "/v2/change/enqueue"),
 		wire:            opts.Transport,
 		retries:         orDefault(opts.Retries, defaultRetries),
 		throttleRetries: max(opts.ThrottleRetries, 0),
@@ -164,6 +164,7 @@ func newCore(opts *Options) (*core, error) {
 	if c.wire == nil {
 		c.wire = newTransport()
 	}
+	_, c.standard = c.wire.(*http.Transport)
 	c.attemptTimeout = orDefault(c.attemptTimeout, attemptTimeout)
 	if blank(c.source) {
 		c.source = hostName()
@@ -263,16 +264,17 @@ func (c *Client) Send(ctx context.Context, ev *Event) (*Result, error) {
 		return nil, err
 	}
 	r := repairer{source: c.core.source, severity: c.core.severity}
-	fixed := r.event(ev)
-	if err := check(fixed); err != nil {
+	msg := &alertMessage{key: key, ev: *ev}
+	r.event(&msg.ev)
+	if err := check(msg.ev); err != nil {
 		return nil, err
 	}
 	return c.send(ctx, delivery{
 		key:      key,
 		url:      c.core.alerts,
-		action:   string(fixed.Action),
-		dedupKey: fixed.DedupKey,
-		message:  &alertMessage{key: key, ev: fixed},
+		action:   string(msg.ev.Action),
+		dedupKey: msg.ev.DedupKey,
+		message:  msg,
 		repairs:  r.repairs,
 	})
 }
@@ -297,15 +299,16 @@ func (c *Client) SendChange(ctx context.Context, ev *ChangeEvent) (*Result, erro
 		}
 	}
 	r := repairer{source: c.core.source, severity: c.core.severity}
-	fixed := r.change(ev)
-	if err := check(fixed); err != nil {
+	msg := &changeMessage{key: key, ev: *ev}
+	r.change(&msg.ev)
+	if err := check(msg.ev); err != nil {
 		return nil, err
 	}
 	return c.send(ctx, delivery{
 		key:     key,
 		url:     c.core.changes,
 		action:  "change",
-		message: &changeMessage{key: key, ev: fixed},
+		message: msg,
 		repairs: r.repairs,
 	})
 }

@@ -51,24 +51,29 @@ func (g *gardener) note(change string) {
 }
 
 // value returns v fit for sending, and whether that differs from v.
-func (g *gardener) value(v any, depth int) (any, bool) {
+func (g *gardener) value(given any, depth int) (any, bool) {
 	if g.nodes--; g.nodes < 0 {
 		g.note("too many values; the rest left out")
-		return nil, v != nil
+		return nil, given != nil
 	}
 	if depth > maxDepth {
 		g.note("nested too deep; the inner levels left out")
 		return "(nested too deep to send)", true
 	}
-	switch v := v.(type) {
+	switch v := given.(type) {
 	case nil, bool, int, int8, int16, int32, int64, uint, uint8, uint16, uint32, uint64:
-		return v, false
+		return given, false
 	case float64:
-		return g.float(v)
-	case float32:
-		return g.float(float64(v))
+		if math.IsNaN(v) || math.IsInf(v, 0) {
+			g.note("a number JSON cannot write sent as text")
+			return fmt.Sprint(v), true
+		}
+		return given, false
 	case string:
-		return g.text(v)
+		if cleaned, changed := g.text(v); changed {
+			return cleaned, true
+		}
+		return given, false // and not v, which would be boxed anew
 	case json.Number:
 		return g.number(v)
 	case map[string]any:
@@ -82,15 +87,7 @@ func (g *gardener) value(v any, depth int) (any, bool) {
 		}
 		return g.array(v, depth)
 	}
-	return g.foreign(v, depth)
-}
-
-func (g *gardener) float(f float64) (any, bool) {
-	if math.IsNaN(f) || math.IsInf(f, 0) {
-		g.note("a number JSON cannot write sent as text")
-		return fmt.Sprint(f), true
-	}
-	return f, false
+	return g.foreign(given, depth)
 }
 
 // number checks what the caller may have made of any string.

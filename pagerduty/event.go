@@ -97,8 +97,8 @@ type Event struct {
 	Client    string // monitoring system that sends this; used with triggers
 	ClientURL string // where that system shows the event; used with triggers
 
-	Links  []Link  `validate:"dive"` // those without Href are left out
-	Images []Image `validate:"dive"` // those without an https Src are left out
+	Links  []Link  `validate:"omitempty,dive"` // those without Href are left out
+	Images []Image `validate:"omitempty,dive"` // those without an https Src are left out
 }
 
 // Link is a link shown with the incident.

@@ -10,15 +10,15 @@ type message interface {
 // alertMessage is an alert event on its way to bytes.
 type alertMessage struct {
 	key RoutingKey
-	ev  *Event
+	ev  Event // repaired
 }
 
 func (m *alertMessage) encode(limit int) ([]byte, []Repair, error) {
-	body, err := encode(wireEventOf(m.key, m.ev))
+	body, err := encode(wireEventOf(m.key, &m.ev))
 	if err != nil || len(body) <= limit {
 		return body, nil, err
 	}
-	ev := *m.ev
+	ev := m.ev
 	c := &cargo{
 		limit:  limit,
 		encode: func() ([]byte, error) { return encode(wireEventOf(m.key, &ev)) },
@@ -37,15 +37,15 @@ func (m *alertMessage) encode(limit int) ([]byte, []Repair, error) {
 // changeMessage is a change event on its way to bytes.
 type changeMessage struct {
 	key RoutingKey
-	ev  *ChangeEvent
+	ev  ChangeEvent // repaired
 }
 
 func (m *changeMessage) encode(limit int) ([]byte, []Repair, error) {
-	body, err := encode(wireChangeOf(m.key, m.ev))
+	body, err := encode(wireChangeOf(m.key, &m.ev))
 	if err != nil || len(body) <= limit {
 		return body, nil, err
 	}
-	ev := *m.ev
+	ev := m.ev
 	c := &cargo{
 		limit:   limit,
 		encode:  func() ([]byte, error) { return encode(wireChangeOf(m.key, &ev)) },

@@ -59,6 +59,13 @@ func parseBase(raw string) (*url.URL, error) {
 	return base, nil
 }
 
+// below returns the address of path under base.
+func below(base *url.URL, path string) *url.URL {
+	u := *base
+	u.Path += path
+	return &u
+}
+
 func loopback(host string) bool {
 	if host == "localhost" {
 		return true

@@ -42,31 +42,27 @@ func (r *repairer) note(field, format string, args ...any) {
 	r.repairs = append(r.repairs, Repair{Field: field, Change: format})
 }
 
-// event returns ev as it will be sent, but for its size.
-func (r *repairer) event(ev *Event) *Event {
-	out := *ev
-	r.dedupKey(&out)
-	if !out.bare() {
-		r.payload(&out)
+// event makes of ev what will be sent, but for its size.
+func (r *repairer) event(ev *Event) {
+	r.dedupKey(ev)
+	if !ev.bare() {
+		r.payload(ev)
 	}
-	out.Client = r.line("client", ev.Client)
-	out.ClientURL = r.line("client_url", ev.ClientURL)
-	out.Links = r.links(ev.Links)
-	out.Images = r.images(ev.Images)
-	return &out
+	ev.Client = r.line("client", ev.Client)
+	ev.ClientURL = r.line("client_url", ev.ClientURL)
+	ev.Links = r.links(ev.Links)
+	ev.Images = r.images(ev.Images)
 }
 
-// change returns ev as it will be sent, but for its size.
-func (r *repairer) change(ev *ChangeEvent) *ChangeEvent {
-	out := *ev
-	out.Summary = r.cut("payload.summary", r.line("payload.summary", ev.Summary), maxSummary)
-	out.Source = r.line("payload.source", ev.Source)
-	if !writable(out.Timestamp) {
-		out.Timestamp = r.unwritable()
+// change makes of ev what will be sent, but for its size.
+func (r *repairer) change(ev *ChangeEvent) {
+	ev.Summary = r.cut("payload.summary", r.line("payload.summary", ev.Summary), maxSummary)
+	ev.Source = r.line("payload.source", ev.Source)
+	if !writable(ev.Timestamp) {
+		ev.Timestamp = r.unwritable()
 	}
-	out.Details = r.details(ev.Details)
-	out.Links = r.links(ev.Links)
-	return &out
+	ev.Details = r.details(ev.Details)
+	ev.Links = r.links(ev.Links)
 }
 
 func (r *repairer) payload(ev *Event) {

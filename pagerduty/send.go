@@ -3,18 +3,18 @@ package pagerduty
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net/http"
+	"net/url"
+	"sync"
 	"time"
 
-	"github.com/hashicorp/go-retryablehttp"
 	"go.opentelemetry.io/otel/trace"
 )
 
 // delivery is one call of Send or SendChange, ready to go.
 type delivery struct {
 	key      RoutingKey
-	url      string
+	url      *url.URL
 	action   string
 	dedupKey string
 	message  message
@@ -23,8 +23,10 @@ type delivery struct {
 
 // send encodes the event and sees it through its attempts.
 func (c *Client) send(ctx context.Context, d delivery) (*Result, error) {
-	ctx, span := c.core.telemetry.span(ctx, &d, c.core.host)
-	x := &exchange{core: c.core, limiter: c.limiterFor(d.key), delivery: d, span: span}
+	ctx, span := c.core.telemetry.span(ctx, &d)
+	x := exchanges.Get().(*exchange)
+	defer x.release()
+	*x = exchange{core: c.core, limiter: c.limiterFor(d.key), delivery: d, span: span}
 	err := x.run(ctx)
 	endSpan(span, x.attempts, err)
 	if err != nil {
@@ -46,9 +48,8 @@ func (c *Client) send(ctx context.Context, d delivery) (*Result, error) {
 	}, nil
 }
 
-// exchange is the attempts of one delivery. go-retryablehttp runs the loop
-// and rewinds the body; exchange is the http.RoundTripper below it, where one
-// call is one request on the wire, and the policy beside it.
+// exchange is the attempts of one delivery: what they have in common, and
+// what came of them.
 type exchange struct {
 	core    *core
 	limiter Limiter
@@ -63,9 +64,14 @@ type exchange struct {
 	last     outcome
 }
 
-// errFailed tells net/http that an attempt failed; why is in the outcome,
-// which it must not wrap or print.
-var errFailed = errors.New("pagerduty: attempt failed")
+// exchanges are used again: nothing holds one when send returns. An outbound
+// is not, since its connection may still be writing.
+var exchanges = sync.Pool{New: func() any { return new(exchange) }}
+
+func (x *exchange) release() {
+	*x = exchange{} // a pool must not keep events alive, nor keys
+	exchanges.Put(x)
+}
 
 func (x *exchange) run(ctx context.Context) *Error {
 	limit := maxBody
@@ -103,31 +109,26 @@ func (x *exchange) localError(err error) *Error {
 }
 
 // attempt makes one request and its retries, all with the same bytes.
+//
+// The first request goes straight to the transport, as hardly any event needs
+// a second one and the machinery for retries costs as much as half of the
+// sending.
 func (x *exchange) attempt(ctx context.Context, body []byte) *Error {
-	req, err := retryablehttp.NewRequestWithContext(ctx, http.MethodPost, x.url, body)
-	if err != nil {
-		return x.localError(fmt.Errorf("pagerduty: making the request: %w", err))
+	x.try(ctx, body)
+	switch x.last.class {
+	case classSuccess, ClassPermanent, ClassConfig:
+		return nil
 	}
-	req.Header = http.Header{
-		"Content-Type": {"application/json"},
-		"User-Agent":   {userAgent()},
+	if x.last.unsent {
+		return nil
 	}
-	loop := retryablehttp.Client{
-		HTTPClient:   &http.Client{Transport: x, CheckRedirect: neverFollow},
-		RetryMax:     max(x.core.retries, 0) + x.core.throttleRetries,
-		CheckRetry:   x.checkRetry,
-		Backoff:      x.backoff,
-		ErrorHandler: retryablehttp.PassthroughErrorHandler,
-	}
-	_, err = loop.Do(req)
+	err := x.retry(ctx, body)
 	if ended := ctx.Err(); err != nil && ended != nil && !x.last.unsent {
 		// The context ended during an attempt or the wait for the next.
 		return x.failure(ended)
 	}
 	return nil
 }
-
-func neverFollow(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 
 // failure makes an Error of the last outcome; ended is the context's error if
 // that is what stopped the attempts.
@@ -137,9 +138,6 @@ func (x *exchange) failure(ended error) *Error {
 		Class: o.class, StatusCode: o.status,
 		Status: o.answer.Status, Message: o.answer.Message, Errors: o.answer.Errors, Body: o.answer.quote,
 		Hint: o.hint, Delay: o.delay, Attempts: x.attempts, MaybeAccepted: x.maybe, Err: o.err,
-	}
-	if o.class == "" {
-		e.Class = ClassTransient // ended before there was an attempt
 	}
 	if ended != nil {
 		e.Err = ended

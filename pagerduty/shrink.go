@@ -61,7 +61,7 @@ const maxTold = 16
 // makes it fit.
 func (c *cargo) fit(body []byte) ([]byte, []Repair, error) {
 	grades := []func(over int){c.cutLines, c.cutValues, c.dropFields, c.dropImages, c.dropLinks}
-	if c.details != nil && encodedSize(*c.details) < len(body)-c.limit {
+	if c.details != nil && valueSize(*c.details) < len(body)-c.limit {
 		// The details are not the trouble: emptying them would not do.
 		grades = []func(over int){c.cutLines, c.dropImages, c.dropLinks, c.cutValues, c.dropFields}
 	}
@@ -219,10 +219,10 @@ func (c *cargo) dropFields(over int) {
 	}
 	slices.Sort(fields)
 	_, dropped := lighten(fields, over, func(field string) int {
-		return measure(field, encoded) + encodedSize((*c.details)[field]) + len(`"":,`)
+		return measure(field, encoded) + valueSize((*c.details)[field]) + len(`"":,`)
 	})
 	for _, field := range dropped {
-		c.cut("payload.custom_details."+field, encodedSize((*c.details)[field]), 0, "bytes")
+		c.cut("payload.custom_details."+field, valueSize((*c.details)[field]), 0, "bytes")
 		delete(*c.details, field)
 	}
 }
@@ -296,6 +296,9 @@ func encodedSize(v any) int {
 	}
 	return len(body)
 }
+
+// valueSize is the encodedSize of a value inside details.
+func valueSize(v any) int { return encodedSize(tree{"": v}) - len(`{"":}`) }
 
 // cloneTree copies the maps and slices of a tree, for the caller's are not
 // ours to cut.

@@ -88,12 +88,12 @@ func (t *telemetry) attempt(ctx context.Context, class Class, took time.Duration
 var spanOptions = []trace.SpanStartOption{trace.WithSpanKind(trace.SpanKindClient)}
 
 // span begins the span of one delivery; the function it returns ends it.
-func (t *telemetry) span(ctx context.Context, d *delivery, host string) (context.Context, trace.Span) {
+func (t *telemetry) span(ctx context.Context, d *delivery) (context.Context, trace.Span) {
 	ctx, span := t.tracer.Start(ctx, "pagerduty.send", spanOptions...)
 	if span.IsRecording() {
 		span.SetAttributes(
 			attribute.String("pagerduty.action", d.action),
-			attribute.String("server.address", host),
+			attribute.String("server.address", d.url.Host),
 			attribute.Int("pagerduty.repairs", len(d.repairs)),
 		)
 	}

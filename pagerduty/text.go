@@ -22,13 +22,13 @@ func units(r rune) int {
 	return 1
 }
 
-// encoded counts the bytes encoding/json writes for a rune of valid UTF-8,
+// encoded counts the bytes the encoder writes for a rune of valid UTF-8,
 // HTML escaping off.
 func encoded(r rune) int {
 	switch {
 	case r == '"' || r == '\\' || r == '\n' || r == '\r' || r == '\t' || r == '\b' || r == '\f':
 		return 2
-	case r < 0x20 || r == '\u2028' || r == '\u2029':
+	case r < 0x20:
 		return 6
 	}
 	return utf8.RuneLen(r)

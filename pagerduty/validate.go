@@ -38,7 +38,9 @@ var faults = map[string]string{
 	"Summary.notblank":    "payload.summary is blank",
 }
 
-// check returns the local error for an event that no repair makes sendable.
+// check returns the local error for an event that no repair makes sendable. It
+// takes the event by value: of what can be addressed, the validator copies
+// every field to the heap.
 func check(ev any) error {
 	err := validate.Struct(ev)
 	if err == nil {

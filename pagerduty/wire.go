@@ -1,11 +1,11 @@
 package pagerduty
 
 import (
-	"bytes"
-	"encoding/json"
 	"fmt"
-	"sync"
 	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 )
 
 // wireEvent is an alert event as the Events API v2 takes it. Links, images,
@@ -22,14 +22,14 @@ type wireEvent struct {
 }
 
 type wirePayload struct {
-	Summary   string         `json:"summary"`
-	Source    string         `json:"source"`
-	Severity  Severity       `json:"severity"`
-	Timestamp string         `json:"timestamp,omitempty"`
-	Component string         `json:"component,omitempty"`
-	Group     string         `json:"group,omitempty"`
-	Class     string         `json:"class,omitempty"`
-	Details   map[string]any `json:"custom_details,omitempty"`
+	Summary   string   `json:"summary"`
+	Source    string   `json:"source"`
+	Severity  Severity `json:"severity"`
+	Timestamp string   `json:"timestamp,omitempty"`
+	Component string   `json:"component,omitempty"`
+	Group     string   `json:"group,omitempty"`
+	Class     string   `json:"class,omitempty"`
+	Details   tree     `json:"custom_details,omitempty"`
 }
 
 // wireChange is a change event as the Events API v2 takes it. It has neither
@@ -41,10 +41,10 @@ type wireChange struct {
 }
 
 type wireChangePayload struct {
-	Summary   string         `json:"summary"`
-	Source    string         `json:"source,omitempty"`
-	Timestamp string         `json:"timestamp,omitempty"`
-	Details   map[string]any `json:"custom_details,omitempty"`
+	Summary   string `json:"summary"`
+	Source    string `json:"source,omitempty"`
+	Timestamp string `json:"timestamp,omitempty"`
+	Details   tree   `json:"custom_details,omitempty"`
 }
 
 func wireEventOf(key RoutingKey, ev *Event) *wireEvent {
@@ -92,37 +92,13 @@ func formatTime(t time.Time) string {
 	return t.UTC().Format(wireTime)
 }
 
-// encoders are buffers with an encoder on each. What leaves them is a copy:
-// net/http may still be reading a body after the answer came.
-var encoders = sync.Pool{New: func() any {
-	e := new(encoder)
-	e.json = json.NewEncoder(&e.buf)
-	// The size that counts is that of the bytes sent, and the escapes for
-	// HTML make six of one.
-	e.json.SetEscapeHTML(false)
-	return e
-}}
-
-type encoder struct {
-	buf  bytes.Buffer
-	json *json.Encoder
-}
-
-// maxPooled keeps a single huge event from pinning its buffer.
-const maxPooled = 1 << 16
-
+// encode writes v without the escapes for HTML, which would make six bytes of
+// one: the size that counts is that of the bytes sent.
 func encode(v any) ([]byte, error) {
-	e := encoders.Get().(*encoder)
-	defer func() {
-		if e.buf.Cap() <= maxPooled {
-			encoders.Put(e)
-		}
-	}()
-	e.buf.Reset()
-	if err := e.json.Encode(v); err != nil {
-		// An encoder that failed keeps failing, but repair has made every
-		// value writable, so this is a defect of this package.
+	body, err := json.Marshal(v, jsontext.AllowDuplicateNames(true)) // there are none to look for
+	if err != nil {
+		// Repair has made every value writable, so this is a defect of this package.
 		return nil, fmt.Errorf("pagerduty: encoding the event: %w", err)
 	}
-	return bytes.Clone(bytes.TrimSuffix(e.buf.Bytes(), []byte("\n"))), nil
+	return body, nil
 }
