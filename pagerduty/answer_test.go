@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -18,75 +19,38 @@ import (
 
 const wrongLength = "Length of 'routing_key' is incorrect (should be 32 characters)"
 
-// Facts 10 to 14: what PagerDuty and what stands in front of it are known to
-// answer, and what the caller gets to see of it.
-func TestFact10To14WhatAnErrorSays(t *testing.T) {
-	tests := []struct {
-		name        string
-		status      int
-		contentType string
-		body        string
-		want        pagerduty.Error
-	}{
-		{
-			"one error", 400, "application/json",
-			`{"status":"invalid event","message":"Event object is invalid","errors":["` + wrongLength + `"]}`,
-			pagerduty.Error{Status: "invalid event", Message: "Event object is invalid", Errors: []string{wrongLength}},
-		},
-		{
-			"three errors", 400, "application/json",
-			`{"status":"invalid event","message":"Event object is invalid","errors":["a","b","c"]}`,
-			pagerduty.Error{Status: "invalid event", Message: "Event object is invalid", Errors: []string{"a", "b", "c"}},
-		},
-		{
-			"no errors", 400, "application/json", `{"status":"invalid event","message":"Event object is invalid","errors":[]}`,
-			pagerduty.Error{Status: "invalid event", Message: "Event object is invalid"},
-		},
-		{
-			"errors as a string", 400, "application/json", `{"status":"invalid event","message":"m","errors":"only one"}`,
-			pagerduty.Error{Status: "invalid event", Message: "m", Errors: []string{"only one"}},
-		},
-		{
-			"errors of odd types", 400, "application/json", `{"status":7,"message":"m","errors":[{"a":1},null,"b"]}`,
-			pagerduty.Error{Message: "m", Errors: []string{`{"a":1}`, "b"}},
-		},
-		{"broken JSON", 400, "application/json", `{"status"}`, pagerduty.Error{Body: `{"status"}`}},
-		{"no body", 400, "application/json", "", pagerduty.Error{}},
-		{"no body, throttled", 429, "application/json", "", pagerduty.Error{}},
-		{"plain text", 400, "text/plain", "Invalid routing key", pagerduty.Error{Body: "Invalid routing key"}},
-		{
-			"JSON as text", 429, "text/plain",
-			`{"status":"throttle exceeded","message":"Requests for this service are arriving too quickly.  Please retry later."}`,
-			pagerduty.Error{Status: "throttle exceeded", Message: "Requests for this service are arriving too quickly.  Please retry later."},
-		},
-		{"JSON that is no object", 400, "application/json", `["a"]`, pagerduty.Error{Body: `["a"]`}},
-		{"an object of something else", 403, "application/json", `{"code":5}`, pagerduty.Error{Body: `{"code":5}`}},
-		{"HTML", 404, "text/html", "<html>\n<p>no\x00</p>", pagerduty.Error{Body: "<html> <p>no</p>"}},
-	}
-	for _, test := range tests {
-		t.Run(test.name, func(t *testing.T) {
+// saying is what a server answers, and what of it the caller gets to see.
+type saying struct {
+	name        string
+	status      int
+	contentType string
+	body        string
+	want        pagerduty.Error
+}
+
+// testSayings sends through every public entry point, for go-pagerduty loses
+// PagerDuty's words on one of its two.
+func testSayings(t *testing.T, sayings ...saying) {
+	for _, s := range sayings {
+		t.Run(s.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				fake := pagerdutytest.NewTransport()
-				fault := pagerdutytest.Fault{Status: test.status, Body: test.body, ContentType: test.contentType}
-				wire := http.RoundTripper(fake)
-				fake.Outage(1<<40, fault)
-				if test.body == "" { // the fake has words of its own for an empty body
-					count := 0
-					wire = answering(test.status, "", &count)
-				}
+				wire := roundTripper(func(*http.Request) (*http.Response, error) {
+					header := http.Header{"Content-Type": {s.contentType}}
+					return &http.Response{StatusCode: s.status, Header: header, Body: io.NopCloser(strings.NewReader(s.body))}, nil
+				})
 				client := newClient(t, &pagerduty.Options{Transport: wire})
 				_, alertErr := client.Send(t.Context(), trigger("a"))
 				_, changeErr := client.SendChange(t.Context(), &pagerduty.ChangeEvent{Summary: "s"})
-				for entry, err := range map[string]error{"Send": alertErr, "SendChange": changeErr} { // fact 12
+				for entry, err := range map[string]error{"Send": alertErr, "SendChange": changeErr} {
 					e, ok := errors.AsType[*pagerduty.Error](err)
-					if !ok {
+					if !ok || e.StatusCode != s.status {
 						t.Fatalf("%s = %v", entry, err)
 					}
 					got := pagerduty.Error{Status: e.Status, Message: e.Message, Errors: e.Errors, Body: e.Body}
-					if diff := cmp.Diff(test.want, got); diff != "" {
+					if diff := cmp.Diff(s.want, got); diff != "" {
 						t.Errorf("%s: (-want +got)\n%s", entry, diff)
 					}
-					for _, said := range append(test.want.Errors, test.want.Message) {
+					for _, said := range append(s.want.Errors, s.want.Message) {
 						if !strings.Contains(e.Error(), said) {
 							t.Errorf("%s: %q is not in %q", entry, said, e.Error())
 						}
@@ -95,6 +59,79 @@ func TestFact10To14WhatAnErrorSays(t *testing.T) {
 			})
 		})
 	}
+}
+
+const asJSON = "application/json"
+
+func TestFact10ErrorsAreInTheText(t *testing.T) {
+	testSayings(t, saying{
+		"wrong length", 400, asJSON,
+		`{"status":"invalid event","message":"Event object is invalid","errors":["` + wrongLength + `"]}`,
+		pagerduty.Error{Status: "invalid event", Message: "Event object is invalid", Errors: []string{wrongLength}},
+	})
+}
+
+func TestFact11NothingToUnderstand(t *testing.T) {
+	testSayings(t,
+		saying{"broken JSON", 400, asJSON, `{"status"}`, pagerduty.Error{Body: `{"status"}`}},
+		saying{"no body", 400, asJSON, "", pagerduty.Error{}},
+		saying{"no body, throttled", 429, asJSON, "", pagerduty.Error{}},
+		saying{"JSON that is no object", 400, asJSON, `["a"]`, pagerduty.Error{Body: `["a"]`}},
+		saying{"an object of something else", 403, asJSON, `{"code":5}`, pagerduty.Error{Body: `{"code":5}`}},
+		saying{"two objects", 400, asJSON, `{"message":"a"}{"message":"b"}`, pagerduty.Error{Body: `{"message":"a"}{"message":"b"}`}},
+		saying{"HTML", 404, "text/html", "<html>\n<p>no\x00</p>", pagerduty.Error{Body: "<html> <p>no</p>"}},
+		saying{"not UTF-8", 400, "text/plain", "no \xff\xfe", pagerduty.Error{Body: "no \ufffd\ufffd"}},
+	)
+}
+
+// testSayings goes through every entry point; this is the answer of which
+// go-pagerduty's Client method loses the errors (go-pagerduty issue 476).
+func TestFact12EveryEntryPointGivesTheErrors(t *testing.T) {
+	const missing = "'payload.source' is missing or blank"
+	testSayings(t, saying{
+		"missing source", 400, asJSON,
+		`{"status":"invalid event","message":"Event object is invalid","errors":["` + missing + `"]}`,
+		pagerduty.Error{Status: "invalid event", Message: "Event object is invalid", Errors: []string{missing}},
+	})
+}
+
+func TestFact13EveryErrorOfTheListIsKept(t *testing.T) {
+	for n := range 4 {
+		errs := []string{"first", "second", "third"}[:n]
+		body := fmt.Sprintf(`{"status":"invalid event","message":"m","errors":[%s]}`, strings.Join(quoted(errs), ","))
+		want := pagerduty.Error{Status: "invalid event", Message: "m"}
+		if n > 0 {
+			want.Errors = errs
+		}
+		testSayings(t, saying{fmt.Sprint(n), 400, asJSON, body, want})
+	}
+}
+
+func quoted(texts []string) (q []string) {
+	for _, s := range texts {
+		q = append(q, strconv.Quote(s))
+	}
+	return q
+}
+
+func TestFact14ContentDecidesAndNotItsType(t *testing.T) {
+	testSayings(t,
+		saying{"plain text", 400, "text/plain", "Invalid routing key", pagerduty.Error{Body: "Invalid routing key"}},
+		saying{
+			"JSON as text", 429, "text/plain",
+			`{"status":"throttle exceeded","message":"Requests for this service are arriving too quickly.  Please retry later."}`,
+			pagerduty.Error{Status: "throttle exceeded", Message: "Requests for this service are arriving too quickly.  Please retry later."},
+		},
+		saying{"text as JSON", 400, asJSON, "Bad Request", pagerduty.Error{Body: "Bad Request"}},
+		saying{
+			"errors as a string", 400, asJSON, `{"status":"invalid event","message":"m","errors":"only one"}`,
+			pagerduty.Error{Status: "invalid event", Message: "m", Errors: []string{"only one"}},
+		},
+		saying{
+			"fields of odd types", 400, asJSON, `{"status":7,"message":"m","errors":[{"a":1},null,"b"]}`,
+			pagerduty.Error{Message: "m", Errors: []string{`{"a":1}`, "b"}},
+		},
+	)
 }
 
 // Fact 14: what is quoted is bounded, and so is what is read.

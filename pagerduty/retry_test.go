@@ -44,10 +44,10 @@ func failed(t *testing.T, client *pagerduty.Client, ev *pagerduty.Event) *pagerd
 	return e
 }
 
-// Facts 1 to 4: which answers are retried at once, which are handed up, and
-// which are final (PagerDuty developer docs, Events API v2: "API Response
-// Codes & Retry Logic"; alertmanager and go-pagerduty disagree on 408).
-func TestFact01To04ClassOfEveryStatus(t *testing.T) {
+// Which answers are retried at once, which are handed up, and which are final
+// (PagerDuty developer docs, Events API v2: "API Response Codes & Retry
+// Logic").
+func TestFact01ClassOfEveryStatus(t *testing.T) {
 	want := func(status int) pagerduty.Class {
 		switch {
 		case status == 408, status == 425, status >= 500:
@@ -87,6 +87,28 @@ func TestFact01To04ClassOfEveryStatus(t *testing.T) {
 	}
 }
 
+// Alertmanager and go-pagerduty disagree on 408: that a request was not read
+// in time says nothing against it.
+func TestFact02RequestTimeoutIsTransient(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		requests := 0
+		e := failed(t, newClient(t, &pagerduty.Options{Transport: answering(408, "", &requests)}), trigger("a"))
+		if e.Class != pagerduty.ClassTransient || requests != 3 {
+			t.Errorf("class %s after %d requests", e.Class, requests)
+		}
+	})
+}
+
+func TestFact03BadRequestAndNotFoundAreFinal(t *testing.T) {
+	for _, status := range []int{400, 404} {
+		requests := 0
+		e := failed(t, newClient(t, &pagerduty.Options{Transport: answering(status, "", &requests)}), trigger("a"))
+		if !e.Permanent() || e.Throttled() || requests != 1 {
+			t.Errorf("%d: class %s after %d requests", status, e.Class, requests)
+		}
+	}
+}
+
 func TestFact04Any2xxIsAccepted(t *testing.T) {
 	for status := 200; status <= 299; status++ {
 		requests := 0
@@ -114,7 +136,7 @@ func TestFact04TransportError(t *testing.T) {
 	})
 }
 
-// Facts 5 and 6: bounded retrying of 429 for programs without a queue.
+// Bounded retrying of 429, for programs without a queue.
 func TestFact05ThrottledThenAccepted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		fake := pagerdutytest.NewTransport()
@@ -131,7 +153,7 @@ func TestFact05ThrottledThenAccepted(t *testing.T) {
 	})
 }
 
-func TestFact05And06RetriesAreCounted(t *testing.T) {
+func TestFact06RetriesAreCounted(t *testing.T) {
 	tests := []struct {
 		status   int
 		options  pagerduty.Options
@@ -194,12 +216,12 @@ func TestFact07EveryAttemptSendsTheSameBytes(t *testing.T) {
 		})
 	})
 	faults := map[string]pagerdutytest.Fault{
-		"after an error":           {Status: 500},
-		"after a reset":            {Connection: pagerdutytest.DropAfterRead},
-		"after a reset unread":     {Connection: pagerdutytest.DropBeforeRead},
-		"after an answer cut off":  {Status: 500, Connection: pagerdutytest.CutAnswer, Body: "{\"status\":\"broken\"}"},
-		"after a delay and a 503":  {Status: 503, Delay: time.Millisecond},
-		"after an ingested timout": {Status: 504, Ingest: true},
+		"after an error":            {Status: 500},
+		"after a reset":             {Connection: pagerdutytest.DropAfterRead},
+		"after a reset unread":      {Connection: pagerdutytest.DropBeforeRead},
+		"after an answer cut off":   {Status: 500, Connection: pagerdutytest.CutAnswer, Body: "{\"status\":\"broken\"}"},
+		"after a delay and a 503":   {Status: 503, Delay: time.Millisecond},
+		"after an ingested timeout": {Status: 504, Ingest: true},
 	}
 	for name, fault := range faults {
 		for _, keepAlive := range []bool{true, false} {
