@@ -1,0 +1,245 @@
+package pagerduty_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/codes"
+	"go.opentelemetry.io/otel/metric"
+	nometrics "go.opentelemetry.io/otel/metric/noop"
+	"go.opentelemetry.io/otel/trace"
+	notraces "go.opentelemetry.io/otel/trace/noop"
+
+	"github.com/guance-relay/guance-relay/pagerduty"
+	"github.com/guance-relay/guance-relay/pagerduty/pagerdutytest"
+)
+
+// recorder is an OpenTelemetry SDK as small as it can be: the real one is no
+// dependency of this module.
+type recorder struct {
+	mu     sync.Mutex
+	spans  []*span
+	points []point
+}
+
+type point struct {
+	name, unit string
+	value      float64
+	labels     string
+}
+
+type span struct {
+	trace.Span
+	recorder *recorder
+	name     string
+	labels   []string
+	events   []string
+	status   codes.Code
+	message  string
+	ended    bool
+}
+
+func (r *recorder) tracers() trace.TracerProvider { return &tracers{recorder: r} }
+func (r *recorder) meters() metric.MeterProvider  { return &meters{recorder: r} }
+
+type tracers struct {
+	notraces.TracerProvider
+	recorder *recorder
+}
+
+func (p *tracers) Tracer(string, ...trace.TracerOption) trace.Tracer {
+	return &tracer{recorder: p.recorder}
+}
+
+type tracer struct {
+	notraces.Tracer
+	recorder *recorder
+}
+
+func (t *tracer) Start(ctx context.Context, name string, _ ...trace.SpanStartOption) (context.Context, trace.Span) {
+	s := &span{Span: notraces.Span{}, recorder: t.recorder, name: name}
+	t.recorder.mu.Lock()
+	defer t.recorder.mu.Unlock()
+	t.recorder.spans = append(t.recorder.spans, s)
+	return trace.ContextWithSpan(ctx, s), s
+}
+
+func (s *span) IsRecording() bool { return true }
+
+func (s *span) SetAttributes(labels ...attribute.KeyValue) {
+	for _, l := range labels {
+		s.labels = append(s.labels, string(l.Key)+"="+l.Value.Emit())
+	}
+}
+
+func (s *span) AddEvent(name string, options ...trace.EventOption) {
+	config := trace.NewEventConfig(options...)
+	s.events = append(s.events, name+" "+labelsOf(attribute.NewSet(config.Attributes()...)))
+}
+
+func (s *span) SetStatus(code codes.Code, message string) { s.status, s.message = code, message }
+func (s *span) End(...trace.SpanEndOption)                { s.ended = true }
+
+type meters struct {
+	nometrics.MeterProvider
+	recorder *recorder
+}
+
+func (p *meters) Meter(string, ...metric.MeterOption) metric.Meter {
+	return &meter{recorder: p.recorder}
+}
+
+type meter struct {
+	nometrics.Meter
+	recorder *recorder
+}
+
+func (m *meter) Int64Counter(name string, options ...metric.Int64CounterOption) (metric.Int64Counter, error) {
+	return &counter{recorder: m.recorder, name: name, unit: metric.NewInt64CounterConfig(options...).Unit()}, nil
+}
+
+func (m *meter) Float64Histogram(name string, options ...metric.Float64HistogramOption) (metric.Float64Histogram, error) {
+	return &histogram{recorder: m.recorder, name: name, unit: metric.NewFloat64HistogramConfig(options...).Unit()}, nil
+}
+
+type counter struct {
+	nometrics.Int64Counter
+	recorder   *recorder
+	name, unit string
+}
+
+func (c *counter) Add(_ context.Context, n int64, options ...metric.AddOption) {
+	c.recorder.add(point{c.name, c.unit, float64(n), labelsOf(metric.NewAddConfig(options).Attributes())})
+}
+
+type histogram struct {
+	nometrics.Float64Histogram
+	recorder   *recorder
+	name, unit string
+}
+
+func (h *histogram) Record(_ context.Context, v float64, options ...metric.RecordOption) {
+	h.recorder.add(point{h.name, h.unit, v, labelsOf(metric.NewRecordConfig(options).Attributes())})
+}
+
+func (r *recorder) add(p point) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.points = append(r.points, p)
+}
+
+func labelsOf(set attribute.Set) string {
+	var labels []string
+	for _, l := range set.ToSlice() {
+		labels = append(labels, string(l.Key)+"="+l.Value.Emit())
+	}
+	return strings.Join(labels, " ")
+}
+
+// sendObserved sends one event that takes three attempts and a repair.
+func sendObserved(t *testing.T, opts pagerduty.Options) {
+	synctest.Test(t, func(t *testing.T) {
+		fake := pagerdutytest.NewTransport()
+		fake.Script(
+			pagerdutytest.Fault{Status: 503, Delay: 2 * time.Second},
+			pagerdutytest.Fault{Status: http.StatusTooManyRequests},
+		)
+		opts.Transport, opts.ThrottleRetries = fake, 1
+		ev := trigger("disk-1")
+		ev.Source = ""
+		if _, err := newClient(t, &opts).Send(t.Context(), ev); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func TestMetrics(t *testing.T) {
+	r := new(recorder)
+	sendObserved(t, pagerduty.Options{MeterProvider: r.meters()})
+	var got []string
+	for _, p := range r.points {
+		if p.name == "pagerduty.attempt.duration" && p.labels == "class=transient" && p.value != 2 {
+			t.Errorf("an attempt of 2 s was measured as %v s", p.value)
+		}
+		got = append(got, fmt.Sprintf("%s {%s} [%s]", p.name, p.labels, p.unit))
+	}
+	slices.Sort(got)
+	want := []string{
+		"pagerduty.attempt.duration {class=success} [s]",
+		"pagerduty.attempt.duration {class=throttled} [s]",
+		"pagerduty.attempt.duration {class=transient} [s]",
+		"pagerduty.attempts {class=success} [{request}]",
+		"pagerduty.attempts {class=throttled} [{request}]",
+		"pagerduty.attempts {class=transient} [{request}]",
+		"pagerduty.repaired {} [{event}]",
+		"pagerduty.throttled {} [{request}]",
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
+	}
+}
+
+func TestSpans(t *testing.T) {
+	r := new(recorder)
+	sendObserved(t, pagerduty.Options{TracerProvider: r.tracers()})
+	if len(r.spans) != 1 || !r.spans[0].ended || r.spans[0].status != codes.Unset {
+		t.Fatalf("spans = %+v", r.spans)
+	}
+	s := r.spans[0]
+	if want := []string{"pagerduty.action=trigger", "server.address=events.pagerduty.com", "pagerduty.repairs=1", "pagerduty.attempts=3"}; !slices.Equal(s.labels, want) {
+		t.Errorf("labels = %v, want %v", s.labels, want)
+	}
+	if want := []string{
+		"attempt class=transient http.response.status_code=503",
+		"attempt class=throttled http.response.status_code=429",
+		"attempt class=success http.response.status_code=202",
+	}; !slices.Equal(s.events, want) {
+		t.Errorf("events = %v, want %v", s.events, want)
+	}
+
+	r = new(recorder)
+	requests := 0
+	e := failed(t, newClient(t, &pagerduty.Options{TracerProvider: r.tracers(), Transport: answering(400, "", &requests)}), trigger("a"))
+	if s := r.spans[0]; s.status != codes.Error || s.message != e.Error() || !slices.Contains(s.labels, "error.type=permanent") {
+		t.Errorf("span of a failure = %+v", s)
+	}
+}
+
+func TestLogOfAttempts(t *testing.T) {
+	var log bytes.Buffer
+	sendObserved(t, pagerduty.Options{Logger: slog.New(slog.NewJSONHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))})
+	var got []string
+	for line := range strings.Lines(log.String()) {
+		var entry struct {
+			Level, Msg, Action, Class, Key string
+			DedupKey                       string `json:"dedup_key"`
+			Attempt, Status                int
+		}
+		if err := json.Unmarshal([]byte(line), &entry); err != nil {
+			t.Fatal(err)
+		}
+		got = append(got, fmt.Sprintf("%+v", entry))
+	}
+	entry := "{Level:DEBUG Msg:pagerduty: attempt Action:trigger Class:%s Key:" + routingKey(t, secret).String() + " DedupKey:disk-1 Attempt:%d Status:%d}"
+	want := []string{fmt.Sprintf(entry, "transient", 1, 503), fmt.Sprintf(entry, "throttled", 2, 429), fmt.Sprintf(entry, "success", 3, 202)}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
+	}
+	log.Reset()
+	sendObserved(t, pagerduty.Options{Logger: slog.New(slog.NewJSONHandler(&log, nil))})
+	if log.Len() != 0 {
+		t.Errorf("logged above debug level: %s", &log)
+	}
+}
