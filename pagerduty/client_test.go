@@ -1,9 +1,15 @@
 package pagerduty_test
 
 import (
+	"errors"
+	"net/http"
+	"net/http/cookiejar"
+	"net/url"
+	"os"
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/guance-relay/guance-relay/pagerduty"
 	"github.com/guance-relay/guance-relay/pagerduty/pagerdutytest"
@@ -77,5 +83,86 @@ func TestSendOverLoopback(t *testing.T) {
 	request := server.Requests()[0]
 	if strings.Contains(string(request.Body), secret) || !strings.Contains(string(request.Body), pagerdutytest.KeyLabel(secret)) {
 		t.Errorf("logged body = %s", request.Body)
+	}
+}
+
+func TestBaseURL(t *testing.T) {
+	sound := []string{
+		"https://events.eu.pagerduty.com", "https://gateway.example.com:8443/pagerduty/", "http://127.0.0.1:8080", "http://localhost", "http://[::1]:80",
+	}
+	for _, base := range sound {
+		if _, err := pagerduty.NewClient(routingKey(t, secret), &pagerduty.Options{BaseURL: base}); err != nil {
+			t.Errorf("BaseURL %q: %v", base, err)
+		}
+	}
+	unsound := []string{
+		"http://events.pagerduty.com", "http://10.0.0.1", "http://localhost.example.com", "ftp://example.com", "events.pagerduty.com",
+		"https://", "https://user:hunter2@example.com", "https://example.com?a=b", "https://example.com#f", "://",
+	}
+	for _, base := range unsound {
+		_, err := pagerduty.NewClient(routingKey(t, secret), &pagerduty.Options{BaseURL: base})
+		if err == nil || strings.Contains(err.Error(), "hunter2") || !strings.Contains(err.Error(), "BaseURL") {
+			t.Errorf("BaseURL %q: %v", base, err)
+		}
+	}
+	for _, opts := range []pagerduty.Options{{Region: "mars"}, {DefaultSeverity: "awful"}} {
+		if _, err := pagerduty.NewClient(routingKey(t, secret), &opts); err == nil {
+			t.Errorf("%+v is taken", opts)
+		}
+	}
+}
+
+func TestPathOfBaseURLIsKept(t *testing.T) {
+	var path string
+	client := newClient(t, &pagerduty.Options{BaseURL: "https://gateway.example.com/pd/", Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
+		path = r.URL.Path
+		return &http.Response{StatusCode: 202, Header: http.Header{}, Body: http.NoBody}, nil
+	})})
+	if _, err := client.Send(t.Context(), trigger("a")); err != nil || path != "/pd/v2/enqueue" {
+		t.Errorf("sent to %s: %v", path, err)
+	}
+}
+
+// Of a lent client, the transport and the timeout count.
+func TestLentHTTPClient(t *testing.T) {
+	jar, err := cookiejar.New(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	jar.SetCookies(&url.URL{Scheme: "https", Host: "events.pagerduty.com"}, []*http.Cookie{{Name: "a", Value: "b"}})
+	synctest.Test(t, func(t *testing.T) {
+		fake := pagerdutytest.NewTransport()
+		fake.Script(pagerdutytest.Fault{}, pagerdutytest.Fault{Connection: pagerdutytest.Hang})
+		client := newClient(t, &pagerduty.Options{Retries: -1, HTTPClient: &http.Client{Transport: fake, Jar: jar, Timeout: 3 * time.Second}})
+		if _, err := client.Send(t.Context(), trigger("a")); err != nil {
+			t.Fatal(err)
+		}
+		if cookie := fake.Requests()[0].Header.Get("Cookie"); cookie != "" {
+			t.Errorf("sent the cookie %q", cookie)
+		}
+		start := time.Now()
+		if e := failed(t, client, trigger("a")); !errors.Is(e, os.ErrDeadlineExceeded) || time.Since(start) != 3*time.Second {
+			t.Errorf("after %v: %v", time.Since(start), e)
+		}
+	})
+}
+
+// A RoundTripper that changes the request it is given must not change the
+// next one's.
+func TestRequestsShareNothingWithTheTransport(t *testing.T) {
+	var hosts []string
+	client := newClient(t, &pagerduty.Options{Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
+		hosts = append(hosts, r.URL.Host+" "+r.Header.Get("X-Extra"))
+		r.URL.Host = "elsewhere.example.com"
+		r.Header.Set("X-Extra", "set")
+		return &http.Response{StatusCode: 202, Header: http.Header{}, Body: http.NoBody}, nil
+	})})
+	for range 2 {
+		if _, err := client.Send(t.Context(), trigger("a")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if hosts[0] != hosts[1] {
+		t.Errorf("sent to %q, then to %q", hosts[0], hosts[1])
 	}
 }

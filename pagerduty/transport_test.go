@@ -1,0 +1,156 @@
+package pagerduty
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"reflect"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+func TestOwnTransportIsBounded(t *testing.T) {
+	own := newTransport()
+	for name, d := range map[string]time.Duration{
+		"TLS handshake": own.TLSHandshakeTimeout, "response header": own.ResponseHeaderTimeout, "idle connection": own.IdleConnTimeout,
+	} {
+		if d <= 0 || d > time.Minute {
+			t.Errorf("%s: %v", name, d)
+		}
+	}
+	if own.MaxIdleConns == 0 || own.MaxIdleConnsPerHost == 0 || own.MaxConnsPerHost == 0 || own.MaxResponseHeaderBytes == 0 {
+		t.Errorf("without bound: %+v", own)
+	}
+	if !own.ForceAttemptHTTP2 {
+		t.Error("no HTTP/2")
+	}
+	if reflect.ValueOf(own.Proxy).Pointer() != reflect.ValueOf(http.ProxyFromEnvironment).Pointer() {
+		t.Error("the proxy is not taken from the environment")
+	}
+}
+
+// key is no secret of anybody: it is the example of PagerDuty's schema.
+const exampleKey = "e93facc04764012d7bfb002500d5d1a6"
+
+func sendTo(t *testing.T, base string, wire http.RoundTripper) *Error {
+	t.Helper()
+	key, err := ParseRoutingKey(exampleKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	client, err := NewClient(key, &Options{BaseURL: base, Transport: wire, Retries: -1, AttemptTimeout: time.Second})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = client.Send(t.Context(), &Event{Action: ActionResolve, DedupKey: "a"})
+	if err == nil {
+		return nil
+	}
+	e, ok := errors.AsType[*Error](err)
+	if !ok {
+		t.Fatalf("Send = %v (%T)", err, err)
+	}
+	return e
+}
+
+// The routing key must not be given to whoever answers in PagerDuty's place,
+// and no event is to blame if somebody does.
+func TestUntrustedCertificateStopsTheSender(t *testing.T) {
+	server := httptest.NewTLSServer(http.NotFoundHandler())
+	defer server.Close()
+	wire := newTransport()
+	defer wire.CloseIdleConnections()
+	if e := sendTo(t, server.URL, wire); e == nil || e.Class != ClassConfig || e.Permanent() || e.RetryAfter() < time.Minute || e.Hint == "" {
+		t.Errorf("error = %+v", e)
+	}
+	plain := httptest.NewServer(http.NotFoundHandler())
+	defer plain.Close()
+	if e := sendTo(t, "https"+plain.URL[len("http"):], wire); e == nil || e.Class != ClassConfig || e.Hint == "" {
+		t.Errorf("error = %+v", e)
+	}
+}
+
+func TestHTTP2(t *testing.T) {
+	var protocol atomic.Value
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		protocol.Store(r.Proto)
+		w.WriteHeader(http.StatusAccepted)
+	}))
+	server.EnableHTTP2 = true
+	server.StartTLS()
+	defer server.Close()
+	wire := newTransport()
+	defer wire.CloseIdleConnections()
+	wire.TLSClientConfig = server.Client().Transport.(*http.Transport).TLSClientConfig
+	if e := sendTo(t, server.URL, wire); e != nil || protocol.Load() != "HTTP/2.0" {
+		t.Errorf("sent by %v: %v", protocol.Load(), e)
+	}
+}
+
+func TestProxyThatRefuses(t *testing.T) {
+	for status, want := range map[int]Class{407: ClassPermanent, 502: ClassTransient, 403: ClassTransient} {
+		proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(status) }))
+		address, err := url.Parse(proxy.URL)
+		if err != nil {
+			t.Fatal(err)
+		}
+		wire := newTransport()
+		wire.Proxy = http.ProxyURL(address)
+		if e := sendTo(t, "https://events.example.com", wire); e == nil || e.Class != want || e.Hint == "" || e.Answered() || e.MaybeAccepted {
+			t.Errorf("%d: error = %+v", status, e)
+		}
+		proxy.Close()
+	}
+}
+
+// What never had a connection was not accepted, whatever became of it.
+func TestNoConnectionIsNotAmbiguous(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	closed := "http://" + listener.Addr().String()
+	if err := listener.Close(); err != nil {
+		t.Fatal(err)
+	}
+	blackHole := &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}}
+	for name, e := range map[string]*Error{
+		"refused":    sendTo(t, closed, newTransport()),
+		"black hole": sendTo(t, closed, blackHole),
+	} {
+		if e == nil || e.Class != ClassTransient || e.MaybeAccepted || e.Answered() {
+			t.Errorf("%s: error = %+v", name, e)
+		}
+	}
+}
+
+// Answers are read to their end, so that the connection can be used again.
+func TestConnectionIsUsedAgain(t *testing.T) {
+	var connections, requests atomic.Int32
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader([]int{202, 400, 429, 503, 302}[int(requests.Add(1))%5])
+		_, _ = w.Write(make([]byte, 3000))
+	}))
+	server.Config.ConnState = func(_ net.Conn, state http.ConnState) {
+		if state == http.StateNew {
+			connections.Add(1)
+		}
+	}
+	server.Start()
+	defer server.Close()
+	wire := newTransport()
+	defer wire.CloseIdleConnections()
+	for range 20 {
+		_ = sendTo(t, server.URL, wire)
+	}
+	if connections.Load() != 1 || requests.Load() != 20 {
+		t.Errorf("%d connections for %d requests", connections.Load(), requests.Load())
+	}
+}
