@@ -30,8 +30,10 @@ type Options struct {
 	// Transport takes precedence over that of HTTPClient. Zero means as there.
 	Transport http.RoundTripper
 
-	// Limiter is asked before every request. Zero means one for each routing
-	// key, which keeps PerMinute.
+	// Limiter is asked before every request on the wire, retries included, in
+	// place of the client's own; PerMinute is then not used, and a 429 pauses
+	// nobody but the event that met it. Zero means one limiter for each
+	// routing key, which keeps PerMinute.
 	Limiter Limiter
 	// PerMinute is how many requests at most go out under one routing key in
 	// any 60 seconds. Zero means [DefaultPerMinute]; negative, no limit.
@@ -42,9 +44,9 @@ type Options struct {
 	// negative, never.
 	Retries int
 	// ThrottleRetries is how often Send waits out a 429 and tries again; all
-	// sends under the key wait with it. Zero means never: the 429 is handed
-	// up, for a queue to act on. A program without one may set 3, which is
-	// PagerDuty's own advice.
+	// sends under the key wait with it, unless a Limiter was given. Zero means
+	// never: the 429 is handed up, for a queue to act on. A program without
+	// one may set 3, which is PagerDuty's own advice.
 	ThrottleRetries int
 	// AttemptTimeout bounds each request, from dialling to the last byte of
 	// the answer, but not the wait for the limiter. Zero means 20 seconds;

@@ -95,7 +95,7 @@ func certificate(err error) bool {
 var hints = []struct{ contains, hint string }{
 	{"cannot contain non-alphanumeric", "this looks like a REST API token; use the 32-character Integration Key of an Events API v2 integration"},
 	{"Length of 'routing_key'", "use the 32-character Integration Key of an Events API v2 integration"},
-	{"Invalid routing key", "the key has the right form but names no live integration: it was deleted, belongs to the other service region (Options.Region), or is of another integration type"},
+	{"Invalid routing key", "the key has the right form but names no live integration: it was deleted, belongs to the other service region (Options.Region), or is of another type, such as an Events API v1 integration"},
 	{"Service key", "this is the answer of Events API v1: the base URL must not point at /generic/2010-04-15"},
 	{"'event_type' is missing", "this is the answer of Events API v1: the base URL must not point at /generic/2010-04-15"},
 }
