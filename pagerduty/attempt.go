@@ -3,10 +3,8 @@ package pagerduty
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net/http"
-	"os"
 	"time"
 
 	"go.opentelemetry.io/otel/attribute"
@@ -36,11 +34,8 @@ func (x *exchange) try(ctx context.Context, body []byte) {
 	}
 	x.attempts++
 	start := time.Now()
-	bounded, cancel := ctx, context.CancelFunc(func() {})
-	if x.core.attemptTimeout > 0 {
-		bounded, cancel = context.WithTimeout(ctx, x.core.attemptTimeout)
-	}
-	defer cancel()
+	bounded, limit := x.core.bounds.begin(ctx)
+	defer limit.end()
 
 	out := &outbound{body: body}
 	resp, err := x.core.wire.RoundTrip(out.request(bounded, x.url, x.core.standard))
@@ -49,11 +44,12 @@ func (x *exchange) try(ctx context.Context, body []byte) {
 	}
 	if err != nil {
 		if bounded.Err() != nil && ctx.Err() == nil {
-			err = &timeoutError{after: x.core.attemptTimeout}
+			err = &timeoutError{after: x.core.bounds.header}
 		}
 		class, hint := classifyFailure(err, out.left.Load())
 		x.last = outcome{class: class, hint: hint, err: causeOf(err, x.key)}
 	} else {
+		limit.answered()
 		x.last = x.read(resp)
 	}
 	if x.last.class == ClassAmbiguous {
@@ -102,12 +98,3 @@ func (x *exchange) observe(ctx context.Context, took time.Duration) {
 		x.core.log.LogAttrs(ctx, slog.LevelDebug, "pagerduty: attempt", attrs...)
 	}
 }
-
-// timeoutError is an attempt that outlived AttemptTimeout. It is not
-// context.DeadlineExceeded, by which a caller knows its own deadline.
-type timeoutError struct{ after time.Duration }
-
-func (e *timeoutError) Error() string        { return fmt.Sprintf("no answer within %v", e.after) }
-func (e *timeoutError) Timeout() bool        { return true }
-func (e *timeoutError) Temporary() bool      { return true }
-func (e *timeoutError) Is(target error) bool { return target == os.ErrDeadlineExceeded }

@@ -1,6 +1,7 @@
 package pagerduty
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -49,8 +50,9 @@ type Options struct {
 	// one may set 3, which is PagerDuty's own advice.
 	ThrottleRetries int
 	// AttemptTimeout bounds each request, from dialling to the last byte of
-	// the answer, but not the wait for the limiter. Zero means 20 seconds;
-	// negative, no bound but the context's.
+	// the answer, but not the wait for the limiter. Zero means 15
+	// seconds until the answer begins and 5 for the rest; negative, no bound
+	// but the context's.
 	AttemptTimeout time.Duration
 	// MaxRetryAfter caps the wait a server may ask for. Zero means 5 minutes;
 	// negative, that no server is listened to.
@@ -92,7 +94,7 @@ type core struct {
 
 	retries         int
 	throttleRetries int
-	attemptTimeout  time.Duration
+	bounds          bounds
 	maxRetryAfter   time.Duration
 	source          string
 	severity        Severity
@@ -148,26 +150,26 @@ func newCore(opts *Options) (*core, error) {
 		wire:            opts.Transport,
 		retries:         orDefault(opts.Retries, defaultRetries),
 		throttleRetries: max(opts.ThrottleRetries, 0),
-		attemptTimeout:  opts.AttemptTimeout,
 		maxRetryAfter:   orDefault(opts.MaxRetryAfter, defaultMaxRetryAfter),
 		perMinute:       orDefault(opts.PerMinute, DefaultPerMinute),
 		source:          clean(opts.DefaultSource, true),
 		severity:        SeverityError,
 		log:             opts.Logger,
 	}
+	timeout := opts.AttemptTimeout
 	if lent := opts.HTTPClient; lent != nil {
 		if c.wire == nil {
 			c.wire = lent.Transport
 		}
-		if c.attemptTimeout == 0 {
-			c.attemptTimeout = lent.Timeout
-		}
+		timeout = cmp.Or(timeout, lent.Timeout)
+	}
+	if c.bounds = defaultBounds; timeout != 0 {
+		c.bounds = boundsOf(timeout)
 	}
 	if c.wire == nil {
 		c.wire = newTransport()
 	}
 	_, c.standard = c.wire.(*http.Transport)
-	c.attemptTimeout = orDefault(c.attemptTimeout, attemptTimeout)
 	if blank(c.source) {
 		c.source = hostName()
 	}
@@ -268,8 +270,8 @@ func (c *Client) Send(ctx context.Context, ev *Event) (*Result, error) {
 	r := repairer{source: c.core.source, severity: c.core.severity}
 	msg := &alertMessage{key: key, ev: *ev}
 	r.event(&msg.ev)
-	if err := check(msg.ev); err != nil {
-		return nil, err
+	if !msg.ev.sendable() {
+		return nil, refusal(msg.ev)
 	}
 	return c.send(ctx, delivery{
 		key:      key,
@@ -303,8 +305,8 @@ func (c *Client) SendChange(ctx context.Context, ev *ChangeEvent) (*Result, erro
 	r := repairer{source: c.core.source, severity: c.core.severity}
 	msg := &changeMessage{key: key, ev: *ev}
 	r.change(&msg.ev)
-	if err := check(msg.ev); err != nil {
-		return nil, err
+	if !msg.ev.sendable() {
+		return nil, refusal(msg.ev)
 	}
 	return c.send(ctx, delivery{
 		key:     key,

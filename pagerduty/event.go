@@ -57,9 +57,10 @@ func ParseSeverity(s string) (Severity, bool) {
 // [Result.Repairs] says how: a page with a shortened summary beats a refused
 // one. An Event is never changed by sending it.
 //
-// The tags state the limits of the wire (PagerDuty developer docs, Events API
-// v2: Trigger Events). They are checked after repair; "units" counts UTF-16
-// code units, which holds under either reading of PagerDuty's "characters".
+// The tags state what makes PagerDuty refuse an event (PagerDuty developer
+// docs, Events API v2: Trigger Events) and repair may not be able to mend. They
+// are checked after it; "units" counts UTF-16 code units, which holds under
+// either reading of PagerDuty's "characters".
 type Event struct {
 	// Action is required.
 	Action Action `validate:"oneof=trigger acknowledge resolve"`
@@ -77,11 +78,11 @@ type Event struct {
 
 	// Source is what is affected: a host name, best. Blank means
 	// Options.DefaultSource.
-	Source string `validate:"omitempty,notblank"`
+	Source string
 
 	// Severity in any word [ParseSeverity] knows. Blank or unknown means
 	// Options.DefaultSeverity.
-	Severity Severity `validate:"omitempty,oneof=critical error warning info"`
+	Severity Severity
 
 	// Timestamp is when the event arose. Zero means PagerDuty's clock.
 	Timestamp time.Time
@@ -97,21 +98,21 @@ type Event struct {
 	Client    string // monitoring system that sends this; used with triggers
 	ClientURL string // where that system shows the event; used with triggers
 
-	Links  []Link  `validate:"omitempty,dive"` // those without Href are left out
-	Images []Image `validate:"omitempty,dive"` // those without an https Src are left out
+	Links  []Link  // those without Href are left out
+	Images []Image // those without an https Src are left out
 }
 
 // Link is a link shown with the incident.
 type Link struct {
-	Href string `json:"href" validate:"notblank"`
-	Text string `json:"text,omitempty"`
+	Href string
+	Text string
 }
 
 // Image is a picture shown with the incident.
 type Image struct {
-	Src  string `json:"src" validate:"startswith=https://"` // PagerDuty shows only what is served over HTTPS
-	Href string `json:"href,omitempty"`                     // makes the image clickable
-	Alt  string `json:"alt,omitempty"`
+	Src  string // PagerDuty shows only what is served over HTTPS
+	Href string // makes the image clickable
+	Alt  string
 }
 
 // bare reports whether the event carries no payload at all, the documented

@@ -128,6 +128,9 @@ func (r *repairer) line(field, s string) string {
 }
 
 func (r *repairer) cut(field, s string, limit int) string {
+	if len(s) <= limit {
+		return s // nothing has more units than bytes
+	}
 	fitted := shorten(s, limit, units)
 	if fitted != s {
 		r.note(field, "cut from %d to %d characters", measure(s, units), limit)
@@ -152,7 +155,7 @@ func (r *repairer) dedupKey(ev *Event) {
 	switch {
 	case cleaned != ev.DedupKey:
 		r.note(field, "invalid UTF-8 or control characters; hashed")
-	case measure(cleaned, units) > maxDedupKey:
+	case len(cleaned) > maxDedupKey && measure(cleaned, units) > maxDedupKey:
 		r.note(field, "over %d characters; hashed", maxDedupKey)
 	default:
 		return

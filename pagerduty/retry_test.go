@@ -338,6 +338,40 @@ func TestFact09AttemptTimeout(t *testing.T) {
 	}
 }
 
+// slowBody is an answer whose header comes at once and whose body does not end.
+type slowBody struct{ ctx context.Context }
+
+func (b slowBody) Read([]byte) (int, error) {
+	<-b.ctx.Done()
+	return 0, b.ctx.Err()
+}
+func (slowBody) Close() error { return nil }
+
+// The phases of an attempt: 15 s until the answer begins, 5 s for the rest,
+// unless the caller sets one time for both. What is accepted stays accepted although the rest of the answer does not come.
+func TestAttemptIsBoundedByPhase(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		fake := pagerdutytest.NewTransport()
+		fake.Script(pagerdutytest.Fault{Connection: pagerdutytest.Hang})
+		start := time.Now()
+		e := failed(t, newClient(t, &pagerduty.Options{Transport: fake, Retries: -1}), trigger("a"))
+		if took := time.Since(start); took != 15*time.Second || !errors.Is(e, os.ErrDeadlineExceeded) || !strings.Contains(e.Error(), "15s") {
+			t.Errorf("%v after %v", e, took)
+		}
+		for timeout, want := range map[time.Duration]time.Duration{0: 19 * time.Second, time.Minute: time.Minute} {
+			client := newClient(t, &pagerduty.Options{AttemptTimeout: timeout, Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
+				time.Sleep(14 * time.Second)
+				return &http.Response{StatusCode: 202, Header: http.Header{}, Body: slowBody{r.Context()}}, nil
+			})})
+			start = time.Now()
+			result, err := client.Send(t.Context(), trigger("a"))
+			if took := time.Since(start); err != nil || result.Confirmed || took != want {
+				t.Errorf("AttemptTimeout %v: %+v, %v after %v", timeout, result, err, took)
+			}
+		}
+	})
+}
+
 // A request that was read and never answered may have been accepted; one that
 // was never read was not.
 func TestAmbiguousOnlyIfTheEventWentOut(t *testing.T) {

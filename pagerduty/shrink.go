@@ -231,7 +231,7 @@ func (c *cargo) dropImages(over int) {
 	if c.images == nil {
 		return
 	}
-	kept, dropped := lighten(*c.images, over, func(i Image) int { return encodedSize(i) + 1 })
+	kept, dropped := lighten(*c.images, over, func(i Image) int { return encodedSize(func(w *writer) { w.image(&i) }) + 1 })
 	if len(dropped) > 0 {
 		c.cut("images", len(*c.images), len(kept), "images")
 		*c.images = kept
@@ -239,7 +239,7 @@ func (c *cargo) dropImages(over int) {
 }
 
 func (c *cargo) dropLinks(over int) {
-	kept, dropped := lighten(*c.links, over, func(l Link) int { return encodedSize(l) + 1 })
+	kept, dropped := lighten(*c.links, over, func(l Link) int { return encodedSize(func(w *writer) { w.link(&l) }) + 1 })
 	if len(dropped) > 0 {
 		c.cut("links", len(*c.links), len(kept), "links")
 		*c.links = kept
@@ -288,17 +288,8 @@ func (c *cargo) writeNote() {
 	(*c.details)[c.note] = "Cut to fit PagerDuty's limit of event size: " + strings.Join(cuts, "; ")
 }
 
-// encodedSize is 0 for what cannot be encoded, which repair leaves none of.
-func encodedSize(v any) int {
-	body, err := encode(v)
-	if err != nil {
-		return 0
-	}
-	return len(body)
-}
-
-// valueSize is the encodedSize of a value inside details.
-func valueSize(v any) int { return encodedSize(tree{"": v}) - len(`{"":}`) }
+// valueSize is what a value in details takes when it is encoded.
+func valueSize(v any) int { return encodedSize(func(w *writer) { w.value(v) }) }
 
 // cloneTree copies the maps and slices of a tree, for the caller's are not
 // ours to cut.

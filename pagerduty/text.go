@@ -147,22 +147,25 @@ func clean(s string, line bool) string {
 	}, s)
 }
 
-// tidy reports whether clean has nothing to do, which is nearly always.
+// tidy reports whether clean has nothing to do, which is nearly always. It
+// looks at bytes: the control characters are those of ASCII and U+0080 to
+// U+009F, which UTF-8 writes as C2 and a byte below A0.
 func tidy(s string, line bool) bool {
+	wide := false
 	for i := 0; i < len(s); i++ {
-		c := s[i]
-		switch {
+		switch c := s[i]; {
 		case c >= utf8.RuneSelf:
-			return utf8.ValidString(s[i:]) && strings.IndexFunc(s[i:], func(r rune) bool {
-				return unicode.IsControl(r) && (line || r != '\n' && r != '\r' && r != '\t')
-			}) < 0
+			wide = true
+			if c == 0xC2 && i+1 < len(s) && s[i+1] < 0xA0 {
+				return false
+			}
 		case c < 0x20 || c == 0x7f:
 			if line || c != '\n' && c != '\r' && c != '\t' {
 				return false
 			}
 		}
 	}
-	return true
+	return !wide || utf8.ValidString(s)
 }
 
 func blank(s string) bool { return strings.TrimSpace(s) == "" }

@@ -10,27 +10,25 @@ import (
 	"time"
 )
 
-// Timeouts of the client's own transport. Each is well below the time a
-// person would call late, and above what a slow continent needs.
+// Timeouts of the client's own transport; those of the whole attempt are
+// defaultBounds. Each is well below the time a person would call late, and
+// above what a slow continent needs.
 const (
-	dialTimeout    = 5 * time.Second
-	tlsTimeout     = 5 * time.Second
-	headerTimeout  = 15 * time.Second
-	attemptTimeout = 20 * time.Second
+	dialTimeout = 5 * time.Second
+	tlsTimeout  = 5 * time.Second
 	// Shorter than a load balancer's, so that it is rarely the server who
 	// closes an idle connection just as an event goes out on it.
 	idleTimeout = 45 * time.Second
 )
 
 // newTransport returns a transport of our own: http.DefaultTransport belongs
-// to the whole program and has no limit on how long a server may say nothing.
+// to the whole program and has no limit of connections.
 func newTransport() *http.Transport {
 	dialer := &net.Dialer{Timeout: dialTimeout, KeepAlive: 30 * time.Second}
 	return &http.Transport{
 		Proxy:                  http.ProxyFromEnvironment,
 		DialContext:            dialer.DialContext,
 		TLSHandshakeTimeout:    tlsTimeout,
-		ResponseHeaderTimeout:  headerTimeout,
 		IdleConnTimeout:        idleTimeout,
 		MaxIdleConns:           32,
 		MaxIdleConnsPerHost:    16,

@@ -16,7 +16,8 @@ import (
 func TestOwnTransportIsBounded(t *testing.T) {
 	own := newTransport()
 	for name, d := range map[string]time.Duration{
-		"TLS handshake": own.TLSHandshakeTimeout, "response header": own.ResponseHeaderTimeout, "idle connection": own.IdleConnTimeout,
+		"TLS handshake": own.TLSHandshakeTimeout, "idle connection": own.IdleConnTimeout,
+		"response header": defaultBounds.header, "rest of the answer": defaultBounds.body,
 	} {
 		if d <= 0 || d > time.Minute {
 			t.Errorf("%s: %v", name, d)
