@@ -10,9 +10,11 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	gopagerduty "github.com/PagerDuty/go-pagerduty"
 
@@ -220,5 +222,41 @@ func BenchmarkSend(b *testing.B) {
 				}
 			})
 		}
+	}
+}
+
+// BenchmarkSendInTurn has the two clients send one event each, in turn, and
+// reports how their times compare: whatever else the machine does meets both
+// within the same millisecond. The medians leave out what a scheduler adds.
+func BenchmarkSendInTurn(b *testing.B) {
+	url := eventsAPI(b)
+	us, them := ours(b, url), goPagerDuty(b, url)
+	for _, action := range []string{"trigger", "resolve"} {
+		sends := []func(context.Context) error{us.trigger, them.trigger}
+		if action == "resolve" {
+			sends = []func(context.Context) error{us.resolve, them.resolve}
+		}
+		b.Run("action="+action, func(b *testing.B) {
+			took := make([][]float64, len(sends))
+			for turn := 0; b.Loop(); turn++ {
+				for i := range sends {
+					who := (i + turn) % len(sends) // who follows whom must not matter
+					start := time.Now()
+					if err := sends[who](b.Context()); err != nil {
+						b.Fatal(err)
+					}
+					took[who] = append(took[who], float64(time.Since(start).Nanoseconds()))
+				}
+			}
+			median := func(x []float64) float64 {
+				slices.Sort(x)
+				return x[len(x)/2]
+			}
+			ours, theirs := median(took[0]), median(took[1])
+			b.ReportMetric(ours, us.name+"-ns")
+			b.ReportMetric(theirs, them.name+"-ns")
+			b.ReportMetric(ours/theirs, "ratio")
+			b.ReportMetric(0, "ns/op") // of both together, which says nothing
+		})
 	}
 }

@@ -34,10 +34,10 @@ func (x *exchange) try(ctx context.Context, body []byte) {
 	}
 	x.attempts++
 	start := time.Now()
-	bounded, limit := x.core.bounds.begin(ctx)
-	defer limit.end()
-
 	out := &outbound{body: body}
+	bounded := out.limit.begin(ctx, x.core.bounds)
+	defer out.limit.end()
+
 	resp, err := x.core.wire.RoundTrip(out.request(bounded, x.url, x.core.standard))
 	if err == nil && resp == nil {
 		err = errors.New("transport returned neither answer nor error")
@@ -49,7 +49,7 @@ func (x *exchange) try(ctx context.Context, body []byte) {
 		class, hint := classifyFailure(err, out.left.Load())
 		x.last = outcome{class: class, hint: hint, err: causeOf(err, x.key)}
 	} else {
-		limit.answered()
+		out.limit.answered.Store(true)
 		x.last = x.read(resp)
 	}
 	if x.last.class == ClassAmbiguous {

@@ -4,51 +4,57 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"sync/atomic"
 	"time"
 )
 
 // bounds are how long one attempt may take: from dialling to the header of the
-// answer, and from there to its end. No header bound is no bound at all; no
-// body bound is that the first goes on.
+// answer, and in all. No header bound is no bound at all.
 //
-// One timer keeps both. http.Transport has a ResponseHeaderTimeout, whose timer
-// would come on top, and on a fast connection cost a tenth of the sending.
+// One timer keeps both, and is set once: http.Transport has a
+// ResponseHeaderTimeout, whose timer would come on top, and setting a timer that
+// runs out before all others wakes a thread, which costs more than all of
+// preparing an event.
 type bounds struct {
-	header, body time.Duration
+	header, whole time.Duration
 }
 
-// defaultBounds are 20 seconds in all.
-var defaultBounds = bounds{header: 15 * time.Second, body: 5 * time.Second}
+var defaultBounds = bounds{header: 15 * time.Second, whole: 20 * time.Second}
 
 // boundsOf are the bounds of an attempt for which the caller set a timeout.
 func boundsOf(timeout time.Duration) bounds {
-	return bounds{header: max(timeout, 0)}
+	timeout = max(timeout, 0)
+	return bounds{header: timeout, whole: timeout}
 }
 
 // attemptLimit ends one attempt that takes too long.
 type attemptLimit struct {
-	cancel context.CancelFunc
-	timer  *time.Timer
-	body   time.Duration
+	bounds
+	answered atomic.Bool // the header of the answer is there
+	cancel   context.CancelFunc
+	timer    *time.Timer
 }
 
 // begin returns a context that ends when a bound is reached.
-func (b bounds) begin(ctx context.Context) (context.Context, attemptLimit) {
+func (l *attemptLimit) begin(ctx context.Context, b bounds) context.Context {
 	if b.header <= 0 {
-		return ctx, attemptLimit{}
+		return ctx
 	}
-	ctx, cancel := context.WithCancel(ctx)
-	return ctx, attemptLimit{cancel: cancel, timer: time.AfterFunc(b.header, cancel), body: b.body}
+	l.bounds = b
+	ctx, l.cancel = context.WithCancel(ctx)
+	l.timer = time.AfterFunc(b.header, l.expire)
+	return ctx
 }
 
-// answered says that the header of the answer is there.
-func (l attemptLimit) answered() {
-	if l.body > 0 && l.timer.Stop() {
-		l.timer.Reset(l.body)
+func (l *attemptLimit) expire() {
+	if rest := l.whole - l.header; rest > 0 && l.answered.Load() {
+		time.AfterFunc(rest, l.cancel) // nobody stops it: a cancel too many does no harm
+		return
 	}
+	l.cancel()
 }
 
-func (l attemptLimit) end() {
+func (l *attemptLimit) end() {
 	if l.timer != nil {
 		l.timer.Stop()
 		l.cancel()

@@ -50,9 +50,9 @@ type Options struct {
 	// one may set 3, which is PagerDuty's own advice.
 	ThrottleRetries int
 	// AttemptTimeout bounds each request, from dialling to the last byte of
-	// the answer, but not the wait for the limiter. Zero means 15
-	// seconds until the answer begins and 5 for the rest; negative, no bound
-	// but the context's.
+	// the answer, but not the wait for the limiter. Zero means 20
+	// seconds, of which 15 until the answer begins; negative, no bound but the
+	// context's.
 	AttemptTimeout time.Duration
 	// MaxRetryAfter caps the wait a server may ask for. Zero means 5 minutes;
 	// negative, that no server is listened to.

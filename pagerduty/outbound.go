@@ -12,12 +12,13 @@ import (
 )
 
 // outbound is one request on its way out, with its own reader of the bytes, so
-// that every attempt sends all of them.
+// that every attempt sends all of them, and with its own limit of time.
 type outbound struct {
 	body   []byte
 	left   atomic.Bool // the request may have begun to leave
 	reader bytes.Reader
 	trace  httptrace.ClientTrace
+	limit  attemptLimit
 }
 
 // request makes the request. standard says that it is for an http.Transport,

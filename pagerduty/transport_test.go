@@ -17,7 +17,7 @@ func TestOwnTransportIsBounded(t *testing.T) {
 	own := newTransport()
 	for name, d := range map[string]time.Duration{
 		"TLS handshake": own.TLSHandshakeTimeout, "idle connection": own.IdleConnTimeout,
-		"response header": defaultBounds.header, "rest of the answer": defaultBounds.body,
+		"response header": defaultBounds.header, "whole attempt": defaultBounds.whole,
 	} {
 		if d <= 0 || d > time.Minute {
 			t.Errorf("%s: %v", name, d)
