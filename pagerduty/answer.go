@@ -26,14 +26,9 @@ type answer struct {
 	quote   string // the beginning of a body that was not understood
 }
 
-// readAnswer reads the body, as much as is wanted of it. A body that breaks
-// off is as good as its beginning: the status has already decided.
-func readAnswer(resp *http.Response) []byte {
-	size := 512
-	if 0 <= resp.ContentLength && resp.ContentLength < maxAnswer {
-		size = int(resp.ContentLength) + 1 // one more, to read the end without growing
-	}
-	body := make([]byte, 0, size)
+// readAnswer appends the answer to body, as much as is wanted of it. One that
+// breaks off is as good as its beginning: the status has already decided.
+func readAnswer(resp *http.Response, body []byte) []byte {
 	for len(body) < maxAnswer {
 		if len(body) == cap(body) {
 			body = slices.Grow(body, len(body))

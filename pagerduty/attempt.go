@@ -62,7 +62,7 @@ func (x *exchange) try(ctx context.Context, body []byte) {
 func (x *exchange) read(resp *http.Response) outcome {
 	var body []byte
 	if resp.Body != nil {
-		body = readAnswer(resp)
+		body = readAnswer(resp, x.answer[:0])
 		_ = resp.Body.Close() // nothing depends on it: the answer is here
 	}
 	v := decide(resp.StatusCode)

@@ -267,20 +267,18 @@ func (c *Client) Send(ctx context.Context, ev *Event) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
+	x := c.exchange(key)
+	defer x.release()
+	x.alert = alertMessage{key: key, ev: *ev}
+	fixed := &x.alert.ev
 	r := repairer{source: c.core.source, severity: c.core.severity}
-	msg := &alertMessage{key: key, ev: *ev}
-	r.event(&msg.ev)
-	if !msg.ev.sendable() {
-		return nil, refusal(msg.ev)
+	r.event(fixed)
+	if !fixed.sendable() {
+		return nil, refusal(*fixed)
 	}
-	return c.send(ctx, delivery{
-		key:      key,
-		url:      c.core.alerts,
-		action:   string(msg.ev.Action),
-		dedupKey: msg.ev.DedupKey,
-		message:  msg,
-		repairs:  r.repairs,
-	})
+	x.url, x.action, x.dedupKey = c.core.alerts, string(fixed.Action), fixed.DedupKey
+	x.message, x.repairs = &x.alert, r.repairs
+	return x.send(ctx)
 }
 
 // SendChange sends a change event and returns once PagerDuty accepted it. It
@@ -302,19 +300,18 @@ func (c *Client) SendChange(ctx context.Context, ev *ChangeEvent) (*Result, erro
 			Hint:    "use the Integration Key of an Events API v2 integration on a service",
 		}
 	}
+	x := c.exchange(key)
+	defer x.release()
+	x.change = changeMessage{key: key, ev: *ev}
+	fixed := &x.change.ev
 	r := repairer{source: c.core.source, severity: c.core.severity}
-	msg := &changeMessage{key: key, ev: *ev}
-	r.change(&msg.ev)
-	if !msg.ev.sendable() {
-		return nil, refusal(msg.ev)
+	r.change(fixed)
+	if !fixed.sendable() {
+		return nil, refusal(*fixed)
 	}
-	return c.send(ctx, delivery{
-		key:     key,
-		url:     c.core.changes,
-		action:  "change",
-		message: msg,
-		repairs: r.repairs,
-	})
+	x.url, x.action = c.core.changes, "change"
+	x.message, x.repairs = &x.change, r.repairs
+	return x.send(ctx)
 }
 
 // sendingKey asks the source. That it has no key now says nothing about the event.

@@ -22,24 +22,21 @@ type delivery struct {
 }
 
 // send encodes the event and sees it through its attempts.
-func (c *Client) send(ctx context.Context, d delivery) (*Result, error) {
-	ctx, span := c.core.telemetry.span(ctx, &d)
-	x := exchanges.Get().(*exchange)
-	defer x.release()
-	*x = exchange{core: c.core, limiter: c.limiterFor(d.key), delivery: d, span: span}
+func (x *exchange) send(ctx context.Context) (*Result, error) {
+	ctx, x.span = x.core.telemetry.span(ctx, &x.delivery)
 	err := x.run(ctx)
-	endSpan(span, x.attempts, err)
+	endSpan(x.span, x.attempts, err)
 	if err != nil {
 		return nil, err
 	}
 	if len(x.repairs) > 0 {
-		c.core.telemetry.repaired.Add(ctx, 1)
+		x.core.telemetry.repaired.Add(ctx, 1)
 	}
 	said := x.last.answer
 	return &Result{
 		// The key that was sent: the answer may come from something that is
 		// not PagerDuty, or be no answer that can be read.
-		DedupKey:   d.dedupKey,
+		DedupKey:   x.dedupKey,
 		Message:    said.Message,
 		StatusCode: x.last.status,
 		Confirmed:  x.last.status == http.StatusAccepted && said.Status == "success",
@@ -62,11 +59,23 @@ type exchange struct {
 	maybe    bool
 	wait     time.Duration // before the next attempt, as checkRetry decided
 	last     outcome
+
+	// What message and answer need is kept with the rest of it.
+	alert  alertMessage
+	change changeMessage
+	answer [512]byte
 }
 
 // exchanges are used again: nothing holds one when send returns. An outbound
 // is not, since its connection may still be writing.
 var exchanges = sync.Pool{New: func() any { return new(exchange) }}
+
+// exchange returns one for an event under key; release it.
+func (c *Client) exchange(key RoutingKey) *exchange {
+	x := exchanges.Get().(*exchange)
+	x.core, x.limiter, x.key = c.core, c.limiterFor(key), key
+	return x
+}
 
 func (x *exchange) release() {
 	*x = exchange{} // a pool must not keep events alive, nor keys
