@@ -1,9 +1,10 @@
-// Package bench sets this project beside others in benchmarks that run both sides in one process, one after the other.
+// Package bench sets this project beside others in benchmarks that run both sides in one process.
 //
-// A benchmark says nothing alone: what counts is the ratio of its two columns. To compare them,
+// A benchmark says nothing alone: what counts is the ratio of the two sides. Those whose name ends in InTurn report it, as "ratio":
+// ours by theirs, of medians. For the others, and for allocations,
 //
-//	for i in $(seq 10); do go test -run '^$' -bench . -benchmem ./bench; done > out.txt
-//	go run golang.org/x/perf/cmd/benchstat@latest -col /client out.txt
+//	for i in $(seq 15); do go test -run '^$' -bench . -benchmem ./bench; done > out.txt
+//	go run golang.org/x/perf/cmd/benchstat@latest -filter .name:Send -col /client out.txt
 //
-// runs the sides in turn, so that what else the machine does falls on both.
+// runs the sides one after the other, in random order, so that what else the machine does falls on both.
 package bench

@@ -80,7 +80,7 @@ func (s *span) IsRecording() bool { return true }
 
 func (s *span) SetAttributes(labels ...attribute.KeyValue) {
 	for _, l := range labels {
-		s.labels = append(s.labels, string(l.Key)+"="+l.Value.Emit())
+		s.labels = append(s.labels, string(l.Key)+"="+l.Value.String())
 	}
 }
 
@@ -143,7 +143,7 @@ func (r *recorder) add(p point) {
 func labelsOf(set attribute.Set) string {
 	var labels []string
 	for _, l := range set.ToSlice() {
-		labels = append(labels, string(l.Key)+"="+l.Value.Emit())
+		labels = append(labels, string(l.Key)+"="+l.Value.String())
 	}
 	return strings.Join(labels, " ")
 }
