@@ -36,7 +36,7 @@ func declaredTests(t *testing.T) map[string]bool {
 	return declared
 }
 
-// rows are the cells of each row of the tables in a document of docs/.
+// rows are the cells of each row of the first table in a document of docs/.
 func rows(t *testing.T, document string) (found [][]string) {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join("..", "docs", document))
@@ -47,6 +47,9 @@ func rows(t *testing.T, document string) (found [][]string) {
 		line = strings.TrimSpace(line)
 		if strings.HasPrefix(line, "| ") && !strings.HasPrefix(line, "| ---") {
 			found = append(found, strings.Split(strings.Trim(line, "|"), "|"))
+		}
+		if line == "" && len(found) > 0 {
+			break
 		}
 	}
 	return found

@@ -3,6 +3,7 @@ package pagerduty_test
 import (
 	"encoding/json"
 	"fmt"
+	"reflect"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -201,6 +202,17 @@ func TestNoteTakesAFreeName(t *testing.T) {
 	s := send(t, pagerduty.Options{}, withDetails(map[string]any{"log": strings.Repeat("a", 600_000), "_truncated": "mine"}))
 	if s.details()["_truncated"] != "mine" || s.details()["_truncated_"] == nil {
 		t.Errorf("_truncated = %v, _truncated_ = %v", s.details()["_truncated"], s.details()["_truncated_"])
+	}
+}
+
+// What is cut is the client's copy, however deep it is.
+func TestCallersDetailsAreLeftAlone(t *testing.T) {
+	long := strings.Repeat("a", 400_000)
+	details := map[string]any{"top": long, "in": map[string]any{"list": []any{long, "x"}}}
+	send(t, pagerduty.Options{}, withDetails(details))
+	want := map[string]any{"top": long, "in": map[string]any{"list": []any{long, "x"}}}
+	if !reflect.DeepEqual(details, want) {
+		t.Error("the caller's details were cut")
 	}
 }
 

@@ -150,6 +150,7 @@ func TestClean(t *testing.T) {
 		{"broken \xff\xfe here", "broken \ufffd\ufffd here", "broken \ufffd\ufffd here"},
 		{"世界\n", "世界 ", "世界\n"},
 		{"世界\x00", "世界", "世界"},
+		{"a\u0080b\u009f\u00a0c", "ab\u00a0c", "ab\u00a0c"},
 	}
 	for _, test := range tests {
 		if got := clean(test.in, true); got != test.line {

@@ -132,6 +132,19 @@ func TestNoConnectionIsNotAmbiguous(t *testing.T) {
 	}
 }
 
+// With a connection, and without an answer, it may have been.
+func TestLostConnectionIsAmbiguous(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }))
+	defer server.Close()
+	for name, wire := range map[string]http.RoundTripper{
+		"the standard transport": newTransport(), "one that wraps it": struct{ http.RoundTripper }{newTransport()},
+	} {
+		if e := sendTo(t, server.URL, wire); e == nil || e.Class != ClassAmbiguous || !e.MaybeAccepted || e.Answered() {
+			t.Errorf("%s: error = %+v", name, e)
+		}
+	}
+}
+
 // Answers are read to their end, so that the connection can be used again.
 func TestConnectionIsUsedAgain(t *testing.T) {
 	var connections, requests atomic.Int32

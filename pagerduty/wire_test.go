@@ -4,8 +4,10 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"maps"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -226,6 +228,26 @@ func TestFact39RegionDecidesTheHost(t *testing.T) {
 		want := []string{"POST https://" + host + "/v2/enqueue", "POST https://" + host + "/v2/change/enqueue"}
 		if !slices.Equal(urls, want) {
 			t.Errorf("region %q: %v, want %v", region, urls, want)
+		}
+	}
+}
+
+// The same details must be the same bytes, or a repetition would not be one.
+func TestDetailsAreWrittenInOrder(t *testing.T) {
+	details := make(map[string]any)
+	for i := range 30 {
+		details[strconv.Itoa(i)] = map[string]any{"b": 1, "a": 2, "c": []any{i}}
+	}
+	fake := pagerdutytest.NewTransport()
+	client := newClient(t, &pagerduty.Options{Transport: fake})
+	for range 5 {
+		if _, err := client.Send(t.Context(), withDetails(maps.Clone(details))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, r := range fake.Requests()[1:] {
+		if diff := cmp.Diff(string(fake.Requests()[0].Body), string(r.Body)); diff != "" {
+			t.Fatalf("(-first +later)\n%s", diff)
 		}
 	}
 }
