@@ -130,7 +130,7 @@ func failures(t *testing.T) []*pagerduty.Error {
 	for _, body := range []string{
 		"no such key " + secret,
 		strings.Repeat("x", 500) + secret,
-		strings.Repeat("\x00", 2000) + "key " + secret,
+		strings.Repeat("\x00", 2026) + "key " + secret,
 		secret[:16] + "\x00" + secret[16:],
 		`{"status":"` + secret + `","message":"key ` + secret + `","errors":["` + secret + `",{"key":"` + secret + `"}]}`,
 		`{"message":"` + escaped + `","errors":["` + strings.Repeat("e", 490) + escaped + `"]}`,
