@@ -22,6 +22,7 @@ var arrows = map[string][]string{
 	"relay":                   {"guance"},
 	"relay/boltstore":         {"guance", "relay"},
 	"relay/pagerdutysink":     {"guance", "pagerduty", "relay"},
+	"relay/storetest":         {"guance", "relay"},
 }
 
 func TestImportArrows(t *testing.T) {

@@ -1,0 +1,29 @@
+package storetest
+
+import (
+	"testing"
+
+	"github.com/guance-relay/guance-relay/relay"
+)
+
+func memory() Place {
+	var s *relay.MemStore
+	return Place{
+		MaxEntries: 500,
+		Open: func() (relay.Store, error) {
+			if s == nil {
+				s = relay.NewMemStore()
+				s.Limit(500)
+			} else {
+				s = s.Restart()
+			}
+			return s, nil
+		},
+		Close: func(s relay.Store) error { return s.(*relay.MemStore).Close() },
+		Fail:  func(s relay.Store, err error, landed bool) { s.(*relay.MemStore).Fail(err, landed) },
+	}
+}
+
+func TestMemStore(t *testing.T) {
+	Run(t, func(*testing.T) Place { return memory() })
+}
