@@ -81,7 +81,7 @@ func (s *Store) commit() {
 		case <-s.stop:
 			return
 		}
-		runtime.Gosched() // whoever the last commit released may have more
+		s.gather()
 		bytes := batch[0].bytes
 	more:
 		for len(batch) < maxBatch && bytes < maxBatchBytes {
@@ -95,6 +95,15 @@ func (s *Store) commit() {
 		}
 		s.commitBatch(batch)
 		clear(batch)
+	}
+}
+
+// gather lets those whom the last commit released come again before the next one begins. It does not wait for anybody: once a turn of the
+// scheduler has brought nothing, nobody is about to come.
+func (s *Store) gather() {
+	for n := -1; n < len(s.jobs) && len(s.jobs) < maxBatch; {
+		n = len(s.jobs)
+		runtime.Gosched()
 	}
 }
 

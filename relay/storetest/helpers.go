@@ -261,6 +261,13 @@ func leaseCalls(l relay.Lease, pending, dead *relay.Entry) map[string]func(conte
 	}
 }
 
+// try makes a call that may wait for ever in a broken store.
+func (r *run) try(call func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(r.ctx, patience)
+	defer cancel()
+	return call(ctx)
+}
+
 // both makes an unsettled entry and a dead letter.
 func (r *run) both() (l relay.Lease, pending, dead *relay.Entry) {
 	pending, dead = event(lane, "pending", "pending"), event(lane, "dead", "dead")

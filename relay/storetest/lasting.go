@@ -108,7 +108,7 @@ func answersClosed(r *run) {
 	r.close()
 	r.eventually("Read that waited for a store which closes", done, relay.ErrClosed)
 	for name, call := range calls(r.store, l, lane, pending, dead) {
-		r.is(name+" after the close", call(r.ctx), relay.ErrClosed)
+		r.is(name+" after the close", r.try(call), relay.ErrClosed)
 	}
 	r.store = r.open()
 	r.unchanged(pending, dead)
@@ -127,7 +127,7 @@ func answersFailed(r *run) {
 	}
 	r.eventually("Read that waited for a store which fails", done, relay.ErrFailed)
 	for name, call := range calls(r.store, l, lane, pending, dead) {
-		r.is(name+" after the failure", call(r.ctx), relay.ErrFailed)
+		r.is(name+" after the failure", r.try(call), relay.ErrFailed)
 	}
 }
 

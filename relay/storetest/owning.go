@@ -11,7 +11,7 @@ func fencesOwner(r *run) {
 	old, pending, dead := r.both()
 	now := r.acquire(lane)
 	for name, call := range leaseCalls(old, pending, dead) {
-		r.is(name+" of the earlier owner", call(r.ctx), relay.ErrFenced)
+		r.is(name+" of the earlier owner", r.try(call), relay.ErrFenced)
 	}
 	r.body(now, pending) // the new one is not fenced by it
 	r.mark(now)
