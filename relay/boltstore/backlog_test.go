@@ -61,7 +61,7 @@ func TestBacklog(t *testing.T) {
 		if err := s.Close(); err != nil {
 			t.Fatal(err)
 		}
-		for _, line := range reopen(t, dir) {
+		for _, line := range listElsewhere(t, dir) {
 			t.Log(line)
 		}
 
@@ -103,8 +103,8 @@ func TestBacklog(t *testing.T) {
 	}
 }
 
-// reopen lists the backlog in a process of its own and returns what it says.
-func reopen(t *testing.T, dir string) (lines []string) {
+// listElsewhere lists the backlog in a process of its own and returns what it says.
+func listElsewhere(t *testing.T, dir string) (lines []string) {
 	t.Helper()
 	cmd := exec.Command(os.Args[0], "-test.run=^TestBacklog$", fmt.Sprint("-backlog=", *backlog))
 	cmd.Env = append(os.Environ(), reopenEnv+"="+dir)

@@ -28,6 +28,7 @@ import (
 	"fmt"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	bolt "go.etcd.io/bbolt"
@@ -83,7 +84,7 @@ type Store struct {
 	opts Options
 
 	now  func() time.Time
-	sync func(commit func() error) error // commits; tests put failures here
+	sync atomic.Pointer[func(commit func() error) error] // makes each commit if it is set: tests put failures here
 
 	jobs chan *job
 	stop chan struct{} // closed by Close
@@ -117,7 +118,7 @@ func Open(dir string, opts *Options) (*Store, error) { return open(dir, opts, ti
 
 func open(dir string, opts *Options, now func() time.Time) (*Store, error) {
 	s := &Store{
-		opts: opts.withDefaults(), now: now, sync: func(commit func() error) error { return commit() },
+		opts: opts.withDefaults(), now: now,
 		jobs: make(chan *job, maxBatch), stop: make(chan struct{}), done: make(chan struct{}), owners: make(map[string]*owner),
 	}
 	if err := s.openFile(dir); err != nil {
@@ -161,7 +162,7 @@ func (s *Store) Check(ctx context.Context) error {
 		if err := s.full(1, 0); err != nil {
 			return err
 		}
-		return s.reserve(0)
+		return s.reserve(usualEvent)
 	}})
 }
 

@@ -192,7 +192,7 @@ func (s *Store) try(batch []*job, refused []error) (again bool, err error) {
 	if !c.changed || err != nil {
 		rollback(tx)
 	} else {
-		err = s.sync(tx.Commit)
+		err = s.commitTx(tx)
 		rollback(tx) // for a commit that did not come to pass; otherwise it does nothing
 	}
 	switch {
@@ -216,6 +216,13 @@ func (s *Store) try(batch []*job, refused []error) (again bool, err error) {
 	default:
 		return false, s.fail(err)
 	}
+}
+
+func (s *Store) commitTx(tx *bolt.Tx) error {
+	if fn := s.sync.Load(); fn != nil {
+		return (*fn)(tx.Commit)
+	}
+	return tx.Commit()
 }
 
 // rollback ends a transaction whatever its state, so that the file can be closed.

@@ -1,7 +1,7 @@
 package boltstore
 
 import (
-	"os"
+	"sync/atomic"
 	"time"
 )
 
@@ -10,24 +10,39 @@ func OpenAt(dir string, opts *Options, now func() time.Time) (*Store, error) {
 	return open(dir, opts, now)
 }
 
-// FailNext has the next commit fail with err, before or after it has landed on the disk.
-func (s *Store) FailNext(err error, landed bool) {
-	done := make(chan struct{})
-	s.jobs <- &job{check: func(*commit) error {
-		s.sync = func(commit func() error) error {
-			s.sync = func(commit func() error) error { return commit() }
-			if landed {
-				if err := commit(); err != nil {
-					return err
-				}
-			}
-			return err
-		}
-		close(done)
-		return nil
-	}, done: make(chan error, 1)}
-	<-done
+// OnCommit has fn make each commit; nil brings the usual back. Call it from fn or when nothing else is going on.
+func (s *Store) OnCommit(fn func(commit func() error) error) {
+	if fn == nil {
+		fn = func(commit func() error) error { return commit() }
+	}
+	s.sync.Store(&fn)
 }
 
-// File is the store's file.
-func (s *Store) File() *os.File { return s.file }
+// FailNext has the next commit fail with err, before it is made or after it has landed on the disk.
+func (s *Store) FailNext(err error, landed bool) {
+	s.OnCommit(func(commit func() error) error {
+		s.OnCommit(nil)
+		if landed {
+			if err := commit(); err != nil {
+				return err
+			}
+		}
+		return err
+	})
+}
+
+// FailNextNow is FailNext for a caller that is a commit itself.
+func (s *Store) FailNextNow(err error) { s.FailNext(err, false) }
+
+// CountCommits returns a function that returns the number of commits since.
+func (s *Store) CountCommits() func() int64 {
+	var n atomic.Int64
+	s.OnCommit(func(commit func() error) error {
+		n.Add(1)
+		return commit()
+	})
+	return n.Load
+}
+
+// Queued returns the number of calls that wait for a commit.
+func (s *Store) Queued() int { return len(s.jobs) }

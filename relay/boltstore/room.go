@@ -16,6 +16,8 @@ const (
 	spareRoom = 1 << 20
 	minGrowth = 1 << 20
 	maxGrowth = 16 << 20
+	// usualEvent is what Check asks room for: more than events have that are not outliers.
+	usualEvent = 64 << 10
 )
 
 // reserve makes room for events of so many bytes, or answers relay.ErrFull. The committer calls it between transactions, or in one that
