@@ -25,6 +25,7 @@ var arrows = map[string][]string{
 	"relay/boltstore":         {"guance", "relay"},
 	"relay/pagerdutysink":     {"guance", "pagerduty", "relay"},
 	"relay/relaytest":         {"guance", "guance/guancetest", "relay"},
+	"relay/storetest":         {"guance", "relay"},
 }
 
 func TestImportArrows(t *testing.T) {

@@ -81,6 +81,9 @@ func newLane(name string, s Sink, opts *SinkOptions, r *Relay) *lane {
 func (l *lane) run(ctx context.Context, store Store) (err error) {
 	defer close(l.ended)
 	if err := l.start(ctx, store); err != nil {
+		if ctx.Err() != nil { // stopped before it began
+			return nil
+		}
 		return fmt.Errorf("relay: lane %q: acquiring its entries: %w", l.name, err)
 	}
 	defer func() {

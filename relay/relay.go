@@ -187,6 +187,10 @@ func (r *Relay) Run(ctx context.Context) error {
 		return errors.New("relay: Run was called twice")
 	}
 	if err := r.reportStrays(ctx); err != nil {
+		if ctx.Err() != nil { // stopped before it began
+			r.closing.Store(true)
+			return nil
+		}
 		return err
 	}
 	unobserve, err := r.telemetry.observe(r.laneStats)

@@ -2,16 +2,24 @@
 //
 // # Durability
 //
-// Append and Mark return nil only after an fsync. One goroutine commits: it takes whatever has queued up while the last
-// commit was syncing into one transaction, so that concurrent callers share an fsync and nobody waits for a timer. The first
-// failed commit is final: the store answers ErrFailed from then on, because a sync that failed can report success the next
-// time without the data being on the disk.
+// Append, Mark, Revive and Drop return nil only after an fsync. One goroutine commits: it takes whatever has queued up while the last
+// commit was syncing into one transaction, so that concurrent callers share an fsync and nobody waits for a timer.
+//
+// A write or sync that fails is final: the store answers relay.ErrFailed from then on, because a sync that failed can report success
+// the next time without the data being on the disk. A disk without room is no failure: appends answer relay.ErrFull, nothing is kept
+// of them, and marks go on in room that was set aside for them.
 //
 // # File
 //
-// The file relay.db, 0600, in a directory made 0700, is locked: a second process is turned away with [ErrLocked]. Memory holds no
-// bodies; the headers of the backlog are read by the lane that owns it. Settled entries are deleted and their pages used again.
-// Dead letters stay.
+// The file relay.db, 0600, in a directory made 0700, is locked: a second process is turned away with [ErrLocked]. A file that is cut
+// short or not what the store wrote is refused with relay.ErrDamaged, at Open or when the damaged part is read. docs/durability.md
+// says what to do then, how to copy the file, and why not to put it on NFS.
+//
+// # Bounds
+//
+// Memory holds counters, the hashes of the newest event IDs and four bytes for each problem that is pending. Events stay on disk; their
+// room is used again once they are settled, and a segment of the file holds at most as much that is settled as it holds that is not.
+// Outcomes, dead letters and records of problems are forgotten by number and age, a few in each commit. See [Options].
 package boltstore
 
 import (
@@ -19,102 +27,126 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	bolt "go.etcd.io/bbolt"
-	berrors "go.etcd.io/bbolt/errors"
 
 	"github.com/guance-relay/guance-relay/relay"
 )
 
-// ErrLocked: another process has the store open.
-var ErrLocked = errors.New("the store is in use by another process")
+// ErrLocked: the store is open already, mostly in another process.
+var ErrLocked = errors.New("the store is in use")
 
-// Options are the settings of a [Store]. A nil *Options and a zero field mean the defaults.
+// Options are the settings of a [Store]. A nil *Options and a zero or negative field mean the defaults.
 type Options struct {
 	// MaxEntries bounds the unsettled entries of all lanes together; zero means 1,000,000. Append answers relay.ErrFull above it.
 	MaxEntries int
-	// Remembered is how many event IDs each lane keeps to recognise duplicates; zero means 100,000.
+	// MaxBytes bounds what the unsettled entries of all lanes take, in bytes of events and their headers; zero means 4 GiB.
+	// Append answers relay.ErrFull above it. Dead letters may take a quarter of it besides; then the oldest of the lane go.
+	MaxBytes int64
+	// Remembered is how many event IDs each lane keeps to recognise duplicates, 16 bytes each; zero means 100,000.
 	Remembered int
+	// History is how many outcomes of each lane are kept for History, the last ones; zero means 10,000.
+	History int
+	// MaxDead is how many dead letters each lane keeps, the oldest go first; zero means 100,000. Their outcomes stay in the history.
+	MaxDead int
+	// DeadAge is how long dead letters are kept after they died; zero means 30 days.
+	DeadAge time.Duration
+}
+
+func (o *Options) withDefaults() Options {
+	var d Options
+	if o != nil {
+		d = *o
+	}
+	orDefault(&d.MaxEntries, 1_000_000)
+	orDefault(&d.MaxBytes, 4<<30)
+	orDefault(&d.Remembered, 100_000)
+	orDefault(&d.History, 10_000)
+	orDefault(&d.MaxDead, 100_000)
+	orDefault(&d.DeadAge, 30*24*time.Hour)
+	return d
+}
+
+func orDefault[T int | int64 | time.Duration](v *T, d T) {
+	if *v <= 0 {
+		*v = d
+	}
 }
 
 // A Store is a relay.Store on one file. It is safe for concurrent use.
 type Store struct {
 	db   *bolt.DB
+	file *os.File // bbolt's own, to reserve room in it
 	path string
 	opts Options
+
+	now  func() time.Time
+	sync atomic.Pointer[func(commit func() error) error] // makes each commit if it is set: tests put failures here
 
 	jobs chan *job
 	stop chan struct{} // closed by Close
 	done chan struct{} // closed when the committer has ended
 
+	mapped residency
+
+	// Owned by the committer.
+	books     *books
+	allocated int64  // how far the file has room on the disk
+	turn      string // the lane whose turn it was to be tidied
+
 	mu     sync.Mutex
-	failed error            // guarded by mu: the commit that failed
-	closed bool             // guarded by mu
-	lanes  map[string]*lane // guarded by mu
+	failed error             // guarded by mu: the commit that failed
+	closed bool              // guarded by mu
+	owners map[string]*owner // guarded by mu
+	held   map[string]relay.Holdings
 }
 
-// lane is what memory holds of a lane.
-type lane struct {
-	// Owned by the committer.
-	seen    map[string]bool
-	oldest  []string
-	pending int
-
-	// Guarded by the store's mu.
+// An owner is who may deliver for a lane. The file's lock keeps other processes out, so that none of it need be on disk.
+type owner struct {
 	epoch uint64
 	grown chan struct{} // closed and replaced when something is appended or the owner changes
 }
 
 var _ relay.Store = (*Store)(nil)
 
-// Open opens the store in dir, making both if need be. It fails with [ErrLocked] if another process has it.
-func Open(dir string, opts *Options) (*Store, error) {
-	if opts == nil {
-		opts = &Options{}
+// Open opens the store in dir, making both if need be. It fails with [ErrLocked] if the store is open already, and with
+// relay.ErrDamaged if the file is not what a store wrote.
+func Open(dir string, opts *Options) (*Store, error) { return open(dir, opts, time.Now) }
+
+func open(dir string, opts *Options, now func() time.Time) (*Store, error) {
+	s := &Store{
+		opts: opts.withDefaults(), now: now,
+		jobs: make(chan *job, maxBatch), stop: make(chan struct{}), done: make(chan struct{}), owners: make(map[string]*owner),
 	}
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, fmt.Errorf("boltstore: making the directory: %w", err)
+	if err := s.openFile(dir); err != nil {
+		return nil, err
 	}
-	path := filepath.Join(dir, "relay.db")
-	// A second for the lock: a process that is being replaced may still be closing.
-	db, err := bolt.Open(path, 0o600, &bolt.Options{Timeout: time.Second, NoFreelistSync: true, FreelistType: bolt.FreelistMapType})
-	if errors.Is(err, berrors.ErrTimeout) {
-		return nil, fmt.Errorf("boltstore: %s: %w: stop it, or give this one a directory of its own", path, ErrLocked)
+	err := s.load()
+	if err == nil {
+		s.publish()
+		err = s.tidyAtOpen()
 	}
 	if err != nil {
-		return nil, fmt.Errorf("boltstore: opening %s: %w; if the file is damaged, move it away to start empty and keep it for repair", path, err)
+		return nil, errors.Join(fmt.Errorf("boltstore: reading %s: %w", s.path, err), s.db.Close())
 	}
-	s := &Store{
-		db: db, path: path, opts: *opts,
-		jobs: make(chan *job, 1024), stop: make(chan struct{}), done: make(chan struct{}), lanes: make(map[string]*lane),
-	}
-	if s.opts.MaxEntries <= 0 {
-		s.opts.MaxEntries = 1_000_000
-	}
-	if s.opts.Remembered <= 0 {
-		s.opts.Remembered = 100_000
-	}
-	if err := s.load(); err != nil {
-		return nil, errors.Join(fmt.Errorf("boltstore: reading %s: %w", path, err), db.Close())
-	}
+	s.mapped.forget(s.db)
 	go s.commit()
 	return s, nil
 }
 
-// Close waits for the commit in flight and releases the file. Calls that wait answer relay.ErrClosed.
+// Close waits for the commit in flight and releases the file. Calls that wait answer relay.ErrClosed. Closing twice is no error.
 func (s *Store) Close() error {
 	s.mu.Lock()
 	if s.closed {
 		s.mu.Unlock()
+		<-s.done
 		return nil
 	}
 	s.closed = true
-	for _, l := range s.lanes {
-		l.wake()
-	}
+	s.wakeAll()
 	s.mu.Unlock()
 	close(s.stop)
 	<-s.done
@@ -126,54 +158,73 @@ func (s *Store) Close() error {
 
 // Check implements [relay.Store].
 func (s *Store) Check(ctx context.Context) error {
-	if err := s.usable(); err != nil {
-		return err
-	}
-	return s.submit(ctx, func(*bolt.Tx) error {
-		if s.total() >= s.opts.MaxEntries {
-			return fmt.Errorf("boltstore: %d entries: %w", s.total(), relay.ErrFull)
+	return s.submit(ctx, &job{check: func(c *commit) error {
+		if err := s.full(1, 0); err != nil {
+			return err
 		}
-		return nil
-	}, nil)
+		return s.reserve(usualEvent)
+	}})
 }
 
-func (s *Store) usable() error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	switch {
-	case s.failed != nil:
-		return fmt.Errorf("boltstore: %w: %w; restart the process once the disk is well", relay.ErrFailed, s.failed)
-	case s.closed:
-		return fmt.Errorf("boltstore: %w", relay.ErrClosed)
+// full refuses what would pass the bounds. The committer calls it.
+func (s *Store) full(entries int, bytes int64) error {
+	if n := s.books.pending; n+entries > s.opts.MaxEntries {
+		return fmt.Errorf("boltstore: %d entries are pending and %d are allowed: %w", n, s.opts.MaxEntries, relay.ErrFull)
+	}
+	if n := s.books.bytes; n+bytes > s.opts.MaxBytes {
+		return fmt.Errorf("boltstore: %d bytes are pending and %d are allowed: %w", n, s.opts.MaxBytes, relay.ErrFull)
 	}
 	return nil
 }
 
-// total is called by the committer.
-func (s *Store) total() int {
+// Holdings implements [relay.Store].
+func (s *Store) Holdings(ctx context.Context) (map[string]relay.Holdings, error) {
+	if err := s.usable(ctx); err != nil {
+		return nil, err
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	n := 0
-	for _, l := range s.lanes {
-		n += l.pending
+	holdings := make(map[string]relay.Holdings, len(s.held))
+	for name, h := range s.held {
+		if h != (relay.Holdings{}) {
+			holdings[name] = h
+		}
 	}
-	return n
+	return holdings, nil
 }
 
-// lane returns a lane's part in memory, made on first use.
-func (s *Store) lane(name string) *lane {
+// usable answers why nothing can be asked of the store any more.
+func (s *Store) usable(ctx context.Context) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	l := s.lanes[name]
-	if l == nil {
-		l = &lane{seen: make(map[string]bool), grown: make(chan struct{})}
-		s.lanes[name] = l
+	switch {
+	case s.closed:
+		return fmt.Errorf("boltstore: %w", relay.ErrClosed)
+	case s.failed != nil:
+		return fmt.Errorf("boltstore: %s: %w: %w; restart the process once the disk is well", s.path, relay.ErrFailed, s.failed)
 	}
-	return l
+	return ctx.Err()
 }
 
-// wake tells readers to look again. The store's mu is held.
-func (l *lane) wake() {
-	close(l.grown)
-	l.grown = make(chan struct{})
+// owner returns who may deliver for a lane, made on first use. The store's mu is held.
+func (s *Store) owner(lane string) *owner {
+	o := s.owners[lane]
+	if o == nil {
+		o = &owner{grown: make(chan struct{})}
+		s.owners[lane] = o
+	}
+	return o
+}
+
+// wake tells a lane's readers to look again. The store's mu is held.
+func (o *owner) wake() {
+	close(o.grown)
+	o.grown = make(chan struct{})
+}
+
+// wakeAll tells all readers to look again. The store's mu is held.
+func (s *Store) wakeAll() {
+	for _, o := range s.owners {
+		o.wake()
+	}
 }

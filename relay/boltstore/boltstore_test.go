@@ -4,9 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
+	"io/fs"
 	"sync"
+	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -15,7 +16,9 @@ import (
 	"github.com/guance-relay/guance-relay/relay/boltstore"
 )
 
-func open(t *testing.T, dir string, opts *boltstore.Options) *boltstore.Store {
+const lane = "pagerduty"
+
+func open(t testing.TB, dir string, opts *boltstore.Options) *boltstore.Store {
 	t.Helper()
 	s, err := boltstore.Open(dir, opts)
 	if err != nil {
@@ -25,130 +28,239 @@ func open(t *testing.T, dir string, opts *boltstore.Options) *boltstore.Store {
 	return s
 }
 
+func reopen(t *testing.T, s *boltstore.Store, dir string, opts *boltstore.Options) *boltstore.Store {
+	t.Helper()
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return open(t, dir, opts)
+}
+
 func entry(id, problem string) *relay.Entry {
 	return &relay.Entry{
-		Lane: "pd", ID: id, Problem: problem, State: guance.StateProblem, Level: guance.LevelCritical,
+		Lane: lane, ID: id, Problem: problem, State: guance.StateProblem, Level: guance.LevelCritical,
 		Time: time.Unix(100, 0).UTC(), Accepted: time.Unix(200, 0).UTC(), Body: []byte(`{"id":"` + id + `"}`),
 	}
 }
 
-func TestKeptOverReopen(t *testing.T) {
-	dir := filepath.Join(t.TempDir(), "data")
-	s := open(t, dir, nil)
-	ctx := t.Context()
-	a, b := entry("a", "p"), entry("b", "p")
-	if err := s.Append(ctx, []*relay.Entry{a, b}); err != nil {
+func add(t *testing.T, s *boltstore.Store, entries ...*relay.Entry) {
+	t.Helper()
+	if err := s.Append(t.Context(), entries); err != nil {
 		t.Fatal(err)
 	}
-	lease, err := s.Acquire(ctx, "pd")
+}
+
+func acquire(t *testing.T, s *boltstore.Store) relay.Lease {
+	t.Helper()
+	l, err := s.Acquire(t.Context(), lane)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := lease.Mark(ctx, []relay.Mark{{Seq: 1, Problem: "p", State: guance.StateProblem}}); err != nil {
-		t.Fatal(err)
-	}
-	if err := lease.Mark(ctx, []relay.Mark{{Seq: 1, Problem: "p", State: guance.StateProblem, Outcome: relay.Delivered}}); err != nil {
-		t.Fatal(err)
-	}
-	if err := s.Close(); err != nil {
-		t.Fatal(err)
-	}
-	if err := s.Append(ctx, []*relay.Entry{a}); !errors.Is(err, relay.ErrClosed) {
-		t.Errorf("Append after Close: got %v, want ErrClosed", err)
-	}
+	return l
+}
 
-	s = open(t, dir, nil)
-	if lease, err = s.Acquire(ctx, "pd"); err != nil {
+func settle(t *testing.T, l relay.Lease, o relay.Outcome, at time.Time, entries ...*relay.Entry) {
+	t.Helper()
+	var marks []relay.Mark
+	for _, e := range entries {
+		marks = append(marks, relay.Mark{Seq: e.Seq, Problem: e.Problem, State: e.State, Level: e.Level, Time: e.Time, Outcome: o, At: at})
+	}
+	if err := l.Mark(t.Context(), marks); err != nil {
 		t.Fatal(err)
 	}
-	got, err := lease.Read(ctx, 0, 10)
-	if err != nil || len(got) != 1 || got[0].Seq != 2 || got[0].ID != "b" || !got[0].Time.Equal(b.Time) {
-		t.Fatalf("Read: got %+v, %v; want entry 2 alone", got, err)
-	}
-	if e, err := lease.Load(ctx, 2); err != nil || string(e.Body) != `{"id":"b"}` {
-		t.Errorf("Load: got %+v, %v", e, err)
-	}
-	if r, err := lease.Records(ctx, []string{"p"}); err != nil || r[0].Seq != 1 || !r[0].Open {
-		t.Errorf("Record: got %+v, %v; want entry 1 open", r, err)
-	}
-	again := entry("a", "p")
-	if err := s.Append(ctx, []*relay.Entry{again}); err != nil || again.Seq != 0 {
-		t.Errorf("a known ID: got seq %d, %v; want a duplicate", again.Seq, err)
-	}
-	for path, want := range map[string]os.FileMode{dir: 0o700, filepath.Join(dir, "relay.db"): 0o600} {
-		if info, err := os.Stat(path); err != nil || info.Mode().Perm() != want {
-			t.Errorf("%s has mode %v, want %v", path, info.Mode().Perm(), want)
+}
+
+func TestConcurrentCallsShareACommit(t *testing.T) {
+	s := open(t, t.TempDir(), nil)
+	commits := s.CountCommits()
+	const callers, each = 32, 20
+	inParallel(callers, func(c int) {
+		for i := range each {
+			if err := s.Append(t.Context(), []*relay.Entry{entry(fmt.Sprint(c, "-", i), "p")}); err != nil {
+				t.Error(err)
+			}
 		}
+	})
+	// Each caller waits for its commit, so that there are each of them at least.
+	if n := commits(); n < each || n > callers*each/2 {
+		t.Errorf("%d appends by %d callers at once: %d commits", callers*each, callers, n)
 	}
 }
 
-func TestLocked(t *testing.T) {
+func TestNothingIsWrittenForNothing(t *testing.T) {
+	s := open(t, t.TempDir(), nil)
+	e := entry("a", "p")
+	add(t, s, e)
+	l := acquire(t, s)
+	settle(t, l, relay.Delivered, time.Now(), e)
+	commits := s.CountCommits()
+	add(t, s, entry("a", "p"))
+	add(t, s)
+	settle(t, l, relay.Dead, time.Now(), e)
+	acquire(t, s)
+	if err := s.Check(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if n := commits(); n != 0 {
+		t.Errorf("duplicates, marks of what is settled, Acquire and Check: %d commits", n)
+	}
+}
+
+// A disk can hang for minutes. Who waits in the queue may leave; who is being committed has to wait.
+func TestContextWhileTheDiskHangs(t *testing.T) {
+	s := open(t, t.TempDir(), nil)
+	hanging, release := make(chan struct{}), make(chan struct{})
+	s.OnCommit(func(commit func() error) error {
+		close(hanging)
+		<-release
+		s.OnCommit(nil)
+		return commit()
+	})
+	ctx, cancel := context.WithCancel(t.Context())
+	first, second := make(chan error, 1), make(chan error, 1)
+	go func() { first <- s.Append(ctx, []*relay.Entry{entry("first", "p")}) }()
+	<-hanging
+	go func() { second <- s.Append(ctx, []*relay.Entry{entry("second", "p")}) }()
+	time.Sleep(10 * time.Millisecond) // it may be in the queue by then; either way it has to leave
+	cancel()
+	if err := <-second; !errors.Is(err, context.Canceled) {
+		t.Errorf("an append in the queue: got %v, want context.Canceled", err)
+	}
+	select {
+	case err := <-first:
+		t.Errorf("an append that is being committed returned %v", err)
+	default:
+	}
+	close(release)
+	if err := <-first; err != nil {
+		t.Errorf("an append that was committed: got %v", err)
+	}
+	again := entry("second", "p")
+	add(t, s, again)
+	if again.Seq != 2 {
+		t.Errorf("the append that left: sent again it has the sequence number %d, want 2", again.Seq)
+	}
+}
+
+func TestCloseWithCallsInTheQueue(t *testing.T) {
 	dir := t.TempDir()
-	open(t, dir, nil)
-	if _, err := boltstore.Open(dir, nil); !errors.Is(err, boltstore.ErrLocked) {
-		t.Errorf("got %v, want ErrLocked", err)
-	}
-}
-
-func TestFull(t *testing.T) {
-	s := open(t, t.TempDir(), &boltstore.Options{MaxEntries: 2})
-	if err := s.Append(t.Context(), []*relay.Entry{entry("a", "p"), entry("b", "p"), entry("c", "p")}); !errors.Is(err, relay.ErrFull) {
-		t.Fatalf("got %v, want ErrFull", err)
-	}
-	if err := s.Append(t.Context(), []*relay.Entry{entry("a", "p"), entry("b", "p")}); err != nil {
-		t.Fatalf("after a refused call: %v", err)
-	}
-	if err := s.Check(t.Context()); !errors.Is(err, relay.ErrFull) {
-		t.Errorf("Check: got %v, want ErrFull", err)
-	}
-}
-
-func TestFenced(t *testing.T) {
-	s := open(t, t.TempDir(), nil)
-	first, err := s.Acquire(t.Context(), "pd")
-	if err != nil {
-		t.Fatal(err)
-	}
-	waiting := make(chan error)
-	go func() {
-		_, err := first.Read(context.Background(), 0, 1)
-		waiting <- err
-	}()
-	if _, err := s.Acquire(t.Context(), "pd"); err != nil {
-		t.Fatal(err)
-	}
-	if err := <-waiting; !errors.Is(err, relay.ErrFenced) {
-		t.Errorf("Read: got %v, want ErrFenced", err)
-	}
-	if err := first.Mark(t.Context(), []relay.Mark{{Seq: 1, Problem: "p"}}); !errors.Is(err, relay.ErrFenced) {
-		t.Errorf("Mark: got %v, want ErrFenced", err)
-	}
-}
-
-func TestConcurrentAppends(t *testing.T) {
-	s := open(t, t.TempDir(), nil)
+	s := open(t, dir, nil)
+	const callers = 16
+	var kept atomic.Int32
 	var wg sync.WaitGroup
-	for i := range 8 {
+	for c := range callers {
 		wg.Go(func() {
-			for j := range 20 {
-				if err := s.Append(t.Context(), []*relay.Entry{entry(fmt.Sprint(i, "-", j), "p")}); err != nil {
+			for i := 0; ; i++ {
+				switch err := s.Append(t.Context(), []*relay.Entry{entry(fmt.Sprint(c, "-", i), "p")}); {
+				case errors.Is(err, relay.ErrClosed):
+					return
+				case err != nil:
 					t.Error(err)
+					return
 				}
+				kept.Add(1)
 			}
 		})
 	}
-	wg.Wait()
-	lease, err := s.Acquire(t.Context(), "pd")
-	if err != nil {
+	time.Sleep(20 * time.Millisecond)
+	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	got, err := lease.Read(t.Context(), 0, 1000)
-	if err != nil || len(got) != 160 {
-		t.Fatalf("got %d entries, %v; want 160", len(got), err)
+	wg.Wait()
+	s = open(t, dir, nil)
+	if held, err := s.Holdings(t.Context()); err != nil || held[lane].Pending != int(kept.Load()) {
+		t.Errorf("%d appends succeeded and none else may be there: %+v, %v", kept.Load(), held, err)
 	}
-	for i, e := range got {
-		if e.Seq != uint64(i+1) {
-			t.Fatalf("entry %d has sequence number %d", i, e.Seq)
+}
+
+// A sync that fails is final, even if it says that it is for want of room.
+func TestFailedSync(t *testing.T) {
+	for _, errno := range []error{syscall.EIO, syscall.ENOSPC} {
+		s := open(t, t.TempDir(), nil)
+		s.FailNext(errno, true)
+		err := s.Append(t.Context(), []*relay.Entry{entry("a", "p")})
+		if !errors.Is(err, relay.ErrFailed) || errors.Is(err, relay.ErrFull) || !errors.Is(err, errno) {
+			t.Errorf("%v: got %v, want ErrFailed", errno, err)
+		}
+		if err := s.Check(t.Context()); !errors.Is(err, relay.ErrFailed) {
+			t.Errorf("%v: Check got %v, want ErrFailed", errno, err)
 		}
 	}
+}
+
+// A write without room changes nothing: appends are refused, what was to be marked with them is, and all goes on when there is room.
+func TestWriteWithoutRoom(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir, nil)
+	e := entry("kept", "p")
+	add(t, s, e)
+	l := acquire(t, s)
+
+	full := &fs.PathError{Op: "write", Path: "relay.db", Err: syscall.ENOSPC}
+	hanging, release := make(chan struct{}), make(chan struct{})
+	s.OnCommit(func(func() error) error { // both of the following are in the next commit
+		close(hanging)
+		<-release
+		s.FailNextNow(full)
+		return full
+	})
+	first := make(chan error, 1)
+	go func() { first <- s.Append(t.Context(), []*relay.Entry{entry("first", "p")}) }()
+	<-hanging
+	refused, marked := make(chan error, 1), make(chan error, 1)
+	lost := entry("lost", "p")
+	go func() { refused <- s.Append(t.Context(), []*relay.Entry{lost, entry("lost too", "p")}) }()
+	go func() {
+		marked <- l.Mark(t.Context(), []relay.Mark{{Seq: e.Seq, Problem: "p", State: e.State, Outcome: relay.Delivered, At: time.Now()}})
+	}()
+	for s.Queued() < 2 {
+		time.Sleep(time.Millisecond)
+	}
+	close(release)
+	if err := <-first; !errors.Is(err, relay.ErrFull) {
+		t.Errorf("Append alone: got %v, want ErrFull", err)
+	}
+	if err := <-refused; !errors.Is(err, relay.ErrFull) || errors.Is(err, relay.ErrFailed) {
+		t.Errorf("Append with a mark: got %v, want ErrFull", err)
+	}
+	if err := <-marked; err != nil {
+		t.Errorf("Mark with an append: got %v", err)
+	}
+	if lost.Seq != 0 {
+		t.Errorf("the refused entry has the sequence number %d", lost.Seq)
+	}
+	again := entry("lost", "p")
+	add(t, s, again)
+	if again.Seq != 2 {
+		t.Errorf("the refused entry, sent again: got the sequence number %d, want 2", again.Seq)
+	}
+	if held, err := s.Holdings(t.Context()); err != nil || held[lane] != (relay.Holdings{Pending: 1}) {
+		t.Errorf("Holdings: got %+v, %v", held, err)
+	}
+	s = reopen(t, s, dir, nil)
+	if held, err := s.Holdings(t.Context()); err != nil || held[lane] != (relay.Holdings{Pending: 1}) {
+		t.Errorf("Holdings, opened again: got %+v, %v", held, err)
+	}
+}
+
+func TestRefusedEntries(t *testing.T) {
+	s := open(t, t.TempDir(), nil)
+	long := make([]byte, 5000)
+	for name, e := range map[string]*relay.Entry{
+		"no lane":            {Problem: "p"},
+		"a long lane":        {Lane: string(long), Problem: "p"},
+		"a long problem key": {Lane: lane, Problem: string(long)},
+	} {
+		good := entry(name, "p")
+		if err := s.Append(t.Context(), []*relay.Entry{good, e}); err == nil {
+			t.Errorf("%s: Append took it", name)
+		}
+	}
+	if held, err := s.Holdings(t.Context()); err != nil || len(held) != 0 {
+		t.Errorf("Holdings: got %+v, %v", held, err)
+	}
+	if err := acquire(t, s).Mark(t.Context(), []relay.Mark{{Seq: 1, Problem: string(long)}}); err == nil {
+		t.Error("Mark with a long problem key: no error")
+	}
+	add(t, s, entry("good", "p"))
 }

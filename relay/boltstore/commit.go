@@ -2,41 +2,60 @@ package boltstore
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
+	"runtime"
+	"runtime/debug"
+	"sync/atomic"
+	"syscall"
+	"time"
 
 	bolt "go.etcd.io/bbolt"
 
 	"github.com/guance-relay/guance-relay/relay"
 )
 
-// maxBatch bounds how much one commit takes: about a megabyte of bodies, which a disk syncs in milliseconds.
-const maxBatch = 512
+const (
+	// maxBatch bounds how many calls one commit takes, and maxBatchBytes how many bytes of events: what a disk syncs in some ten
+	// milliseconds.
+	maxBatch      = 512
+	maxBatchBytes = 4 << 20
+)
 
-// A job is one caller's part of a commit.
+// A job is one caller's part of a commit. A commit may be tried again without one of its jobs, and then asks the others anew.
 type job struct {
-	check func(*bolt.Tx) error // may refuse the job; changes nothing
-	write func(*bolt.Tx) error // an error fails the whole commit
-	after func()               // runs once the commit is durable
+	bytes int64               // what the job adds to the file; zero for what must go on when the disk is full
+	check func(*commit) error // may refuse the job, and changes nothing; nil refuses nothing
+	write func(*commit) error // an error undoes the whole commit, and refuses the job; nil writes nothing
+	after func()              // runs once the commit is durable
 	done  chan error
+	taken atomic.Bool // by the committer, or by the caller who gives up
 }
 
-// submit has the committer run a job and waits until it is durable. check alone (write nil) is answered without a write.
-func (s *Store) submit(ctx context.Context, check, write func(*bolt.Tx) error, after ...func()) error {
-	if err := ctx.Err(); err != nil {
+// submit has the committer run a job and waits until it is durable.
+func (s *Store) submit(ctx context.Context, j *job) error {
+	if err := s.usable(ctx); err != nil {
 		return err
 	}
-	j := &job{check: check, write: write, done: make(chan error, 1)}
-	if len(after) > 0 {
-		j.after = after[0]
-	}
+	j.done = make(chan error, 1)
 	select {
 	case s.jobs <- j:
 	case <-s.stop:
 		return fmt.Errorf("boltstore: %w", relay.ErrClosed)
 	case <-ctx.Done():
-		return ctx.Err() // not queued: nothing was kept
+		return ctx.Err()
 	}
-	// From here on the job may be committed: the caller waits for the truth, whatever its context says.
+	select {
+	case err := <-j.done:
+		return err
+	case <-s.done:
+	case <-ctx.Done():
+		if j.taken.CompareAndSwap(false, true) {
+			return ctx.Err()
+		}
+	}
+	// The job is being committed, or was when the store closed: the caller waits for the truth.
 	select {
 	case err := <-j.done:
 		return err
@@ -53,65 +72,70 @@ func (s *Store) submit(ctx context.Context, check, write func(*bolt.Tx) error, a
 // commit is the one goroutine that writes. The previous fsync is the only delay.
 func (s *Store) commit() {
 	defer close(s.done)
+	debug.SetPanicOnFault(true) // a page of the map that cannot be read is an error, not the end of the process
+	batch := make([]*job, 0, maxBatch)
 	for {
-		var batch []*job
 		select {
 		case j := <-s.jobs:
-			batch = append(batch, j)
+			batch = append(batch[:0], j)
 		case <-s.stop:
 			return
 		}
+		s.gather()
+		bytes := batch[0].bytes
 	more:
-		for len(batch) < maxBatch {
+		for len(batch) < maxBatch && bytes < maxBatchBytes {
 			select {
 			case j := <-s.jobs:
 				batch = append(batch, j)
+				bytes += j.bytes
 			default:
 				break more
 			}
 		}
 		s.commitBatch(batch)
+		clear(batch)
 	}
 }
 
-func (s *Store) commitBatch(batch []*job) {
-	if err := s.usable(); err != nil {
-		for _, j := range batch {
-			j.done <- err
-		}
-		return
+// gather lets those whom the last commit released come again before the next one begins. It does not wait for anybody: once a turn of the
+// scheduler has brought nothing, nobody is about to come.
+func (s *Store) gather() {
+	for n := -1; n < len(s.jobs) && len(s.jobs) < maxBatch; {
+		n = len(s.jobs)
+		runtime.Gosched()
 	}
-	refused := make([]error, len(batch))
-	err := s.db.Update(func(tx *bolt.Tx) error {
-		for i, j := range batch {
-			if j.check != nil {
-				if refused[i] = j.check(tx); refused[i] != nil {
-					continue
-				}
-			}
-			if j.write != nil {
-				if err := j.write(tx); err != nil {
-					return err
-				}
-			}
+}
+
+// commitBatch commits jobs and answers all of them.
+func (s *Store) commitBatch(batch []*job) {
+	refused := make([]error, len(batch)) // what is not tried (again)
+	var bytes int64
+	for i, j := range batch {
+		if !j.taken.CompareAndSwap(false, true) {
+			refused[i] = context.Canceled // nobody waits for it
+		} else {
+			bytes += j.bytes
 		}
-		return nil
-	})
-	if err != nil {
-		s.mu.Lock()
-		s.failed = err
-		for _, l := range s.lanes {
-			l.wake()
+	}
+	err := s.usable(context.Background())
+	if err == nil && bytes > 0 {
+		if err = s.reserve(bytes); errors.Is(err, relay.ErrFull) {
+			refuseAppends(batch, refused, err)
+			err = nil
+		} else if err != nil {
+			err = s.fail(err)
 		}
-		s.mu.Unlock()
-		err = s.usable()
+	}
+	for again := true; err == nil && again; {
+		again, err = s.try(batch, refused)
 	}
 	for i, j := range batch {
 		switch {
-		case err != nil:
-			j.done <- err
 		case refused[i] != nil:
 			j.done <- refused[i]
+		case err != nil:
+			j.done <- err
 		default:
 			if j.after != nil {
 				j.after()
@@ -119,4 +143,214 @@ func (s *Store) commitBatch(batch []*job) {
 			j.done <- nil
 		}
 	}
+}
+
+// refuseAppends refuses what adds events to the file, and reports whether there was any.
+func refuseAppends(batch []*job, refused []error, err error) (any bool) {
+	for i, j := range batch {
+		if j.bytes > 0 && refused[i] == nil {
+			refused[i], any = err, true
+		}
+	}
+	return any
+}
+
+// try commits the jobs that are not refused. It adds to refused, and asks to be called again if what it refused had been written before.
+func (s *Store) try(batch []*job, refused []error) (again bool, err error) {
+	var tx *bolt.Tx
+	defer func() {
+		if p := recover(); p != nil {
+			again, err = false, s.fail(fmt.Errorf("bbolt panicked: %v: %w", p, relay.ErrDamaged))
+			rollback(tx)
+		}
+	}()
+	if tx, err = s.db.Begin(true); err != nil {
+		return false, s.fail(err)
+	}
+	c := &commit{tx: tx, store: s, now: s.now(), lanes: make(map[string]*lane)}
+	checked := make([]error, len(batch))
+	for i, j := range batch {
+		if refused[i] != nil {
+			continue
+		}
+		if j.check != nil {
+			if checked[i] = j.check(c); checked[i] != nil {
+				continue
+			}
+		}
+		if j.write == nil {
+			continue
+		}
+		if err := j.write(c); err != nil {
+			refused[i] = err
+			return true, s.undo(tx)
+		}
+	}
+	if c.changed {
+		err = c.finish()
+	}
+	if !c.changed || err != nil {
+		rollback(tx)
+	} else {
+		err = s.commitTx(tx)
+		rollback(tx) // for a commit that did not come to pass; otherwise it does nothing
+	}
+	switch {
+	case err == nil:
+		for i := range checked {
+			if refused[i] == nil {
+				refused[i] = checked[i]
+			}
+		}
+		s.committed(c)
+		return false, nil
+	case noRoom(err):
+		full := fmt.Errorf("boltstore: %s: %w: %w", s.path, relay.ErrFull, err)
+		if err := s.reload(c); err != nil {
+			return false, s.fail(fmt.Errorf("after %v: %w", full, err)) // not ErrFull: something may be kept
+		}
+		if refuseAppends(batch, refused, full) {
+			return true, nil // marks make room: they are tried alone
+		}
+		return false, full
+	default:
+		return false, s.fail(err)
+	}
+}
+
+func (s *Store) commitTx(tx *bolt.Tx) error {
+	if fn := s.sync.Load(); fn != nil {
+		return (*fn)(tx.Commit)
+	}
+	return tx.Commit()
+}
+
+// rollback ends a transaction whatever its state, so that the file can be closed.
+func rollback(tx *bolt.Tx) {
+	if tx != nil {
+		defer func() { _ = recover() }() // bbolt that has panicked once may do so again; the store has failed then
+		_ = tx.Rollback()                // the only error is that it has ended
+	}
+}
+
+// undo gives a transaction up and brings the books back to what the file says.
+func (s *Store) undo(tx *bolt.Tx) error {
+	rollback(tx)
+	if err := s.load(); err != nil {
+		return s.fail(err)
+	}
+	return nil
+}
+
+// reload brings the books back after a commit that found no room, once it is sure that the file has nothing of it.
+func (s *Store) reload(c *commit) error {
+	var last int
+	if err := s.view(func(tx *bolt.Tx) error { last = tx.ID(); return nil }); err != nil {
+		return err
+	}
+	if last >= c.id {
+		return errors.New("the commit that found no room is in the file")
+	}
+	return s.load()
+}
+
+// noRoom reports whether a write, and not a sync, found no room. bbolt writes pages that nothing points to and then, after a sync, the
+// page that points to them, in place: without room nothing has changed. A sync that finds no room is a failure like any other of a sync.
+func noRoom(err error) bool {
+	_, write := errors.AsType[*fs.PathError](err)
+	return write && outOfRoom(err)
+}
+
+func outOfRoom(err error) bool {
+	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) || errors.Is(err, syscall.EFBIG)
+}
+
+// fail ends the store's service and returns what it answers from now on.
+func (s *Store) fail(err error) error {
+	s.mu.Lock()
+	if s.failed == nil {
+		s.failed = err
+		s.wakeAll()
+	}
+	err = s.failed
+	s.mu.Unlock()
+	return fmt.Errorf("boltstore: %s: %w: %w; restart the process once the disk is well", s.path, relay.ErrFailed, err)
+}
+
+// committed makes known what a commit changed.
+func (s *Store) committed(c *commit) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for name, l := range c.lanes {
+		s.held[name] = l.holdings()
+		if l.arrived {
+			s.owner(name).wake()
+		}
+	}
+}
+
+// publish makes known what all lanes hold.
+func (s *Store) publish() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.held = make(map[string]relay.Holdings, len(s.books.lanes))
+	for name, b := range s.books.lanes {
+		s.held[name] = b.holdings()
+	}
+}
+
+// view runs fn in a read transaction. What the map of the file does not yield is damage.
+func (s *Store) view(fn func(*bolt.Tx) error) (err error) {
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("boltstore: %s: %v: %w; see docs/durability.md", s.path, p, relay.ErrDamaged)
+		}
+	}()
+	err = s.db.View(fn)
+	if errors.Is(err, bolt.ErrDatabaseNotOpen) {
+		return fmt.Errorf("boltstore: %w", relay.ErrClosed)
+	}
+	return err
+}
+
+// A commit is one write transaction and what it changes.
+type commit struct {
+	tx      *bolt.Tx
+	id      int
+	store   *Store
+	now     time.Time
+	changed bool // there is something to commit
+	lanes   map[string]*lane
+}
+
+// lane returns a lane of the transaction; nil if there is none and it is not to be made.
+func (c *commit) lane(name string, create bool) (*lane, error) {
+	if l := c.lanes[name]; l != nil {
+		return l, nil
+	}
+	b := laneBucket(c.tx, name)
+	if b == nil {
+		if !create {
+			return nil, nil
+		}
+		var err error
+		if b, err = makeLane(c.tx, name); err != nil {
+			return nil, err
+		}
+	}
+	l := newLane(c, name, b)
+	c.lanes[name] = l
+	return l, nil
+}
+
+// finish writes what the jobs have left to be written together, and forgets a little of what is old.
+func (c *commit) finish() error {
+	c.id = c.tx.ID()
+	for _, l := range c.lanes {
+		if err := l.flush(); err != nil {
+			return err
+		}
+	}
+	return c.tidy()
 }

@@ -2,8 +2,6 @@ package boltstore
 
 import (
 	"context"
-	"encoding/binary"
-	"encoding/json"
 	"fmt"
 	"slices"
 
@@ -12,72 +10,75 @@ import (
 	"github.com/guance-relay/guance-relay/relay"
 )
 
-// lease is the ownership of a lane. The file's lock keeps other processes out, so the epoch need not be on disk.
+// A lease is the ownership of a lane.
 type lease struct {
 	store *Store
-	lane  *lane
-	name  string
+	lane  string
 	epoch uint64
 }
 
-// Acquire implements [relay.Store].
-func (s *Store) Acquire(ctx context.Context, name string) (relay.Lease, error) {
-	if err := s.usable(); err != nil {
-		return nil, err
-	}
-	err := s.submit(ctx, nil, func(tx *bolt.Tx) error {
-		_, err := buckets(tx, name)
-		return err
-	})
+// Acquire implements [relay.Store]. The committer hands ownership over: what the earlier owner marked is committed before, or refused.
+func (s *Store) Acquire(ctx context.Context, lane string) (relay.Lease, error) {
+	l := &lease{store: s, lane: lane}
+	err := s.submit(ctx, &job{check: func(*commit) error {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		o := s.owner(lane)
+		o.epoch++
+		o.wake()
+		l.epoch = o.epoch
+		return nil
+	}})
 	if err != nil {
 		return nil, err
 	}
-	l := s.lane(name)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	l.epoch++
-	l.wake()
-	return &lease{s, l, name, l.epoch}, nil
+	return l, nil
 }
 
-// owned returns the channel that tells of changes, if the lease is still good.
-func (l *lease) owned() (<-chan struct{}, error) {
-	if err := l.store.usable(); err != nil {
+// owned returns the channel that tells of changes, if the store and the lease are still good.
+func (l *lease) owned(ctx context.Context) (<-chan struct{}, error) {
+	if err := l.store.usable(ctx); err != nil {
 		return nil, err
 	}
 	l.store.mu.Lock()
 	defer l.store.mu.Unlock()
-	if l.lane.epoch != l.epoch {
-		return nil, fmt.Errorf("boltstore: lane %q: %w", l.name, relay.ErrFenced)
+	o := l.store.owner(l.lane)
+	if o.epoch != l.epoch {
+		return nil, fmt.Errorf("boltstore: lane %q: %w", l.lane, relay.ErrFenced)
 	}
-	return l.lane.grown, nil
+	return o.grown, nil
 }
 
-// view runs fn on the lane's bucket.
-func (l *lease) view(fn func(b *bolt.Bucket) error) error {
-	return l.store.db.View(func(tx *bolt.Tx) error { return fn(tx.Bucket([]byte("lanes")).Bucket([]byte(l.name))) })
+// fenced is the check of each write.
+func (l *lease) fenced(*commit) error {
+	_, err := l.owned(context.Background())
+	return err
+}
+
+// view runs fn on the lane's bucket, if there is one.
+func (s *Store) viewLane(lane string, fn func(*bolt.Bucket) error) error {
+	return s.view(func(tx *bolt.Tx) error {
+		if b := laneBucket(tx, lane); b != nil {
+			return fn(b)
+		}
+		return nil
+	})
 }
 
 // Read implements [relay.Lease].
 func (l *lease) Read(ctx context.Context, after uint64, limit int) ([]*relay.Entry, error) {
 	for {
-		grown, err := l.owned()
+		grown, err := l.owned(ctx)
 		if err != nil {
 			return nil, err
 		}
 		var found []*relay.Entry
-		err = l.view(func(b *bolt.Bucket) error {
-			c := b.Bucket([]byte("entries")).Cursor()
-			for k, v := c.Seek(key(after + 1)); k != nil && len(found) < limit; k, v = c.Next() {
-				var h header
-				if err := json.Unmarshal(v, &h); err != nil {
-					return fmt.Errorf("boltstore: lane %q: a damaged entry: %w; keep the file for repair", l.name, err)
-				}
-				found = append(found, new(h.entry(l.name, binary.BigEndian.Uint64(k))))
-			}
-			return nil
+		err = l.store.viewLane(l.lane, func(b *bolt.Bucket) (err error) {
+			found, err = l.read(b, after, limit)
+			return err
 		})
 		if err != nil || len(found) > 0 {
+			l.store.mapped.trim(l.store.db)
 			return found, err
 		}
 		select {
@@ -88,128 +89,197 @@ func (l *lease) Read(ctx context.Context, after uint64, limit int) ([]*relay.Ent
 	}
 }
 
+func (l *lease) read(b *bolt.Bucket, after uint64, limit int) (found []*relay.Entry, err error) {
+	segments, c := b.Bucket(segmentsPart), b.Bucket(progressPart).Cursor()
+	var slots []slot
+	for k, v := seekSegment(c, after+1); k != nil && len(found) < limit; k, v = c.Next() {
+		if slots, err = decodeSlots(slots[:0], k, v); err != nil {
+			return nil, err
+		}
+		if slots[len(slots)-1].seq <= after {
+			continue
+		}
+		value, err := segmentOf(segments, k)
+		if err != nil {
+			return nil, err
+		}
+		l.store.mapped.touched(1)
+		whole := true
+		err = each(k, value, slots, func(i int, encoded, _ []byte) bool {
+			if s := &slots[i]; s.seq > after && s.state != settled {
+				var h header
+				if h, whole = decodeHeader(encoded); whole {
+					found = append(found, s.entry(l.lane, &h))
+				}
+			}
+			return whole && len(found) < limit
+		})
+		if err == nil && !whole {
+			err = damaged("segment", k)
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	return found, nil
+}
+
 // Load implements [relay.Lease].
-func (l *lease) Load(_ context.Context, seq uint64) (e *relay.Entry, err error) {
-	if _, err := l.owned(); err != nil {
+func (l *lease) Load(ctx context.Context, seq uint64) (e *relay.Entry, err error) {
+	if _, err := l.owned(ctx); err != nil {
 		return nil, err
 	}
-	err = l.view(func(b *bolt.Bucket) error {
-		v := b.Bucket([]byte("entries")).Get(key(seq))
-		if v == nil {
-			return fmt.Errorf("boltstore: lane %q: entry %d: %w", l.name, seq, relay.ErrNotFound)
-		}
-		var h header
-		if err := json.Unmarshal(v, &h); err != nil {
-			return fmt.Errorf("boltstore: lane %q: a damaged entry: %w; keep the file for repair", l.name, err)
-		}
-		e = new(h.entry(l.name, seq))
-		e.Body = slices.Clone(b.Bucket([]byte("bodies")).Get(key(seq)))
-		return nil
+	err = l.store.viewLane(l.lane, func(b *bolt.Bucket) (err error) {
+		e, err = load(b, l.lane, seq)
+		return err
 	})
+	if err == nil && e == nil {
+		err = fmt.Errorf("boltstore: lane %q: entry %d: %w", l.lane, seq, relay.ErrNotFound)
+	}
+	l.store.mapped.touched(1)
+	l.store.mapped.trim(l.store.db)
+	return e, err
+}
+
+// load returns a pending entry with its body, nil if there is none.
+func load(b *bolt.Bucket, lane string, seq uint64) (e *relay.Entry, err error) {
+	k, v := seekSegment(b.Bucket(progressPart).Cursor(), seq)
+	if k == nil || keySeq(k) > seq {
+		return nil, nil
+	}
+	slots, err := decodeSlots(nil, k, v)
+	if err != nil {
+		return nil, err
+	}
+	s := &segment{first: keySeq(k), slots: slots}
+	sl := s.slot(seq)
+	if sl == nil {
+		return nil, nil
+	}
+	value, err := segmentOf(b.Bucket(segmentsPart), k)
+	if err != nil {
+		return nil, err
+	}
+	err = each(k, value, slots, func(i int, encoded, body []byte) bool {
+		if slots[i].seq != seq {
+			return true
+		}
+		if h, ok := decodeHeader(encoded); ok && h.holds(body) {
+			e = sl.entry(lane, &h)
+			e.Body = slices.Clone(body)
+		}
+		return false
+	})
+	if err == nil && e == nil {
+		err = damaged("event", seqKey(seq))
+	}
 	return e, err
 }
 
 // Records implements [relay.Lease].
-func (l *lease) Records(_ context.Context, problems []string) ([]relay.Record, error) {
-	if _, err := l.owned(); err != nil {
+func (l *lease) Records(ctx context.Context, problems []string) ([]relay.Record, error) {
+	if _, err := l.owned(ctx); err != nil {
 		return nil, err
 	}
 	records := make([]relay.Record, len(problems))
-	err := l.view(func(b *bolt.Bucket) (err error) {
+	err := l.store.viewLane(l.lane, func(b *bolt.Bucket) (err error) {
+		b = b.Bucket(recordsPart)
 		for i, problem := range problems {
-			if records[i], err = getRecord(b, problem); err != nil {
+			if records[i], err = readRecord(b, recordKey(problem)); err != nil {
 				return err
 			}
 		}
 		return nil
 	})
-	return records, err
-}
-
-func getRecord(b *bolt.Bucket, problem string) (relay.Record, error) {
-	v := b.Bucket([]byte("records")).Get([]byte(problem))
-	if v == nil {
-		return relay.Record{}, nil
+	if err != nil {
+		return nil, err
 	}
-	var r record
-	if err := json.Unmarshal(v, &r); err != nil {
-		return relay.Record{}, fmt.Errorf("boltstore: a damaged record: %w; keep the file for repair", err)
-	}
-	return relay.Record(r), nil
+	return records, nil
 }
 
 // Mark implements [relay.Lease].
 func (l *lease) Mark(ctx context.Context, marks []relay.Mark) error {
-	check := func(*bolt.Tx) error {
-		_, err := l.owned()
-		return err
+	for i := range marks {
+		if n := len(marks[i].Problem); n > maxProblem {
+			return fmt.Errorf("boltstore: a problem key has %d bytes, and %d are allowed; nothing was marked", n, maxProblem)
+		}
 	}
-	return l.store.submit(ctx, check, func(tx *bolt.Tx) error {
-		b, err := buckets(tx, l.name)
-		if err != nil {
+	return l.store.submit(ctx, &job{check: l.fenced, write: func(c *commit) error {
+		lane, err := c.lane(l.lane, false)
+		if err != nil || lane == nil {
 			return err
 		}
-		for _, m := range marks {
-			if err := l.mark(b, m); err != nil {
+		for i := range marks {
+			if err := lane.mark(&marks[i]); err != nil {
 				return err
 			}
 		}
 		return nil
-	})
+	}})
 }
 
-func (l *lease) mark(b *bolt.Bucket, m relay.Mark) error {
-	entries, bodies := b.Bucket([]byte("entries")), b.Bucket([]byte("bodies"))
-	v := entries.Get(key(m.Seq))
-	if v == nil {
-		return nil // settled before: a mark that was repeated changes nothing
-	}
-	var h header
-	if err := json.Unmarshal(v, &h); err != nil {
-		return err
-	}
-	r, err := getRecord(b, m.Problem)
+// Revive implements [relay.Lease].
+func (l *lease) Revive(ctx context.Context, seq uint64) (revived *relay.Entry, err error) {
+	err = l.withDead(ctx, seq, func(lane *lane, st settlement, h *header, body []byte) error {
+		it := item{slot{seq: seq, problem: hashProblem(h.problem), size: uint32(len(st.header) + len(body)), state: begun(0)}, st.header, body}
+		revived = it.entry(l.lane, h)
+		lane.counts(&it.slot, 1)
+		lane.arrived = true
+		return lane.revive(it)
+	})
 	if err != nil {
-		return err
+		return nil, err
 	}
-	if err := put(b, "records", []byte(m.Problem), record(r.Apply(m))); err != nil {
-		return err
-	}
-	if m.Outcome == 0 {
-		h.Begun, h.Failed = true, m.Failed
-		return put(b, "entries", key(m.Seq), h)
-	}
-	st := settlement{Header: h, Outcome: m.Outcome, Reason: m.Reason, At: m.At}
-	if err := settle(b, m.Seq, st); err != nil {
-		return err
-	}
-	if m.Outcome == relay.Dead {
-		st.Body = slices.Clone(bodies.Get(key(m.Seq)))
-		if err := put(b, "dead", key(m.Seq), st); err != nil {
+	return revived, nil
+}
+
+// Drop implements [relay.Lease].
+func (l *lease) Drop(ctx context.Context, seq uint64) error {
+	return l.withDead(ctx, seq, func(*lane, settlement, *header, []byte) error { return nil })
+}
+
+// withDead takes a dead letter out of the store, with whatever fn makes of it in the same commit.
+func (l *lease) withDead(ctx context.Context, seq uint64, fn func(*lane, settlement, *header, []byte) error) error {
+	key := seqKey(seq)
+	var st settlement
+	var h header
+	var body []byte
+	check := func(c *commit) error {
+		if err := l.fenced(c); err != nil {
 			return err
 		}
+		lane, err := c.lane(l.lane, false)
+		if err != nil {
+			return err
+		}
+		if lane == nil || lane.deadOnes.Get(key) == nil {
+			return fmt.Errorf("boltstore: lane %q: dead letter %d: %w", l.lane, seq, relay.ErrNotFound)
+		}
+		if st, h, err = decodeSettlement(key, lane.deadOnes.Get(key)); err != nil {
+			return err
+		}
+		st.header, body = slices.Clone(st.header), slices.Clone(lane.bodies.Get(key))
+		return nil
 	}
-	if err := entries.Delete(key(m.Seq)); err != nil {
-		return err
-	}
-	l.count(-1)
-	return bodies.Delete(key(m.Seq))
-}
-
-// count keeps the number of unsettled entries.
-func (l *lease) count(n int) {
-	l.store.mu.Lock()
-	defer l.store.mu.Unlock()
-	l.lane.pending += n
+	return l.store.submit(ctx, &job{check: check, write: func(c *commit) error {
+		lane, err := c.lane(l.lane, false)
+		if err != nil {
+			return err
+		}
+		if err := lane.exhume(key, &h); err != nil {
+			return err
+		}
+		return fn(lane, st, &h, body)
+	}})
 }
 
 // Release implements [relay.Lease].
 func (l *lease) Release() error {
 	l.store.mu.Lock()
 	defer l.store.mu.Unlock()
-	if l.lane.epoch == l.epoch {
-		l.lane.epoch++
-		l.lane.wake()
+	if o := l.store.owner(l.lane); o.epoch == l.epoch {
+		o.epoch++
+		o.wake()
 	}
 	return nil
 }

@@ -1,0 +1,111 @@
+//go:build unix
+
+package boltstore_test
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/guance-relay/guance-relay/relay"
+)
+
+// fullEnv names the directory in which a child process of TestFullDisk works.
+const fullEnv = "BOLTSTORE_TEST_FULL"
+
+// TestFullDisk fills a real disk, of which the kernel lets the process have so much: a limit on the size of files fails the same calls that
+// a full disk fails, in the same places, with EFBIG for ENOSPC.
+func TestFullDisk(t *testing.T) {
+	if dir := os.Getenv(fullEnv); dir != "" {
+		fillDisk(t, dir)
+		return
+	}
+	cmd := exec.Command(os.Args[0], "-test.run=^TestFullDisk$", "-test.v")
+	cmd.Env = append(os.Environ(), fullEnv+"="+t.TempDir())
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	if !strings.Contains(string(out), "all rounds") {
+		t.Fatalf("the process did not do its work:\n%s", out)
+	}
+}
+
+func limitFiles(t *testing.T, size uint64) {
+	t.Helper()
+	var rl syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_FSIZE, &rl); err != nil {
+		t.Fatal(err)
+	}
+	rl.Cur = min(size, rl.Max)
+	if err := syscall.Setrlimit(syscall.RLIMIT_FSIZE, &rl); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func fillDisk(t *testing.T, dir string) {
+	s := open(t, dir, nil)
+	l := acquire(t, s)
+	for round := range 2 {
+		const size = 5 << 20
+		limitFiles(t, size)
+		var kept []*relay.Entry
+		var err error
+		for i := 0; i < 100_000; i++ {
+			e := entry(fmt.Sprint(round, "-", i), fmt.Sprint("p", i))
+			e.Body = make([]byte, 1+i*i%9000)
+			if err = s.Append(t.Context(), []*relay.Entry{e}); err != nil {
+				break
+			}
+			kept = append(kept, e)
+		}
+		if !errors.Is(err, relay.ErrFull) || errors.Is(err, relay.ErrFailed) {
+			t.Fatalf("round %d, after %d appends: got %v, want ErrFull", round, len(kept), err)
+		}
+		if len(kept) < 300 {
+			t.Errorf("round %d: %d appends fit into %d bytes", round, len(kept), size)
+		}
+		if err := s.Check(t.Context()); !errors.Is(err, relay.ErrFull) {
+			t.Errorf("round %d: Check of a full disk: got %v, want ErrFull", round, err)
+		}
+		if held, err := s.Holdings(t.Context()); err != nil || held[lane].Pending != len(kept) {
+			t.Errorf("round %d: Holdings: got %+v, %v; want %d", round, held, err, len(kept))
+		}
+		if round%2 == 1 { // nothing of it is lost when it is opened again, on the full disk
+			s = reopen(t, s, dir, nil)
+			l = acquire(t, s)
+			if held, err := s.Holdings(t.Context()); err != nil || held[lane].Pending != len(kept) {
+				t.Errorf("round %d: Holdings, opened again: got %+v, %v; want %d", round, held, err, len(kept))
+			}
+		}
+		// Lanes go on: each attempt is marked before and after, in an order that is not the file's.
+		for i := 0; i < len(kept); {
+			var some []*relay.Entry
+			for n := 1 + i/100; n > 0 && i < len(kept); n, i = n-1, i+1 {
+				some = append(some, kept[(i*7919)%len(kept)])
+			}
+			settle(t, l, 0, time.Now(), some...)
+			settle(t, l, relay.Delivered, time.Now(), some...)
+		}
+		if held, err := s.Holdings(t.Context()); err != nil || held[lane].Pending != 0 {
+			t.Errorf("round %d: Holdings, settled: got %+v, %v", round, held, err)
+		}
+		// And then there is room again, within the file. Or somebody makes it.
+		if round%2 == 0 {
+			limitFiles(t, 1<<40)
+		}
+		add(t, s, entry(fmt.Sprint("again ", round), "again"))
+		settle(t, l, relay.Delivered, time.Now(), &relay.Entry{Seq: kept[len(kept)-1].Seq + 1, Problem: "again"})
+	}
+	limitFiles(t, 1<<40)
+	s = reopen(t, s, dir, nil)
+	if held, err := s.Holdings(t.Context()); err != nil || len(held) != 0 {
+		t.Errorf("Holdings at the end: got %+v, %v", held, err)
+	}
+	t.Log("all rounds")
+}

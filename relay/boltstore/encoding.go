@@ -1,0 +1,470 @@
+package boltstore
+
+import (
+	"encoding/binary"
+	"fmt"
+	"hash/crc32"
+	"math"
+	"time"
+
+	"github.com/guance-relay/guance-relay/guance"
+	"github.com/guance-relay/guance-relay/relay"
+)
+
+// version names the form of all that this file and layout.go describe. It is in the file's "meta" bucket, and a program refuses a file of
+// another version. There is no version 1 to read: it was never released.
+//
+// Allowed changes within a version: fields may be added at the end of a header, a record or a settlement. None is removed, moved or given
+// another meaning. A reader takes a field that is not there as zero and ignores what follows the fields it knows; headers and records that
+// it does not change it copies as they are. Outcomes, states and levels keep their numbers. All else is another version.
+//
+// The values, apart from a header, begin with four bytes of CRC-32C (Castagnoli) over the key and the rest: a damaged value, or one that
+// stands under another's key, is told from garbage. Numbers are little-endian or varints of encoding/binary, keys are big-endian so that
+// they sort.
+const version = "2"
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// damaged is what every reader of the file returns for a value that is not what was written.
+func damaged(what string, key []byte) error {
+	return fmt.Errorf("boltstore: the %s at %x: %w; keep the file for repair and see docs/durability.md", what, key, relay.ErrDamaged)
+}
+
+// seal fills in the checksum of a value whose first four bytes were left for it.
+func seal(key, value []byte) []byte {
+	binary.LittleEndian.PutUint32(value, sum(key, value[4:]))
+	return value
+}
+
+// unseal returns a sealed value without its checksum.
+func unseal(what string, key, value []byte) ([]byte, error) {
+	if len(value) < 4 || binary.LittleEndian.Uint32(value) != sum(key, value[4:]) {
+		return nil, damaged(what, key)
+	}
+	return value[4:], nil
+}
+
+func sum(key, value []byte) uint32 {
+	return crc32.Update(crc32.Checksum(key, castagnoli), castagnoli, value)
+}
+
+// seqKey is the key of what is kept by sequence number.
+func seqKey(seq uint64) []byte { return binary.BigEndian.AppendUint64(nil, seq) }
+
+// keySeq reads what seqKey wrote, and zero for a key of another length.
+func keySeq(key []byte) uint64 {
+	if len(key) != 8 {
+		return 0
+	}
+	return binary.BigEndian.Uint64(key)
+}
+
+// A header is an entry without what its place in the file says: lane, sequence number, progress and body.
+//
+//	body sum   uint32, CRC-32C of the body
+//	body size  uvarint
+//	state      varint
+//	level      varint
+//	time       time
+//	accepted   time
+//	id         string
+//	problem    string
+//	trace      string
+type header struct {
+	bodySum  uint32
+	bodySize int
+	state    guance.State
+	level    guance.Level
+	time     time.Time
+	accepted time.Time
+	id       string
+	problem  string
+	trace    string
+}
+
+// encodeHeader encodes the header of an entry.
+func encodeHeader(e *relay.Entry) []byte {
+	b := make([]byte, 0, 64+len(e.ID)+len(e.Problem)+len(e.Trace))
+	b = binary.LittleEndian.AppendUint32(b, crc32.Checksum(e.Body, castagnoli))
+	b = binary.AppendUvarint(b, uint64(len(e.Body)))
+	b = binary.AppendVarint(b, int64(e.State))
+	b = binary.AppendVarint(b, int64(e.Level))
+	b = appendTime(b, e.Time)
+	b = appendTime(b, e.Accepted)
+	b = appendString(b, e.ID)
+	b = appendString(b, e.Problem)
+	return appendString(b, e.Trace)
+}
+
+func decodeHeader(b []byte) (h header, ok bool) {
+	d := decoder{b: b}
+	h.bodySum = d.uint32()
+	h.bodySize = d.size()
+	h.state = guance.State(d.varint())
+	h.level = guance.Level(d.varint())
+	h.time = d.time()
+	h.accepted = d.time()
+	// One string for all three: an entry costs one allocation besides itself, and holds nothing else.
+	d.b, d.s = nil, string(d.b)
+	h.id = d.string()
+	h.problem = d.string()
+	h.trace = d.string()
+	return h, !d.bad
+}
+
+// entry returns the entry that h is the header of.
+func (h *header) entry(lane string, seq uint64) relay.Entry {
+	return relay.Entry{
+		Lane: lane, Seq: seq, ID: h.id, Problem: h.problem, State: h.state, Level: h.level, Time: h.time, Accepted: h.accepted, Trace: h.trace,
+	}
+}
+
+// holds reports whether body is the one that h was made for.
+func (h *header) holds(body []byte) bool {
+	return len(body) == h.bodySize && crc32.Checksum(body, castagnoli) == h.bodySum
+}
+
+// A slot is how far one entry of a segment has gone. Slots stand apart from the segment, so that a mark does not rewrite events, and hold
+// what a store needs to know of each pending entry when it opens, so that opening does not read events.
+//
+//	seq      uint32, above the segment's first
+//	problem  uint32, the first bytes of a hash
+//	size     uint32, of header and body
+//	state    uint32, 0 fresh, 1+n begun after n failed attempts, all ones settled
+type slot struct {
+	seq     uint64
+	problem uint32
+	size    uint32
+	state   uint32
+}
+
+const (
+	slotSize = 16
+	settled  = math.MaxUint32
+)
+
+// begun is the state of an entry whose attempt begins after so many failed.
+func begun(failed int) uint32 { return uint32(min(max(failed, 0), math.MaxInt32-1)) + 1 }
+
+func encodeSlots(first uint64, slots []slot) []byte {
+	b := make([]byte, 4, 4+slotSize*len(slots))
+	for _, s := range slots {
+		b = binary.LittleEndian.AppendUint32(b, uint32(s.seq-first))
+		b = binary.LittleEndian.AppendUint32(b, s.problem)
+		b = binary.LittleEndian.AppendUint32(b, s.size)
+		b = binary.LittleEndian.AppendUint32(b, s.state)
+	}
+	return seal(seqKey(first), b)
+}
+
+// decodeSlots appends the slots of a segment to dst. There is at least one, and they ascend.
+func decodeSlots(dst []slot, key, value []byte) ([]slot, error) {
+	b, err := unseal("progress", key, value)
+	if err != nil {
+		return nil, err
+	}
+	if len(key) != 8 || len(b) == 0 || len(b)%slotSize != 0 {
+		return nil, damaged("progress", key)
+	}
+	first, last := keySeq(key), uint64(0)
+	for ; len(b) > 0; b = b[slotSize:] {
+		s := slot{
+			seq:     first + uint64(binary.LittleEndian.Uint32(b)),
+			problem: binary.LittleEndian.Uint32(b[4:]),
+			size:    binary.LittleEndian.Uint32(b[8:]),
+			state:   binary.LittleEndian.Uint32(b[12:]),
+		}
+		if s.seq <= last {
+			return nil, damaged("progress", key)
+		}
+		last = s.seq
+		dst = append(dst, s)
+	}
+	return dst, nil
+}
+
+// An item is one entry on its way into a segment.
+type item struct {
+	slot
+	header []byte
+	body   []byte
+}
+
+// encodeSegment encodes entries that stand together in the file: the headers, so that a backlog is listed without its bodies, and then the
+// bodies.
+//
+//	headers   uint32, the size of the next part; the checksum covers as much
+//	          for each entry: seq above the first as uvarint, size of the header as uvarint, header
+//	bodies    one after the other; each header has the checksum of its own
+func encodeSegment(items []item) []byte {
+	first, headers, bodies := items[0].seq, 0, 0
+	for _, it := range items {
+		headers += 2*binary.MaxVarintLen32 + len(it.header)
+		bodies += len(it.body)
+	}
+	b := make([]byte, 8, 8+headers+bodies)
+	for _, it := range items {
+		b = binary.AppendUvarint(b, it.seq-first)
+		b = binary.AppendUvarint(b, uint64(len(it.header)))
+		b = append(b, it.header...)
+	}
+	binary.LittleEndian.PutUint32(b[4:], uint32(len(b)-8))
+	seal(seqKey(first), b)
+	for _, it := range items {
+		b = append(b, it.body...)
+	}
+	return b
+}
+
+// segmentHeaders returns the two parts of a segment.
+func segmentHeaders(key, value []byte) (headers, bodies []byte, err error) {
+	if len(value) < 8 {
+		return nil, nil, damaged("segment", key)
+	}
+	end := uint64(binary.LittleEndian.Uint32(value[4:])) + 8
+	if end > uint64(len(value)) {
+		return nil, nil, damaged("segment", key)
+	}
+	if _, err := unseal("segment", key, value[:end]); err != nil {
+		return nil, nil, err
+	}
+	return value[8:end], value[end:], nil
+}
+
+// nextHeader cuts the first header off a segment's headers.
+func nextHeader(first uint64, headers []byte) (seq uint64, header, rest []byte, ok bool) {
+	d := decoder{b: headers}
+	seq = first + d.uvarint()
+	header = d.bytes()
+	return seq, header, d.b, !d.bad
+}
+
+// encodeRecord encodes a record: last and seq as uvarint, open as a byte, shown as varint, time and at.
+func encodeRecord(key []byte, r relay.Record) []byte {
+	b := make([]byte, 4, 48)
+	b = binary.AppendUvarint(b, r.Last)
+	b = binary.AppendUvarint(b, r.Seq)
+	open := byte(0)
+	if r.Open {
+		open = 1
+	}
+	b = append(b, open)
+	b = binary.AppendVarint(b, int64(r.Shown))
+	b = appendTime(b, r.Time)
+	b = appendTime(b, r.At)
+	return seal(key, b)
+}
+
+func decodeRecord(key, value []byte) (relay.Record, error) {
+	b, err := unseal("record", key, value)
+	if err != nil {
+		return relay.Record{}, err
+	}
+	d := decoder{b: b}
+	r := relay.Record{Last: d.uvarint(), Seq: d.uvarint(), Open: d.byte() == 1, Shown: guance.Level(d.varint()), Time: d.time(), At: d.time()}
+	if d.bad {
+		return relay.Record{}, damaged("record", key)
+	}
+	return r, nil
+}
+
+// A settlement is an entry that has ended.
+//
+//	seq      uvarint
+//	outcome  byte
+//	at       time
+//	header   its size as uvarint, header
+//	reason   string
+type settlement struct {
+	seq     uint64
+	outcome relay.Outcome
+	at      time.Time
+	header  []byte
+	reason  string
+}
+
+func encodeSettlement(key []byte, s settlement) []byte {
+	b := make([]byte, 4, 48+len(s.header)+len(s.reason))
+	b = binary.AppendUvarint(b, s.seq)
+	b = append(b, byte(s.outcome))
+	b = appendTime(b, s.at)
+	b = appendString(b, s.header)
+	b = appendString(b, s.reason)
+	return seal(key, b)
+}
+
+// decodeSettlement decodes a settlement and its header. The settlement's header is a part of value.
+func decodeSettlement(key, value []byte) (s settlement, h header, err error) {
+	b, err := unseal("outcome", key, value)
+	if err != nil {
+		return s, h, err
+	}
+	d := decoder{b: b}
+	s = settlement{seq: d.uvarint(), outcome: relay.Outcome(d.byte()), at: d.time(), header: d.bytes(), reason: string(d.bytes())}
+	h, ok := decodeHeader(s.header)
+	if d.bad || !ok {
+		return s, h, damaged("outcome", key)
+	}
+	return s, h, nil
+}
+
+// settlement returns what the API calls so.
+func (s *settlement) settlement(lane string, h *header, body []byte) relay.Settlement {
+	e := h.entry(lane, s.seq)
+	e.Body = body
+	return relay.Settlement{Entry: e, Outcome: s.outcome, Reason: s.reason, At: s.at}
+}
+
+// A hash stands for an event ID. It is one that a sender cannot find collisions for: an event that was taken for another would be lost.
+type hash [16]byte
+
+func encodeHashes(key []byte, hashes []hash) []byte {
+	b := make([]byte, 4, 4+len(hash{})*len(hashes))
+	for _, h := range hashes {
+		b = append(b, h[:]...)
+	}
+	return seal(key, b)
+}
+
+func decodeHashes(key, value []byte) ([]hash, error) {
+	b, err := unseal("list of event IDs", key, value)
+	if err != nil {
+		return nil, err
+	}
+	if len(b)%len(hash{}) != 0 {
+		return nil, damaged("list of event IDs", key)
+	}
+	hashes := make([]hash, len(b)/len(hash{}))
+	for i := range hashes {
+		copy(hashes[i][:], b[i*len(hash{}):])
+	}
+	return hashes, nil
+}
+
+func appendString[T string | []byte](b []byte, s T) []byte {
+	return append(binary.AppendUvarint(b, uint64(len(s))), s...)
+}
+
+// appendTime writes a zero for the zero time, and otherwise a one, the Unix seconds and the nanoseconds. The location is not kept: times are
+// read as UTC.
+func appendTime(b []byte, t time.Time) []byte {
+	if t.IsZero() {
+		return append(b, 0)
+	}
+	b = append(b, 1)
+	b = binary.AppendVarint(b, t.Unix())
+	return binary.AppendUvarint(b, uint64(t.Nanosecond()))
+}
+
+// A decoder reads fields one after the other. Fields that are not there are zero; a field that is cut short makes it bad.
+type decoder struct {
+	b   []byte
+	s   string // instead of b, for strings that share their memory
+	bad bool
+}
+
+func (d *decoder) uvarint() uint64 {
+	if len(d.b) == 0 {
+		return 0
+	}
+	v, n := binary.Uvarint(d.b)
+	if n <= 0 {
+		d.fail()
+		return 0
+	}
+	d.b = d.b[n:]
+	return v
+}
+
+func (d *decoder) varint() int64 {
+	if len(d.b) == 0 {
+		return 0
+	}
+	v, n := binary.Varint(d.b)
+	if n <= 0 {
+		d.fail()
+		return 0
+	}
+	d.b = d.b[n:]
+	return v
+}
+
+func (d *decoder) uint32() uint32 {
+	if len(d.b) < 4 {
+		d.fail()
+		return 0
+	}
+	v := binary.LittleEndian.Uint32(d.b)
+	d.b = d.b[4:]
+	return v
+}
+
+func (d *decoder) byte() byte {
+	if len(d.b) == 0 {
+		return 0
+	}
+	v := d.b[0]
+	d.b = d.b[1:]
+	return v
+}
+
+func (d *decoder) time() time.Time {
+	if d.byte() == 0 {
+		return time.Time{}
+	}
+	sec, nsec := d.varint(), d.uvarint()
+	if nsec >= 1e9 {
+		d.fail()
+		return time.Time{}
+	}
+	return time.Unix(sec, int64(nsec)).UTC()
+}
+
+// size reads a number of bytes.
+func (d *decoder) size() int {
+	n := d.uvarint()
+	if n > math.MaxInt32 {
+		d.fail()
+		return 0
+	}
+	return int(n)
+}
+
+func (d *decoder) bytes() []byte {
+	n := d.size()
+	if n > len(d.b) {
+		d.fail()
+		return nil
+	}
+	v := d.b[:n:n]
+	d.b = d.b[n:]
+	return v
+}
+
+// string reads a string from d.s.
+func (d *decoder) string() string {
+	if d.s == "" {
+		return ""
+	}
+	var n uint64
+	for i, shift := 0, 0; ; i, shift = i+1, shift+7 {
+		if i == len(d.s) || shift > 28 {
+			d.fail()
+			return ""
+		}
+		n |= uint64(d.s[i]&0x7f) << shift
+		if d.s[i] < 0x80 {
+			d.s = d.s[i+1:]
+			break
+		}
+	}
+	if n > uint64(len(d.s)) {
+		d.fail()
+		return ""
+	}
+	v := d.s[:n]
+	d.s = d.s[n:]
+	return v
+}
+
+func (d *decoder) fail() { d.b, d.s, d.bad = nil, "", true }

@@ -1,0 +1,219 @@
+package boltstore
+
+import (
+	"bytes"
+	"errors"
+	"hash/fnv"
+	"math"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/guance-relay/guance-relay/guance"
+	"github.com/guance-relay/guance-relay/relay"
+)
+
+var (
+	first = time.Date(2026, 1, 2, 3, 4, 5, 6, time.UTC)
+	key   = seqKey(7)
+)
+
+func TestHeader(t *testing.T) {
+	for _, e := range []*relay.Entry{
+		{},
+		{ID: "id", Problem: "p", State: guance.StateRecovered, Level: guance.LevelFatal, Time: first, Accepted: first.Add(1), Trace: "trace", Body: []byte("body")},
+		{Problem: string(make([]byte, 4096)), Time: time.Unix(-1, 999_999_999).UTC(), Level: -1},
+		{Time: time.Unix(math.MaxInt32*1000, 0).UTC()},
+	} {
+		h, ok := decodeHeader(encodeHeader(e))
+		if !ok || !h.holds(e.Body) {
+			t.Errorf("%+v: decoded %v, holds its body %v", e, ok, h.holds(e.Body))
+		}
+		want := *e
+		want.Seq, want.Lane, want.Body = 7, "lane", nil
+		if diff := cmp.Diff(want, h.entry("lane", 7)); diff != "" {
+			t.Error(diff)
+		}
+		// A field that a later program of this version added is ignored; one that an earlier program did not know is zero.
+		if later, ok := decodeHeader(append(encodeHeader(e), 1, 2, 3)); !ok || later != h {
+			t.Errorf("with a field more: %+v, %v", later, ok)
+		}
+		if earlier, ok := decodeHeader(encodeHeader(&relay.Entry{ID: e.ID})[:10+len(e.ID)]); len(e.ID) > 0 && (!ok || earlier.problem != "") {
+			t.Errorf("with fields fewer: %+v, %v", earlier, ok)
+		}
+	}
+}
+
+func TestRecord(t *testing.T) {
+	for _, r := range []relay.Record{
+		{},
+		{Last: 1, Seq: math.MaxUint64, Open: true, Shown: guance.LevelCritical, Time: first, At: first.Add(time.Hour)},
+	} {
+		got, err := decodeRecord(key, encodeRecord(key, r))
+		if err != nil || got != r {
+			t.Errorf("got %+v, %v; want %+v", got, err, r)
+		}
+	}
+}
+
+func TestSettlement(t *testing.T) {
+	e := &relay.Entry{ID: "id", Problem: "p", Accepted: first, Body: []byte("body")}
+	want := settlement{7, relay.Dead, first, encodeHeader(e), "why"}
+	got, h, err := decodeSettlement(key, encodeSettlement(key, want))
+	if err != nil || h.problem != "p" || !bytes.Equal(got.header, want.header) {
+		t.Fatalf("got %+v, %+v, %v", got, h, err)
+	}
+	got.header, want.header = nil, nil
+	if diff := cmp.Diff(want, got, cmp.AllowUnexported(settlement{})); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func sampleItems() []item {
+	var items []item
+	for i := range uint64(3) {
+		e := &relay.Entry{ID: "id", Problem: "p", Body: bytes.Repeat([]byte{byte(i)}, int(i*1000))}
+		h := encodeHeader(e)
+		items = append(items, item{slot{seq: 7 + i*i, problem: 3, size: uint32(len(h) + len(e.Body)), state: begun(int(i))}, h, e.Body})
+	}
+	return items
+}
+
+func TestSegment(t *testing.T) {
+	items := sampleItems()
+	var slots []slot
+	for _, it := range items {
+		slots = append(slots, it.slot)
+	}
+	decoded, err := decodeSlots(nil, key, encodeSlots(7, slots))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(slots, decoded, cmp.AllowUnexported(slot{})); diff != "" {
+		t.Error(diff)
+	}
+	n := 0
+	err = each(key, encodeSegment(items), slots, func(i int, header, body []byte) bool {
+		if !bytes.Equal(header, items[i].header) || !bytes.Equal(body, items[i].body) {
+			t.Errorf("entry %d differs", i)
+		}
+		n++
+		return true
+	})
+	if err != nil || n != len(items) {
+		t.Errorf("got %d entries, %v", n, err)
+	}
+}
+
+// Any changed byte of a value is found, and so is a value under another key.
+func TestDamageIsFound(t *testing.T) {
+	items := sampleItems()
+	slots := []slot{items[0].slot, items[1].slot, items[2].slot}
+	segment := encodeSegment(items)
+	headers, bodies, err := segmentHeaders(key, segment)
+	if err != nil {
+		t.Fatal(err)
+	}
+	st := encodeSettlement(key, settlement{7, relay.Delivered, first, items[0].header, "why"})
+	for name, c := range map[string]struct {
+		value  []byte
+		decode func(key, value []byte) error
+	}{
+		"progress":   {encodeSlots(7, slots), func(k, v []byte) error { _, err := decodeSlots(nil, k, v); return err }},
+		"record":     {encodeRecord(key, relay.Record{Seq: 1, At: first}), func(k, v []byte) error { _, err := decodeRecord(k, v); return err }},
+		"settlement": {st, func(k, v []byte) error { _, _, err := decodeSettlement(k, v); return err }},
+		"hashes":     {encodeHashes(key, []hash{hashID("a"), hashID("b")}), func(k, v []byte) error { _, err := decodeHashes(k, v); return err }},
+		"segment": {segment[:8+len(headers)], func(k, v []byte) error {
+			return each(k, append(v[:len(v):len(v)], bodies...), slots, func(int, []byte, []byte) bool { return true })
+		}},
+	} {
+		if err := c.decode(key, c.value); err != nil {
+			t.Errorf("%s: undamaged: %v", name, err)
+		}
+		if err := c.decode(seqKey(8), c.value); !errors.Is(err, relay.ErrDamaged) {
+			t.Errorf("%s: under another key: got %v", name, err)
+		}
+		for i := range c.value {
+			v := bytes.Clone(c.value)
+			v[i] ^= 0x10
+			if err := c.decode(key, v); !errors.Is(err, relay.ErrDamaged) {
+				t.Errorf("%s: byte %d changed: got %v", name, i, err)
+			}
+			if err := c.decode(key, c.value[:i]); !errors.Is(err, relay.ErrDamaged) {
+				t.Errorf("%s: cut to %d bytes: got %v", name, i, err)
+			}
+		}
+	}
+}
+
+// A name on disk may not change its meaning.
+func TestHashes(t *testing.T) {
+	fnv1a := fnv.New32a()
+	fnv1a.Write([]byte("problem"))
+	if got := hashProblem("problem"); got != fnv1a.Sum32() {
+		t.Errorf("hashProblem: got %#x, want %#x", got, fnv1a.Sum32())
+	}
+	if got := hashID("a"); got != (hash{0xca, 0x97, 0x81, 0x12, 0xca, 0x1b, 0xbd, 0xca, 0xfa, 0xc2, 0x31, 0xb3, 0x9a, 0x23, 0xdc, 0x4d}) {
+		t.Errorf("hashID: got %x", got)
+	}
+}
+
+// FuzzDecode gives decoders what has a right checksum and no sense. They may refuse it, and what they take they must write the same way.
+func FuzzDecode(f *testing.F) {
+	items := sampleItems()
+	f.Add(encodeSlots(7, []slot{items[0].slot, items[1].slot}))
+	f.Add(encodeRecord(key, relay.Record{Last: 1, Seq: 2, Open: true, Shown: 3, Time: first, At: first}))
+	f.Add(encodeSettlement(key, settlement{7, relay.Dead, first, items[1].header, "why"}))
+	f.Add(encodeHashes(key, []hash{hashID("a")}))
+	f.Add(encodeSegment(items))
+	f.Add(items[1].header)
+	f.Fuzz(func(t *testing.T, data []byte) {
+		check := func(what string, err error) bool {
+			if err != nil && !errors.Is(err, relay.ErrDamaged) {
+				t.Errorf("%s: got %v, want ErrDamaged", what, err)
+			}
+			return err == nil
+		}
+		if h, ok := decodeHeader(data); ok {
+			e := h.entry("lane", 7)
+			again := encodeHeader(&e)
+			if h2, ok := decodeHeader(again); !ok || h2.problem != h.problem || !h2.time.Equal(h.time) {
+				t.Errorf("header: %+v became %+v", h, h2)
+			}
+		}
+		if len(data) < 4 {
+			return
+		}
+		sealed := seal(key, bytes.Clone(data))
+		slots, err := decodeSlots(nil, key, sealed)
+		if check("progress", err) && !bytes.Equal(encodeSlots(7, slots), sealed) {
+			t.Errorf("progress: %x is not written the same way", sealed)
+		}
+		if r, err := decodeRecord(key, sealed); check("record", err) {
+			if r2, err := decodeRecord(key, encodeRecord(key, r)); err != nil || r2 != r {
+				t.Errorf("record: %+v became %+v, %v", r, r2, err)
+			}
+		}
+		if s, _, err := decodeSettlement(key, sealed); check("settlement", err) {
+			if s2, _, err := decodeSettlement(key, encodeSettlement(key, s)); err != nil || s2.reason != s.reason || !s2.at.Equal(s.at) {
+				t.Errorf("settlement: %+v became %+v, %v", s, s2, err)
+			}
+		}
+		if hashes, err := decodeHashes(key, sealed); check("hashes", err) && !bytes.Equal(encodeHashes(key, hashes), sealed) {
+			t.Errorf("hashes: %x is not written the same way", sealed)
+		}
+		if len(data) < 8 {
+			return
+		}
+		// The checksum of a segment covers its headers: as many as it says, if there are.
+		segment := bytes.Clone(data)
+		if end := 8 + int(segment[4]) + int(segment[5])<<8; segment[6] == 0 && segment[7] == 0 && end <= len(segment) {
+			seal(key, segment[:end])
+		}
+		check("segment", each(key, segment, []slot{items[0].slot, items[1].slot, items[2].slot}, func(_ int, header, body []byte) bool {
+			decodeHeader(header)
+			return true
+		}))
+	})
+}

@@ -1,0 +1,48 @@
+package boltstore
+
+import (
+	"sync/atomic"
+	"time"
+)
+
+// OpenAt opens a store whose clock is now.
+func OpenAt(dir string, opts *Options, now func() time.Time) (*Store, error) {
+	return open(dir, opts, now)
+}
+
+// OnCommit has fn make each commit; nil brings the usual back. Call it from fn or when nothing else is going on.
+func (s *Store) OnCommit(fn func(commit func() error) error) {
+	if fn == nil {
+		fn = func(commit func() error) error { return commit() }
+	}
+	s.sync.Store(&fn)
+}
+
+// FailNext has the next commit fail with err, before it is made or after it has landed on the disk.
+func (s *Store) FailNext(err error, landed bool) {
+	s.OnCommit(func(commit func() error) error {
+		s.OnCommit(nil)
+		if landed {
+			if err := commit(); err != nil {
+				return err
+			}
+		}
+		return err
+	})
+}
+
+// FailNextNow is FailNext for a caller that is a commit itself.
+func (s *Store) FailNextNow(err error) { s.FailNext(err, false) }
+
+// CountCommits returns a function that returns the number of commits since.
+func (s *Store) CountCommits() func() int64 {
+	var n atomic.Int64
+	s.OnCommit(func(commit func() error) error {
+		n.Add(1)
+		return commit()
+	})
+	return n.Load
+}
+
+// Queued returns the number of calls that wait for a commit.
+func (s *Store) Queued() int { return len(s.jobs) }

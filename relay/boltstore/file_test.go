@@ -1,0 +1,359 @@
+package boltstore_test
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	bolt "go.etcd.io/bbolt"
+
+	"github.com/guance-relay/guance-relay/relay"
+	"github.com/guance-relay/guance-relay/relay/boltstore"
+)
+
+func mode(t *testing.T, path string) os.FileMode {
+	t.Helper()
+	info, err := os.Stat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return info.Mode().Perm()
+}
+
+func TestModes(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("Windows has no such modes")
+	}
+	dir := filepath.Join(t.TempDir(), "parent", "data")
+	path := filepath.Join(dir, "relay.db")
+	s := open(t, dir, nil)
+	for path, want := range map[string]os.FileMode{dir: 0o700, filepath.Dir(dir): 0o700, path: 0o600} {
+		if got := mode(t, path); got != want {
+			t.Errorf("%s has the mode %v, want %v", path, got, want)
+		}
+	}
+	// A volume that a group shares: its mode is the administrator's, the file's is not.
+	for path, m := range map[string]os.FileMode{dir: 0o770, path: 0o664} {
+		if err := os.Chmod(path, m); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s = reopen(t, s, dir, nil)
+	if got := mode(t, path); got != 0o600 {
+		t.Errorf("a file that others could read has the mode %v after it was opened, want 0600", got)
+	}
+	if got := mode(t, dir); got != 0o770 {
+		t.Errorf("a directory that was there has the mode %v, want it left alone", got)
+	}
+	s.Close()
+	if err := os.Chmod(dir, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := boltstore.Open(dir, nil); err == nil || !strings.Contains(err.Error(), dir) {
+		t.Errorf("a directory that anybody may write to: got %v, want an error that names it", err)
+	}
+}
+
+func TestLocked(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir, nil)
+	_, err := boltstore.Open(dir, nil)
+	if !errors.Is(err, boltstore.ErrLocked) || !strings.Contains(err.Error(), filepath.Join(dir, "relay.db")) {
+		t.Errorf("got %v, want ErrLocked with the path", err)
+	}
+	add(t, s, entry("a", "p")) // the one that has it goes on
+	// One that closes within a second is waited for.
+	time.AfterFunc(100*time.Millisecond, func() { s.Close() })
+	open(t, dir, nil)
+}
+
+// Of many that start at once for the first time, one has the store.
+func TestCreatedAtOnce(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "data")
+	var mu sync.Mutex
+	var stores []*boltstore.Store
+	inParallel(8, func(int) {
+		s, err := boltstore.Open(dir, nil)
+		if err != nil && !errors.Is(err, boltstore.ErrLocked) {
+			t.Error(err)
+		}
+		if err == nil {
+			mu.Lock()
+			defer mu.Unlock()
+			stores = append(stores, s)
+		}
+	})
+	if len(stores) != 1 {
+		t.Fatalf("%d have it open", len(stores))
+	}
+	defer stores[0].Close()
+	add(t, stores[0], entry("a", "p"))
+	names, err := os.ReadDir(dir)
+	if err != nil || len(names) != 1 {
+		t.Errorf("the directory has %v, %v; want relay.db alone", names, err)
+	}
+}
+
+// sample makes a store with something of everything, and returns its file.
+func sample(t *testing.T) []byte {
+	t.Helper()
+	dir := t.TempDir()
+	s := open(t, dir, nil)
+	l := acquire(t, s)
+	for i := range 40 {
+		pair := []*relay.Entry{entry(fmt.Sprint("a", i), fmt.Sprint("problem-", i)), entry(fmt.Sprint("b", i), fmt.Sprint("problem-", i))}
+		pair[0].Body = fmt.Appendf(nil, "body-%d-%s", i, strings.Repeat("x", 3000))
+		add(t, s, pair...)
+		settle(t, l, 0, time.Now(), pair[0])
+		settle(t, l, relay.Outcome(1+i%4), time.Now(), pair[i%2])
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	data, err := os.ReadFile(filepath.Join(dir, "relay.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return data
+}
+
+func place(t testing.TB, data []byte) (dir string) {
+	t.Helper()
+	dir = t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "relay.db"), data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+func TestDamagedFile(t *testing.T) {
+	good := sample(t)
+	used := len(bytes.TrimRight(good, "\x00")) // the rest is room
+	foreign := func(fill func(*bolt.Tx) error) []byte {
+		path := filepath.Join(t.TempDir(), "bolt")
+		db, err := bolt.Open(path, 0o600, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := errors.Join(db.Update(fill), db.Close()); err != nil {
+			t.Fatal(err)
+		}
+		data, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return data
+	}
+	zeroed := bytes.Clone(good)
+	clear(zeroed[8192 : len(zeroed)/2])
+	for name, data := range map[string][]byte{
+		"empty":                   {},
+		"a text":                  []byte("this is not a store\n"),
+		"a long text":             bytes.Repeat([]byte("this is not a store\n"), 10_000),
+		"zeros":                   make([]byte, 1<<20),
+		"cut to one page":         good[:4096],
+		"cut to two pages":        good[:8192],
+		"cut to four pages":       good[:4*4096],
+		"cut by half":             good[:used/2],
+		"pages overwritten":       zeroed,
+		"another program's":       foreign(func(tx *bolt.Tx) error { _, err := tx.CreateBucket([]byte("other")); return err }),
+		"both first pages broken": append(bytes.Repeat([]byte{0xa5}, 8192), good[8192:]...),
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := place(t, data)
+			path := filepath.Join(dir, "relay.db")
+			for range 2 { // it leaves no lock
+				_, err := boltstore.Open(dir, nil)
+				if !errors.Is(err, relay.ErrDamaged) || !strings.Contains(err.Error(), path) || !strings.Contains(err.Error(), "docs/durability.md") {
+					t.Fatalf("got %v, want ErrDamaged, the path and where to read on", err)
+				}
+			}
+			if after, err := os.ReadFile(path); err != nil || !bytes.Equal(after, data) {
+				t.Errorf("the damaged file was changed, %v", err)
+			}
+		})
+	}
+}
+
+func TestVersion(t *testing.T) {
+	for _, v := range []string{"1", "3", ""} {
+		dir := t.TempDir()
+		db, err := bolt.Open(filepath.Join(dir, "relay.db"), 0o600, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = db.Update(func(tx *bolt.Tx) error {
+			if _, err := tx.CreateBucket([]byte("lanes")); err != nil {
+				return err
+			}
+			meta, err := tx.CreateBucket([]byte("meta"))
+			if err != nil {
+				return err
+			}
+			return meta.Put([]byte("version"), []byte(v))
+		})
+		if err := errors.Join(err, db.Close()); err != nil {
+			t.Fatal(err)
+		}
+		_, err = boltstore.Open(dir, nil)
+		if err == nil || errors.Is(err, relay.ErrDamaged) || !strings.Contains(err.Error(), fmt.Sprintf("version %q", v)) {
+			t.Errorf("version %q: got %v, want an error that names it", v, err)
+		}
+	}
+}
+
+// A damaged event or header shows when it is read, and nothing else suffers.
+func TestDamagedEntry(t *testing.T) {
+	build := func(t *testing.T, marker string) string {
+		dir := t.TempDir()
+		s := open(t, dir, nil)
+		bad := entry("bad", "problem of the bad one")
+		bad.Body = []byte("body of the bad one, and so on")
+		add(t, s, bad)
+		for i := range 3 { // in segments of their own
+			add(t, s, entry(fmt.Sprint(i), fmt.Sprint("p", i)))
+		}
+		s.Close()
+		path := filepath.Join(dir, "relay.db")
+		data, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		n := 0
+		for at := 0; ; n++ { // in old pages too
+			i := bytes.Index(data[at:], []byte(marker))
+			if i < 0 {
+				break
+			}
+			at += i
+			data[at] ^= 1
+		}
+		if n == 0 {
+			t.Fatal("the marker is not in the file")
+		}
+		return place(t, data)
+	}
+	t.Run("body", func(t *testing.T) {
+		s := open(t, build(t, "body of the bad one"), nil)
+		l := acquire(t, s)
+		if found, err := l.Read(t.Context(), 0, 10); err != nil || len(found) != 4 {
+			t.Errorf("Read: got %d entries, %v", len(found), err)
+		}
+		if _, err := l.Load(t.Context(), 1); !errors.Is(err, relay.ErrDamaged) {
+			t.Errorf("Load of the damaged one: got %v, want ErrDamaged", err)
+		}
+		if e, err := l.Load(t.Context(), 2); err != nil || e.ID != "0" {
+			t.Errorf("Load of another: got %+v, %v", e, err)
+		}
+		// It can be given up, and is not taken for good as a dead letter either.
+		settle(t, l, relay.Dead, time.Now(), &relay.Entry{Seq: 1, Problem: "problem of the bad one"})
+		if _, err := s.DeadLetters(t.Context(), lane, 0, 10); !errors.Is(err, relay.ErrDamaged) {
+			t.Errorf("DeadLetters: got %v, want ErrDamaged", err)
+		}
+		if err := l.Drop(t.Context(), 1); err != nil {
+			t.Errorf("Drop of the damaged one: %v", err)
+		}
+	})
+	t.Run("header", func(t *testing.T) {
+		s := open(t, build(t, "problem of the bad one"), nil)
+		l := acquire(t, s)
+		if _, err := l.Read(t.Context(), 0, 10); !errors.Is(err, relay.ErrDamaged) {
+			t.Errorf("Read: got %v, want ErrDamaged", err)
+		}
+		if found, err := l.Read(t.Context(), 1, 10); err != nil || len(found) != 3 {
+			t.Errorf("Read behind it: got %d entries, %v", len(found), err)
+		}
+		// Marks of others in the same commit are made, and so are those that come after.
+		var wg sync.WaitGroup
+		for seq := uint64(1); seq <= 4; seq++ {
+			wg.Go(func() {
+				err := l.Mark(t.Context(), []relay.Mark{{Seq: seq, Problem: "p", Outcome: relay.Delivered, At: time.Now()}})
+				if (seq == 1) != errors.Is(err, relay.ErrDamaged) || seq > 1 && err != nil {
+					t.Errorf("Mark of entry %d: got %v", seq, err)
+				}
+			})
+		}
+		wg.Wait()
+		if held, err := s.Holdings(t.Context()); err != nil || held[lane].Pending != 1 {
+			t.Errorf("Holdings: got %+v, %v; want the damaged one alone", held, err)
+		}
+		add(t, s, entry("next", "p"))
+	})
+}
+
+// Whatever a disk does to the file, the store refuses it or returns what it was given: it does not make anything up, and it does not crash.
+func TestRandomDamage(t *testing.T) {
+	good := sample(t)
+	used := len(bytes.TrimRight(good, "\x00")) // the rest is room
+	rnd := rand.New(rand.NewPCG(3, 4))
+	refused, damaged, unharmed := 0, 0, 0
+	for round := range 150 {
+		data := bytes.Clone(good)
+		for range 1 + rnd.IntN(3) {
+			at := rnd.IntN(used)
+			switch rnd.IntN(4) {
+			case 0:
+				data[at] ^= 1 << rnd.IntN(8)
+			case 1:
+				data[at/4096*4096+rnd.IntN(64)] ^= byte(1 + rnd.IntN(255)) // in the header of a page
+			case 2:
+				clear(data[at/512*512 : min(at/512*512+512, len(data))])
+			case 3:
+				from := rnd.IntN(used) / 4096 * 4096
+				copy(data[at/4096*4096:], bytes.Clone(data[from:min(from+4096, len(data))])) // a misdirected write
+			}
+		}
+		s, err := boltstore.Open(place(t, data), nil)
+		if err != nil {
+			if !errors.Is(err, relay.ErrDamaged) && !strings.Contains(err.Error(), "version") {
+				t.Errorf("round %d: Open: got %v, want ErrDamaged", round, err)
+			}
+			refused++
+			continue
+		}
+		whole := true
+		check := func(what string, err error) {
+			if err != nil && !errors.Is(err, relay.ErrNotFound) {
+				whole = false
+				if !errors.Is(err, relay.ErrDamaged) {
+					t.Errorf("round %d: %s: got %v, want ErrDamaged", round, what, err)
+				}
+			}
+		}
+		l := acquire(t, s)
+		for seq := uint64(1); seq <= 80; seq++ {
+			e, err := l.Load(t.Context(), seq)
+			check("Load", err)
+			if err == nil && !strings.Contains(string(e.Body), fmt.Sprint((seq-1)/2)) {
+				t.Errorf("round %d: entry %d has the body %.40q", round, seq, e.Body)
+			}
+		}
+		_, err = s.History(t.Context(), lane, "problem-1")
+		check("History", err)
+		_, err = s.DeadLetters(t.Context(), lane, 0, 100)
+		check("DeadLetters", err)
+		for i := range 40 {
+			_, err = l.Records(t.Context(), []string{fmt.Sprint("problem-", i)})
+			check("Records", err)
+		}
+		check("Append", s.Append(t.Context(), []*relay.Entry{entry("new", "p")}))
+		check("Close", s.Close())
+		if whole {
+			unharmed++
+		} else {
+			damaged++
+		}
+	}
+	t.Logf("refused when opened: %d, when read: %d, harm to what is not used: %d", refused, damaged, unharmed)
+	if refused == 0 || damaged == 0 {
+		t.Error("the damage of this test does no harm")
+	}
+}

@@ -1,0 +1,184 @@
+package boltstore_test
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"reflect"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/guance-relay/guance-relay/guance"
+	"github.com/guance-relay/guance-relay/relay"
+)
+
+// The file's layout, with its merging, rewriting and reviving, may not show: whatever is done to it, the store answers like the memory store.
+func TestLikeMemory(t *testing.T) {
+	for seed := range uint64(6) {
+		t.Run(fmt.Sprint("seed=", seed), func(t *testing.T) {
+			rnd := rand.New(rand.NewPCG(seed, 1))
+			dir := t.TempDir()
+			s, m := open(t, dir, nil), relay.NewMemStore()
+			ls, lm := acquire(t, s), acquireMem(t, m)
+			now := time.Now().UTC().Round(0)
+			var last uint64
+			pick := func() uint64 { return 1 + rnd.Uint64N(last+1) }
+			both := func(what string, a, b error) {
+				t.Helper()
+				for _, kind := range []error{relay.ErrNotFound, relay.ErrFull, relay.ErrFenced, relay.ErrDamaged} {
+					if errors.Is(a, kind) != errors.Is(b, kind) {
+						t.Fatalf("%s: %v, and in memory %v", what, a, b)
+					}
+				}
+				if (a == nil) != (b == nil) {
+					t.Fatalf("%s: %v, and in memory %v", what, a, b)
+				}
+			}
+			grouped := seed%3 == 0
+			for step := range 400 {
+				now = now.Add(time.Second)
+				switch op := rnd.IntN(100); {
+				case op < 45:
+					n := 1
+					if grouped {
+						n = 1 + rnd.IntN(200)
+					}
+					var a, b []*relay.Entry
+					for range n {
+						e := &relay.Entry{
+							Lane: lane, ID: fmt.Sprint(rnd.IntN(20_000)), Problem: fmt.Sprint("p", rnd.IntN(50)), State: guance.State(rnd.IntN(3)),
+							Level: guance.Level(rnd.IntN(7)), Time: now, Accepted: now, Body: bytes.Repeat([]byte{byte(step)}, rnd.IntN(500)),
+						}
+						if rnd.IntN(10) == 0 {
+							e.Ignored = "ignored"
+						}
+						if rnd.IntN(200) == 0 {
+							e.Body = make([]byte, 300_000)
+						}
+						e2 := *e
+						a, b = append(a, e), append(b, &e2)
+					}
+					both("Append", s.Append(t.Context(), a), m.Append(t.Context(), b))
+					for i := range a {
+						if a[i].Seq != b[i].Seq {
+							t.Fatalf("Append: sequence number %d, and in memory %d", a[i].Seq, b[i].Seq)
+						}
+						last = max(last, a[i].Seq)
+					}
+				case op < 85:
+					var marks []relay.Mark
+					seq := pick()
+					for range 1 + rnd.IntN(60) {
+						m := relay.Mark{Seq: seq, Problem: fmt.Sprint("p", seq%50), State: guance.State(rnd.IntN(3)), Time: now, At: now, Failed: rnd.IntN(5)}
+						if rnd.IntN(3) > 0 {
+							m.Outcome, m.Reason = relay.Outcome(1+rnd.IntN(4)), fmt.Sprint("step ", step)
+						}
+						marks = append(marks, m)
+						if seq++; rnd.IntN(4) == 0 {
+							seq = pick()
+						}
+					}
+					both("Mark", ls.Mark(t.Context(), marks), lm.Mark(t.Context(), marks))
+				case op < 95:
+					dead, err := m.DeadLetters(t.Context(), lane, pick(), 1)
+					if err != nil || len(dead) == 0 {
+						continue
+					}
+					seq := dead[0].Seq
+					if op == 94 {
+						both("Drop", ls.Drop(t.Context(), seq), lm.Drop(t.Context(), seq))
+						continue
+					}
+					a, errA := ls.Revive(t.Context(), seq)
+					b, errB := lm.Revive(t.Context(), seq)
+					both("Revive", errA, errB)
+					if diff := cmp.Diff(b, a); diff != "" {
+						t.Fatal(diff)
+					}
+				case op < 97:
+					s = reopen(t, s, dir, nil)
+					ls = acquire(t, s)
+				default:
+					alike(t, s, m, ls, lm, last)
+				}
+			}
+			s = reopen(t, s, dir, nil)
+			alike(t, s, m, acquire(t, s), lm, last)
+		})
+	}
+}
+
+func acquireMem(t *testing.T, m *relay.MemStore) relay.Lease {
+	t.Helper()
+	l, err := m.Acquire(t.Context(), lane)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return l
+}
+
+// alike compares all that two stores answer.
+func alike(t *testing.T, s, m relay.Store, ls, lm relay.Lease, last uint64) {
+	t.Helper()
+	get := func(s relay.Store, l relay.Lease) (all struct {
+		Held    map[string]relay.Holdings
+		Entries []*relay.Entry
+		Bodies  []string
+		Records []relay.Record
+		History [][]relay.Settlement
+		Dead    []relay.Settlement
+	}) {
+		var err error
+		if all.Held, err = s.Holdings(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		for after := uint64(0); len(all.Entries) < all.Held[lane].Pending; {
+			found, err := l.Read(t.Context(), after, 77)
+			if err != nil {
+				t.Fatal(err)
+			}
+			all.Entries = append(all.Entries, found...)
+			after = found[len(found)-1].Seq
+		}
+		for seq := range last + 2 {
+			e, err := l.Load(t.Context(), seq)
+			if err != nil && !errors.Is(err, relay.ErrNotFound) {
+				t.Fatal(err)
+			}
+			if err == nil {
+				all.Bodies = append(all.Bodies, fmt.Sprintf("%s %x", e.ID, sha256.Sum256(e.Body)))
+			}
+		}
+		for i := range 50 {
+			problem := fmt.Sprint("p", i)
+			r, err := l.Records(t.Context(), []string{problem})
+			if err != nil {
+				t.Fatal(err)
+			}
+			h, err := s.History(t.Context(), lane, problem)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for i := range h {
+				h[i].Ignored, h[i].Begun, h[i].Failed = "", false, 0 // the outcome says it
+			}
+			all.Records, all.History = append(all.Records, r[0]), append(all.History, h)
+		}
+		if all.Dead, err = s.DeadLetters(t.Context(), lane, 0, 100_000); err != nil {
+			t.Fatal(err)
+		}
+		for i := range all.Dead {
+			all.Dead[i].Begun, all.Dead[i].Failed = false, 0
+			all.Bodies = append(all.Bodies, fmt.Sprintf("%x", sha256.Sum256(all.Dead[i].Body)))
+			all.Dead[i].Body = nil
+		}
+		return all
+	}
+	if want, got := get(m, lm), get(s, ls); !reflect.DeepEqual(want, got) { // a difference takes cmp minutes to see
+		t.Fatalf("memory (-) and file (+) differ:\n%.3000s", cmp.Diff(want, got))
+	}
+}

@@ -1,0 +1,221 @@
+package storetest
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/guance-relay/guance-relay/guance"
+	"github.com/guance-relay/guance-relay/relay"
+)
+
+func keepsAll(r *run) {
+	odd := []*relay.Entry{
+		{Lane: lane, Accepted: noon, Body: []byte("{}")},
+		{Lane: lane, ID: "all", Problem: "a problem", State: guance.StateProblem, Level: guance.LevelFatal, Time: noon, Accepted: noon.Add(time.Nanosecond),
+			Trace: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", Body: []byte(`{"df_event_id":"all"}`)},
+		{Lane: lane, ID: "recovered", Problem: "a problem", State: guance.StateRecovered, Time: noon.Add(-time.Hour), Accepted: noon, Body: []byte(`{}`)},
+		{Lane: lane, ID: strings.Repeat("i", 1000), Problem: strings.Repeat("\xff/\x00", 85), Level: guance.LevelNoData, Accepted: noon, Body: []byte("\x00\xff\n")},
+		{Lane: lane, ID: "no body", Problem: "no body", State: guance.StateProblem, Accepted: noon},
+		{Lane: lane, ID: "large", Problem: "主机 CPU 使用率过高", State: guance.StateProblem, Accepted: noon.In(time.FixedZone("CST", 8*3600)),
+			Body: []byte(strings.Repeat("a body that needs many pages. ", 20_000))},
+	}
+	for _, level := range []guance.Level{guance.LevelNone, guance.LevelInfo, guance.LevelWarning, guance.LevelError, guance.LevelCritical} {
+		e := event(lane, fmt.Sprint("level ", level), fmt.Sprint("level ", level))
+		e.Level = level
+		odd = append(odd, e)
+	}
+	r.append(odd...)
+	l := r.acquire(lane)
+	for i, got := range r.read(l, 0, len(odd)) {
+		r.same(got, odd[i])
+		if got.Body != nil {
+			r.errorf("Read of entry %d: got a body", got.Seq)
+		}
+		if got.Begun || got.Failed != 0 {
+			r.errorf("Read of entry %d that nobody tried: begun %v, failed %d", got.Seq, got.Begun, got.Failed)
+		}
+		r.body(l, odd[i])
+	}
+	r.append() // nothing is no error
+}
+
+func numbersLanes(r *run) {
+	var last uint64
+	for i := range 5 {
+		a, b := event(lane, fmt.Sprint("a", i), "p"), event(lane, fmt.Sprint("b", i), "q")
+		a.Seq, b.Seq = 99, 98 // not the caller's to choose
+		r.append(a, b)
+		if a.Seq <= last || b.Seq <= a.Seq {
+			r.errorf("Append number %d: got the sequence numbers %d and %d after %d", i, a.Seq, b.Seq, last)
+		}
+		last = b.Seq
+	}
+	// One call for several lanes: each has its own order.
+	x, y := event("x", "1", "p"), event("y", "1", "p")
+	x2, y2 := event("x", "2", "p"), event("y", "2", "p")
+	r.append(x, y, x2, y2)
+	r.pending("x", x, x2)
+	r.pending("y", y, y2)
+}
+
+func recognisesDuplicates(r *run) {
+	duplicate := func(what string, e *relay.Entry) {
+		e.Seq = 77
+		r.append(e)
+		if e.Seq != 0 {
+			r.errorf("%s: got the sequence number %d, want a duplicate", what, e.Seq)
+		}
+	}
+	first, again := event(lane, "a", "p"), event(lane, "a", "p")
+	r.append(first, again)
+	if first.Seq == 0 || again.Seq != 0 {
+		r.errorf("one ID twice in one call: got the sequence numbers %d and %d, want the second to be a duplicate", first.Seq, again.Seq)
+	}
+	duplicate("the same ID again", event(lane, "a", "p"))
+	duplicate("the same ID with another problem", event(lane, "a", "q"))
+	ignored := event(lane, "a", "p")
+	ignored.Ignored = "a duplicate before it is ignored"
+	duplicate("the same ID, to be ignored", ignored)
+
+	other := event("other", "a", "p")
+	r.append(other)
+	if other.Seq == 0 {
+		r.errorf("the same ID in another lane: taken for a duplicate")
+	}
+	x, y := event(lane, "", "p"), event(lane, "", "p")
+	r.append(x, y)
+	if x.Seq == 0 || y.Seq == 0 {
+		r.errorf("entries without ID: taken for duplicates")
+	}
+	mixed := []*relay.Entry{event(lane, "a", "p"), event(lane, "b", "p"), event(lane, "b", "p")}
+	r.append(mixed...)
+	if mixed[0].Seq != 0 || mixed[1].Seq == 0 || mixed[2].Seq != 0 {
+		r.errorf("known, new, new again: got the sequence numbers %s", seqs(mixed))
+	}
+	l := r.pending(lane, first, x, y, mixed[1])
+	r.mark(l, mark(first, relay.Delivered, ""), mark(mixed[1], relay.Dead, "refused"))
+	duplicate("the ID of what was delivered", event(lane, "a", "p"))
+	duplicate("the ID of a dead letter", event(lane, "b", "p"))
+	skipped := event(lane, "c", "p")
+	skipped.Ignored = "not wanted"
+	r.append(skipped)
+	duplicate("the ID of what was ignored", event(lane, "c", "p"))
+}
+
+func settlesIgnored(r *run) {
+	a, b, c := event(lane, "a", "a"), event(lane, "b", "b"), event(lane, "c", "c")
+	b.Ignored = "the mapping asks for nothing"
+	r.append(a, b, c)
+	if !(0 < a.Seq && a.Seq < b.Seq && b.Seq < c.Seq) {
+		r.errorf("got the sequence numbers %d, %d and %d", a.Seq, b.Seq, c.Seq)
+	}
+	l := r.pending(lane, a, c)
+	r.ended(b, relay.Ignored, b.Ignored, b.Accepted)
+	_, err := l.Load(r.ctx, b.Seq)
+	r.is("Load of what is ignored", err, relay.ErrNotFound)
+	r.holdings(map[string]relay.Holdings{lane: {Pending: 2}})
+	r.sameRecord("what is ignored by Append was never begun", r.record(l, "b"), relay.Record{})
+}
+
+func keepsNoReference(r *run) {
+	e := event(lane, "a", "p")
+	want := *e
+	want.Body = slices.Clone(e.Body)
+	r.append(e)
+	want.Seq = e.Seq
+	clear(e.Body)
+	*e = relay.Entry{Lane: "elsewhere", Problem: "another"}
+	l := r.pending(lane, &want)
+	r.body(l, &want)
+	r.mark(l, mark(&want, relay.Dead, "refused"))
+	for _, st := range r.dead(lane) {
+		r.settlement(st, &want, relay.Dead, "refused", mark(&want, relay.Dead, "").At, true)
+	}
+}
+
+func visibleInOrder(r *run) {
+	const callers, calls = 8, 25
+	l := r.acquire(lane)
+	var all []*relay.Entry
+	var mu sync.Mutex
+	var wg sync.WaitGroup
+	for i := range callers {
+		wg.Add(1)
+		go func() {
+			defer wg.Done()
+			last := uint64(0)
+			for j := range calls {
+				pair := []*relay.Entry{event(lane, fmt.Sprint(i, "-", j), "p"), event(lane, fmt.Sprint(i, "-", j, "-2"), "p")}
+				if err := r.store.Append(r.ctx, pair); err != nil {
+					r.errorf("Append: %v", err)
+					return
+				}
+				if pair[0].Seq <= last || pair[1].Seq <= pair[0].Seq {
+					r.errorf("a caller's entries: got %s after %d", seqs(pair), last)
+				}
+				last = pair[1].Seq
+				mu.Lock()
+				all = append(all, pair...)
+				mu.Unlock()
+			}
+		}()
+	}
+	// A reader who has read up to an entry never finds another below it later.
+	live := r.read(l, 0, callers*calls*2)
+	wg.Wait()
+	slices.SortFunc(all, func(a, b *relay.Entry) int { return int(int64(a.Seq) - int64(b.Seq)) })
+	settled := r.read(l, 0, len(all))
+	for i := range all {
+		if i >= len(live) || live[i].Seq != all[i].Seq || settled[i].Seq != all[i].Seq || live[i].ID != all[i].ID {
+			r.fatalf("entry %d of the lane: its caller got %d, a reader of that time %d and a reader of now %d", i, all[i].Seq, live[i].Seq, settled[i].Seq)
+		}
+	}
+	r.nothing(l, all[len(all)-1].Seq)
+}
+
+func fullKeepsNothing(r *run) {
+	n := r.place.MaxEntries
+	have := events(lane, n-1)
+	r.append(have...)
+	// All or none, over lanes: one fits and two do not.
+	two := []*relay.Entry{event(lane, "x", "x"), event("other", "y", "y")}
+	err := r.store.Append(r.ctx, two)
+	r.is("Append of two entries where one fits", err, relay.ErrFull)
+	r.pending("other")
+	r.append(have[0]) // what is there already needs no room
+	if have[0].Seq != 0 {
+		r.errorf("a duplicate in a store that is nearly full: got the sequence number %d", have[0].Seq)
+	}
+	one := event("other", "y", "y")
+	r.append(one)
+	if one.Seq == 0 {
+		r.errorf("an entry of a refused call: taken for a duplicate")
+	}
+	r.is("Append to a full store", r.store.Append(r.ctx, []*relay.Entry{event(lane, "z", "z")}), relay.ErrFull)
+	r.append(event("other", "y", "y"))
+	l := r.acquire("other")
+	r.read(l, 0, 1)
+	r.mark(l, mark(one, relay.Delivered, ""))
+	again := event(lane, "z", "z")
+	r.append(again)
+	if again.Seq == 0 {
+		r.errorf("an entry that was refused: taken for a duplicate when there was room")
+	}
+}
+
+func checkAnswers(r *run) {
+	if err := r.store.Check(r.ctx); err != nil {
+		r.errorf("Check of an empty store: %v", err)
+	}
+	have := events(lane, r.place.MaxEntries)
+	r.append(have...)
+	r.is("Check of a full store", r.store.Check(r.ctx), relay.ErrFull)
+	l := r.acquire(lane)
+	r.mark(l, mark(have[0], relay.Superseded, "newer"))
+	if err := r.store.Check(r.ctx); err != nil {
+		r.errorf("Check of a store that has room again: %v", err)
+	}
+}

@@ -1,0 +1,333 @@
+package storetest
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/guance-relay/guance-relay/guance"
+	"github.com/guance-relay/guance-relay/relay"
+)
+
+// The moment at which all events of the checks happen: with nanoseconds, as a store must keep them, and not long ago, as a store may forget
+// what is.
+var noon = time.Now().UTC().Truncate(time.Hour).Add(-3*time.Hour + 123456789)
+
+const lane = "lane" // where a check needs one lane
+
+// event returns an entry of a problem. Its body tells it from all others.
+func event(lane, id, problem string) *relay.Entry {
+	return &relay.Entry{
+		Lane: lane, ID: id, Problem: problem, State: guance.StateProblem, Level: guance.LevelCritical,
+		Time: noon, Accepted: noon.Add(time.Second), Body: fmt.Appendf(nil, `{"id":%q,"problem":%q}`, id, problem),
+	}
+}
+
+// events returns n entries of one problem each.
+func events(lane string, n int) []*relay.Entry {
+	list := make([]*relay.Entry, n)
+	for i := range list {
+		list[i] = event(lane, fmt.Sprint("id-", i), fmt.Sprint("problem-", i))
+	}
+	return list
+}
+
+// mark returns the mark of an entry, at a moment of its own for each outcome.
+func mark(e *relay.Entry, o relay.Outcome, reason string) relay.Mark {
+	return relay.Mark{
+		Seq: e.Seq, Problem: e.Problem, State: e.State, Level: e.Level, Time: e.Time, Outcome: o, Reason: reason,
+		At: noon.Add(time.Minute + time.Duration(o)*time.Second),
+	}
+}
+
+func (r *run) append(entries ...*relay.Entry) {
+	if err := r.store.Append(r.ctx, entries); err != nil {
+		r.fatalf("Append of %d entries: %v", len(entries), err)
+	}
+}
+
+func (r *run) acquire(lane string) relay.Lease {
+	l, err := r.store.Acquire(r.ctx, lane)
+	if err != nil {
+		r.fatalf("Acquire: %v", err)
+	}
+	return l
+}
+
+func (r *run) mark(l relay.Lease, marks ...relay.Mark) {
+	if err := l.Mark(r.ctx, marks); err != nil {
+		r.fatalf("Mark of %d entries: %v", len(marks), err)
+	}
+}
+
+// read reads until it has n entries.
+func (r *run) read(l relay.Lease, after uint64, n int) (found []*relay.Entry) {
+	ctx, cancel := context.WithTimeout(r.ctx, patience)
+	defer cancel()
+	for len(found) < n {
+		batch, err := l.Read(ctx, after, n-len(found))
+		if err != nil {
+			r.fatalf("Read after %d, with %d of %d entries read: %v", after, len(found), n, err)
+		}
+		if len(batch) == 0 || len(batch) > n-len(found) {
+			r.fatalf("Read of up to %d entries: got %d", n-len(found), len(batch))
+		}
+		for _, e := range batch {
+			if e.Seq <= after {
+				r.fatalf("Read after %d: got entry %d", after, e.Seq)
+			}
+			after = e.Seq
+		}
+		found = append(found, batch...)
+	}
+	return found
+}
+
+// nothing checks that there is nothing to read.
+func (r *run) nothing(l relay.Lease, after uint64) {
+	ctx, cancel := context.WithTimeout(r.ctx, moment)
+	defer cancel()
+	if found, err := l.Read(ctx, after, 10); !errors.Is(err, context.DeadlineExceeded) {
+		r.errorf("Read after %d, where there is nothing: got %s, %v; want it to wait for the end of its context", after, seqs(found), err)
+	}
+}
+
+// pending checks which entries of a lane are unsettled, for a new owner.
+func (r *run) pending(lane string, want ...*relay.Entry) relay.Lease {
+	l := r.acquire(lane)
+	last := uint64(0)
+	if len(want) > 0 {
+		got := r.read(l, 0, len(want))
+		last = got[len(got)-1].Seq
+		for i := range want {
+			if got[i].Seq != want[i].Seq {
+				r.fatalf("unsettled entries of %s: got %s, want %s", lane, seqs(got), seqs(want))
+			}
+		}
+	}
+	r.nothing(l, last)
+	return l
+}
+
+func (r *run) history(lane, problem string) []relay.Settlement {
+	h, err := r.store.History(r.ctx, lane, problem)
+	if err != nil {
+		r.fatalf("History: %v", err)
+	}
+	return h
+}
+
+// ended checks how an entry ended, and that its problem has no other settlement.
+func (r *run) ended(e *relay.Entry, o relay.Outcome, reason string, at time.Time) {
+	h := r.history(e.Lane, e.Problem)
+	if len(h) != 1 {
+		r.errorf("History of %q: got %d settlements, want 1 %v", e.Problem, len(h), o)
+		return
+	}
+	r.settlement(h[0], e, o, reason, at, false)
+}
+
+func (r *run) settlement(got relay.Settlement, e *relay.Entry, o relay.Outcome, reason string, at time.Time, body bool) {
+	if got.Outcome != o || got.Reason != reason || !got.At.Equal(at) {
+		r.errorf("entry %d: got %v, %q at %v; want %v, %q at %v", e.Seq, got.Outcome, got.Reason, got.At, o, reason, at)
+	}
+	r.same(&got.Entry, e)
+	switch {
+	case !body && got.Body != nil:
+		r.errorf("entry %d: its settlement has a body", e.Seq)
+	case body && !bytes.Equal(got.Body, e.Body):
+		r.errorf("entry %d: got the body %.100q, want %.100q", e.Seq, got.Body, e.Body)
+	}
+}
+
+// same checks that an entry is what was appended, apart from how far it has gone and its body.
+func (r *run) same(got, want *relay.Entry) {
+	type identity struct {
+		lane           string
+		seq            uint64
+		id, problem    string
+		state          guance.State
+		level          guance.Level
+		time, accepted int64
+		zero           bool
+		trace          string
+	}
+	of := func(e *relay.Entry) identity {
+		id := identity{e.Lane, e.Seq, e.ID, e.Problem, e.State, e.Level, 0, 0, e.Time.IsZero(), e.Trace}
+		if !e.Time.IsZero() {
+			id.time = e.Time.UnixNano()
+		}
+		id.accepted = e.Accepted.UnixNano()
+		return id
+	}
+	if of(got) != of(want) {
+		r.errorf("entry %d: got %+v, want %+v", want.Seq, of(got), of(want))
+	}
+}
+
+// body checks what Load returns.
+func (r *run) body(l relay.Lease, want *relay.Entry) {
+	got, err := l.Load(r.ctx, want.Seq)
+	if err != nil {
+		r.errorf("Load of entry %d: %v", want.Seq, err)
+		return
+	}
+	r.same(got, want)
+	if !bytes.Equal(got.Body, want.Body) {
+		r.errorf("Load of entry %d: got the body %.100q, want %.100q", want.Seq, got.Body, want.Body)
+	}
+}
+
+func (r *run) record(l relay.Lease, problem string) relay.Record {
+	records, err := l.Records(r.ctx, []string{problem})
+	if err != nil || len(records) != 1 {
+		r.fatalf("Records of one problem: got %d, %v", len(records), err)
+	}
+	return records[0]
+}
+
+func (r *run) sameRecord(what string, got, want relay.Record) {
+	if !got.Time.Equal(want.Time) || !got.At.Equal(want.At) {
+		r.errorf("%s: got the times %v and %v, want %v and %v", what, got.Time, got.At, want.Time, want.At)
+	}
+	got.Time, got.At, want.Time, want.At = time.Time{}, time.Time{}, time.Time{}, time.Time{}
+	if got != want {
+		r.errorf("%s: got the record %+v, want %+v", what, got, want)
+	}
+}
+
+func (r *run) dead(lane string) []relay.Settlement {
+	dead, err := r.store.DeadLetters(r.ctx, lane, 0, 1000)
+	if err != nil {
+		r.fatalf("DeadLetters: %v", err)
+	}
+	return dead
+}
+
+func (r *run) holdings(want map[string]relay.Holdings) {
+	got, err := r.store.Holdings(r.ctx)
+	if err != nil {
+		r.fatalf("Holdings: %v", err)
+	}
+	for name, h := range got {
+		if h != want[name] {
+			r.errorf("Holdings of lane %q: got %+v, want %+v", name, h, want[name])
+		}
+	}
+	for name, h := range want {
+		if _, ok := got[name]; !ok && h != (relay.Holdings{}) {
+			r.errorf("Holdings of lane %q: got none, want %+v", name, h)
+		}
+	}
+}
+
+// is checks what an error wraps.
+func (r *run) is(what string, err, want error) {
+	if !errors.Is(err, want) {
+		r.errorf("%s: got the error %v, want %v", what, err, want)
+	}
+}
+
+// calls are all methods of a store and a lease that can fail, with arguments that name an unsettled entry and a dead letter. Release is not
+// among them: it is no error to release what is gone.
+func calls(s relay.Store, l relay.Lease, lane string, pending, dead *relay.Entry) map[string]func(context.Context) error {
+	all := map[string]func(context.Context) error{
+		"Append":      func(ctx context.Context) error { return s.Append(ctx, []*relay.Entry{event(lane, "new", "new")}) },
+		"Acquire":     func(ctx context.Context) error { _, err := s.Acquire(ctx, lane); return err },
+		"Check":       func(ctx context.Context) error { return s.Check(ctx) },
+		"Holdings":    func(ctx context.Context) error { _, err := s.Holdings(ctx); return err },
+		"History":     func(ctx context.Context) error { _, err := s.History(ctx, lane, dead.Problem); return err },
+		"DeadLetters": func(ctx context.Context) error { _, err := s.DeadLetters(ctx, lane, 0, 10); return err },
+	}
+	for name, call := range leaseCalls(l, pending, dead) {
+		all[name] = call
+	}
+	return all
+}
+
+func leaseCalls(l relay.Lease, pending, dead *relay.Entry) map[string]func(context.Context) error {
+	return map[string]func(context.Context) error{
+		"Read":    func(ctx context.Context) error { _, err := l.Read(ctx, 0, 10); return err },
+		"Load":    func(ctx context.Context) error { _, err := l.Load(ctx, pending.Seq); return err },
+		"Records": func(ctx context.Context) error { _, err := l.Records(ctx, []string{pending.Problem}); return err },
+		"Mark": func(ctx context.Context) error {
+			return l.Mark(ctx, []relay.Mark{mark(pending, relay.Delivered, "")})
+		},
+		"Revive": func(ctx context.Context) error { _, err := l.Revive(ctx, dead.Seq); return err },
+		"Drop":   func(ctx context.Context) error { return l.Drop(ctx, dead.Seq) },
+	}
+}
+
+// try makes a call that may wait for ever in a broken store.
+func (r *run) try(call func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(r.ctx, patience)
+	defer cancel()
+	return call(ctx)
+}
+
+// both makes an unsettled entry and a dead letter.
+func (r *run) both() (l relay.Lease, pending, dead *relay.Entry) {
+	pending, dead = event(lane, "pending", "pending"), event(lane, "dead", "dead")
+	r.append(pending, dead)
+	l = r.acquire(lane)
+	r.mark(l, mark(dead, relay.Dead, "refused"))
+	return l, pending, dead
+}
+
+// unchanged checks that an entry is still unsettled and a dead letter still dead, and that nothing was appended.
+func (r *run) unchanged(pending, dead *relay.Entry) {
+	l := r.pending(lane, pending)
+	r.body(l, pending)
+	if letters := r.dead(lane); len(letters) != 1 || letters[0].Seq != dead.Seq {
+		r.errorf("DeadLetters: got %d, want entry %d alone", len(letters), dead.Seq)
+	}
+	if got := r.record(l, pending.Problem); got != (relay.Record{}) {
+		r.errorf("an entry that was not marked: got the record %+v", got)
+	}
+	again := event(lane, "new", "new")
+	r.append(again)
+	if again.Seq == 0 {
+		r.errorf("Append that failed: the event is taken for a duplicate")
+	}
+}
+
+// eventually checks that a call which waits returns an error in time.
+func (r *run) eventually(what string, done <-chan error, want error) {
+	select {
+	case err := <-done:
+		r.is(what, err, want)
+	case <-time.After(patience):
+		r.errorf("%s: still waiting after %v, want %v", what, patience, want)
+	}
+}
+
+// waiting starts a Read that finds nothing, and returns once it is likely to wait.
+func (r *run) waiting(l relay.Lease, after uint64) <-chan error {
+	done := make(chan error, 1)
+	go func() {
+		_, err := l.Read(r.ctx, after, 10)
+		done <- err
+	}()
+	time.Sleep(moment / 10)
+	return done
+}
+
+func seqs(entries []*relay.Entry) string {
+	list := make([]uint64, len(entries))
+	for i, e := range entries {
+		list[i] = e.Seq
+	}
+	return fmt.Sprint(list)
+}
+
+func ascending(list []*relay.Entry) bool {
+	return slices.IsSortedFunc(list, func(a, b *relay.Entry) int {
+		if a.Seq < b.Seq {
+			return -1
+		}
+		return 1
+	})
+}

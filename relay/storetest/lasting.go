@@ -1,0 +1,204 @@
+package storetest
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/guance-relay/guance-relay/guance"
+	"github.com/guance-relay/guance-relay/relay"
+)
+
+func findsEverything(r *run) {
+	all := events(lane, 8)
+	r.append(all...)
+	r.append(event("other", "a", "p"))
+	ignored := event(lane, "ignored", "ignored")
+	ignored.Ignored = "not wanted"
+	r.append(ignored)
+	l := r.acquire(lane)
+	begun := mark(all[1], 0, "")
+	begun.Failed = 5
+	r.mark(l, begun)
+	outcomes := map[int]relay.Outcome{2: relay.Delivered, 3: relay.Superseded, 4: relay.Ignored, 5: relay.Dead, 6: relay.Dead, 7: relay.Dead}
+	var records []relay.Record
+	for i := 2; i < 8; i++ {
+		r.mark(l, mark(all[i], outcomes[i], fmt.Sprint("reason ", i)))
+	}
+	if err := l.Drop(r.ctx, all[6].Seq); err != nil {
+		r.errorf("Drop: %v", err)
+	}
+	if _, err := l.Revive(r.ctx, all[7].Seq); err != nil {
+		r.errorf("Revive: %v", err)
+	}
+	for _, e := range all {
+		records = append(records, r.record(l, e.Problem))
+	}
+	for round := range 2 { // opening must not change anything
+		old := l
+		r.reopen()
+		_, err := old.Load(r.ctx, all[0].Seq)
+		if !errors.Is(err, relay.ErrClosed) && !errors.Is(err, relay.ErrFenced) {
+			r.errorf("a lease of before: got the error %v, want ErrClosed or ErrFenced", err)
+		}
+		l = r.pending(lane, all[0], all[1], all[7])
+		for i, got := range r.read(l, 0, 3) {
+			want := []*relay.Entry{all[0], all[1], all[7]}[i]
+			r.same(got, want)
+			r.body(l, want)
+			if got.Begun != (i > 0) || got.Failed != []int{0, 5, 0}[i] {
+				r.errorf("entry %d opened again: begun %v, %d failed attempts", got.Seq, got.Begun, got.Failed)
+			}
+		}
+		for i, e := range all {
+			r.sameRecord(fmt.Sprintf("opened again, round %d, entry %d", round, e.Seq), r.record(l, e.Problem), records[i])
+			if o := outcomes[i]; o != 0 {
+				r.ended(e, o, fmt.Sprint("reason ", i), mark(e, o, "").At)
+			}
+		}
+		r.ended(ignored, relay.Ignored, ignored.Ignored, ignored.Accepted)
+		if dead := r.dead(lane); len(dead) != 1 || dead[0].Seq != all[5].Seq || string(dead[0].Body) != string(all[5].Body) {
+			r.errorf("DeadLetters opened again: got %d, want entry %d with its body", len(dead), all[5].Seq)
+		}
+		r.holdings(map[string]relay.Holdings{lane: {Pending: 3, Dead: 1}, "other": {Pending: 1}})
+	}
+	next := event(lane, "next", "next")
+	r.append(next)
+	if next.Seq <= ignored.Seq {
+		r.errorf("the first entry after opening again: got the sequence number %d, which was given out before", next.Seq)
+	}
+	// A lane that has nothing left has not begun anew either.
+	l = r.acquire(lane)
+	for _, e := range []*relay.Entry{all[0], all[1], all[7], next} {
+		r.mark(l, mark(e, relay.Delivered, ""))
+	}
+	r.reopen()
+	last := event(lane, "last", "last")
+	r.append(last)
+	if last.Seq <= next.Seq {
+		r.errorf("the first entry of an empty lane opened again: got the sequence number %d after %d", last.Seq, next.Seq)
+	}
+}
+
+func findsDuplicates(r *run) {
+	kinds := events(lane, 4)
+	kinds[3].Ignored = "not wanted"
+	r.append(kinds...)
+	l := r.acquire(lane)
+	r.mark(l, mark(kinds[1], relay.Delivered, ""), mark(kinds[2], relay.Dead, ""))
+	for range 2 {
+		r.reopen()
+		for i, e := range events(lane, 4) {
+			r.append(e)
+			if e.Seq != 0 {
+				r.errorf("duplicate number %d after opening again: got the sequence number %d", i, e.Seq)
+			}
+		}
+	}
+	other := event("other", kinds[0].ID, "p")
+	r.append(other)
+	if other.Seq == 0 {
+		r.errorf("the same ID in another lane after opening again: taken for a duplicate")
+	}
+}
+
+func answersClosed(r *run) {
+	l, pending, dead := r.both()
+	done := r.waiting(l, dead.Seq)
+	r.close()
+	r.eventually("Read that waited for a store which closes", done, relay.ErrClosed)
+	for name, call := range calls(r.store, l, lane, pending, dead) {
+		r.is(name+" after the close", r.try(call), relay.ErrClosed)
+	}
+	r.store = r.open()
+	r.unchanged(pending, dead)
+}
+
+var errDisk = errors.New("the disk of this check refuses to write")
+
+func answersFailed(r *run) {
+	l, pending, dead := r.both()
+	done := r.waiting(l, dead.Seq)
+	r.place.Fail(r.store, errDisk, false)
+	err := r.store.Append(r.ctx, []*relay.Entry{event(lane, "lost", "lost")})
+	r.is("Append that the disk refuses", err, relay.ErrFailed)
+	if err != nil && !errors.Is(err, errDisk) {
+		r.errorf("Append that the disk refuses: %q does not say why", err)
+	}
+	r.eventually("Read that waited for a store which fails", done, relay.ErrFailed)
+	for name, call := range calls(r.store, l, lane, pending, dead) {
+		r.is(name+" after the failure", r.try(call), relay.ErrFailed)
+	}
+}
+
+// failing checks what is there once a store that failed was closed and opened again, with and without the write on the disk.
+func (r *run) failing(fail func(), check func(landed bool)) {
+	for _, landed := range []bool{false, true} {
+		r.place.Fail(r.store, errDisk, landed)
+		fail()
+		_ = r.place.Close(r.store) // a failed store may say so
+		r.store = r.open()
+		check(landed)
+	}
+}
+
+func failedAppend(r *run) {
+	kept := event(lane, "kept", "kept")
+	r.append(kept)
+	round := 0
+	lost := func() []*relay.Entry {
+		return []*relay.Entry{event(lane, fmt.Sprint("x", round), "x"), event("other", fmt.Sprint("y", round), "y"), event(lane, fmt.Sprint("z", round), "z")}
+	}
+	var inLane, inOther []*relay.Entry
+	inLane = append(inLane, kept)
+	r.failing(func() {
+		r.is("Append that the disk refuses", r.store.Append(r.ctx, lost()), relay.ErrFailed)
+	}, func(landed bool) {
+		// The sender sends it again: it is there once, whether it was there already or not.
+		again := lost()
+		r.append(again...)
+		for i, e := range again {
+			if (e.Seq == 0) != (again[0].Seq == 0) {
+				r.fatalf("an append that failed (on the disk: %v) is there in part: sent again, the sequence numbers are %s", landed, seqs(again))
+			}
+			if (e.Seq == 0) != landed {
+				r.errorf("entry %d of an append that failed (on the disk: %v), sent again: got the sequence number %d", i, landed, e.Seq)
+			}
+		}
+		l := r.acquire(lane)
+		found := r.read(l, 0, len(inLane)+2)
+		inLane = append(inLane, found[len(inLane):]...)
+		r.nothing(l, found[len(found)-1].Seq)
+		other := r.acquire("other")
+		inOther = r.read(other, 0, len(inOther)+1)
+		r.nothing(other, inOther[len(inOther)-1].Seq)
+		if got := []string{found[len(found)-2].Problem, found[len(found)-1].Problem, inOther[len(inOther)-1].Problem}; !slices.Equal(got, []string{"x", "z", "y"}) {
+			r.errorf("an append that failed (on the disk: %v) and was sent again: got %v", landed, got)
+		}
+		round++
+	})
+}
+
+func failedMark(r *run) {
+	trigger, recovery := event(lane, "trigger", "p"), event(lane, "recovery", "p")
+	recovery.State = guance.StateRecovered
+	r.append(trigger, recovery)
+	r.failing(func() {
+		l := r.acquire(lane)
+		err := l.Mark(r.ctx, []relay.Mark{mark(trigger, relay.Superseded, "recovered"), mark(recovery, relay.Superseded, "recovered")})
+		r.is("Mark that the disk refuses", err, relay.ErrFailed)
+	}, func(landed bool) {
+		if landed {
+			r.pending(lane)
+			if h := r.history(lane, "p"); len(h) != 2 {
+				r.errorf("marks that failed, and are on the disk: got %d settlements, want 2", len(h))
+			}
+			return
+		}
+		l := r.pending(lane, trigger, recovery)
+		r.sameRecord("marks that failed, and are not on the disk", r.record(l, "p"), relay.Record{})
+		if h := r.history(lane, "p"); len(h) != 0 {
+			r.errorf("marks that failed, and are not on the disk: got %d settlements", len(h))
+		}
+	})
+}
