@@ -94,7 +94,7 @@ func openBolt(path string, opts *bolt.Options) (db *bolt.DB, err error) {
 	return bolt.Open(path, 0o600, opts)
 }
 
-// inspect reads the whole structure of the file before it is opened for writing: bbolt does so too, but in a goroutine whose panics nobody
+// inspect looks at the whole structure of the file before it is opened for writing: bbolt follows it in a goroutine whose panics nobody
 // can catch. Events themselves are not read; a damaged one shows when it is loaded.
 func inspect(path string) (err error) {
 	info, err := os.Stat(path)
@@ -120,9 +120,17 @@ func inspect(path string) (err error) {
 			err = fmt.Errorf("%w: %v", relay.ErrDamaged, p)
 		}
 	}()
+	file, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, file.Close()) }()
 	return db.View(func(tx *bolt.Tx) error {
 		if tx.Size() > info.Size() {
 			return fmt.Errorf("%w: it has %d bytes, and %d were written: it was cut short", relay.ErrDamaged, info.Size(), tx.Size())
+		}
+		if err := checkGraph(file, db.Info().PageSize); err != nil {
+			return err
 		}
 		meta := tx.Bucket(metaBucket)
 		if meta == nil || tx.Bucket(lanesBucket) == nil {
@@ -131,20 +139,14 @@ func inspect(path string) (err error) {
 		if v := meta.Get(versionKey); string(v) != version {
 			return fmt.Errorf("it has version %q, and this program knows version %q: use the program that wrote it", v, version)
 		}
-		return walk(tx.Bucket(lanesBucket))
-	})
-}
-
-// walk visits all pages of a bucket and those within it.
-func walk(b *bolt.Bucket) error {
-	return b.ForEach(func(k, v []byte) error {
-		if v != nil {
+		return tx.Bucket(lanesBucket).ForEach(func(lane, value []byte) error {
+			for _, part := range parts {
+				if value != nil || laneBucket(tx, string(lane)).Bucket([]byte(part)) == nil {
+					return fmt.Errorf("%w: lane %q has no %s", relay.ErrDamaged, lane, part)
+				}
+			}
 			return nil
-		}
-		if child := b.Bucket(k); child != nil {
-			return walk(child)
-		}
-		return fmt.Errorf("%w: there is no bucket %x", relay.ErrDamaged, k)
+		})
 	})
 }
 
