@@ -1,0 +1,65 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os/exec"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// A second signal does not wait for those who have not finished: what was answered with 202 is on the disk.
+func TestSecondSignal(t *testing.T) {
+	p := start(t, "RELAY_DATA="+t.TempDir(), "PAGERDUTY_URL=http://127.0.0.1:1")
+	p.halfPost(t) // for the end of it the server waits
+	ended := make(chan error, 1)
+	if err := p.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	go func() { ended <- p.Wait() }()
+	for deadline := time.After(20 * time.Second); ; {
+		select {
+		case err := <-ended:
+			exit, ok := errors.AsType[*exec.ExitError](err)
+			if !ok || exit.Sys().(syscall.WaitStatus).Signal() != syscall.SIGTERM {
+				t.Errorf("the server ends with %v, want the signal", err)
+			}
+			return
+		case <-deadline:
+			t.Fatalf("the server does not end: %s", p.output())
+		case <-time.After(10 * time.Millisecond): // until it is no longer the first that is being handled
+			if strings.Contains(p.output(), "msg=stopping") {
+				_ = p.Process.Signal(syscall.SIGTERM) // it may be gone
+			}
+		}
+	}
+}
+
+// halfPost leaves a webhook half sent, and known to the server.
+func (p *process) halfPost(t *testing.T) {
+	t.Helper()
+	if _, err := fmt.Fprintf(p.dial(t), "%sContent-Length: 100\r\n\r\n{", webhookHead); err != nil {
+		t.Fatal(err)
+	}
+	p.post(t, string(sample)) // accepted later, and answered
+}
+
+// One signal gives them a few seconds, says in the log what it did, and ends well.
+func TestSignalAmongSlowBodies(t *testing.T) {
+	p := start(t, "RELAY_DATA="+t.TempDir(), "PAGERDUTY_URL=http://127.0.0.1:1", "LOG_LEVEL=info")
+	p.halfPost(t)
+	if err := p.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	began := time.Now()
+	if err := p.Wait(); err != nil || time.Since(began) > 10*time.Second {
+		t.Errorf("SIGTERM: %v after %v, want exit 0 within 10 s", err, time.Since(began))
+	}
+	for _, line := range []string{"msg=listening", "msg=stopping", "level=WARN msg=\"connections were cut"} {
+		if strings.Count(p.output(), line) != 1 {
+			t.Errorf("the log has not one line with %s:\n%s", line, p.output())
+		}
+	}
+}
