@@ -1,14 +1,33 @@
 package main
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	stdlog "log"
+	"log/slog"
 	"os/exec"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 )
+
+// What the keeper of a server must know is logged as an error, and what anybody can make net/http say as often as they like is not.
+func TestErrorLog(t *testing.T) {
+	for line, level := range map[string]string{
+		"http: panic serving 127.0.0.1:1: boom\ngoroutine 1 [running]:\n":                           "ERROR",
+		"http: Accept error: accept tcp: too many open files; retrying in 5ms\n":                    "ERROR",
+		"http: URL query contains semicolon, which is no longer a supported separator; parts of…\n": "DEBUG",
+	} {
+		var out bytes.Buffer
+		log := slog.New(slog.NewTextHandler(&out, &slog.HandlerOptions{Level: slog.LevelDebug}))
+		stdlog.New(errorLog{log}, "", 0).Print(line)
+		if !strings.Contains(out.String(), "level="+level) || strings.Count(out.String(), "\n") != 1 {
+			t.Errorf("%q is logged as %q, want one line of level %s", line, out.String(), level)
+		}
+	}
+}
 
 // A second signal does not wait for those who have not finished: what was answered with 202 is on the disk.
 func TestSecondSignal(t *testing.T) {
