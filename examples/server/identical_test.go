@@ -18,6 +18,7 @@ import (
 // The same event from fifty connections at the same moment is one event: one of them is told that it was accepted, and PagerDuty sees one
 // trigger and one incident.
 func TestIdenticalEvents(t *testing.T) {
+	t.Parallel() // it mostly waits
 	const senders = 50
 	pd := pagerdutytest.NewServer()
 	defer pd.Close()

@@ -67,6 +67,7 @@ func (p *process) halfPost(t *testing.T) {
 
 // One signal gives them a few seconds, says in the log what it did, and ends well.
 func TestSignalAmongSlowBodies(t *testing.T) {
+	t.Parallel() // it mostly waits
 	p := start(t, "RELAY_DATA="+t.TempDir(), "PAGERDUTY_URL=http://127.0.0.1:1", "LOG_LEVEL=info")
 	p.halfPost(t)
 	if err := p.Process.Signal(syscall.SIGTERM); err != nil {

@@ -17,6 +17,7 @@ import (
 // Nothing that a request says leads the server anywhere: it connects to what is configured, and to nothing else, not even when that
 // answers with the address of another.
 func TestOutboundTargetsAreConfiguredAlone(t *testing.T) {
+	t.Parallel() // it mostly waits
 	trap, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
