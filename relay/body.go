@@ -2,12 +2,13 @@ package relay
 
 import (
 	"compress/gzip"
+	"container/list"
 	"errors"
 	"io"
 	"net/http"
 	"os"
 	"strings"
-	"sync/atomic"
+	"sync"
 )
 
 // read returns the body of a request, decompressed. It is bounded on the wire, as members of a gzip file that hold nothing are endless
@@ -32,6 +33,9 @@ func (h *Handler) read(w http.ResponseWriter, req *http.Request, held *hold) ([]
 	body, err := io.ReadAll(&meter{from: from, left: h.maxBytes, held: held})
 	if err != nil {
 		return nil, unreadable(err)
+	}
+	if !held.arrived() {
+		return nil, busy()
 	}
 	return body, nil
 }
@@ -89,26 +93,81 @@ func (m *meter) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// A room bounds the memory of all that is being taken at once. It turns away rather than lets wait: those who wait hold
-// memory themselves, and a sender that waits for slow ones is delayed by them.
+// A room bounds the memory of all that is being taken at once. What comes last finds it: of the bodies that are still arriving, the one
+// that began first gives way, so that senders that never come to an end cannot keep out one that does. When only those are left that
+// have arrived or that cannot be stopped, one more is turned away rather than made to wait: who waits holds memory too.
 type room struct {
-	max  int64
-	used atomic.Int64
+	max int64
+
+	mu       sync.Mutex
+	used     int64     // guarded by mu
+	arriving list.List // of *hold, the one that began first in front; guarded by mu
 }
 
 // A hold is one webhook's part of a room.
 type hold struct {
 	room  *room
-	bytes int64
+	cut   func()        // makes the reading of the body fail; nil if that cannot be done, or need not any more; guarded by room.mu
+	place *list.Element // in arriving, or nil; guarded by room.mu
+	bytes int64         // guarded by room.mu
+	lost  bool          // it gave way; guarded by room.mu
 }
 
+// take asks for n more bytes. After false there is nothing left to do but to release.
 func (h *hold) take(n int64) bool {
-	if h.room.used.Add(n) > h.room.max {
-		h.room.used.Add(-n)
+	r := h.room
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for !h.lost && r.used+n > r.max {
+		first := r.arriving.Front()
+		if first == nil {
+			return false
+		}
+		first.Value.(*hold).giveWay()
+	}
+	if h.lost {
 		return false
 	}
+	if h.bytes == 0 && n > 0 && h.cut != nil {
+		h.place = r.arriving.PushBack(h)
+	}
+	r.used += n
 	h.bytes += n
 	return true
 }
 
-func (h *hold) release() { h.room.used.Add(-h.bytes) }
+// giveWay is called with room.mu held. The memory is counted as free a moment before it is.
+func (h *hold) giveWay() {
+	h.cut()
+	h.lost = true
+	h.leave()
+}
+
+// leave is called with room.mu held.
+func (h *hold) leave() {
+	if h.place != nil {
+		h.room.arriving.Remove(h.place)
+		h.place = nil
+	}
+	h.room.used -= h.bytes
+	h.bytes = 0
+}
+
+// arrived says that the body has arrived whole and gives way to none, unless it did already: then it returns false.
+func (h *hold) arrived() bool {
+	h.room.mu.Lock()
+	defer h.room.mu.Unlock()
+	if h.place != nil {
+		h.room.arriving.Remove(h.place)
+		h.place = nil
+	}
+	h.cut = nil
+	return !h.lost
+}
+
+// release is the end of a hold, and must come before its request's: cut would stop the next one of the connection.
+func (h *hold) release() {
+	h.room.mu.Lock()
+	defer h.room.mu.Unlock()
+	h.leave()
+}

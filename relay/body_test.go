@@ -172,6 +172,56 @@ func TestRoom(t *testing.T) {
 	}
 }
 
+// Slow bodies that have taken all the memory there is do not keep out a quick one: the first of them gives way, and the others go on.
+func TestSlowBodiesGiveWay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		listener := newPipes()
+		h := webhook(t, newGateway(), &relay.HandlerOptions{NoAuth: true, MaxBytes: 64 << 10, MaxHeldBytes: 256 << 10}, nolog)
+		server := &http.Server{Handler: h}
+		var serving sync.WaitGroup
+		serving.Go(func() { _ = server.Serve(listener) }) // ends with Close
+		defer serving.Wait()
+		defer server.Close()
+		send := func(c net.Conn, text string) {
+			t.Helper()
+			if _, err := io.WriteString(c, text); err != nil {
+				t.Fatal(err)
+			}
+			synctest.Wait()
+		}
+		answered := func(name string, c net.Conn, code int) {
+			t.Helper()
+			resp, err := http.ReadResponse(bufio.NewReader(c), nil)
+			if err != nil {
+				t.Fatalf("%s: %v", name, err)
+			}
+			if got := read(t, resp); got.Code != code {
+				t.Errorf("%s: %d %s, want %d", name, got.Code, got.Message, code)
+			}
+			synctest.Wait()
+		}
+		var slow [4]net.Conn
+		for i := range slow {
+			slow[i] = listener.dial()
+			send(slow[i], fmt.Sprintf("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s", 62<<10, strings.Repeat(" ", 60<<10)))
+		}
+		quick := listener.dial()
+		defer quick.Close()
+		for range 2 { // and what gave way is counted once
+			send(quick, fmt.Sprintf("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s", 32<<10+len(fault), strings.Repeat(" ", 32<<10)+fault))
+			answered("a quick body", quick, http.StatusAccepted)
+		}
+		answered("the first slow body", slow[0], http.StatusServiceUnavailable)
+		for i := 1; i < len(slow); i++ {
+			send(slow[i], strings.Repeat(" ", 2<<10-len(fault))+fault)
+			answered(fmt.Sprint("slow body ", i), slow[i], http.StatusAccepted)
+		}
+		for _, c := range slow {
+			_ = c.Close() // the server may have closed it
+		}
+	})
+}
+
 // A body that says that it is too large is not even read, so that it need not be sent (Expect: 100-continue).
 func TestTooLargeByItsOwnWord(t *testing.T) {
 	req := webhookOf("")

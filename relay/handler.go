@@ -48,8 +48,9 @@ type HandlerOptions struct {
 	// MaxBytes bounds a body, as sent and after decompression; zero means 1 MiB, which is twice the largest event that PagerDuty takes.
 	// It cannot be above guance.MaxBodySize.
 	MaxBytes int64
-	// MaxHeldBytes bounds the memory of all the webhooks that are being taken together; above it, one more is answered 503. Zero means 64
-	// times MaxBytes: 64 MiB, or several thousand webhooks of the usual size at once.
+	// MaxHeldBytes bounds the memory of all the webhooks that are being taken together; above it, the one whose body has been arriving
+	// for the longest is answered 503, or one more if all have arrived. Zero means 64 times MaxBytes: 64 MiB, or several thousand
+	// webhooks of the usual size at once.
 	MaxHeldBytes int64
 	// ReadTimeout is how long a body may take to arrive, whatever the server's own ReadTimeout; zero means 15 s.
 	ReadTimeout time.Duration
@@ -146,8 +147,11 @@ func (r *refusal) Error() string { return r.message }
 func (h *Handler) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	// Before anything else, because net/http reads on after a refusal to keep the connection, as slowly as the rest comes; it lifts the
 	// deadline itself where the body ends. What does not support deadlines (a recorder, a wrapped ResponseWriter) does without.
-	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(h.readTimeout))
-	receipts, no := h.take(w, req)
+	control, held := http.NewResponseController(w), &hold{room: &h.room}
+	if err := control.SetReadDeadline(time.Now().Add(h.readTimeout)); err == nil {
+		held.cut = func() { _ = control.SetReadDeadline(time.Unix(1, 0)) } // it could before
+	}
+	receipts, no := h.take(w, req, held)
 	if no != nil {
 		h.refuse(w, req, no)
 		return
@@ -163,7 +167,7 @@ const acceptTimeout = 20 * time.Second
 const eventSize = 2 << 10
 
 // take does all but answer.
-func (h *Handler) take(w http.ResponseWriter, req *http.Request) ([]Receipt, *refusal) {
+func (h *Handler) take(w http.ResponseWriter, req *http.Request, held *hold) ([]Receipt, *refusal) {
 	if req.Method != http.MethodPost {
 		w.Header().Set("Allow", http.MethodPost)
 		return nil, &refusal{code: http.StatusMethodNotAllowed, message: "the webhook takes POST"}
@@ -176,7 +180,6 @@ func (h *Handler) take(w http.ResponseWriter, req *http.Request) ([]Receipt, *re
 		h.secrets.challenge(w.Header())
 		return nil, &refusal{code: http.StatusUnauthorized, message: "no valid secret: " + h.secrets.ways()}
 	}
-	held := &hold{room: &h.room}
 	defer held.release()
 	body, no := h.read(w, req, held)
 	if no != nil {

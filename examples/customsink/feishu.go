@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/netip"
 	"strconv"
 	"strings"
 	"time"
@@ -26,9 +27,11 @@ type Feishu struct {
 	client  *http.Client
 }
 
-// NewFeishu returns a sink for a bot with signature verification. Its lane should say what [Options] say.
-func NewFeishu(webhook, key string) *Feishu {
+// NewFeishu returns a sink for a bot with signature verification. Its lane should say what [Options] say. The webhook must be at a public
+// address, or in one of the networks that are allowed besides: those of a Feishu of one's own, for instance.
+func NewFeishu(webhook, key string, allow ...netip.Prefix) *Feishu {
 	return &Feishu{webhook, key, &http.Client{
+		Transport: outside(allow),
 		// A redirect would take the message, its signature and the address of the chat elsewhere.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}}

@@ -68,7 +68,7 @@ func says(code int, msg string) http.Handler {
 
 func TestFeishuKeepsTheContract(t *testing.T) {
 	relaytest.TestSink(t, func(_ *testing.T, target *relaytest.Target) relay.Sink {
-		return NewFeishu(target.URL+"/open-apis/bot/v2/hook/"+hookToken, signingKey)
+		return NewFeishu(target.URL+"/open-apis/bot/v2/hook/"+hookToken, signingKey, loopback)
 	}, &relaytest.SuiteOptions{
 		Takes:     http.HandlerFunc(bot),
 		Refuses:   says(19021, "sign match fail or timestamp is not within one hour from current time"),
@@ -99,7 +99,7 @@ func TestVerdicts(t *testing.T) {
 			w.WriteHeader(tc.status)
 			_, _ = io.WriteString(w, tc.body)
 		}))
-		sink := relaytest.Record(NewFeishu(server.URL, signingKey))
+		sink := relaytest.Record(NewFeishu(server.URL, signingKey, loopback))
 		event := guancetest.NewProblem("cpu").Fault(guance.LevelCritical)
 		err := sink.Deliver(context.Background(), &relay.Delivery{Event: event, Problem: event.ProblemKey()})
 		server.Close()

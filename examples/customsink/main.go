@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 
 	"github.com/guance-relay/guance-relay/relay"
 	"github.com/guance-relay/guance-relay/relay/boltstore"
@@ -30,7 +31,7 @@ func main() {
 
 	mux := http.NewServeMux()
 	mux.Handle("/guance", webhook)
-	server := &http.Server{Addr: "127.0.0.1:8080", Handler: mux}
+	server := &http.Server{Addr: "127.0.0.1:8080", Handler: mux, ReadHeaderTimeout: 5 * time.Second}
 	go func() { log.Println(server.ListenAndServe()) }()
 	check(r.Run(ctx))
 }

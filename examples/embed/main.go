@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 
 	"github.com/guance-relay/guance-relay/pagerduty"
 	"github.com/guance-relay/guance-relay/relay"
@@ -34,7 +35,7 @@ func main() {
 
 	mux := http.NewServeMux() // the service's own
 	mux.Handle("/guance", webhook)
-	server := &http.Server{Addr: "127.0.0.1:8080", Handler: mux}
+	server := &http.Server{Addr: "127.0.0.1:8080", Handler: mux, ReadHeaderTimeout: 5 * time.Second}
 	go func() { log.Println(server.ListenAndServe()) }()
 	check(r.Run(ctx)) // what is not delivered when it returns is delivered after the next start
 }

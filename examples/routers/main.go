@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 
 	"github.com/guance-relay/guance-relay/relay"
 	"github.com/guance-relay/guance-relay/relay/boltstore"
@@ -35,7 +36,7 @@ func main() {
 	webhook, err := relay.NewHandler(r, &relay.HandlerOptions{Tokens: []string{os.Getenv("RELAY_TOKEN")}})
 	check(err)
 
-	server := &http.Server{Addr: "127.0.0.1:8080", Handler: mount(webhook)}
+	server := &http.Server{Addr: "127.0.0.1:8080", Handler: mount(webhook), ReadHeaderTimeout: 5 * time.Second}
 	go func() { log.Println(server.ListenAndServe()) }()
 	check(r.Run(ctx))
 }

@@ -41,7 +41,7 @@ func (c *config) flags() []cli.Flag {
 		text(&c.access.proxies, "trusted-proxies", "RELAY_TRUSTED_PROXIES", "", "comma-separated addresses and CIDR `networks` of reverse proxies, whose X-Forwarded-For is believed"),
 		&cli.BoolFlag{Name: "no-auth", Usage: "accept unauthenticated webhooks", Destination: &c.access.noAuth, Sources: cli.EnvVars("RELAY_NO_AUTH")},
 		number(&c.maxBody, "max-body", "RELAY_MAX_BODY", 1<<20, "largest webhook in `bytes`, as sent and decompressed"),
-		number(&c.maxConnections, "max-connections", "RELAY_MAX_CONNECTIONS", 1024, "`connections` open at once; the one that has been idle longest makes room for the next"),
+		number(&c.maxConnections, "max-connections", "RELAY_MAX_CONNECTIONS", 1024, "`connections` open at once; the one that waits longest for the rest of a request makes room for the next"),
 		text(&c.region, "pagerduty-region", "PAGERDUTY_REGION", "us", "us or eu"),
 		text(&c.url, "pagerduty-url", "PAGERDUTY_URL", "", "base `URL` instead of the region's, for tests and proxies; https unless the host is loopback"),
 		number(&c.perMinute, "pagerduty-per-minute", "PAGERDUTY_PER_MINUTE", 120, "requests allowed in any 60 s"),

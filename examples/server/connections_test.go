@@ -201,6 +201,56 @@ func TestConnectionLimit(t *testing.T) {
 	})
 }
 
+// A request that never comes to its end waits as one that never comes, and an answer that nobody reads ends: neither keeps a place.
+func TestConnectionsThatDoNotMoveOn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		listener := make(pipes, 10)
+		server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+			if req.URL.Path == "/read" {
+				_, _ = io.Copy(io.Discard, req.Body) // ends when the connection does
+			}
+			w.WriteHeader(http.StatusNoContent)
+		})}
+		var serving sync.WaitGroup
+		serving.Go(func() { _ = server.Serve(limit(server, listener, 2)) }) // ends with Close
+		defer serving.Wait()
+		defer server.Close()
+		send := func(c net.Conn, text string) {
+			t.Helper()
+			if _, err := io.WriteString(c, text); err != nil {
+				t.Fatal(err)
+			}
+			synctest.Wait()
+		}
+		serves := func(path string) {
+			t.Helper()
+			c := listener.dial()
+			defer c.Close()
+			send(c, "POST "+path+" HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}")
+			answered(t, c)
+			synctest.Wait()
+		}
+		for _, path := range []string{"/read", "/leave"} { // whether the handler wants the body or not
+			for range 3 {
+				c := listener.dial()
+				defer c.Close()
+				send(c, "POST "+path+" HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{")
+			}
+			serves(path)
+		}
+		start := time.Now()
+		for range 2 {
+			c := listener.dial()
+			defer c.Close()
+			send(c, "GET /unheard HTTP/1.1\r\nHost: x\r\n\r\n")
+		}
+		serves("/read")
+		if took := time.Since(start); took > readTime {
+			t.Errorf("two who do not listen keep another waiting for %v, want %v at most", took, readTime)
+		}
+	})
+}
+
 // deadlined is a connection whose writes are given up after a second.
 type deadlined struct{ net.Conn }
 

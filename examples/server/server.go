@@ -6,9 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	stdlog "log"
 	"log/slog"
 	"net"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 
@@ -65,7 +67,7 @@ func newServer(c *config, client *pagerduty.Client, log *slog.Logger) (_ *server
 		return nil, err
 	}
 	if s.listener, err = net.Listen("tcp", c.listen); err != nil {
-		return nil, err
+		return nil, fmt.Errorf("listen: %w", err)
 	}
 	s.http = &http.Server{
 		Handler:           routes(webhook, s.relay.Check),
@@ -73,11 +75,26 @@ func newServer(c *config, client *pagerduty.Client, log *slog.Logger) (_ *server
 		ReadTimeout:       15 * time.Second,
 		WriteTimeout:      40 * time.Second, // 15 s for the body and 20 s for the store are within it
 		IdleTimeout:       time.Minute,
-		MaxHeaderBytes:    32 << 10,
-		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+		MaxHeaderBytes:    8 << 10, // some 20 times that in memory, if all of them are small
+		ErrorLog:          stdlog.New(errorLog{log}, "", 0),
+
+		DisableGeneralOptionsHandler: true, // OPTIONS * is a path of nothing, as any other
 	}
 	s.listener = limit(s.http, s.listener, c.maxConnections)
 	return s, nil
+}
+
+// errorLog is where net/http complains. What it says of a request anybody can make it say, as often as they like, and so that is for
+// debugging; that a handler panics, or that no more connections can be opened, is for whoever keeps the server.
+type errorLog struct{ log *slog.Logger }
+
+func (l errorLog) Write(line []byte) (int, error) {
+	level, text := slog.LevelDebug, strings.TrimSpace(string(line))
+	if strings.HasPrefix(text, "http: panic ") || strings.HasPrefix(text, "http: Accept error") {
+		level = slog.LevelError
+	}
+	l.log.Log(context.Background(), level, text)
+	return len(line), nil
 }
 
 // run serves until ctx ends: first no new webhooks, then no new attempts, then the store is closed; ten seconds at most.
@@ -148,7 +165,14 @@ func routes(webhook http.Handler, check func(context.Context) error) http.Handle
 	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
 		respond(w, http.StatusNotFound, "error", "there is nothing here; the webhook is POST /guance")
 	})
-	return mux
+	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		// After a request with a Transfer-Encoding and a Content-Length the connection must be closed, because a proxy may have seen
+		// another end of it than we do (RFC 9112, section 6.1). net/http drops the Content-Length, so it is closed after all chunks.
+		if len(req.TransferEncoding) > 0 {
+			w.Header().Set("Connection", "close")
+		}
+		mux.ServeHTTP(w, req)
+	})
 }
 
 // readiness asks the store once a second at most: anybody may ask for it, and the store answers with a commit.

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"bytes"
 	"encoding/json"
 	"fmt"
@@ -35,39 +34,42 @@ func TestMain(m *testing.M) {
 type process struct {
 	*exec.Cmd
 	url string
-	mu  sync.Mutex
-	log strings.Builder
+
+	mu        sync.Mutex
+	log       strings.Builder // guarded by mu
+	listening chan struct{}   // closed when the log says so
 }
 
 func start(t *testing.T, env ...string) *process {
 	t.Helper()
-	p := &process{Cmd: exec.Command(os.Args[0])}
+	p := &process{Cmd: exec.Command(os.Args[0]), listening: make(chan struct{})}
 	p.Env = append([]string{"SERVER_UNDER_TEST=1", "RELAY_LISTEN=127.0.0.1:0", "RELAY_TOKENS=other, " + token, "LOG_LEVEL=debug", "PAGERDUTY_ROUTING_KEY=" + routingKey32}, env...)
-	stderr, err := p.StderrPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
+	p.Stderr = p // and Wait waits until all of it has come
 	if err := p.Start(); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = p.Process.Kill(); _ = p.Wait() })
-	listening := make(chan string, 1)
-	go func() {
-		for lines := bufio.NewScanner(stderr); lines.Scan(); {
-			p.mu.Lock()
-			fmt.Fprintln(&p.log, lines.Text())
-			p.mu.Unlock()
-			if _, rest, ok := strings.Cut(lines.Text(), "msg=listening address="); ok {
-				listening <- "http://" + strings.Fields(rest)[0]
-			}
-		}
-	}()
 	select {
-	case p.url = <-listening:
+	case <-p.listening:
 	case <-time.After(20 * time.Second):
 		t.Fatalf("the server does not listen: %s", p.output())
 	}
 	return p
+}
+
+// Write takes what the server logs.
+func (p *process) Write(text []byte) (int, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.log.Write(text)
+	if p.url == "" {
+		_, rest, _ := strings.Cut(p.log.String(), "msg=listening address=")
+		if address, _, whole := strings.Cut(rest, " "); whole {
+			p.url = "http://" + address
+			close(p.listening)
+		}
+	}
+	return len(text), nil
 }
 
 func (p *process) output() string {
@@ -209,33 +211,35 @@ func TestKilledWhileTargetIsDown(t *testing.T) {
 
 func TestBadConfiguration(t *testing.T) {
 	locked := t.TempDir()
-	start(t, "RELAY_DATA="+locked, "PAGERDUTY_URL=http://127.0.0.1:1")
+	running := start(t, "RELAY_DATA="+locked, "PAGERDUTY_URL=http://127.0.0.1:1")
 	file := filepath.Join(t.TempDir(), "file")
 	if err := os.WriteFile(file, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	tests := map[string]struct{ env, says string }{
-		"31 characters": {"PAGERDUTY_ROUTING_KEY=" + routingKey32[1:], "32"},
-		"REST token":    {"PAGERDUTY_ROUTING_KEY=u+abcdefghijklmno-_1", "REST"},
-		"region":        {"PAGERDUTY_REGION=mars", "mars"},
-		"directory":     {"RELAY_DATA=" + filepath.Join(file, "x"), "directory"},
-		"locked":        {"RELAY_DATA=" + locked, "another process"},
-		"plain http":    {"PAGERDUTY_URL=http://pagerduty.example", "https"},
-		"no token":      {"RELAY_TOKENS=", "RELAY_TOKENS"},
-		"token file":    {"RELAY_TOKENS_FILE=" + filepath.Join(locked, "none"), "tokens-file"},
-		"empty file":    {"RELAY_TOKENS_FILE=" + file, "holds no token"},
-		"header":        {"RELAY_HEADER=X Token", "X Token"},
-		"basic":         {"RELAY_BASIC=user", "user:password"},
-		"network":       {"RELAY_ALLOW=192.0.2.0/33", "192.0.2.0/33"},
-		"every network": {"RELAY_ALLOW=::/0", "every address"},
-		"proxies":       {"RELAY_TRUSTED_PROXIES=lb.example", "lb.example"},
-		"contradiction": {"RELAY_NO_AUTH=true", "RELAY_NO_AUTH"},
-		"no body":       {"RELAY_MAX_BODY=0", "max-body"},
-		"large body":    {"RELAY_MAX_BODY=99999999", "RELAY_MAX_BODY"},
-		"connections":   {"RELAY_MAX_CONNECTIONS=1", "max-connections"},
-		"per minute":    {"PAGERDUTY_PER_MINUTE=0", "per-minute"},
-		"not a number":  {"PAGERDUTY_PER_MINUTE=many", "PAGERDUTY_PER_MINUTE"},
-		"level":         {"LOG_LEVEL=loud", "loud"},
+		"31 characters":  {"PAGERDUTY_ROUTING_KEY=" + routingKey32[1:], "32"},
+		"REST token":     {"PAGERDUTY_ROUTING_KEY=u+abcdefghijklmno-_1", "REST"},
+		"region":         {"PAGERDUTY_REGION=mars", "mars"},
+		"directory":      {"RELAY_DATA=" + filepath.Join(file, "x"), "directory"},
+		"locked":         {"RELAY_DATA=" + locked, "another process"},
+		"address in use": {"RELAY_LISTEN=" + running.address(), "address already in use"},
+		"no address":     {"RELAY_LISTEN=localhost", "listen: "},
+		"plain http":     {"PAGERDUTY_URL=http://pagerduty.example", "https"},
+		"no token":       {"RELAY_TOKENS=", "RELAY_TOKENS"},
+		"token file":     {"RELAY_TOKENS_FILE=" + filepath.Join(locked, "none"), "tokens-file"},
+		"empty file":     {"RELAY_TOKENS_FILE=" + file, "holds no token"},
+		"header":         {"RELAY_HEADER=X Token", "X Token"},
+		"basic":          {"RELAY_BASIC=user", "user:password"},
+		"network":        {"RELAY_ALLOW=192.0.2.0/33", "192.0.2.0/33"},
+		"every network":  {"RELAY_ALLOW=::/0", "every address"},
+		"proxies":        {"RELAY_TRUSTED_PROXIES=lb.example", "lb.example"},
+		"contradiction":  {"RELAY_NO_AUTH=true", "RELAY_NO_AUTH"},
+		"no body":        {"RELAY_MAX_BODY=0", "max-body"},
+		"large body":     {"RELAY_MAX_BODY=99999999", "RELAY_MAX_BODY"},
+		"connections":    {"RELAY_MAX_CONNECTIONS=1", "max-connections"},
+		"per minute":     {"PAGERDUTY_PER_MINUTE=0", "per-minute"},
+		"not a number":   {"PAGERDUTY_PER_MINUTE=many", "PAGERDUTY_PER_MINUTE"},
+		"level":          {"LOG_LEVEL=loud", "loud"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
