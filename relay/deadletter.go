@@ -67,7 +67,7 @@ func (r *Relay) onLane(ctx context.Context, name string, seq uint64, doing strin
 			err = errors.Join(errors.New("the lane does not run"), ctx.Err())
 		}
 		if err != nil {
-			return fmt.Errorf("relay: lane %q: %s dead letter %d: %w", name, doing, seq, err)
+			return r.found(fmt.Errorf("relay: lane %q: %s dead letter %d: %w", name, doing, seq, err))
 		}
 		return nil
 	}

@@ -253,6 +253,14 @@ func TestHandlePanicsOnMisuse(t *testing.T) {
 type failing struct {
 	relay.Store
 	good int
+	lost bool // it takes nothing
+}
+
+func (f *failing) Append(ctx context.Context, entries []*relay.Entry) error {
+	if f.lost {
+		return fmt.Errorf("sync: input/output error: %w", relay.ErrFailed)
+	}
+	return f.Store.Append(ctx, entries)
 }
 
 func (f *failing) Acquire(ctx context.Context, lane string) (relay.Lease, error) {
@@ -277,7 +285,7 @@ func TestStoreFailureEndsRun(t *testing.T) {
 	for good := range 4 {
 		synctest.Test(t, func(t *testing.T) {
 			sink := &recorder{}
-			r, err := relay.New(&failing{relay.NewMemStore(), good}, &relay.Options{Logger: slog.New(slog.DiscardHandler)})
+			r, err := relay.New(&failing{Store: relay.NewMemStore(), good: good}, &relay.Options{Logger: slog.New(slog.DiscardHandler)})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -297,4 +305,23 @@ func TestStoreFailureEndsRun(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A store that fails when it is asked to keep something ends Run as well: its lanes may be idle and would not notice.
+func TestStoreFailureOnAcceptEndsRun(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, err := relay.New(&failing{Store: relay.NewMemStore(), good: 10, lost: true}, &relay.Options{Logger: slog.New(slog.DiscardHandler)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Handle("lane", &recorder{}, nil)
+		done := make(chan error)
+		go func() { done <- r.Run(t.Context()) }()
+		if _, err := r.Accept(t.Context(), event(t, "1", "p", "critical")); !errors.Is(err, relay.ErrFailed) {
+			t.Errorf("Accept: %v, want ErrFailed", err)
+		}
+		if err := <-done; !errors.Is(err, relay.ErrFailed) {
+			t.Errorf("Run: %v, want ErrFailed", err)
+		}
+	})
 }

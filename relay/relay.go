@@ -39,6 +39,7 @@ type Relay struct {
 	lanes   []*lane // fixed once Run was called
 	started atomic.Bool
 	closing atomic.Bool
+	failed  chan error // of the store, found by a call from outside; the first one counts
 	strays  atomic.Pointer[map[string]Holdings]
 }
 
@@ -50,7 +51,7 @@ func New(store Store, opts *Options) (*Relay, error) {
 	if opts == nil {
 		opts = &Options{}
 	}
-	r := &Relay{store: store, log: opts.Logger, drain: opts.DrainTimeout}
+	r := &Relay{store: store, log: opts.Logger, drain: opts.DrainTimeout, failed: make(chan error, 1)}
 	if r.log == nil {
 		r.log = slog.Default()
 	}
@@ -122,7 +123,7 @@ func (r *Relay) Accept(ctx context.Context, events ...*guance.Event) ([]Receipt,
 		return receipts, nil
 	}
 	if err := r.store.Append(ctx, entries); err != nil {
-		return nil, fmt.Errorf("relay: keeping %d events: %w", len(events), err)
+		return nil, r.found(fmt.Errorf("relay: keeping %d events: %w", len(events), err))
 	}
 	for i, e := range entries {
 		receipts[owner[i]].Lanes[e.Lane] = r.fate(e)
@@ -181,7 +182,7 @@ func EventID(ev *guance.Event) string {
 }
 
 // Run delivers until ctx ends, and then lets attempts in flight finish for the drain time. It returns nil after a clean stop; an
-// error means that a lane lost its store, and that the process should be restarted. It may be called once.
+// error means that the store has failed or was closed, and that the process should be restarted. It may be called once.
 func (r *Relay) Run(ctx context.Context) error {
 	if r.started.Swap(true) {
 		return errors.New("relay: Run was called twice")
@@ -210,10 +211,28 @@ func (r *Relay) Run(ctx context.Context) error {
 			}
 		})
 	}
-	<-ctx.Done()
+	var failed error
+	select {
+	case <-ctx.Done():
+	case failed = <-r.failed:
+		r.log.Error("relay: the store has failed; nothing more is accepted", "error", failed.Error())
+		stop()
+	}
 	r.closing.Store(true)
 	wg.Wait()
-	return errors.Join(append(errs, unobserve())...)
+	return errors.Join(append(errs, failed, unobserve())...)
+}
+
+// found ends Run if err says that the store has failed, and returns err: whoever runs the process must start it again, and lanes that have
+// nothing to record would not notice for hours.
+func (r *Relay) found(err error) error {
+	if errors.Is(err, ErrFailed) {
+		select {
+		case r.failed <- err:
+		default:
+		}
+	}
+	return err
 }
 
 // reportStrays names the lanes that have a backlog and no sink: their entries are kept until the lane is back.
