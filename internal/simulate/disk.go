@@ -25,7 +25,7 @@ func (c condition) String() string { return [...]string{"sound", "full", "failin
 
 // A disk outlives the processes that write to it. It knows the truth about what was kept.
 type disk struct {
-	*relay.MemStore
+	store  relay.Store
 	random func() float64
 
 	mu       sync.Mutex
@@ -34,8 +34,8 @@ type disk struct {
 	accepted map[string][]relaytest.Accepted // by lane, in sequence
 }
 
-func newDisk(random func() float64) *disk {
-	return &disk{MemStore: relay.NewMemStore(), random: random, accepted: make(map[string][]relaytest.Accepted)}
+func newDisk(s relay.Store, random func() float64) *disk {
+	return &disk{store: s, random: random, accepted: make(map[string][]relaytest.Accepted)}
 }
 
 func (d *disk) fall(c condition, lasts time.Duration) {
@@ -104,7 +104,7 @@ func (m *mount) write(fn func() error) error {
 
 func (m *mount) Append(_ context.Context, entries []*relay.Entry) error {
 	return m.write(func() error {
-		if err := m.MemStore.Append(context.Background(), entries); err != nil {
+		if err := m.store.Append(context.Background(), entries); err != nil {
 			return err
 		}
 		m.mu.Lock()
@@ -121,7 +121,7 @@ func (m *mount) Append(_ context.Context, entries []*relay.Entry) error {
 }
 
 func (m *mount) Acquire(ctx context.Context, lane string) (relay.Lease, error) {
-	l, err := m.MemStore.Acquire(ctx, lane)
+	l, err := m.store.Acquire(ctx, lane)
 	return &lease{l, m}, err
 }
 
@@ -131,6 +131,18 @@ func (m *mount) Check(context.Context) error {
 		return relay.ErrFailed
 	}
 	return nil
+}
+
+func (m *mount) Holdings(ctx context.Context) (map[string]relay.Holdings, error) {
+	return m.store.Holdings(ctx)
+}
+
+func (m *mount) History(ctx context.Context, lane, problem string) ([]relay.Settlement, error) {
+	return m.store.History(ctx, lane, problem)
+}
+
+func (m *mount) DeadLetters(ctx context.Context, lane string, after uint64, limit int) ([]relay.Settlement, error) {
+	return m.store.DeadLetters(ctx, lane, after, limit)
 }
 
 type lease struct {

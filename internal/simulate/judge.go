@@ -1,6 +1,7 @@
 package simulate
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"time"
@@ -35,7 +36,11 @@ func (w *world) judge(settled bool) error {
 }
 
 func (w *world) judgeLane(lane string, settled bool) error {
-	h := &relaytest.History{Accepted: w.disk.kept(lane), Settled: w.disk.Settled(lane)}
+	h := &relaytest.History{Accepted: w.disk.kept(lane)}
+	var err error
+	if h.Settled, err = relaytest.Settled(context.Background(), w.disk.store, lane, h.Accepted); err != nil {
+		return err
+	}
 	rules := &relaytest.Rules{PerMinute: w.plan.PerMinute, MaxAge: w.plan.MaxAge - time.Second, InFlight: 3*w.plan.Concurrency + 8}
 	kept := make(map[string]uint64)
 	for _, a := range h.Accepted {

@@ -1,13 +1,17 @@
 package simulate_test
 
 import (
+	"errors"
 	"flag"
+	"os"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/guance-relay/guance-relay/internal/simulate"
+	"github.com/guance-relay/guance-relay/relay"
+	"github.com/guance-relay/guance-relay/relay/boltstore"
 )
 
 var (
@@ -17,10 +21,27 @@ var (
 	seed    = flag.Uint64("seed", 0, "the one seed to play, ten times")
 )
 
+// onDisk: one seed in so many is played on the real store, whose every commit waits for a real disk.
+const onDisk = 50
+
 // play plays a plan in a bubble.
 func play(t *testing.T, p *simulate.Plan) (err error) {
 	t.Helper()
-	synctest.Test(t, func(*testing.T) { err = simulate.Run(p) })
+	synctest.Test(t, func(t *testing.T) {
+		if p.Seed%onDisk != 0 {
+			err = simulate.Run(p, relay.NewMemStore())
+			return
+		}
+		dir, e := os.MkdirTemp("", "simulate-")
+		if e != nil {
+			t.Fatal(e)
+		}
+		s, e := boltstore.Open(dir, nil)
+		if e != nil {
+			t.Fatal(e)
+		}
+		err = errors.Join(simulate.Run(p, s), s.Close(), os.RemoveAll(dir))
+	})
 	return err
 }
 

@@ -39,12 +39,12 @@ type world struct {
 	stops    []error              // what was wrong with a stop
 }
 
-func newWorld(p *Plan) *world {
+func newWorld(p *Plan, s relay.Store) *world {
 	w := &world{
 		plan: p, fake: pagerdutytest.NewTransport(), audit: relaytest.Record(nil),
 		rng: rand.New(rand.NewPCG(p.Seed, 2)), answered: make(map[string]time.Time), numbers: make(map[string]int),
 	}
-	w.disk = newDisk(w.random)
+	w.disk = newDisk(s, w.random)
 	w.fake.SetRateLimit(2 * p.PerMinute) // the lane is to keep its budget, not the target
 	return w
 }
@@ -76,9 +76,10 @@ func (w *world) number(problem string) int {
 	return w.numbers[problem]
 }
 
-// Run plays a plan and returns the first thing that is not as promised. It must be called in a synctest bubble.
-func Run(p *Plan) error {
-	w := newWorld(p)
+// Run plays a plan on a store and returns the first thing that is not as promised. It must be called in a synctest bubble, in which the store was
+// made; the store is the caller's to close.
+func Run(p *Plan, s relay.Store) error {
+	w := newWorld(p, s)
 	w.start()
 	began := time.Now()
 	for _, s := range p.Steps {
@@ -230,7 +231,7 @@ func (w *world) heal() {
 // settle waits until nothing is pending, and reports whether that came about within a day.
 func (w *world) settle() bool {
 	for range 24 * 60 {
-		held, err := w.disk.Holdings(context.Background())
+		held, err := w.disk.store.Holdings(context.Background())
 		if err != nil {
 			panic(err)
 		}
