@@ -201,7 +201,7 @@ func TestWriteWithoutRoom(t *testing.T) {
 	s.OnCommit(func(func() error) error { // both of the following are in the next commit
 		close(hanging)
 		<-release
-		s.FailNextNow(full)
+		s.FailNext(full, false)
 		return full
 	})
 	first := make(chan error, 1)

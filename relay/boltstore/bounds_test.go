@@ -255,6 +255,9 @@ func TestRecordsAge(t *testing.T) {
 			}
 		}
 	}
+	s.Close() // what holds a record is found again in the file
+	s = openAt(t, dir, c)
+	l = acquire(t, s)
 	c.t = c.t.Add(24*time.Hour - time.Minute)
 	ticks(t, s, 100)
 	expect("before a day is over", map[string]bool{"closed": true, "open": true, "pending": true, "dead": true, "many 0": true, "many 299": true})

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"runtime"
 	"runtime/debug"
+	"strings"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -257,8 +258,12 @@ func (s *Store) reload(c *commit) error {
 // noRoom reports whether a write, and not a sync, found no room. bbolt writes pages that nothing points to and then, after a sync, the
 // page that points to them, in place: without room nothing has changed. A sync that finds no room is a failure like any other of a sync.
 func noRoom(err error) bool {
-	_, write := errors.AsType[*fs.PathError](err)
-	return write && outOfRoom(err)
+	if _, write := errors.AsType[*fs.PathError](err); write {
+		return outOfRoom(err)
+	}
+	// Of an error from growing the file, which comes before the first write, bbolt keeps the text alone.
+	text, grow := strings.CutPrefix(err.Error(), "file resize error: ")
+	return grow && (strings.HasSuffix(text, syscall.ENOSPC.Error()) || strings.HasSuffix(text, syscall.EDQUOT.Error()) || strings.HasSuffix(text, syscall.EFBIG.Error()))
 }
 
 func outOfRoom(err error) bool {

@@ -15,7 +15,7 @@ import (
 	"github.com/guance-relay/guance-relay/relay"
 )
 
-// fullEnv names the directory in which a child process of TestFullDisk works.
+// fullEnv names the directory in which a child process works.
 const fullEnv = "BOLTSTORE_TEST_FULL"
 
 // TestFullDisk fills a real disk, of which the kernel lets the process have so much: a limit on the size of files fails the same calls that
@@ -25,7 +25,37 @@ func TestFullDisk(t *testing.T) {
 		fillDisk(t, dir)
 		return
 	}
-	cmd := exec.Command(os.Args[0], "-test.run=^TestFullDisk$", "-test.v")
+	elsewhere(t)
+}
+
+// TestFullDiskInACommit has bbolt find out, as it does where the room that was made is in pieces too small for an event.
+func TestFullDiskInACommit(t *testing.T) {
+	dir := os.Getenv(fullEnv)
+	if dir == "" {
+		elsewhere(t)
+		return
+	}
+	s := open(t, dir, nil)
+	s.PretendRoom()
+	const size = 3 << 20
+	limitFiles(t, size)
+	n, err := fillUp(t, s, "first")
+	if !errors.Is(err, relay.ErrFull) || errors.Is(err, relay.ErrFailed) || len(n) < 100 {
+		t.Fatalf("after %d appends: got %v, want ErrFull", len(n), err)
+	}
+	limitFiles(t, 1<<40)
+	add(t, s, entry("again", "again"))
+	s = reopen(t, s, dir, nil)
+	if held, err := s.Holdings(t.Context()); err != nil || held[lane].Pending != len(n)+1 {
+		t.Errorf("Holdings: got %+v, %v; want %d", held, err, len(n)+1)
+	}
+	t.Log("all rounds")
+}
+
+// elsewhere runs the test in a process of its own, whose limits it may change.
+func elsewhere(t *testing.T) {
+	t.Helper()
+	cmd := exec.Command(os.Args[0], "-test.run=^"+t.Name()+"$", "-test.v")
 	cmd.Env = append(os.Environ(), fullEnv+"="+t.TempDir())
 	out, err := cmd.CombinedOutput()
 	if err != nil {
@@ -34,6 +64,19 @@ func TestFullDisk(t *testing.T) {
 	if !strings.Contains(string(out), "all rounds") {
 		t.Fatalf("the process did not do its work:\n%s", out)
 	}
+}
+
+// fillUp appends until the store refuses.
+func fillUp(t *testing.T, s relay.Store, name string) (kept []*relay.Entry, err error) {
+	for i := range 100_000 {
+		e := entry(fmt.Sprint(name, "-", i), fmt.Sprint("p", i))
+		e.Body = make([]byte, 1+i*i%9000)
+		if err := s.Append(t.Context(), []*relay.Entry{e}); err != nil {
+			return kept, err
+		}
+		kept = append(kept, e)
+	}
+	return kept, nil
 }
 
 func limitFiles(t *testing.T, size uint64) {
@@ -54,16 +97,7 @@ func fillDisk(t *testing.T, dir string) {
 	for round := range 2 {
 		const size = 5 << 20
 		limitFiles(t, size)
-		var kept []*relay.Entry
-		var err error
-		for i := 0; i < 100_000; i++ {
-			e := entry(fmt.Sprint(round, "-", i), fmt.Sprint("p", i))
-			e.Body = make([]byte, 1+i*i%9000)
-			if err = s.Append(t.Context(), []*relay.Entry{e}); err != nil {
-				break
-			}
-			kept = append(kept, e)
-		}
+		kept, err := fillUp(t, s, fmt.Sprint(round))
 		if !errors.Is(err, relay.ErrFull) || errors.Is(err, relay.ErrFailed) {
 			t.Fatalf("round %d, after %d appends: got %v, want ErrFull", round, len(kept), err)
 		}

@@ -31,9 +31,6 @@ func (s *Store) FailNext(err error, landed bool) {
 	})
 }
 
-// FailNextNow is FailNext for a caller that is a commit itself.
-func (s *Store) FailNextNow(err error) { s.FailNext(err, false) }
-
 // CountCommits returns a function that returns the number of commits since.
 func (s *Store) CountCommits() func() int64 {
 	var n atomic.Int64
@@ -46,3 +43,10 @@ func (s *Store) CountCommits() func() int64 {
 
 // Queued returns the number of calls that wait for a commit.
 func (s *Store) Queued() int { return len(s.jobs) }
+
+// PretendRoom has the store believe that the disk has given it room.
+func (s *Store) PretendRoom() {
+	done := make(chan error, 1)
+	s.jobs <- &job{check: func(*commit) error { s.allocated = 1 << 50; return nil }, done: done}
+	<-done
+}

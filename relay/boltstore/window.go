@@ -27,24 +27,18 @@ func (w *window) add(h hash, size int) {
 	w.next = (w.next + 1) % len(w.ring)
 }
 
-// load adds the last hashes on disk, as many as the window has.
+// load adds the hashes that are on disk. One that was forgotten and came again stands there twice: it is forgotten again before the second.
 func (w *window) load(seen *bolt.Bucket, size int) error {
-	var all [][]hash
-	err := seen.ForEach(func(k, v []byte) error {
+	return seen.ForEach(func(k, v []byte) error {
 		hashes, err := decodeHashes(k, v)
-		all = append(all, hashes)
-		w.kept += len(hashes)
-		return err
-	})
-	skip := w.kept - size // an ID that was forgotten and came again stands there twice; the older one counts no more
-	for _, hashes := range all {
 		for _, h := range hashes {
-			if skip--; skip < 0 && !w.has(h) {
+			if !w.has(h) { // unless the window has grown since
 				w.add(h, size)
 			}
 		}
-	}
-	return err
+		w.kept += len(hashes)
+		return err
+	})
 }
 
 // save writes the hashes that a commit accepted, and deletes the oldest values that the window does not need.
