@@ -183,6 +183,9 @@ func (s *Store) try(batch []*job, refused []error) (again bool, err error) {
 			continue
 		}
 		if err := j.write(c); err != nil {
+			if !errors.Is(err, relay.ErrDamaged) { // bbolt found a bucket where there was none, or the reverse
+				err = fmt.Errorf("boltstore: %s: %w: %w; see docs/durability.md", s.path, relay.ErrDamaged, err)
+			}
 			refused[i] = err
 			return true, s.undo(tx)
 		}
