@@ -63,7 +63,9 @@ func TestSeeds(t *testing.T) {
 			p, err := shrink(t, simulate.NewPlan(s), err)
 			t.Fatalf("%v\n%v\nagain: go test ./internal/simulate -run TestSeeds -seed %d", p, err, s)
 		}
-		played.Add(1)
+		if played.Add(1)%5000 == 0 {
+			t.Logf("%d seeds", played.Load())
+		}
 	}
 	t.Logf("%d seeds, from %d", played.Load(), *first)
 }
