@@ -63,7 +63,7 @@ func (a allowance) String() string {
 type crash struct{ down time.Duration }
 
 func (c crash) do(w *world) {
-	w.process.kill()
+	w.now().kill()
 	time.Sleep(c.down)
 	w.start()
 }

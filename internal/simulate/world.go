@@ -103,9 +103,7 @@ func (w *world) start() {
 	if w.over || w.process != nil && w.process.up() {
 		return
 	}
-	w.mu.Unlock()
 	p := newProcess(w)
-	w.mu.Lock()
 	w.process = p
 	w.lives.Go(func() {
 		p.err = p.relay.Run(p.ctx)
