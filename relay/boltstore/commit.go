@@ -13,6 +13,7 @@ import (
 	"time"
 
 	bolt "go.etcd.io/bbolt"
+	berrors "go.etcd.io/bbolt/errors"
 
 	"github.com/guance-relay/guance-relay/relay"
 )
@@ -316,7 +317,7 @@ func (s *Store) view(fn func(*bolt.Tx) error) (err error) {
 		}
 	}()
 	err = s.db.View(fn)
-	if errors.Is(err, bolt.ErrDatabaseNotOpen) {
+	if errors.Is(err, berrors.ErrDatabaseNotOpen) {
 		return fmt.Errorf("boltstore: %w", relay.ErrClosed)
 	}
 	return err

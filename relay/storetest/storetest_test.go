@@ -22,7 +22,6 @@ type broken struct {
 	seen   map[string]bool      // for bugs that remember
 	bodies map[uint64][]byte    // likewise
 	times  map[uint64]time.Time // likewise
-	dead   []relay.Settlement   // likewise
 
 	append      func(ctx context.Context, entries []*relay.Entry) error
 	check       func(ctx context.Context) error
