@@ -73,12 +73,12 @@ func (g *graph) node(id uint64, keys span) error {
 	if id < 2 || id >= uint64(len(g.seen)) {
 		return fmt.Errorf("%w: a page that does not exist is pointed at: %d of %d", relay.ErrDamaged, id, len(g.seen))
 	}
-	var h [pageHeader]byte
-	if _, err := g.file.ReadAt(h[:], int64(id*g.page)); err != nil {
+	first := make([]byte, g.page)
+	if _, err := g.file.ReadAt(first, int64(id*g.page)); err != nil {
 		return fmt.Errorf("%w: page %d: %w", relay.ErrDamaged, id, err)
 	}
-	overflow := uint64(binary.LittleEndian.Uint32(h[12:]))
-	if binary.LittleEndian.Uint64(h[:]) != id || id+overflow >= uint64(len(g.seen)) {
+	overflow := uint64(binary.LittleEndian.Uint32(first[12:]))
+	if binary.LittleEndian.Uint64(first) != id || id+overflow >= uint64(len(g.seen)) {
 		return fmt.Errorf("%w: page %d is not itself", relay.ErrDamaged, id)
 	}
 	for p := id; p <= id+overflow; p++ {
@@ -87,12 +87,27 @@ func (g *graph) node(id uint64, keys span) error {
 		}
 		g.seen[p] = true
 	}
-	return g.elements(io.NewSectionReader(g.file, int64(id*g.page), int64((overflow+1)*g.page)), fmt.Sprintf("page %d", id), keys)
+	size := int64((overflow + 1) * g.page)
+	return g.elements(io.NewSectionReader(&page{g.file, int64(id * g.page), first}, 0, size), id, keys)
 }
 
-// elements visits what a page holds. The page of a small bucket stands within a value of another one.
-func (g *graph) elements(r *io.SectionReader, name string, keys span) error {
-	bad := func(what string) error { return fmt.Errorf("%w: %s %s", relay.ErrDamaged, name, what) }
+// A page has its first part in memory, so that a page of a hundred elements is one read and not three hundred.
+type page struct {
+	file  io.ReaderAt
+	at    int64
+	first []byte
+}
+
+func (p *page) ReadAt(b []byte, off int64) (int, error) {
+	if off+int64(len(b)) <= int64(len(p.first)) {
+		return copy(b, p.first[off:]), nil
+	}
+	return p.file.ReadAt(b, p.at+off)
+}
+
+// elements visits what a page holds. The page of a small bucket stands within a value of another one, and goes by its number.
+func (g *graph) elements(r *io.SectionReader, id uint64, keys span) error {
+	bad := func(what string) error { return fmt.Errorf("%w: page %d %s", relay.ErrDamaged, id, what) }
 	var h [pageHeader]byte
 	if _, err := r.ReadAt(h[:], 0); err != nil {
 		return bad("is cut short")
@@ -129,7 +144,7 @@ func (g *graph) elements(r *io.SectionReader, name string, keys span) error {
 		case keys.from != nil && bytes.Compare(e.key, keys.from) < 0, keys.to != nil && bytes.Compare(e.key, keys.to) >= 0:
 			err = bad("has a key that is looked for elsewhere")
 		case e.flags&bucketLeaf != 0:
-			err = g.bucket(e.value, name)
+			err = g.bucket(e.value, id)
 		}
 		if err != nil {
 			return err
@@ -175,13 +190,13 @@ func readElement(r *io.SectionReader, kind uint16, i int) (e element, err error)
 	return e, err
 }
 
-func (g *graph) bucket(value *io.SectionReader, name string) error {
+func (g *graph) bucket(value *io.SectionReader, id uint64) error {
 	var h [bucketHeader]byte
 	if _, err := value.ReadAt(h[:], 0); err != nil {
-		return fmt.Errorf("%w: %s has half a bucket", relay.ErrDamaged, name)
+		return fmt.Errorf("%w: page %d has half a bucket", relay.ErrDamaged, id)
 	}
 	if root := binary.LittleEndian.Uint64(h[:]); root != 0 {
 		return g.node(root, span{})
 	}
-	return g.elements(io.NewSectionReader(value, bucketHeader, value.Size()-bucketHeader), "a bucket within "+name, span{})
+	return g.elements(io.NewSectionReader(value, bucketHeader, value.Size()-bucketHeader), id, span{})
 }
