@@ -15,7 +15,7 @@ import (
 )
 
 var (
-	seeds   = flag.Uint64("seeds", 300, "how many seeds to play")
+	seeds   = flag.Uint64("seeds", 150, "how many seeds to play")
 	minutes = flag.Float64("minutes", 60, "after how many minutes to stop")
 	first   = flag.Uint64("first", 1, "the first seed")
 	seed    = flag.Uint64("seed", 0, "the one seed to play, ten times")
