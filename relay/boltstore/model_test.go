@@ -39,13 +39,13 @@ func TestLikeMemory(t *testing.T) {
 				}
 			}
 			grouped := seed%3 == 0
-			for step := range 400 {
+			for step := range 300 {
 				now = now.Add(time.Second)
 				switch op := rnd.IntN(100); {
 				case op < 45:
 					n := 1
 					if grouped {
-						n = 1 + rnd.IntN(200)
+						n = 1 + rnd.IntN(100)
 					}
 					var a, b []*relay.Entry
 					for range n {
