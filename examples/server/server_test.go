@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -247,7 +248,9 @@ func TestBadConfiguration(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			cmd := exec.Command(os.Args[0])
+			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second) // a configuration that works would run for ever
+			defer cancel()
+			cmd := exec.CommandContext(ctx, os.Args[0])
 			cmd.Env = []string{"SERVER_UNDER_TEST=1", "RELAY_LISTEN=127.0.0.1:0", "RELAY_TOKENS=" + token, "PAGERDUTY_ROUTING_KEY=" + routingKey32, "RELAY_DATA=" + t.TempDir(), test.env}
 			var stderr bytes.Buffer
 			cmd.Stderr = &stderr
