@@ -14,10 +14,10 @@ import (
 
 // config is what flags and environment say.
 type config struct {
-	listen, data, region, url, logLevel, logFormat string
-	access                                         access
-	maxBody, maxConnections, perMinute             int
-	demo                                           bool
+	listen, operator, data, region, url, logLevel, logFormat string
+	access                                                   access
+	maxBody, maxConnections, perMinute                       int
+	demo                                                     bool
 }
 
 // configError is a configuration that cannot work: exit status 2.
@@ -33,6 +33,7 @@ func (c *config) flags() []cli.Flag {
 	c.access.basic = os.Getenv("RELAY_BASIC")
 	return []cli.Flag{
 		text(&c.listen, "listen", "RELAY_LISTEN", "127.0.0.1:8080", "`address` of the HTTP server"),
+		text(&c.operator, "operator", "RELAY_OPERATOR", "", "loopback `address` of metrics, statistics and dead letters; off if empty"),
 		text(&c.data, "data", "RELAY_DATA", "relay-data", "`directory` of the durable store, created with mode 0700"),
 		text(&c.access.tokens, "tokens", "RELAY_TOKENS", "", "comma-separated `secrets`; each is accepted as Authorization: Bearer, as X-Relay-Token, or as ?token="),
 		text(&c.access.tokensFile, "tokens-file", "RELAY_TOKENS_FILE", "", "`file` with more of them, one a line; a change needs no restart"),
@@ -83,8 +84,16 @@ func routingKey() (pagerduty.KeySource, error) {
 	return pagerduty.RoutingKeyFromEnv("PAGERDUTY_ROUTING_KEY")
 }
 
+// metrics returns what takes measurements; nil if nobody is to see them.
+func (c *config) metrics() (*metrics, error) {
+	if c.operator == "" {
+		return nil, nil
+	}
+	return newMetrics()
+}
+
 // client returns the PagerDuty client. The lane's budget is the one that counts.
-func (c *config) client(log *slog.Logger) (*pagerduty.Client, error) {
+func (c *config) client(log *slog.Logger, m *metrics) (*pagerduty.Client, error) {
 	key, err := routingKey()
 	if err != nil {
 		return nil, err
@@ -96,5 +105,5 @@ func (c *config) client(log *slog.Logger) (*pagerduty.Client, error) {
 	if c.perMinute < 1 {
 		return nil, fmt.Errorf("pagerduty-per-minute %d: want at least 1", c.perMinute)
 	}
-	return pagerduty.NewClient(key, &pagerduty.Options{Region: region, BaseURL: c.url, Logger: log})
+	return pagerduty.NewClient(key, &pagerduty.Options{Region: region, BaseURL: c.url, Logger: log, MeterProvider: m.meters()})
 }

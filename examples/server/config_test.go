@@ -47,6 +47,8 @@ func FuzzConfiguration(f *testing.F) {
 		{key + "\nRELAY_HEADER=X\r\nY\nRELAY_TOKENS=" + secret, "-data\na\nb\n--\n-x", ""},
 		{"PAGERDUTY_ROUTING_KEY_FILE=a␤b\nRELAY_TOKENS=" + secret, "", ""},
 		{key + "\nRELAY_TOKENS_FILE=a␤b\nRELAY_ALLOW=a␤b", "-x␤y", ""},
+		{key + "\nRELAY_OPERATOR=127.0.0.1:0\nRELAY_TOKENS=" + secret, "-operator\n[::1]:9090", ""},
+		{key + "\nRELAY_OPERATOR=0.0.0.0␤:9090\nRELAY_TOKENS=" + secret, "", ""},
 		{"", "-demo", ""},
 		{"", "-\n--\n---\n-=\n--=x\n-tokens", ""},
 	} {
@@ -112,7 +114,7 @@ func FuzzConfiguration(f *testing.F) {
 			if err != nil {
 				return configError{err}
 			}
-			if _, err := c.client(log); err != nil {
+			if _, err := c.client(log, nil); err != nil {
 				return configError{err}
 			}
 			r, err := relay.New(relay.NewMemStore(), &relay.Options{Logger: slog.New(slog.DiscardHandler)})
@@ -121,6 +123,11 @@ func FuzzConfiguration(f *testing.F) {
 			}
 			if _, err := c.webhook(r, log); err != nil {
 				return configError{err}
+			}
+			if c.operator != "" {
+				if err := checkOperator(c.operator); err != nil {
+					return configError{err}
+				}
 			}
 			return nil
 		})

@@ -50,13 +50,17 @@ func demonstrate(ctx context.Context, c *config, stdout, stderr io.Writer) (err 
 	if err != nil {
 		return err
 	}
-	client, err := pagerduty.NewClient(key, &pagerduty.Options{BaseURL: fake.URL, Logger: log})
+	m, err := c.metrics()
+	if err != nil {
+		return err
+	}
+	client, err := pagerduty.NewClient(key, &pagerduty.Options{BaseURL: fake.URL, Logger: log, MeterProvider: m.meters()})
 	if err != nil {
 		return err
 	}
 	token := rand.Text()
 	c.access = access{tokens: token}
-	s, err := newServer(c, client, log)
+	s, err := newServer(c, client, m, log)
 	if err != nil {
 		return configError{err}
 	}

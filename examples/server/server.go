@@ -26,13 +26,20 @@ func serve(ctx context.Context, c *config, stderr io.Writer) error {
 	if err != nil {
 		return configError{err}
 	}
-	client, err := c.client(log)
+	m, err := c.metrics()
 	if err != nil {
 		return configError{err}
 	}
-	s, err := newServer(c, client, log)
+	client, err := c.client(log, m)
 	if err != nil {
 		return configError{err}
+	}
+	s, err := newServer(c, client, m, log)
+	if err != nil {
+		return configError{err}
+	}
+	if s.operator != nil {
+		log.Info("listening for the operator", "address", s.operator.listener.Addr().String())
 	}
 	log.Info("listening", "address", s.listener.Addr().String(), "path", "/guance")
 	return s.run(ctx)
@@ -42,15 +49,19 @@ func serve(ctx context.Context, c *config, stderr io.Writer) error {
 type server struct {
 	store    *boltstore.Store
 	relay    *relay.Relay
+	operator *operator // nil if it is off
 	listener net.Listener
 	http     *http.Server
 	log      *slog.Logger
 }
 
-// newServer opens the store and the listener; its errors are about the configuration.
-func newServer(c *config, client *pagerduty.Client, log *slog.Logger) (_ *server, err error) {
+// newServer opens the store and the listeners; its errors are about the configuration.
+func newServer(c *config, client *pagerduty.Client, m *metrics, log *slog.Logger) (_ *server, err error) {
 	s := &server{log: log}
 	defer func() {
+		if err != nil && s.operator != nil {
+			err = errors.Join(err, s.operator.listener.Close())
+		}
 		if err != nil && s.store != nil {
 			err = errors.Join(err, s.store.Close())
 		}
@@ -58,13 +69,18 @@ func newServer(c *config, client *pagerduty.Client, log *slog.Logger) (_ *server
 	if s.store, err = boltstore.Open(c.data, nil); err != nil {
 		return nil, err
 	}
-	if s.relay, err = relay.New(s.store, &relay.Options{Logger: log}); err != nil {
+	if s.relay, err = relay.New(s.store, &relay.Options{Logger: log, MeterProvider: m.meters()}); err != nil {
 		return nil, err
 	}
 	s.relay.Handle("pagerduty", pagerdutysink.New(client, nil), &relay.SinkOptions{PerMinute: c.perMinute})
 	webhook, err := c.webhook(s.relay, log)
 	if err != nil {
 		return nil, err
+	}
+	if c.operator != "" {
+		if s.operator, err = newOperator(c.operator, s.relay, m, log); err != nil {
+			return nil, err
+		}
 	}
 	if s.listener, err = net.Listen("tcp", c.listen); err != nil {
 		return nil, fmt.Errorf("listen: %w", err)
@@ -97,7 +113,8 @@ func (l errorLog) Write(line []byte) (int, error) {
 	return len(line), nil
 }
 
-// run serves until ctx ends: first no new webhooks, then no new attempts, then the store is closed; ten seconds at most.
+// run serves until ctx ends: first no new webhooks, then no new attempts, then nothing for the operator, who can see it stop, and the
+// store is closed; ten seconds at most.
 func (s *server) run(ctx context.Context) error {
 	relayCtx, stopRelay := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopRelay()
@@ -107,6 +124,13 @@ func (s *server) run(ctx context.Context) error {
 		relayed <- s.relay.Run(relayCtx)
 		stop() // a relay that lost its store must not go on taking webhooks
 	}()
+	operated := make(chan error, 1)
+	if s.operator != nil {
+		go func() {
+			operated <- s.operator.http.Serve(s.operator.listener)
+			stop()
+		}()
+	}
 	served := make(chan error, 1)
 	go func() {
 		served <- s.http.Serve(s.listener)
@@ -124,6 +148,12 @@ func (s *server) run(ctx context.Context) error {
 	err := <-relayed
 	if serveErr := <-served; !errors.Is(serveErr, http.ErrServerClosed) {
 		err = errors.Join(err, serveErr)
+	}
+	if s.operator != nil {
+		s.operator.stop()
+		if operatorErr := <-operated; !errors.Is(operatorErr, http.ErrServerClosed) {
+			err = errors.Join(err, fmt.Errorf("operator: %w", operatorErr))
+		}
 	}
 	return errors.Join(err, s.store.Close())
 }
@@ -197,10 +227,19 @@ func (r *readiness) now(ctx context.Context) error {
 }
 
 func respond(w http.ResponseWriter, code int, status, message string) {
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(code)
-	_ = json.NewEncoder(w).Encode(struct {
+	answer(w, code, struct {
 		Status  string `json:"status"`
 		Message string `json:"message,omitempty"`
-	}{status, message}) // nobody is there to be told
+	}{status, message})
+}
+
+func answer(w http.ResponseWriter, code int, v any) {
+	body, err := json.Marshal(v)
+	if err != nil { // an event whose body is not what it was, for instance
+		respond(w, http.StatusInternalServerError, "error", err.Error())
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(code)
+	_, _ = w.Write(append(body, '\n')) // nobody is there to be told
 }

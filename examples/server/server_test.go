@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -217,33 +218,39 @@ func TestBadConfiguration(t *testing.T) {
 		t.Fatal(err)
 	}
 	tests := map[string]struct{ env, says string }{
-		"31 characters":  {"PAGERDUTY_ROUTING_KEY=" + routingKey32[1:], "32"},
-		"REST token":     {"PAGERDUTY_ROUTING_KEY=u+abcdefghijklmno-_1", "REST"},
-		"region":         {"PAGERDUTY_REGION=mars", "mars"},
-		"directory":      {"RELAY_DATA=" + filepath.Join(file, "x"), "directory"},
-		"locked":         {"RELAY_DATA=" + locked, "another process"},
-		"address in use": {"RELAY_LISTEN=" + running.address(), "address already in use"},
-		"no address":     {"RELAY_LISTEN=localhost", "listen: "},
-		"plain http":     {"PAGERDUTY_URL=http://pagerduty.example", "https"},
-		"no token":       {"RELAY_TOKENS=", "RELAY_TOKENS"},
-		"token file":     {"RELAY_TOKENS_FILE=" + filepath.Join(locked, "none"), "tokens-file"},
-		"empty file":     {"RELAY_TOKENS_FILE=" + file, "holds no token"},
-		"header":         {"RELAY_HEADER=X Token", "X Token"},
-		"basic":          {"RELAY_BASIC=user", "user:password"},
-		"network":        {"RELAY_ALLOW=192.0.2.0/33", "192.0.2.0/33"},
-		"every network":  {"RELAY_ALLOW=::/0", "every address"},
-		"proxies":        {"RELAY_TRUSTED_PROXIES=lb.example", "lb.example"},
-		"contradiction":  {"RELAY_NO_AUTH=true", "RELAY_NO_AUTH"},
-		"no body":        {"RELAY_MAX_BODY=0", "max-body"},
-		"large body":     {"RELAY_MAX_BODY=99999999", "RELAY_MAX_BODY"},
-		"connections":    {"RELAY_MAX_CONNECTIONS=1", "max-connections"},
-		"per minute":     {"PAGERDUTY_PER_MINUTE=0", "per-minute"},
-		"not a number":   {"PAGERDUTY_PER_MINUTE=many", "PAGERDUTY_PER_MINUTE"},
-		"level":          {"LOG_LEVEL=loud", "loud"},
+		"31 characters":   {"PAGERDUTY_ROUTING_KEY=" + routingKey32[1:], "32"},
+		"REST token":      {"PAGERDUTY_ROUTING_KEY=u+abcdefghijklmno-_1", "REST"},
+		"region":          {"PAGERDUTY_REGION=mars", "mars"},
+		"directory":       {"RELAY_DATA=" + filepath.Join(file, "x"), "directory"},
+		"locked":          {"RELAY_DATA=" + locked, "another process"},
+		"address in use":  {"RELAY_LISTEN=" + running.address(), "address already in use"},
+		"operator":        {"RELAY_OPERATOR=0.0.0.0:0", "proxy with authentication"},
+		"any operator":    {"RELAY_OPERATOR=:0", "proxy with authentication"},
+		"operator's port": {"RELAY_OPERATOR=127.0.0.1", "127.0.0.1:9090"},
+		"operator in use": {"RELAY_OPERATOR=" + running.address(), "address already in use"},
+		"no address":      {"RELAY_LISTEN=localhost", "listen: "},
+		"plain http":      {"PAGERDUTY_URL=http://pagerduty.example", "https"},
+		"no token":        {"RELAY_TOKENS=", "RELAY_TOKENS"},
+		"token file":      {"RELAY_TOKENS_FILE=" + filepath.Join(locked, "none"), "tokens-file"},
+		"empty file":      {"RELAY_TOKENS_FILE=" + file, "holds no token"},
+		"header":          {"RELAY_HEADER=X Token", "X Token"},
+		"basic":           {"RELAY_BASIC=user", "user:password"},
+		"network":         {"RELAY_ALLOW=192.0.2.0/33", "192.0.2.0/33"},
+		"every network":   {"RELAY_ALLOW=::/0", "every address"},
+		"proxies":         {"RELAY_TRUSTED_PROXIES=lb.example", "lb.example"},
+		"contradiction":   {"RELAY_NO_AUTH=true", "RELAY_NO_AUTH"},
+		"no body":         {"RELAY_MAX_BODY=0", "max-body"},
+		"large body":      {"RELAY_MAX_BODY=99999999", "RELAY_MAX_BODY"},
+		"connections":     {"RELAY_MAX_CONNECTIONS=1", "max-connections"},
+		"per minute":      {"PAGERDUTY_PER_MINUTE=0", "per-minute"},
+		"not a number":    {"PAGERDUTY_PER_MINUTE=many", "PAGERDUTY_PER_MINUTE"},
+		"level":           {"LOG_LEVEL=loud", "loud"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			cmd := exec.Command(os.Args[0])
+			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second) // a configuration that works would run for ever
+			defer cancel()
+			cmd := exec.CommandContext(ctx, os.Args[0])
 			cmd.Env = []string{"SERVER_UNDER_TEST=1", "RELAY_LISTEN=127.0.0.1:0", "RELAY_TOKENS=" + token, "PAGERDUTY_ROUTING_KEY=" + routingKey32, "RELAY_DATA=" + t.TempDir(), test.env}
 			var stderr bytes.Buffer
 			cmd.Stderr = &stderr

@@ -1,0 +1,54 @@
+package main
+
+import (
+	"fmt"
+	stdlog "log"
+	"log/slog"
+	"net/http"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"github.com/prometheus/otlptranslator"
+	exporter "go.opentelemetry.io/otel/exporters/prometheus"
+	"go.opentelemetry.io/otel/metric"
+	sdk "go.opentelemetry.io/otel/sdk/metric"
+)
+
+// metrics are what the relay, the PagerDuty client and the Go runtime measure, in a registry of their own. A nil *metrics measures nothing.
+type metrics struct {
+	provider metric.MeterProvider
+	registry *prometheus.Registry
+}
+
+func newMetrics() (*metrics, error) {
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	reader, err := exporter.New(exporter.WithRegisterer(registry), exporter.WithTranslationStrategy(otlptranslator.UnderscoreEscapingWithSuffixes),
+		exporter.WithoutScopeInfo(), exporter.WithoutTargetInfo()) // the names say where a metric comes from, and Prometheus which process
+	if err != nil {
+		return nil, fmt.Errorf("metrics: %w", err)
+	}
+	// OpenTelemetry's own boundaries are made for milliseconds: in seconds, every attempt would be in the first bucket but one.
+	seconds := sdk.NewView(sdk.Instrument{Name: "*.attempt.duration"}, sdk.Stream{Aggregation: sdk.AggregationExplicitBucketHistogram{
+		Boundaries: []float64{.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30},
+	}})
+	return &metrics{sdk.NewMeterProvider(sdk.WithReader(reader), sdk.WithView(seconds)), registry}, nil
+}
+
+// meters is the provider that measurements go to; nil if nothing is measured.
+func (m *metrics) meters() metric.MeterProvider {
+	if m == nil {
+		return nil
+	}
+	return m.provider
+}
+
+// handler answers with all metrics in the text format of Prometheus.
+func (m *metrics) handler(log *slog.Logger) http.Handler {
+	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{
+		ErrorLog:      stdlog.New(errorLog{log}, "metrics: ", 0),
+		ErrorHandling: promhttp.HTTPErrorOnError,
+		Registry:      m.registry, // it counts its own errors there
+	})
+}
