@@ -51,7 +51,9 @@ func newTelemetry(tracers trace.TracerProvider, meters metric.MeterProvider) (*t
 	t.repaired = counter("pagerduty.repaired", "{event}", "Events changed to fit the limits of the Events API.")
 	if err == nil {
 		t.duration, err = meter.Float64Histogram("pagerduty.attempt.duration", metric.WithUnit("s"),
-			metric.WithDescription("Time from the start of a request to the end of its answer."))
+			metric.WithDescription("Time from the start of a request to the end of its answer."),
+			// In seconds; OpenTelemetry's own boundaries are made for milliseconds.
+			metric.WithExplicitBucketBoundaries(.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30))
 	}
 	if err != nil {
 		return nil, fmt.Errorf("pagerduty: Options.MeterProvider: %w", err)

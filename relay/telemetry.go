@@ -27,6 +27,9 @@ type telemetry struct {
 	oldest   metric.Float64ObservableGauge
 }
 
+// attemptBuckets are in seconds; OpenTelemetry's own are made for milliseconds.
+var attemptBuckets = metric.WithExplicitBucketBoundaries(.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30)
+
 func newTelemetry(tracers trace.TracerProvider, meters metric.MeterProvider) (*telemetry, error) {
 	if tracers == nil {
 		tracers = otel.GetTracerProvider()
@@ -41,7 +44,7 @@ func newTelemetry(tracers trace.TracerProvider, meters metric.MeterProvider) (*t
 	t.attempts, errs[1] = t.meter.Int64Counter("relay.attempts", metric.WithUnit("{attempt}"),
 		metric.WithDescription("Attempts to deliver an entry, by lane and class of answer."))
 	t.took, errs[2] = t.meter.Float64Histogram("relay.attempt.duration", metric.WithUnit("s"),
-		metric.WithDescription("How long a sink took for one attempt, by lane."))
+		metric.WithDescription("How long a sink took for one attempt, by lane."), attemptBuckets)
 	t.waited, errs[3] = t.meter.Float64Histogram("relay.entry.age", metric.WithUnit("s"),
 		metric.WithDescription("How long after it was accepted an entry was delivered, by lane and level."),
 		metric.WithExplicitBucketBoundaries(.01, .1, 1, 5, 15, 60, 300, 900, 3600, 14400, 86400))

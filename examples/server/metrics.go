@@ -29,11 +29,7 @@ func newMetrics() (*metrics, error) {
 	if err != nil {
 		return nil, fmt.Errorf("metrics: %w", err)
 	}
-	// OpenTelemetry's own boundaries are made for milliseconds: in seconds, every attempt would be in the first bucket but one.
-	seconds := sdk.NewView(sdk.Instrument{Name: "*.attempt.duration"}, sdk.Stream{Aggregation: sdk.AggregationExplicitBucketHistogram{
-		Boundaries: []float64{.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30},
-	}})
-	return &metrics{sdk.NewMeterProvider(sdk.WithReader(reader), sdk.WithView(seconds)), registry}, nil
+	return &metrics{sdk.NewMeterProvider(sdk.WithReader(reader)), registry}, nil
 }
 
 // meters is the provider that measurements go to; nil if nothing is measured.
