@@ -20,6 +20,7 @@ var arrows = map[string][]string{
 	"pagerduty":               {},
 	"pagerduty/pagerdutytest": {}, // a wrong JSON tag in the client must not be cancelled by the same tag in the fake
 	"relay":                   {"guance"},
+	"internal/mutate":         {},
 	"internal/simulate":       {"guance", "guance/guancetest", "pagerduty", "pagerduty/pagerdutytest", "relay", "relay/pagerdutysink", "relay/relaytest"},
 	"internal/torn":           {},
 	"relay/boltstore":         {"guance", "relay"},

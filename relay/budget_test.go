@@ -41,6 +41,37 @@ func TestBudgetEveryWindow(t *testing.T) {
 	}
 }
 
+// Promise 5 over restarts, however often the process is killed.
+func TestBudgetOverRestarts(t *testing.T) {
+	for _, life := range []time.Duration{time.Second, 7 * time.Second, 50 * time.Second} {
+		for _, perMinute := range []int{6, 120} {
+			t.Run(fmt.Sprint(life, " ", perMinute), func(t *testing.T) {
+				var sent []time.Time
+				for born := now; born.Before(now.Add(5 * time.Minute)); born = born.Add(life) {
+					b := newBudget(perMinute, born)
+					for at := born; at.Before(born.Add(life)); {
+						ok, again := b.take(at)
+						if ok {
+							sent = append(sent, at)
+							continue
+						}
+						at = again
+					}
+				}
+				first := 0
+				for i, at := range sent {
+					for at.Sub(sent[first]) >= time.Minute {
+						first++
+					}
+					if n := i - first + 1; n > perMinute {
+						t.Fatalf("%d requests in the minute before %v, %d allowed", n, at.Sub(now), perMinute)
+					}
+				}
+			})
+		}
+	}
+}
+
 func TestBudgetThrottled(t *testing.T) {
 	b := newBudget(120, now)
 	full := b.limiter.Limit()

@@ -122,6 +122,28 @@ func TestReplayIsNeverStale(t *testing.T) {
 	}
 }
 
+// Promise 3: a dead letter is not sent behind a newer event that still waits.
+func TestReplayWhileANewerEventWaits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sink, mend := refuser()
+		r, _ := run(t, sink, &relay.SinkOptions{PerMinute: 1})
+		accept(t, r, event(t, "1", "p", "critical"))
+		time.Sleep(70 * time.Second)
+		if dead := deadLetters(t, r); len(dead) != 1 {
+			t.Fatalf("dead letters %+v, want the trigger", dead)
+		}
+		mend()
+		accept(t, r, event(t, "2", "p", "error"))
+		time.Sleep(time.Second)
+		expect(t, sink) // the budget has no request left for it
+		if err := r.Replay(t.Context(), "lane", 1); !errors.Is(err, relay.ErrStale) {
+			t.Errorf("Replay: %v, want ErrStale", err)
+		}
+		time.Sleep(5 * time.Minute)
+		expect(t, sink, "p error")
+	})
+}
+
 // An event that is too old is given up with a reason, whatever the budget allows, and a replay gives it its whole time again.
 func TestMaxAge(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

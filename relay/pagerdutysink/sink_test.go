@@ -85,6 +85,40 @@ func TestFaultToRecovery(t *testing.T) {
 	})
 }
 
+// Two problems whose keys are longer than PagerDuty takes, and differ at the end alone, are two incidents.
+func TestLongKeys(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		fake := pagerdutytest.NewTransport()
+		r, _ := start(t, fake, nil)
+		for _, end := range []string{"a", "b"} {
+			ref := strings.Repeat("x", 300) + end
+			say(t, r, &guance.Event{EventID: end, EventRef: ref, Status: guance.StatusCritical, Title: "t"})
+		}
+		say(t, r, &guance.Event{EventID: "c", EventRef: strings.Repeat("x", 300) + "a", Status: guance.StatusOK, Title: "t"})
+		reqs := fake.Requests()
+		if len(reqs) != 3 || reqs[0].DedupKey == reqs[1].DedupKey || reqs[0].DedupKey != reqs[2].DedupKey {
+			t.Errorf("got %d requests, want two triggers of two incidents and a resolve of the first", len(reqs))
+		}
+	})
+}
+
+// What PagerDuty or anything in front of it answers is kept as the reason of a dead letter, but for the key.
+func TestReasonsHoldNoKey(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		fake := pagerdutytest.NewTransport()
+		fake.Script(pagerdutytest.Fault{Status: 400, Body: "no service has the key " + key, ContentType: "text/plain"})
+		r, _ := start(t, fake, nil)
+		say(t, r, guancetest.NewProblem("disk", "host", "web001").Fault(guance.LevelError))
+		dead, err := r.DeadLetters(t.Context(), "pagerduty", 0, 10)
+		if err != nil || len(dead) != 1 {
+			t.Fatalf("dead letters %+v, %v; want one", dead, err)
+		}
+		if reason := dead[0].Reason; strings.Contains(reason, key) || !strings.Contains(reason, "no service has the key") {
+			t.Errorf("the reason is %q, want the answer without the key", reason)
+		}
+	})
+}
+
 func TestSibling(t *testing.T) {
 	for _, sibling := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {

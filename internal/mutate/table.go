@@ -1,0 +1,433 @@
+package main
+
+// mutations are the bugs, by the promise that they break. Whoever finds a bug that nothing caught adds it.
+var mutations = []mutation{
+	// 1. Accepted means kept.
+	{
+		"1", "202 before Append returns", "an event that was answered is lost in a crash or on a full disk", "relay",
+		`	if err := r.store.Append(ctx, entries); err != nil {`,
+		`	go func() { _ = r.store.Append(context.WithoutCancel(ctx), entries) }()
+	if err := error(nil); err != nil {`,
+	},
+	{
+		"1", "the entries of a body are kept one by one", "one lane has an event and another has not, and 503 said that nothing was kept", "relay",
+		`	if err := r.store.Append(ctx, entries); err != nil {`,
+		`	var err error
+	for i := 0; i < len(entries) && err == nil; i++ {
+		err = r.store.Append(ctx, entries[i:i+1])
+	}
+	if err != nil {`,
+	},
+	{
+		"1", "200 for a refused body", "Guance takes an alert for delivered that nobody has", "relay",
+		`respond(w, no.code, answer{`,
+		`respond(w, http.StatusOK, answer{`,
+	},
+	{
+		"1", "a client that hangs up takes its webhook with it", "an alert is lost whenever Guance is in a hurry", "relay",
+		`context.WithTimeout(context.WithoutCancel(req.Context()), acceptTimeout)`,
+		`context.WithTimeout(req.Context(), acceptTimeout)`,
+	},
+	{
+		"1", "fsync left out", "a power cut takes accepted events back", "relay/boltstore",
+		`NoFreelistSync: true,`,
+		`NoFreelistSync: true, NoSync: true,`,
+	},
+	{
+		"1", "a commit that failed is not final", "events are accepted onto a disk that has lost some", "relay/boltstore",
+		`		s.failed = err
+`,
+		``,
+	},
+
+	// 2. Nothing vanishes.
+	{
+		"2", "the status is not part of an event's identity", "a recovery with the id of its fault is a duplicate, and the incident stays open", "relay",
+		`return ev.EventID + "/" + string(ev.Status) + "/" + string(ev.SubStatus)`,
+		`return ev.EventID`,
+	},
+	{
+		"2", "duplicates are not recognised", "a webhook that is sent again opens an incident that was resolved", "relay/boltstore",
+		`return l != nil && l.window.has(ev.id)`,
+		`return l != nil && false`,
+	},
+	{
+		"2", "the window of known events is one too short", "the oldest event that should be known is taken again", "relay/boltstore",
+		`if len(w.ring) < size {`,
+		`if len(w.ring) < size-1 {`,
+	},
+	{
+		"2", "expiry is silent", "an old event is forgotten: neither sent nor a dead letter", "relay",
+		`	if err := l.lease.Mark(keep, marks); err != nil {
+		return err
+	}
+	for i, t := range due {`,
+		`	for i, t := range due {`,
+	},
+	{
+		"2", "an entry's age is not looked at", "an alert of last week pages tonight", "relay",
+		`<= int64(s.maxAge) {`,
+		`>= 0 {`,
+	},
+	{
+		"2", "poison never dies", "an event that PagerDuty never takes is tried for ever, and nobody is told", "relay",
+		`if int(first.failed) >= s.maxAttempts {`,
+		`if false {`,
+	},
+	{
+		"2", "an outage counts against what waits", "forty minutes of 502 kill every alert of those forty minutes", "relay",
+		`	if s.breaker.lives != p.lives {
+		first.failed++`,
+		`	{
+		first.failed++`,
+	},
+	{
+		"2", "a dead letter loses its event", "a replay sends nothing", "relay/boltstore",
+		`l.bury(ended, slices.Clone(it.body))`,
+		`l.bury(ended, slices.Clone(it.body[:0]))`,
+	},
+
+	// 3. Never a stale state after a newer one.
+	{
+		"3", "a resolve overtakes its trigger that backs off", "the trigger comes after the resolve: an incident that nothing closes", "relay",
+		`	p.notBefore = at.UnixNano()
+	s.release(p)`,
+		`	p.notBefore = at.UnixNano()
+	if len(p.queue) > 1 {
+		p.queue[0], p.queue[1] = p.queue[1], p.queue[0]
+	}
+	s.release(p)`,
+	},
+	{
+		"3", "two events of a problem are in flight together", "whichever is slower wins", "relay",
+		`idle := waits && !p.busy`,
+		`idle := waits`,
+	},
+	{
+		"3", "that an attempt begins is marked after it, not before", "after a crash a trigger that was sent counts as never sent, and its resolve is dropped", "relay",
+		`	if err == nil {
+		err = l.lease.Mark(keep, []Mark{t.item.mark(e.Problem, 0, "", r.began)})
+	}`,
+		`	if err == nil {
+		begun := t.item.mark(e.Problem, 0, "", r.began)
+		defer func() {
+			if err := l.lease.Mark(keep, []Mark{begun}); err != nil {
+				l.report(report{err: err})
+			}
+		}()
+	}`,
+	},
+	{
+		"3", "an outcome is not durable before the next entry is sent", "after a crash the trigger is sent again, behind its resolve", "relay",
+		`		err := l.lease.Mark(context.WithoutCancel(ctx), []Mark{m})
+		r.mark, r.err = &m, err
+		l.report(r)`,
+		`		r.mark = &m
+		l.report(r)
+		if err := l.lease.Mark(context.WithoutCancel(ctx), []Mark{m}); err != nil {
+			l.report(report{err: err})
+		}`,
+	},
+	{
+		"3", "a dead letter is replayed although a newer event waits", "the old state goes out in front of the new one, or takes its place", "relay",
+		`l.schedule.knows(e.Problem) || record == (Record{})`,
+		`record == (Record{})`,
+	},
+	{
+		"3", "a dead letter is replayed although a newer state was sent", "a replay opens an incident that was resolved", "relay",
+		`|| record.Seq > seq || record.Last > seq && e.State != guance.StateNeither {`,
+		`|| false && e.State != guance.StateNeither {`,
+	},
+	{
+		"3", "an entry older than what was sent is sent", "after a hand-over an old state follows a newer one", "relay",
+		`if it.seq < p.sent {`,
+		`if false {`,
+	},
+	{
+		"3", "a late event is accepted as newer", "a fault that was overtaken by its recovery opens the incident again", "relay",
+		`it.time != 0 && late > 0 && late <= int64(lateWindow)`,
+		`false && late <= int64(lateWindow)`,
+	},
+	{
+		"3", "a fenced owner can still mark", "two processes deliver for one lane in any order", "relay/boltstore",
+		`	_, err := l.owned(context.Background())
+	return err`,
+		`	_, _ = l.owned(context.Background())
+	return nil`,
+	},
+	{
+		"3", "a fault and its recovery cancel each other although the fault was sent", "the incident stays open", "relay",
+		`		if it.begun {
+			kept = append(kept, it)
+		} else {
+			gone = append(gone, it)
+		}`,
+		`		gone = append(gone, it)`,
+	},
+
+	// 4. It converges.
+	{
+		"4", "a fault and its recovery cancel each other although something is open", "the incident of the fault before stays open", "relay",
+		` && len(p.queue) == 0 && !p.open {`,
+		` && len(p.queue) == 0 {`,
+	},
+	{
+		"4", "what may have arrived does not count as open", "a trigger whose answer was lost is never resolved", "relay",
+		`	case m.State == guance.StateProblem && m.Outcome == 0:
+		r.Open = true
+`,
+		``,
+	},
+	{
+		"4", "a recovery counts as closing before it was delivered", "after a crash the next recovery is dropped and the incident stays open", "relay",
+		`case m.State == guance.StateRecovered && m.Outcome == Delivered:`,
+		`case m.State == guance.StateRecovered:`,
+	},
+	{
+		"4", "the marks of a pair are not one write", "a crash between the two leaves a fault that has no recovery any more", "relay",
+		`	if err := l.lease.Mark(context.WithoutCancel(ctx), marks); err != nil {
+		return err
+	}
+	l.counted(Superseded, len(marks))`,
+		`	for i := range marks {
+		if err := l.lease.Mark(context.WithoutCancel(ctx), marks[len(marks)-1-i:][:1]); err != nil {
+			return err
+		}
+	}
+	l.counted(Superseded, len(marks))`,
+	},
+	{
+		"4", "an acknowledgement takes the place of a state", "a fault is lost to the remark that follows it", "relay",
+		`!p.queue[last].begun && guance.State(p.queue[last].state) == guance.StateNeither {`,
+		`!p.queue[last].begun {`,
+	},
+	{
+		"4", "any older event is late", "a clock that was set back silences its problems for hours", "relay",
+		`late > 0 && late <= int64(lateWindow)`,
+		`late > 0`,
+	},
+	{
+		"4", "a recovery in df_sub_status is overlooked", "the incident stays open where Guance writes it there", "guance",
+		`status == StateRecovered || sub == StateRecovered`,
+		`status == StateRecovered`,
+	},
+	{
+		"4", "the level is part of the problem key", "a fault that gets worse is a second incident, and its recovery closes none", "guance",
+		`e.tagsText() + "~" + e.CheckerID + "~" + phase`,
+		`e.tagsText() + "~" + e.CheckerID + "~" + phase + string(e.Status)`,
+	},
+	{
+		"4", "the reference in the event is not its problem key", "the recovery by hand, which has another body, closes nothing", "guance",
+		`case e.EventRef != "":
+		return e.EventRef`,
+		`case false:
+		return e.EventRef`,
+	},
+	{
+		"4", "severities are mixed up", "a critical fault of the shop is a low-urgency page in the morning", "relay/pagerdutysink",
+		`guance.LevelCritical: pagerduty.SeverityCritical,`,
+		`guance.LevelCritical: pagerduty.SeverityWarning,`,
+	},
+	{
+		"4", "a resolve has no dedup_key", "PagerDuty refuses it and the incident stays open", "relay/pagerdutysink",
+		`	ev.Links = links(e)
+`,
+		`	ev.Links = links(e)
+	if action == pagerduty.ActionResolve {
+		ev.DedupKey = ""
+	}
+`,
+	},
+	{
+		"4", "long keys are cut off and not hashed", "alerts whose keys begin alike share an incident", "pagerduty",
+		`+ "~" + digest`,
+		`+ "~" + digest[:0]`,
+	},
+	{
+		"4", "a body changes between retries", "a request that is sent again is not the one whose answer was lost", "pagerduty",
+		`r.x.try(req.Context(), r.body)`,
+		`r.x.try(req.Context(), append(r.body, ' '))`,
+	},
+
+	// 5. The budget is kept.
+	{
+		"5", "a sink's further requests are not paid for", "retries go beyond what PagerDuty allows", "relay/pagerdutysink",
+		`return a.d.Spend(ctx)`,
+		`return nil`,
+	},
+	{
+		"5", "Spend never waits", "a sink that asks for leave is given it without a budget", "relay",
+		`ok, again := p.lane.take(now)`,
+		`ok, again := true, now`,
+	},
+	{
+		"5", "the bucket is full after a restart", "each restart sends a burst on top of the last one", "relay",
+		`	b.limiter.AllowN(now, burst)
+`,
+		``,
+	},
+	{
+		"5", "the burst is the whole allowance", "a minute sees twice what PagerDuty allows", "relay",
+		`rate.NewLimiter(full, burst)`,
+		`rate.NewLimiter(full, perMinute)`,
+	},
+	{
+		"5", "a 429 pauses nothing", "the lane hammers a target that asked to be left alone", "relay",
+		`		b.until = until
+`,
+		``,
+	},
+	{
+		"5", "what was in flight together is eight times 429", "one 429 stops the lane for minutes", "relay",
+		`same := !b.since.IsZero() && !began.After(b.since)`,
+		`same := false`,
+	},
+	{
+		"5", "Retry-After is ignored", "the lane comes back before the target wants it", "relay",
+		`		v.delay = e.RetryAfter()
+		v.throttled = v.throttled || v.delay > 0`,
+		`		v.throttled = v.throttled || e.RetryAfter() > 0`,
+	},
+	{
+		"5", "the Retry-After of PagerDuty is not read", "the relay is told of no wait and comes back before PagerDuty wants it", "pagerduty",
+		`o.delay = retryAfter(resp.Header, time.Now(), x.core.maxRetryAfter)`,
+		`_ = retryAfter(resp.Header, time.Now(), x.core.maxRetryAfter)`,
+	},
+	{
+		"5", "being throttled counts as an attempt", "two hours of 429 turn alerts into dead letters", "relay",
+		`	case v.throttled:
+		// The pause of the lane is what makes it wait.`,
+		`	case v.throttled:
+		p.queue[0].failed++
+		if int(p.queue[0].failed) >= s.maxAttempts {
+			return Dead, v.reason
+		}`,
+	},
+	{
+		"5", "429 is taken for a server error", "a throttled client tries again at once", "pagerduty",
+		`{429, 429, ClassThrottled, ""},`,
+		`{429, 429, ClassTransient, ""},`,
+	},
+
+	// 6. The worst news travels first.
+	{
+		"6", "the order of levels is reversed", "info pages before fatal", "relay",
+		`p.rank = int16(class) + int16(level)`,
+		`p.rank = int16(class) - int16(level)`,
+	},
+	{
+		"6", "recoveries go before new problems", "a fire waits behind a thousand all-clears", "relay",
+		`rankRecovery   = 200 //`,
+		`rankRecovery   = 400 //`,
+	},
+	{
+		"6", "what waits in front of worse news does not take its rank", "a fatal waits for as long as the warning before it", "relay",
+		`		if every {
+			break
+		}`,
+		`		break`,
+	},
+	{
+		"6", "nothing is sent for having waited long", "a warning starves as long as there are errors", "relay",
+		`	if s.sends%agedShare == 0 {
+		p = s.heaps[byWait].first()
+	}
+`,
+		``,
+	},
+	{
+		"6", "sending begins before the backlog is read", "after a restart the oldest goes first and not the worst", "relay",
+		`if l.unread > 0 && now.Before(l.ready) {`,
+		`if false {`,
+	},
+
+	// 7. Trouble stays where it is.
+	{
+		"7", "a problem that backs off is due at once", "one failing event eats the budget of all", "relay",
+		`due := idle && p.notBefore == 0`,
+		`due := idle`,
+	},
+	{
+		"7", "a target that is down is never probed", "an outage of PagerDuty lasts until the restart", "relay",
+		`b.probe = now.Add(min(j.backoff(b.streak-tripAfter+1), maxProbe))`,
+		`b.probe = now.Add(1000 * time.Hour)`,
+	},
+	{
+		"7", "the breaker does not close", "after an outage the lane sends one at a time for ever", "relay",
+		`b.streak, b.last, b.probe = 0, problemID{}, time.Time{}`,
+		`b.last, b.probe = problemID{}, time.Time{}`,
+	},
+	{
+		"7", "the breaker does not open", "a target that is down is hammered by every problem", "relay",
+		`func (b *breaker) down() bool { return b.streak >= tripAfter }`,
+		`func (b *breaker) down() bool { return false }`,
+	},
+	{
+		"7", "the panic of a sink is not caught", "a bug in one sink takes the process and every lane down", "relay",
+		`if p := recover(); p != nil {`,
+		`if p := any(nil); p != nil {`,
+	},
+	{
+		"7", "a wake-up is lost: the timer of the loop is not set again", "what backs off is not tried until another event comes", "relay",
+		`timer.Reset(l.send(attempts, now))`,
+		`l.send(attempts, now)`,
+	},
+	{
+		"7", "Read is not woken by Append", "an alert waits for the next restart", "relay/boltstore",
+		`			s.owner(name).wake()`,
+		`			_ = s.owner(name)`,
+	},
+	{
+		"7", "a refusal is tried again", "an event that PagerDuty refuses is sent for hours", "pagerduty",
+		`{400, 400, ClassPermanent, ""},`,
+		`{400, 400, ClassTransient, ""},`,
+	},
+
+	// 8. Stopping is safe.
+	{
+		"8", "shutdown does not drain", "each restart cuts requests off, and they are sent twice", "relay",
+		`context.WithCancel(context.WithoutCancel(ctx))`,
+		`context.WithCancel(ctx)`,
+	},
+	{
+		"8", "shutdown does not cut off what hangs", "a stop takes longer than it may and ends in an error", "relay",
+		`		case <-deadline.C:
+			cut()`,
+		`		case <-deadline.C:`,
+	},
+	{
+		"8", "shutdown waits for ever", "a stop hangs on a sink that does not return", "relay",
+		`abandon := time.NewTimer(l.drain), time.NewTimer(l.drain+time.Second)`,
+		`abandon := time.NewTimer(l.drain), time.NewTimer(1000*time.Hour)`,
+	},
+	{
+		"8", "an attempt that was cut off by a stop counts as a failure", "restarts kill events", "relay",
+		`		r.verdict.handedBack = true // cut by the end of the drain time
+`,
+		``,
+	},
+
+	// The door and its keys.
+	{
+		"–", "a token that begins like the right one is good", "whoever guesses a prefix can page people", "relay",
+		`func digestOf(secret string) digest { return sha256.Sum256([]byte(secret)) }`,
+		`func digestOf(secret string) digest { return sha256.Sum256([]byte(secret[:min(len(secret), 3)])) }`,
+	},
+	{
+		"–", "X-Forwarded-For is believed from anybody", "the list of allowed networks keeps nobody out", "relay",
+		`	if !within(n.proxies, sender) {
+		return sender
+	}`,
+		``,
+	},
+	{
+		"–", "the bound on a decompressed body is gone", "one gzip bomb ends the process", "relay",
+		`m.left < 0 {`,
+		`false {`,
+	},
+	{
+		"–", "a routing key stands in an error", "whoever reads the log can page people", "pagerduty",
+		`return strings.ReplaceAll(s, key.Reveal(), hidden)`,
+		`return strings.Clone(s)`,
+	},
+}

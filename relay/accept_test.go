@@ -1,0 +1,50 @@
+package relay_test
+
+import (
+	"context"
+	"net/http"
+	"testing"
+
+	"github.com/guance-relay/guance-relay/guance"
+	"github.com/guance-relay/guance-relay/relay"
+)
+
+// Promise 1: a body is kept by one Append for all its events and lanes, as only that is all or none.
+func TestBodyIsOneAppend(t *testing.T) {
+	store := newGateway()
+	calls := 0
+	store.before = func(context.Context) error {
+		if calls++; calls > 1 {
+			return relay.ErrFull
+		}
+		return nil
+	}
+	body := `[` + fault + `,{"df_status":"error","df_title":"t","df_event_id":"e2"}]`
+	if got := ask(t, webhook(t, store, open, nolog), webhookOf(body)); got.Code != http.StatusAccepted || store.count() != 4 {
+		t.Errorf("got %d and %d entries, want 202 and two for each of the two lanes", got.Code, store.count())
+	}
+}
+
+// Promise 2: a sender that keeps the id of a fault in its recovery does not have the recovery taken for a duplicate.
+func TestEventID(t *testing.T) {
+	seen := make(map[string]guance.Event)
+	for _, e := range []guance.Event{
+		{EventID: "a", Status: "critical"},
+		{EventID: "b", Status: "critical"},
+		{EventID: "a", Status: "warning"},
+		{EventID: "a", Status: "ok"},
+		{EventID: "a", Status: "ok", SubStatus: "nodata_ok"},
+		{EventID: "a", Status: "critical", SubStatus: "ok"},
+	} {
+		id := relay.EventID(&e)
+		if same, known := seen[id]; known {
+			t.Errorf("%s %s %s and %s %s %s are both %q", e.EventID, e.Status, e.SubStatus, same.EventID, same.Status, same.SubStatus, id)
+		}
+		seen[id] = e
+	}
+	for _, status := range []guance.Status{"critical", "ok"} {
+		if id := relay.EventID(&guance.Event{Status: status}); id != "" {
+			t.Errorf("an event without an id is recognised by %q", id)
+		}
+	}
+}

@@ -1,0 +1,122 @@
+package relay_test
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/guance-relay/guance-relay/relay"
+)
+
+// slowDisk is a store that takes seconds for each mark. It keeps a journal of what became durable; a sink adds what was sent.
+type slowDisk struct {
+	*relay.MemStore
+	reading time.Duration // what a read takes
+	mu      sync.Mutex
+	journal []string
+}
+
+func (d *slowDisk) note(format string, args ...any) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.journal = append(d.journal, fmt.Sprintf(format, args...))
+}
+
+func (d *slowDisk) Acquire(ctx context.Context, lane string) (relay.Lease, error) {
+	l, err := d.MemStore.Acquire(ctx, lane)
+	return &slowLease{l, d}, err
+}
+
+type slowLease struct {
+	relay.Lease
+	disk *slowDisk
+}
+
+func (l *slowLease) Read(ctx context.Context, after uint64, limit int) ([]*relay.Entry, error) {
+	time.Sleep(l.disk.reading)
+	return l.Lease.Read(ctx, after, limit)
+}
+
+func (l *slowLease) Mark(ctx context.Context, marks []relay.Mark) error {
+	time.Sleep(time.Second)
+	var words []string
+	for _, m := range marks {
+		if m.Outcome != 0 {
+			time.Sleep(2 * time.Second) // longer than the next entry needs to begin
+		}
+		words = append(words, fmt.Sprintf("%v %d", m.Outcome, m.Seq))
+	}
+	l.disk.note("%s durable", strings.Join(words, " and "))
+	return l.Lease.Mark(ctx, marks)
+}
+
+// Promise 3 over a crash at any moment: that an attempt begins is durable before it does, how it ended before the problem's next entry is
+// sent, and what cancels each other ends in one write.
+func TestMarksComeFirst(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		disk := &slowDisk{MemStore: relay.NewMemStore()}
+		r, err := relay.New(disk, &relay.Options{Logger: slog.New(slog.DiscardHandler)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Handle("lane", relay.SinkFunc(func(_ context.Context, d *relay.Delivery) error {
+			disk.note("%d sent", d.Seq)
+			return nil
+		}), nil)
+		ctx, stop := context.WithCancel(t.Context())
+		done := make(chan error)
+		go func() { done <- r.Run(ctx) }()
+		defer func() { stop(); <-done }()
+		time.Sleep(time.Minute)
+		accept(t, r, event(t, "1", "p", "critical"))
+		time.Sleep(100 * time.Millisecond)
+		accept(t, r, event(t, "2", "p", "ok"))
+		time.Sleep(time.Minute)
+		accept(t, r, event(t, "3", "p", "critical"), event(t, "4", "p", "ok"))
+		time.Sleep(time.Minute)
+		disk.mu.Lock()
+		defer disk.mu.Unlock()
+		want := []string{
+			"pending 1 durable", "1 sent", "delivered 1 durable",
+			"pending 2 durable", "2 sent", "delivered 2 durable",
+			"superseded 3 and superseded 4 durable",
+		}
+		if !slices.Equal(disk.journal, want) {
+			t.Errorf("got %v, want %v", strings.Join(disk.journal, ", "), strings.Join(want, ", "))
+		}
+	})
+}
+
+// Promise 6 after a restart: nothing is sent before the whole backlog was read, as its last entry may be the worst news.
+func TestStartReadsTheBacklogFirst(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		disk := &slowDisk{MemStore: relay.NewMemStore(), reading: time.Second}
+		sink := &recorder{}
+		r, err := relay.New(disk, &relay.Options{Logger: slog.New(slog.DiscardHandler)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Handle("lane", sink, &relay.SinkOptions{Concurrency: 1})
+		for i := range 2500 {
+			accept(t, r, event(t, fmt.Sprint(i), fmt.Sprint(i), "warning"))
+		}
+		accept(t, r, event(t, "worst", "worst", "fatal"))
+		ctx, stop := context.WithCancel(t.Context())
+		done := make(chan error)
+		go func() { done <- r.Run(ctx) }()
+		time.Sleep(30 * time.Second)
+		stop()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+		if got := sink.taken(); len(got) == 0 || got[0] != "worst fatal" {
+			t.Errorf("the first that was sent, of %d, is %v, want the worst", len(got), got[:min(len(got), 1)])
+		}
+	})
+}

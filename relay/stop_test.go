@@ -1,0 +1,59 @@
+package relay_test
+
+import (
+	"context"
+	"log/slog"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/guance-relay/guance-relay/relay"
+)
+
+// Promise 8: what is in flight at a stop may end within the drain time, and has then ended; what is cut off is handed back, and a stop is no
+// failure of the event's, even of one that may not fail once more.
+func TestStopDrains(t *testing.T) {
+	tests := map[string]struct {
+		takes time.Duration // of the attempt that is in flight
+		held  relay.Holdings
+	}{
+		"what ends in time": {4 * time.Second, relay.Holdings{}},
+		"what does not":     {time.Hour, relay.Holdings{Pending: 1}},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				store := relay.NewMemStore()
+				r, err := relay.New(store, &relay.Options{Logger: slog.New(slog.DiscardHandler), DrainTimeout: 5 * time.Second})
+				if err != nil {
+					t.Fatal(err)
+				}
+				r.Handle("lane", relay.SinkFunc(func(ctx context.Context, d *relay.Delivery) error {
+					if d.Problem != "slow" {
+						return nil
+					}
+					select {
+					case <-time.After(test.takes):
+						return nil
+					case <-ctx.Done():
+						return ctx.Err()
+					}
+				}), &relay.SinkOptions{MaxAttempts: 1, AttemptTimeout: 2 * time.Hour})
+				ctx, stop := context.WithCancel(t.Context())
+				done := make(chan error)
+				go func() { done <- r.Run(ctx) }()
+				time.Sleep(time.Minute) // the budget has some requests
+				accept(t, r, event(t, "1", "slow", "critical"))
+				accept(t, r, event(t, "2", "quick", "critical")) // so that a failure of the slow one would count
+				time.Sleep(time.Second)
+				stop()
+				if err := <-done; err != nil {
+					t.Errorf("Run: %v", err)
+				}
+				if held, err := store.Holdings(t.Context()); err != nil || held["lane"] != test.held {
+					t.Errorf("holdings %+v, %v; want %+v", held["lane"], err, test.held)
+				}
+			})
+		})
+	}
+}
