@@ -26,6 +26,7 @@ func (c condition) String() string { return [...]string{"sound", "full", "failin
 // A disk outlives the processes that write to it. It knows the truth about what was kept.
 type disk struct {
 	store  relay.Store
+	takes  time.Duration
 	random func() float64
 
 	mu       sync.Mutex
@@ -34,8 +35,8 @@ type disk struct {
 	accepted map[string][]relaytest.Accepted // by lane, in sequence
 }
 
-func newDisk(s relay.Store, random func() float64) *disk {
-	return &disk{store: s, random: random, accepted: make(map[string][]relaytest.Accepted)}
+func newDisk(s relay.Store, takes time.Duration, random func() float64) *disk {
+	return &disk{store: s, takes: takes, random: random, accepted: make(map[string][]relaytest.Accepted)}
 }
 
 func (d *disk) fall(c condition, lasts time.Duration) {
@@ -73,9 +74,12 @@ type mount struct {
 	failed atomic.Bool // a write failed: no more of them
 }
 
+// pass has half a call's time go by.
+func (m *mount) pass() { time.Sleep(time.Duration(m.random() * float64(m.takes/2))) }
+
 // write does what fn does, or fails as disks fail.
 func (m *mount) write(fn func() error) error {
-	time.Sleep(time.Duration(m.random() * float64(2*time.Millisecond)))
+	m.pass()
 	switch {
 	case m.dead.Load():
 		return relay.ErrClosed
@@ -95,7 +99,7 @@ func (m *mount) write(fn func() error) error {
 	if err := fn(); err != nil {
 		return err
 	}
-	time.Sleep(time.Duration(m.random() * float64(2*time.Millisecond)))
+	m.pass()
 	if m.dead.Load() {
 		return relay.ErrClosed
 	}
@@ -148,6 +152,16 @@ func (m *mount) DeadLetters(ctx context.Context, lane string, after uint64, limi
 type lease struct {
 	relay.Lease
 	mount *mount
+}
+
+func (l *lease) Read(ctx context.Context, after uint64, limit int) ([]*relay.Entry, error) {
+	l.mount.pass()
+	return l.Lease.Read(ctx, after, limit)
+}
+
+func (l *lease) Load(ctx context.Context, seq uint64) (*relay.Entry, error) {
+	l.mount.pass()
+	return l.Lease.Load(ctx, seq)
 }
 
 func (l *lease) Mark(ctx context.Context, marks []relay.Mark) error {

@@ -20,7 +20,8 @@ type Plan struct {
 	PerMinute   int // the lane's budget
 	Concurrency int
 	MaxAge      time.Duration
-	Steps       []Step // by time
+	Disk        time.Duration // what one call on the disk takes, at most
+	Steps       []Step        // by time
 }
 
 // A Step is one thing that happens.
@@ -43,6 +44,7 @@ func NewPlan(seed uint64) *Plan {
 		PerMinute:   pick(rng, 6, 30, 120, 120, 1200),
 		Concurrency: pick(rng, 1, 2, 8, 8),
 		MaxAge:      pick(rng, 20*time.Minute, 72*time.Hour, 72*time.Hour),
+		Disk:        pick(rng, 4*time.Millisecond, 4*time.Millisecond, 400*time.Millisecond),
 	}
 	end := p.traffic(rng)
 	for range rng.IntN(5) {
@@ -122,7 +124,7 @@ func outage(rng *rand.Rand) Action {
 // String tells the plan, a line for each step.
 func (p *Plan) String() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "seed %d: %d requests a minute, %d at once, %v at most\n", p.Seed, p.PerMinute, p.Concurrency, p.MaxAge)
+	fmt.Fprintf(&b, "seed %d: %d requests a minute, %d at once, %v at most, a disk of %v\n", p.Seed, p.PerMinute, p.Concurrency, p.MaxAge, p.Disk)
 	for _, s := range p.Steps {
 		fmt.Fprintf(&b, "  %12v  %v\n", s.At.Round(time.Millisecond), s.Do)
 	}

@@ -44,7 +44,7 @@ func newWorld(p *Plan, s relay.Store) *world {
 		plan: p, fake: pagerdutytest.NewTransport(), audit: relaytest.Record(nil),
 		rng: rand.New(rand.NewPCG(p.Seed, 2)), answered: make(map[string]time.Time), numbers: make(map[string]int),
 	}
-	w.disk = newDisk(s, w.random)
+	w.disk = newDisk(s, p.Disk, w.random)
 	w.fake.SetRateLimit(2 * p.PerMinute) // the lane is to keep its budget, not the target
 	return w
 }
