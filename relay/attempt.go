@@ -2,7 +2,6 @@ package relay
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -15,11 +14,6 @@ func (l *lane) attempt(ctx context.Context, t ticket) report {
 	r := report{ticket: t, began: time.Now()}
 	keep := context.WithoutCancel(ctx) // the store is never left halfway; only the sink is cut short
 	e, err := l.lease.Load(keep, t.item.seq)
-	if errors.Is(err, ErrDamaged) {
-		// It delays its own problem and nothing else, until it is too old or somebody mends the store.
-		r.entry, r.verdict = &Entry{Lane: l.name, Seq: t.item.seq}, verdict{reason: err.Error()}
-		return r
-	}
 	if err == nil {
 		err = l.lease.Mark(keep, []Mark{t.item.mark(e.Problem, 0, "", r.began)})
 	}

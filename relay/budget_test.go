@@ -25,15 +25,7 @@ func TestBudgetEveryWindow(t *testing.T) {
 				}
 				at = again
 			}
-			first := 0
-			for i, at := range sent {
-				for at.Sub(sent[first]) >= time.Minute {
-					first++
-				}
-				if n := i - first + 1; n > perMinute {
-					t.Fatalf("%d requests in the minute before %v, %d allowed", n, at.Sub(start), perMinute)
-				}
-			}
+			checkWindows(t, sent, perMinute)
 			if want := perMinute * 8; len(sent) < want*85/100 {
 				t.Errorf("%d requests in nine busy minutes: the allowance of %d a minute is not used", len(sent), perMinute)
 			}
@@ -58,15 +50,7 @@ func TestBudgetOverRestarts(t *testing.T) {
 						at = again
 					}
 				}
-				first := 0
-				for i, at := range sent {
-					for at.Sub(sent[first]) >= time.Minute {
-						first++
-					}
-					if n := i - first + 1; n > perMinute {
-						t.Fatalf("%d requests in the minute before %v, %d allowed", n, at.Sub(now), perMinute)
-					}
-				}
+				checkWindows(t, sent, perMinute)
 			})
 		}
 	}
@@ -133,5 +117,19 @@ func TestBudgetThrottledTogether(t *testing.T) {
 	b.succeeded(now.Add(time.Minute))
 	if b.probing {
 		t.Error("a success after the pause does not end the caution")
+	}
+}
+
+// checkWindows holds every minute to the allowance.
+func checkWindows(t *testing.T, sent []time.Time, perMinute int) {
+	t.Helper()
+	first := 0
+	for i, at := range sent {
+		for at.Sub(sent[first]) >= time.Minute {
+			first++
+		}
+		if n := i - first + 1; n > perMinute {
+			t.Fatalf("%d requests in the minute before %v, %d allowed", n, at.Sub(now), perMinute)
+		}
 	}
 }

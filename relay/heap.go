@@ -10,7 +10,7 @@ const (
 	byRank = iota // may be sent now, worst news first
 	byWait        // the same problems, longest waiting first
 	byTurn        // backing off, next first
-	byAge         // all that are not in flight, oldest entry first
+	byAge         // all that are neither in flight nor set aside, oldest entry first
 	heaps
 )
 

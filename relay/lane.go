@@ -250,6 +250,9 @@ func (l *lane) send(ctx context.Context, now time.Time) time.Duration {
 	if at := l.schedule.expiry(); !at.IsZero() && at.Before(wake) {
 		wake = at.Add(1)
 	}
+	if !wake.After(now) { // more is too old than expire takes at once: that goes first, so that none of it is sent
+		return 0
+	}
 	for l.inFlight < l.limit() {
 		if l.unread > 0 && now.Before(l.ready) { // the worst news may not have been read yet
 			return l.ready.Sub(now)
@@ -288,13 +291,17 @@ func (l *lane) take(now time.Time) (bool, time.Time) {
 
 // took lets the loop learn what a goroutine has to report.
 func (l *lane) took(ctx context.Context, r report) error {
+	now := time.Now()
 	if r.entry == nil {
 		if r.ticket.problem != nil {
 			l.inFlight--
 		}
+		if r.ticket.problem != nil && ofOneEntry(r.err) {
+			l.setAside(r.ticket, r.err, now)
+			return nil
+		}
 		return r.err
 	}
-	now := time.Now()
 	if r.mark != nil {
 		l.inFlight--
 		l.settled(ctx, r, now)
@@ -383,9 +390,8 @@ func (l *lane) expire(ctx context.Context, now time.Time) error {
 	for _, t := range tickets {
 		e, err := l.lease.Load(keep, t.item.seq)
 		switch {
-		case errors.Is(err, ErrDamaged):
-			l.log.Error("relay: an entry is too old and cannot be read", "seq", t.item.seq, "error", err.Error())
-			l.schedule.again(t.problem, now.Add(time.Hour))
+		case ofOneEntry(err):
+			l.setAside(t, err, now)
 			continue
 		case err != nil:
 			return err
@@ -405,4 +411,13 @@ func (l *lane) expire(ctx context.Context, now time.Time) error {
 	l.log.Error("relay: events given up for their age; they are kept as dead letters", "entries", len(marks),
 		"first", marks[0].Seq, "last", marks[len(marks)-1].Seq, "reason", reason)
 	return nil
+}
+
+// ofOneEntry reports whether an error is about one entry, and not about the whole store.
+func ofOneEntry(err error) bool { return errors.Is(err, ErrDamaged) && !errors.Is(err, ErrFailed) }
+
+func (l *lane) setAside(t ticket, err error, now time.Time) {
+	l.log.Error("relay: an entry cannot be read; it is kept, and the later ones of its problem wait behind it",
+		"seq", t.item.seq, "again", asideFor, "error", err.Error())
+	l.schedule.setAside(t.problem, now)
 }

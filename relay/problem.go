@@ -69,6 +69,7 @@ type problem struct {
 	shown  int8
 	open   bool
 
+	aside     bool   // the store cannot read the first entry
 	busy      bool   // the first entry is in flight or being settled
 	rank      int16  // as of the last call of schedule.place
 	tries     uint16 // failures of the first entry in a row, for the backoff; those that count are in the item

@@ -15,6 +15,8 @@ const (
 	// lateWindow: an event that is older than the newest of its problem by no more than this was overtaken on its way here
 	// and is stale. A larger difference is a clock or a replayed file, and then the order of arrival is the better witness.
 	lateWindow = 10 * time.Minute
+	// asideFor is how long an entry that the store cannot read is left alone before it is looked at again.
+	asideFor = time.Hour
 )
 
 // A policy is what a schedule is told of its lane.
@@ -33,14 +35,14 @@ type schedule struct {
 	breaker  breaker
 	problems map[problemID]*problem
 	heaps    [heaps]problemHeap
-	inFlight map[*problem]struct{}
+	away     map[*problem]struct{} // in flight or set aside, and so not in byAge
 	sends    int
 	pending  int
 	levels   [guance.LevelFatal + 1]int // pending by level
 }
 
 func newSchedule(p policy, j jitter) *schedule {
-	s := &schedule{policy: p, jitter: j, problems: make(map[problemID]*problem), inFlight: make(map[*problem]struct{})}
+	s := &schedule{policy: p, jitter: j, problems: make(map[problemID]*problem), away: make(map[*problem]struct{})}
 	for i := range s.heaps {
 		s.heaps[i].slot = i
 	}
@@ -143,17 +145,23 @@ func (s *schedule) ready(now time.Time) (bool, time.Time) {
 
 func (s *schedule) wakeUp(now time.Time) {
 	for p := s.heaps[byTurn].first(); p != nil && p.notBefore <= now.UnixNano(); p = s.heaps[byTurn].first() {
-		p.notBefore = 0
-		s.place(p)
+		s.wake(p)
 	}
 }
 
 // forgive has everything that backs off start afresh: the target was down, and that is why it failed.
 func (s *schedule) forgive() {
 	for p := s.heaps[byTurn].first(); p != nil; p = s.heaps[byTurn].first() {
-		p.notBefore, p.tries = 0, 0
-		s.place(p)
+		p.tries = 0
+		s.wake(p)
 	}
+}
+
+// wake ends the wait of a problem that is in byTurn.
+func (s *schedule) wake(p *problem) {
+	p.notBefore, p.aside = 0, false
+	delete(s.away, p)
+	s.place(p)
 }
 
 // A ticket is an entry on its way to the sink, or to its end.
@@ -222,6 +230,15 @@ func (s *schedule) again(p *problem, at time.Time) {
 	s.release(p)
 }
 
+// setAside gives the entry in flight back because the store cannot read it. It stands in the way of its problem and of nothing else, does
+// not grow too old, and is looked at again now and then, as somebody may have mended the store: to settle it as dead would take what
+// cannot be read.
+func (s *schedule) setAside(p *problem, now time.Time) {
+	p.busy, p.aside = false, true
+	p.notBefore = now.Add(asideFor).UnixNano()
+	s.place(p)
+}
+
 // settle ends the entry in flight, once its outcome is durable.
 func (s *schedule) settle(t ticket, m Mark) {
 	p := t.problem
@@ -232,8 +249,9 @@ func (s *schedule) settle(t ticket, m Mark) {
 	s.release(p)
 }
 
-// expired takes up to limit entries that are too old, and not in flight, on their way to their end: each is to be settled as dead.
+// expired takes up to limit entries that are too old, and neither in flight nor set aside, on their way to their end: each is to be settled as dead.
 func (s *schedule) expired(now time.Time, limit int) (tickets []ticket) {
+	s.wakeUp(now)
 	for p := s.heaps[byAge].first(); p != nil && len(tickets) < limit; p = s.heaps[byAge].first() {
 		if now.UnixNano()-p.queue[0].accepted <= int64(s.maxAge) {
 			break
@@ -245,7 +263,7 @@ func (s *schedule) expired(now time.Time, limit int) (tickets []ticket) {
 	return tickets
 }
 
-// expiry returns when the oldest entry that is not in flight is too old; the zero time if there is none.
+// expiry returns when the oldest entry that expired may take is too old; the zero time if there is none.
 func (s *schedule) expiry() time.Time {
 	if p := s.heaps[byAge].first(); p != nil {
 		return moment(p.queue[0].accepted).Add(s.maxAge)
@@ -259,7 +277,7 @@ func (s *schedule) oldest() time.Time {
 	if p := s.heaps[byAge].first(); p != nil {
 		ns = p.queue[0].accepted
 	}
-	for p := range s.inFlight {
+	for p := range s.away {
 		if at := p.queue[0].accepted; ns == 0 || at < ns {
 			ns = at
 		}
@@ -269,12 +287,12 @@ func (s *schedule) oldest() time.Time {
 
 func (s *schedule) take(p *problem) {
 	p.busy = true
-	s.inFlight[p] = struct{}{}
+	s.away[p] = struct{}{}
 }
 
 func (s *schedule) release(p *problem) {
 	p.busy = false
-	delete(s.inFlight, p)
+	delete(s.away, p)
 	s.place(p)
 }
 
@@ -289,7 +307,7 @@ func (s *schedule) place(p *problem) {
 	s.heaps[byRank].place(p, due)
 	s.heaps[byWait].place(p, due)
 	s.heaps[byTurn].place(p, idle && !due)
-	s.heaps[byAge].place(p, idle)
+	s.heaps[byAge].place(p, idle && !p.aside)
 	if !waits && !p.busy {
 		delete(s.problems, p.id)
 	}
