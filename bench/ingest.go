@@ -1,0 +1,208 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"testing"
+
+	"github.com/guance-relay/guance-relay/guance"
+	"github.com/guance-relay/guance-relay/relay"
+	"github.com/guance-relay/guance-relay/relay/boltstore"
+)
+
+// ingestDir names the directory of the store of a receiver, and ingestKind what the receiver does.
+const (
+	ingestDir  = "BENCH_DIR"
+	ingestKind = "BENCH_RECEIVER"
+)
+
+func init() { roles["receiver"] = receive }
+
+// ingest is what it costs to answer a webhook with 202.
+func ingest(s size) (all []contest) {
+	for _, conns := range []int{1, 16, 64, 256} {
+		c := contest{
+			name: fmt.Sprintf("Ingest/conns=%d", conns),
+			about: fmt.Sprintf("Webhooks of 2 KB over %d kept connections, of 3,000 problems. *bare* reads the body and answers 202; *decode* decodes it as well; *memory*, *boltstore* and *tmpfs* "+
+				"are `relay.Handler` over the memory store, over the durable one, and over the durable one where a sync costs nothing; *lane* delivers as well, to a sink that takes 120 a minute.", conns),
+			base:  "bare",
+			units: []string{"events/s", "p50-ns", "p99-ns", "cpu-ns/event", "allocs/event", "rss-B"},
+		}
+		for _, kind := range []string{"bare", "decode", "memory", "tmpfs", "boltstore", "lane"} {
+			c.sides = append(c.sides, side{kind, func(b *testing.B) error { return post(b, kind, conns, s.burst) }})
+		}
+		if conns == 64 {
+			c.goals = []goal{
+				{side: "boltstore", unit: "events/s", of: "bare", min: 0.5, text: "durable accept at 64 connections, of a bare handler"},
+			}
+		}
+		all = append(all, c)
+	}
+	return all
+}
+
+// post has connections post to a receiver.
+func post(b *testing.B, kind string, conns, burst int) error {
+	dir, err := storeDir(b, kind == "tmpfs")
+	if err != nil {
+		return err
+	}
+	p, err := actor(b, "receiver", ingestKind+"="+kind, ingestDir+"="+dir)
+	if err != nil {
+		return err
+	}
+	l, err := newLoad(p.url+"/guance", conns, 3000)
+	if err != nil {
+		return err
+	}
+	defer l.close()
+	if err := l.burst(burst); err != nil { // connections, pools and the file are there
+		return err
+	}
+	l.latencies()
+	mallocs, err := p.mallocs()
+	if err != nil {
+		return err
+	}
+	cpu, events := p.cpu(), 0
+	for b.Loop() {
+		if err := l.burst(burst); err != nil {
+			return err
+		}
+		events += conns * burst
+	}
+	took := b.Elapsed()
+	cpu = p.cpu() - cpu
+	after, err := p.mallocs()
+	if err != nil {
+		return err
+	}
+	latencies := l.latencies()
+	b.ReportMetric(float64(events)/took.Seconds(), "events/s")
+	b.ReportMetric(float64(percentile(latencies, 50)), "p50-ns")
+	b.ReportMetric(float64(percentile(latencies, 99)), "p99-ns")
+	b.ReportMetric(float64(cpu)/float64(events), "cpu-ns/event")
+	b.ReportMetric(float64(after-mallocs)/float64(events), "allocs/event")
+	b.ReportMetric(float64(p.memory("VmRSS")), "rss-B")
+	return nil
+}
+
+// storeDir returns a directory of b's, on a disk or in memory.
+func storeDir(b *testing.B, memory bool) (string, error) {
+	under := ""
+	if memory {
+		under = "/dev/shm"
+	}
+	dir, err := os.MkdirTemp(under, "bench")
+	if err == nil {
+		b.Cleanup(func() { _ = os.RemoveAll(dir) })
+	}
+	return dir, err
+}
+
+// mallocs asks a receiver how often it has allocated.
+func (p *process) mallocs() (uint64, error) {
+	answer, err := http.Get(p.url + "/mallocs")
+	if err != nil {
+		return 0, err
+	}
+	defer answer.Body.Close()
+	text, err := io.ReadAll(answer.Body)
+	if err != nil {
+		return 0, err
+	}
+	return strconv.ParseUint(string(text), 10, 64)
+}
+
+// receive is the role of who answers webhooks.
+func receive() error {
+	kind := os.Getenv(ingestKind)
+	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	var handler http.Handler
+	switch kind {
+	case "bare":
+		handler = http.HandlerFunc(bare)
+	case "decode":
+		handler = http.HandlerFunc(decode)
+	default:
+		var store relay.Store = relay.NewMemStore()
+		if kind != "memory" {
+			s, err := boltstore.Open(filepath.Clean(os.Getenv(ingestDir)), nil)
+			if err != nil {
+				return err
+			}
+			defer s.Close()
+			store = s
+		}
+		r, err := relay.New(store, &relay.Options{Logger: log})
+		if err != nil {
+			return err
+		}
+		r.Handle("pagerduty", relay.SinkFunc(func(context.Context, *relay.Delivery) error { return nil }), nil)
+		if kind == "lane" {
+			go func() {
+				if err := r.Run(context.Background()); err != nil {
+					fmt.Fprintln(os.Stderr, "bench:", err)
+				}
+			}()
+		}
+		if handler, err = relay.NewHandler(r, &relay.HandlerOptions{NoAuth: true}); err != nil {
+			return err
+		}
+	}
+	return serveRole(handler)
+}
+
+// serveRole serves a handler at /guance and the number of allocations at /mallocs until input ends.
+func serveRole(handler http.Handler) error {
+	mux := http.NewServeMux()
+	mux.Handle("/guance", handler)
+	mux.HandleFunc("/mallocs", func(w http.ResponseWriter, _ *http.Request) {
+		var stats runtime.MemStats
+		runtime.ReadMemStats(&stats)
+		fmt.Fprint(w, stats.Mallocs)
+	})
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	server := &http.Server{Handler: mux}
+	fmt.Println("http://" + listener.Addr().String())
+	go func() {
+		untilInputEnds()
+		_ = server.Close()
+	}()
+	if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	return nil
+}
+
+func bare(w http.ResponseWriter, r *http.Request) {
+	if _, err := io.ReadAll(r.Body); err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
+	w.WriteHeader(http.StatusAccepted)
+}
+
+func decode(w http.ResponseWriter, r *http.Request) {
+	body, err := io.ReadAll(r.Body)
+	if err == nil {
+		_, err = guance.Decode(body, r.Header.Get("Content-Type"))
+	}
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
+	w.WriteHeader(http.StatusAccepted)
+}

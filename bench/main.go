@@ -1,0 +1,96 @@
+// Command bench sets this project beside others, and beside the least that its work can cost, in one run on one machine:
+//
+//	go run ./bench                        every contest, five rounds; some twenty minutes, four gigabytes of disk, and nothing else on the machine
+//	go run ./bench -only 'Ingest|Store'   some of them
+//	go run ./bench -raw out.txt           the lines of every round kept in a file, as benchstat reads them
+//	go run ./bench -from out.txt          the table again, of lines that were kept
+//	go run ./bench -publish docs          the lines to docs/performance.txt, and the table into docs/performance.md
+//
+// A time says nothing alone, as machines differ and do other work too. A contest therefore has several sides that do the same work in
+// turn, A B A B, and what counts is the ratio of two sides of one round: its median over the rounds, and how far it spread. Servers, peers
+// and targets are processes of their own, so that each has the memory and the processor time of nobody else. The load comes from this
+// process, on the same cores.
+//
+// It needs Linux, for /proc. Peers that are not installed are left out, and the table says so.
+package main
+
+import (
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"regexp"
+	"testing"
+	"time"
+)
+
+func main() {
+	if role := os.Getenv(roleVariable); role != "" {
+		if err := play(role); err != nil {
+			fmt.Fprintln(os.Stderr, "bench:", err)
+			os.Exit(1)
+		}
+		return
+	}
+	if err := command(os.Args[1:], os.Stdout); err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+func command(args []string, stdout io.Writer) error {
+	testing.Init() // the sides are benchmarks
+	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
+	rounds := flags.Int("rounds", 5, "how often each side is measured")
+	every := flags.Duration("time", 2*time.Second, "how long each side of a round is measured, where it has no end of its own")
+	only := flags.String("only", "", "the contests whose names match this regular `expression`")
+	raw := flags.String("raw", "", "the `file` for the lines of each round, beside the standard error")
+	from := flags.String("from", "", "the `file` with such lines to make the table of, in place of measuring")
+	profile := flags.String("profile", "", "the `directory` for a profile of the processor time of each server that is part of this program")
+	publish := flags.String("publish", "", "the `directory` whose performance.txt and performance.md take lines and table")
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	chosen, err := regexp.Compile(*only)
+	if err != nil {
+		return err
+	}
+	if err := flag.Set("test.benchtime", every.String()); err != nil {
+		return err
+	}
+	if *publish != "" {
+		*raw = filepath.Join(*publish, "performance.txt")
+	}
+	if *profile != "" {
+		if err := os.Setenv(profileVariable, *profile); err != nil {
+			return err
+		}
+	}
+	all := contests(full)
+	var results *results
+	if *from != "" {
+		results, err = readResults(*from)
+	} else {
+		results, err = measure(all, chosen, *rounds, *raw)
+	}
+	if err != nil {
+		return err
+	}
+	table := results.table(all)
+	if *publish != "" {
+		return insert(filepath.Join(*publish, "performance.md"), table)
+	}
+	_, err = io.WriteString(stdout, table)
+	return err
+}
+
+// contests are all there are, in the order of the table.
+func contests(s size) (all []contest) {
+	for _, some := range [][]contest{
+		ingest(s),
+	} {
+		all = append(all, some...)
+	}
+	return all
+}
