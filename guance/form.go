@@ -296,6 +296,12 @@ func parseMillis(v jsontext.Value) (int64, bool) {
 	if v.Kind() == '"' && len(v) == len(`""`) {
 		return 0, true
 	}
+	if n, ok := wholeNumber(v); ok && n <= lastMillis {
+		if n > tenDigits {
+			return n, true
+		}
+		return n * 1000, true
+	}
 	n, ok := Value(v).Float64()
 	switch {
 	case !ok || n < 0 || n > lastMillis:
@@ -304,6 +310,20 @@ func parseMillis(v jsontext.Value) (int64, bool) {
 		return int64(n), true
 	}
 	return int64(math.Round(n * 1000)), true
+}
+
+// wholeNumber reads a number that is all digits, and few enough for an int64: how times usually look.
+func wholeNumber(v jsontext.Value) (n int64, ok bool) {
+	if len(v) > 18 {
+		return 0, false
+	}
+	for _, c := range v {
+		if c < '0' || c > '9' {
+			return 0, false
+		}
+		n = n*10 + int64(c-'0')
+	}
+	return n, len(v) > 0
 }
 
 func parseInstant(v jsontext.Value) (time.Time, bool) {

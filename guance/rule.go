@@ -3,6 +3,7 @@ package guance
 import (
 	"errors"
 	"reflect"
+	"slices"
 	"strings"
 
 	"github.com/go-playground/validator/v10"
@@ -21,6 +22,7 @@ type rule struct {
 	name     string // on the wire
 	required bool   // else the rule is for a text that is there
 	tag      string // what remains
+	obeys    func(text string) bool
 }
 
 var rules = func() (all []rule) {
@@ -29,11 +31,28 @@ var rules = func() (all []rule) {
 		f := event.Field(i)
 		presence, tag, found := strings.Cut(f.Tag.Get("validate"), ",")
 		if found {
-			all = append(all, rule{i, f.Tag.Get("json"), presence == "required", tag})
+			all = append(all, rule{i, f.Tag.Get("json"), presence == "required", tag, glance(tag)})
 		}
 	}
 	return all
 }()
+
+// glance returns what sees at once that a text obeys a tag. It never says so of a text that the validator would refuse, and may miss one
+// that it would not: those the validator judges. It does that by reflection and regular expressions, which took a fifth of the time and of the
+// allocations of decoding an event, for texts that are nearly always good.
+func glance(tag string) func(text string) bool {
+	name, param, _ := strings.Cut(tag, "=")
+	switch {
+	case name == "startswith":
+		return func(text string) bool { return strings.HasPrefix(text, param) }
+	case name == "oneof", name == "oneofci":
+		words := strings.Fields(param)
+		return func(text string) bool { return slices.Contains(words, text) }
+	case tag == "len=32,hexadecimal":
+		return func(text string) bool { return len(text) == 32 && strings.Trim(text, "0123456789abcdef") == "" }
+	}
+	return func(string) bool { return false }
+}
 
 // check notes which rules the event breaks. It names the rule and not the
 // value: Invalid is for logs, and values can be anything. Text and Incidents
@@ -47,11 +66,12 @@ func (e *Event) check() {
 	}
 	event := reflect.ValueOf(e).Elem()
 	for _, r := range rules {
-		text := event.Field(r.index)
+		text := event.Field(r.index).String()
 		switch {
+		case r.obeys(text):
 		case e.Extra[r.name] != nil: // of a wrong type, which is noted already
-		case text.Len() > 0:
-			if broken, ok := errors.AsType[validator.ValidationErrors](validate.Var(text.Addr().Interface(), r.tag)); ok {
+		case text != "":
+			if broken, ok := errors.AsType[validator.ValidationErrors](validate.Var(text, r.tag)); ok {
 				e.invalid(r.name, "not as documented: want "+strings.TrimSuffix(broken[0].Tag()+"="+broken[0].Param(), "="))
 			}
 		case r.required:
