@@ -35,23 +35,30 @@ func ingest(s size) (all []contest) {
 			about: fmt.Sprintf("Webhooks of 2 KB over %d kept connections, of 3,000 problems. *bare* reads the body and answers 202; *decode* decodes it as well; *memory*, *boltstore* and *tmpfs* "+
 				"are `relay.Handler` over the memory store, over the durable one, and over the durable one where a sync costs nothing; *lane* delivers as well, to a sink that takes 120 a minute.", conns),
 			base:  "bare",
-			units: []string{"events/s", "p50-ns", "p99-ns", "cpu-ns/event", "allocs/event", "rss-B"},
+			units: ingestUnits,
 		}
 		for _, kind := range []string{"bare", "decode", "memory", "tmpfs", "boltstore", "lane"} {
-			c.sides = append(c.sides, side{kind, func(b *testing.B) error { return post(b, kind, conns, s.burst) }})
-		}
-		if conns == 64 {
-			c.goals = []goal{
-				{side: "boltstore", unit: "events/s", of: "bare", min: 0.5, text: "durable accept at 64 connections, of a bare handler"},
-			}
+			c.sides = append(c.sides, side{kind, func(b *testing.B) error { return post(b, kind, conns, s.burst, false) }})
 		}
 		all = append(all, c)
 	}
-	return all
+	c := contest{
+		name:  "Ingest/client=nethttp/conns=64",
+		about: "The same with net/http's client at the other end, which takes as much of the two cores as the handler does.",
+		base:  "bare",
+		units: ingestUnits,
+	}
+	for _, kind := range []string{"bare", "boltstore"} {
+		c.sides = append(c.sides, side{kind, func(b *testing.B) error { return post(b, kind, 64, s.burst, true) }})
+	}
+	c.goals = []goal{{side: "boltstore", unit: "events/s", of: "bare", min: 0.5, text: "durable accept at 64 connections, of a bare handler"}}
+	return append(all, c)
 }
 
+var ingestUnits = []string{"events/s", "p50-ns", "p99-ns", "cpu-ns/event", "allocs/event", "rss-B"}
+
 // post has connections post to a receiver.
-func post(b *testing.B, kind string, conns, burst int) error {
+func post(b *testing.B, kind string, conns, burst int, client bool) error {
 	dir, err := storeDir(b, kind == "tmpfs")
 	if err != nil {
 		return err
@@ -60,7 +67,7 @@ func post(b *testing.B, kind string, conns, burst int) error {
 	if err != nil {
 		return err
 	}
-	l, err := newLoad(p.url+"/guance", conns, 3000)
+	l, err := newLoad(p.url+"/guance", conns, 3000, client)
 	if err != nil {
 		return err
 	}

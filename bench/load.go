@@ -17,65 +17,73 @@ import (
 	"github.com/guance-relay/guance-relay/guance/guancetest"
 )
 
-// A load posts events over connections that are kept. It writes requests that were made beforehand and reads answers without a client
-// library: what the load takes of the processor, the side under test has not.
+// A load posts events over connections that are kept. What it takes of the processor the side under test has not, so that there are two
+// kinds: one writes requests that were made beforehand and reads little of the answers, the other is net/http's client.
 type load struct {
-	conns []*conn
-	next  atomic.Uint64 // number of the next event
+	senders []*sender
+	next    atomic.Uint64 // number of the next event
 }
 
-type conn struct {
-	net.Conn
-	answers *bufio.Reader
+// A sender posts one event after the other.
+type sender struct {
 	request *request
+	send    func(*request) error
+	close   func()
 	took    []time.Duration
 }
 
 // newLoad opens connections to a URL.
-func newLoad(url string, conns, problems int) (*load, error) {
+func newLoad(url string, conns, problems int, client bool) (*load, error) {
 	address, path, _ := strings.Cut(strings.TrimPrefix(url, "http://"), "/")
 	l := &load{}
 	for range conns {
-		c, err := net.Dial("tcp", address)
-		if err != nil {
+		s := &sender{request: newRequest(address, "/"+path, problems)}
+		if client {
+			s.throughClient(url)
+		} else if err := s.overConnection(address); err != nil {
 			l.close()
 			return nil, err
 		}
-		l.conns = append(l.conns, &conn{Conn: c, answers: bufio.NewReader(c), request: newRequest(address, "/"+path, problems)})
+		l.senders = append(l.senders, s)
 	}
 	return l, nil
 }
 
 func (l *load) close() {
-	for _, c := range l.conns {
-		_ = c.Close()
+	for _, s := range l.senders {
+		s.close()
 	}
 }
 
-// burst has each connection post n events, one after the other.
-func (l *load) burst(n int) error {
-	errs := make([]error, len(l.conns))
-	var wg sync.WaitGroup
-	for i, c := range l.conns {
-		wg.Go(func() {
-			for range n {
-				start := time.Now()
-				if errs[i] = c.post(l.next.Add(1)); errs[i] != nil {
-					return
-				}
-				c.took = append(c.took, time.Since(start))
-			}
-		})
-	}
-	wg.Wait()
-	return errors.Join(errs...)
-}
-
-func (c *conn) post(event uint64) error {
-	if _, err := c.Write(c.request.of(event)); err != nil {
+// overConnection has s write to a connection.
+func (s *sender) overConnection(address string) error {
+	conn, err := net.Dial("tcp", address)
+	if err != nil {
 		return err
 	}
-	answer, err := http.ReadResponse(c.answers, nil)
+	answers := bufio.NewReader(conn)
+	s.close = func() { _ = conn.Close() }
+	s.send = func(r *request) error {
+		if _, err := conn.Write(r.text); err != nil {
+			return err
+		}
+		return accepted(http.ReadResponse(answers, nil))
+	}
+	return nil
+}
+
+// throughClient has s use a client of one connection.
+func (s *sender) throughClient(url string) {
+	transport := &http.Transport{MaxConnsPerHost: 1}
+	client := &http.Client{Transport: transport}
+	s.close = transport.CloseIdleConnections
+	s.send = func(r *request) error {
+		return accepted(client.Post(url, "application/json", bytes.NewReader(r.body())))
+	}
+}
+
+// accepted reads an answer and reports any but 202.
+func accepted(answer *http.Response, err error) error {
 	if err != nil {
 		return err
 	}
@@ -83,13 +91,33 @@ func (c *conn) post(event uint64) error {
 	if err == nil && answer.StatusCode != http.StatusAccepted {
 		err = fmt.Errorf("%s: %s", answer.Status, body)
 	}
-	return err
+	return errors.Join(err, answer.Body.Close())
+}
+
+// burst has each sender post n events.
+func (l *load) burst(n int) error {
+	errs := make([]error, len(l.senders))
+	var wg sync.WaitGroup
+	for i, s := range l.senders {
+		wg.Go(func() {
+			for range n {
+				s.request.number(l.next.Add(1))
+				start := time.Now()
+				if errs[i] = s.send(s.request); errs[i] != nil {
+					return
+				}
+				s.took = append(s.took, time.Since(start))
+			}
+		})
+	}
+	wg.Wait()
+	return errors.Join(errs...)
 }
 
 // latencies returns what each request took, and forgets it.
 func (l *load) latencies() (all []time.Duration) {
-	for _, c := range l.conns {
-		all, c.took = append(all, c.took...), nil
+	for _, s := range l.senders {
+		all, s.took = append(all, s.took...), nil
 	}
 	return all
 }
@@ -97,6 +125,7 @@ func (l *load) latencies() (all []time.Duration) {
 // A request is one webhook of the usual size, with a place in it for the number of the event and one for that of the problem.
 type request struct {
 	text     []byte
+	head     int // where the body begins
 	places   []place
 	problems uint64
 }
@@ -115,7 +144,7 @@ const (
 func newRequest(host, path string, problems int) *request {
 	body := webhook(guance.LevelCritical)
 	head := fmt.Sprintf("POST %s HTTP/1.1\r\nHost: %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n", path, host, len(body))
-	r := &request{text: append([]byte(head), body...), problems: uint64(problems)}
+	r := &request{text: append([]byte(head), body...), head: len(head), problems: uint64(problems)}
 	for _, mark := range []string{eventMark, problemMark} {
 		for at := 0; ; at += len(mark) {
 			i := bytes.Index(r.text[at:], []byte(mark))
@@ -129,8 +158,10 @@ func newRequest(host, path string, problems int) *request {
 	return r
 }
 
-// of returns the request of an event; it is good until the next call.
-func (r *request) of(event uint64) []byte {
+func (r *request) body() []byte { return r.text[r.head:] }
+
+// number makes it the request of an event.
+func (r *request) number(event uint64) {
 	for _, p := range r.places {
 		n := event
 		if p.problem {
@@ -142,7 +173,6 @@ func (r *request) of(event uint64) []byte {
 			n /= 10
 		}
 	}
-	return r.text
 }
 
 // webhook is the body of a fault, with marks for its numbers.
