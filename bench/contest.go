@@ -68,11 +68,11 @@ func measure(all []contest, chosen *regexp.Regexp, rounds int, raw string) (*res
 	}
 	for round := range rounds {
 		for _, c := range all {
-			if !chosen.MatchString(c.name) {
-				continue
-			}
 			for i := range c.sides {
 				s := c.sides[(i+round)%len(c.sides)] // who follows whom must not matter
+				if !chosen.MatchString(c.name + "/side=" + s.name) {
+					continue
+				}
 				line, err := c.play(s)
 				if errors.Is(err, errAbsent) {
 					fmt.Fprintf(os.Stderr, "# %s: %s: %v\n", c.name, s.name, err)

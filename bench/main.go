@@ -44,7 +44,7 @@ func command(args []string, stdout io.Writer) error {
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
 	rounds := flags.Int("rounds", 5, "how often each side is measured")
 	every := flags.Duration("time", 2*time.Second, "how long each side of a round is measured, where it has no end of its own")
-	only := flags.String("only", "", "the contests whose names match this regular `expression`")
+	only := flags.String("only", "", "the sides, such as Ingest/conns=64/side=bare, whose names match this regular `expression`")
 	raw := flags.String("raw", "", "the `file` for the lines of each round, beside the standard error")
 	from := flags.String("from", "", "the `file` with such lines to make the table of, in place of measuring")
 	profile := flags.String("profile", "", "the `directory` for a profile of the processor time of each server that is part of this program")
