@@ -16,7 +16,9 @@ func TestMain(m *testing.M) {
 		}
 		return
 	}
-	os.Exit(m.Run())
+	code := m.Run()
+	removeBuilt()
+	os.Exit(code)
 }
 
 // Nothing is timed here: every side does its work for an instant, so that none of them is broken when somebody wants the figures.
@@ -24,7 +26,7 @@ func TestEachContest(t *testing.T) {
 	if err := flag.Set("test.benchtime", "1x"); err != nil {
 		t.Fatal(err)
 	}
-	all := contests(size{burst: 2, backlog: 500})
+	all := contests(size{burst: 2, backlog: 500, problems: 64})
 	for _, c := range all {
 		t.Run(c.name, func(t *testing.T) {
 			r := &results{}

@@ -47,9 +47,11 @@ type goal struct {
 type size struct {
 	burst   int // requests of each connection between two looks at the clock
 	backlog int // entries of a large backlog
+
+	problems int // that begin and end, of all connections together
 }
 
-var full = size{burst: 16, backlog: 1_000_000}
+var full = size{burst: 16, backlog: 1_000_000, problems: 4096}
 
 // measure runs the chosen contests round by round and writes a line for each side.
 func measure(all []contest, chosen *regexp.Regexp, rounds int, raw string) (*results, error) {

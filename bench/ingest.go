@@ -67,7 +67,7 @@ func post(b *testing.B, kind string, conns, burst int, client bool) error {
 	if err != nil {
 		return err
 	}
-	l, err := newLoad(p.url+"/guance", conns, 3000, client)
+	l, err := newLoadOf(webhook(guance.LevelCritical), p.url+"/guance", conns, 3000, client)
 	if err != nil {
 		return err
 	}
@@ -178,11 +178,16 @@ func serveRole(handler http.Handler) error {
 		runtime.ReadMemStats(&stats)
 		fmt.Fprint(w, stats.Mallocs)
 	})
+	return serveAll(mux)
+}
+
+// serveAll serves a handler until input ends.
+func serveAll(handler http.Handler) error {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return err
 	}
-	server := &http.Server{Handler: mux}
+	server := &http.Server{Handler: handler}
 	fmt.Println("http://" + listener.Addr().String())
 	go func() {
 		untilInputEnds()

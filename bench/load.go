@@ -32,12 +32,17 @@ type sender struct {
 	took    []time.Duration
 }
 
-// newLoad opens connections to a URL.
-func newLoad(url string, conns, problems int, client bool) (*load, error) {
+// newLoad opens connections to a URL, for events of so many problems.
+func newLoad(url string, conns, problems int) (*load, error) {
+	return newLoadOf(webhook(guance.LevelCritical), url, conns, problems, false)
+}
+
+// newLoadOf does so for bodies of another kind, which have the marks of a webhook, and perhaps with net/http's client.
+func newLoadOf(body []byte, url string, conns, problems int, client bool) (*load, error) {
 	address, path, _ := strings.Cut(strings.TrimPrefix(url, "http://"), "/")
 	l := &load{}
 	for range conns {
-		s := &sender{request: newRequest(address, "/"+path, problems)}
+		s := &sender{request: newRequest(address, "/"+path, body, problems)}
 		if client {
 			s.throughClient(url)
 		} else if err := s.overConnection(address); err != nil {
@@ -88,7 +93,7 @@ func accepted(answer *http.Response, err error) error {
 		return err
 	}
 	body, err := io.ReadAll(answer.Body)
-	if err == nil && answer.StatusCode != http.StatusAccepted {
+	if err == nil && answer.StatusCode/100 != 2 { // not every peer says 202
 		err = fmt.Errorf("%s: %s", answer.Status, body)
 	}
 	return errors.Join(err, answer.Body.Close())
@@ -141,8 +146,7 @@ const (
 	problemMark = "0b0b0b0b0b0b"
 )
 
-func newRequest(host, path string, problems int) *request {
-	body := webhook(guance.LevelCritical)
+func newRequest(host, path string, body []byte, problems int) *request {
 	head := fmt.Sprintf("POST %s HTTP/1.1\r\nHost: %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n", path, host, len(body))
 	r := &request{text: append([]byte(head), body...), head: len(head), problems: uint64(problems)}
 	for _, mark := range []string{eventMark, problemMark} {
@@ -177,9 +181,16 @@ func (r *request) number(event uint64) {
 
 // webhook is the body of a fault, with marks for its numbers.
 func webhook(level guance.Level) []byte {
-	e := guancetest.NewProblem("disk usage", "host", "web"+problemMark).Fault(level)
-	body := strings.ReplaceAll(string(e.Raw), e.EventID, marked(e.EventID, eventMark))
-	return []byte(strings.ReplaceAll(body, e.EventRef, marked(e.EventRef, problemMark)))
+	fault, _ := problem(level)
+	return fault
+}
+
+// problem is the two bodies of a problem's life, with the same marks.
+func problem(level guance.Level) (fault, recovery []byte) {
+	p := guancetest.NewProblem("disk usage", "host", "web"+problemMark)
+	f, r := p.Fault(level), p.Recover()
+	marks := strings.NewReplacer(f.EventID, marked(f.EventID, eventMark), r.EventID, marked(r.EventID, eventMark), f.EventRef, marked(f.EventRef, problemMark))
+	return []byte(marks.Replace(string(f.Raw))), []byte(marks.Replace(string(r.Raw)))
 }
 
 // marked puts a mark at the end of an identifier.

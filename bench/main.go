@@ -33,7 +33,9 @@ func main() {
 		}
 		return
 	}
-	if err := command(os.Args[1:], os.Stdout); err != nil {
+	err := command(os.Args[1:], os.Stdout)
+	removeBuilt()
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
@@ -89,6 +91,7 @@ func command(args []string, stdout io.Writer) error {
 func contests(s size) (all []contest) {
 	for _, some := range [][]contest{
 		ingest(s),
+		peers(s),
 	} {
 		all = append(all, some...)
 	}
