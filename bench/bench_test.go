@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -35,6 +36,10 @@ func TestEachContest(t *testing.T) {
 			}
 			for _, s := range c.sides {
 				line, err := c.play(s)
+				if errors.Is(err, errAbsent) {
+					t.Log(err)
+					continue
+				}
 				if err != nil {
 					t.Fatalf("%s: %v", s.name, err)
 				}

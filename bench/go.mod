@@ -12,6 +12,9 @@ require (
 	github.com/go-playground/locales v0.14.2 // indirect
 	github.com/go-playground/universal-translator v0.18.2 // indirect
 	github.com/go-playground/validator/v10 v10.30.6 // indirect
+	github.com/google/go-querystring v1.1.0 // indirect
+	github.com/hashicorp/go-cleanhttp v0.5.2 // indirect
+	github.com/hashicorp/go-retryablehttp v0.7.8 // indirect
 	github.com/leodido/go-urn v1.5.0 // indirect
 	go.etcd.io/bbolt v1.5.0 // indirect
 	go.opentelemetry.io/auto/sdk v1.2.1 // indirect
@@ -26,6 +29,7 @@ require (
 )
 
 require (
+	github.com/PagerDuty/go-pagerduty v1.8.0
 	github.com/guance-relay/guance-relay v0.0.0
 	golang.org/x/perf v0.0.0-20260908200009-22c9c6c9d4da
 )

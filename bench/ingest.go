@@ -104,7 +104,7 @@ func post(b *testing.B, kind string, conns, burst int, client bool) error {
 }
 
 // storeDir returns a directory of b's, on a disk or in memory.
-func storeDir(b *testing.B, memory bool) (string, error) {
+func storeDir(b testing.TB, memory bool) (string, error) {
 	under := ""
 	if memory {
 		under = "/dev/shm"

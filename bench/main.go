@@ -91,6 +91,9 @@ func command(args []string, stdout io.Writer) error {
 func contests(s size) (all []contest) {
 	for _, some := range [][]contest{
 		ingest(s),
+		decoding(),
+		encoding(),
+		sending(),
 		peers(s),
 	} {
 		all = append(all, some...)

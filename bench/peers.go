@@ -13,14 +13,15 @@ import (
 
 // A system brings alerts to PagerDuty.
 type system struct {
-	name string
+	name   string
+	memory bool // its directory is in memory, where a sync costs nothing
 	// start starts it in a directory of its own, to send to a target.
 	start func(b testing.TB, dir, target string) (*process, error)
 	// bodies returns a fault and its recovery as the system takes them, with marks, and the path that takes them.
 	bodies func() (fault, recovery []byte, path string)
 }
 
-var systems = []system{relayServer, alertmanager, benthos}
+var systems = []system{relayServer, relayInMemory, alertmanager, benthos}
 
 // webhooks are the bodies for a system that takes what Guance sends.
 func webhooks() (fault, recovery []byte, path string) {
@@ -113,11 +114,10 @@ func (l *lap) add(other lap) {
 const everyProblem = 1_000_000_000_000
 
 func (sys *system) field(b testing.TB, kind string, conns int) (*field, error) {
-	dir, err := os.MkdirTemp("", "bench")
+	dir, err := storeDir(b, sys.memory)
 	if err != nil {
 		return nil, err
 	}
-	b.Cleanup(func() { _ = os.RemoveAll(dir) })
 	f := &field{}
 	if f.target, err = newTarget(b, kind); err != nil {
 		return nil, err

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"fmt"
+	"math"
 	"os"
 	"strings"
 )
@@ -59,7 +60,7 @@ func (r *results) contest(b *strings.Builder, c *contest) {
 			}
 			seen = true
 			cell := format(s.median, unit)
-			if ratio, ok := r.of(f, c.base); ok && c.base != "" && side.name != c.base {
+			if ratio, ok := r.of(f, c.base); ok && c.base != "" && side.name != c.base && !math.IsNaN(ratio.median) {
 				cell += fmt.Sprintf(" · %s× (%s–%s)", format(ratio.median, "ratio"), format(ratio.min, "ratio"), format(ratio.max, "ratio"))
 			}
 			cells = append(cells, cell)

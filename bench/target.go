@@ -9,6 +9,7 @@ import (
 	"os"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -58,13 +59,12 @@ func (t *target) ask(path string, answer any) error {
 
 // counter is the handler of a target.
 type counter struct {
-	fake    *pagerdutytest.Fake // nil for a plain one
-	forgets bool
+	fake *pagerdutytest.Fake // nil for a plain one
 
 	mu                  sync.Mutex
 	first               time.Time
 	triggered, resolved map[string]bool // by dedup key
-	requests, refused   int
+	refused             int // requests
 	waiting             *waiting
 }
 
@@ -75,9 +75,13 @@ type waiting struct {
 
 func serveTarget() error {
 	c := &counter{}
-	if kind := os.Getenv(targetKind); kind != "plain" {
-		c.fake, c.forgets = pagerdutytest.New(), kind == "forgetful"
-		c.fake.SetRateLimit(0)
+	fake := pagerdutytest.New()
+	fake.SetRateLimit(0)
+	switch os.Getenv(targetKind) {
+	case "forgetful":
+		return serveAll(forgetful(fake))
+	case "fake":
+		c.fake = fake
 	}
 	c.begin()
 	mux := http.NewServeMux()
@@ -93,6 +97,17 @@ func serveTarget() error {
 		_ = json.NewEncoder(w).Encode(c.wait(&waiting{triggered, resolved, make(chan struct{})}, atMost))
 	})
 	return serveAll(mux)
+}
+
+// forgetful is for a load without an end.
+func forgetful(fake *pagerdutytest.Fake) http.Handler {
+	var served atomic.Int64
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		fake.ServeHTTP(w, r)
+		if served.Add(1)%1000 == 0 {
+			fake.Reset()
+		}
+	})
 }
 
 func (c *counter) begin() {
@@ -151,13 +166,7 @@ func (c *counter) count(came time.Time, action, key string, accepted bool) {
 	if c.first.IsZero() {
 		c.first = came
 	}
-	c.requests++
 	switch {
-	case c.forgets:
-		if c.requests%1000 == 0 {
-			c.fake.Reset()
-		}
-		return
 	case !accepted:
 		c.refused++
 	case action == "trigger":
