@@ -111,12 +111,13 @@ func chapter(e *Entry) Chapter {
 
 // pendingOf tells of a problem's entries that have not ended. It is called by the loop.
 func (l *lane) pendingOf(ctx context.Context, key string) (chapters []Chapter, err error) {
-	p := l.schedule.problems[idOf(key)]
+	p := l.schedule.problems.find(idOf(key))
 	if p == nil {
 		return nil, nil
 	}
-	for i := range p.queue {
-		e, err := l.lease.Load(ctx, p.queue[i].seq)
+	queue := l.schedule.problems.queue(p)
+	for i := range queue {
+		e, err := l.lease.Load(ctx, queue[i].seq)
 		if errors.Is(err, ErrNotFound) { // its outcome is on disk and the loop has yet to hear of it
 			continue
 		}
@@ -125,18 +126,18 @@ func (l *lane) pendingOf(ctx context.Context, key string) (chapters []Chapter, e
 		}
 		c := chapter(e)
 		c.Ended = Outcome(0).String()
-		c.Reason, c.At = l.waits(p, i, time.Now())
+		c.Reason, c.At = l.waits(p, queue, i, time.Now())
 		chapters = append(chapters, c)
 	}
 	return chapters, nil
 }
 
 // waits says what an entry waits for, and until when if that is known.
-func (l *lane) waits(p *problem, i int, now time.Time) (string, time.Time) {
+func (l *lane) waits(p *problem, queue []item, i int, now time.Time) (string, time.Time) {
 	if i > 0 {
-		return fmt.Sprintf("waits for entry %d, as a problem's events go out in order", p.queue[i-1].seq), time.Time{}
+		return fmt.Sprintf("waits for entry %d, as a problem's events go out in order", queue[i-1].seq), time.Time{}
 	}
-	if p.busy {
+	if p.stage == inFlight {
 		return "in flight", time.Time{}
 	}
 	l.mu.Lock()
@@ -145,8 +146,8 @@ func (l *lane) waits(p *problem, i int, now time.Time) (string, time.Time) {
 	switch {
 	case now.Before(paused):
 		return "the target asked to be left alone", paused
-	case p.notBefore != 0:
-		return fmt.Sprintf("tried before, %d failures count against it; backing off", p.queue[0].failed), moment(p.notBefore)
+	case p.stage == later, p.stage == aside:
+		return fmt.Sprintf("tried before, %d failures count against it; backing off", p.first.failed), moment(l.schedule.until(p))
 	case l.schedule.breaker.down():
 		return "the target is down and probed with one request at a time", l.schedule.breaker.probe
 	}

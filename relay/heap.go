@@ -1,84 +1,122 @@
 package relay
 
 import (
-	"cmp"
 	"container/heap"
+	"math/bits"
 )
 
-// A schedule's heaps. Each problem knows its place in each of them.
-const (
-	byRank = iota // may be sent now, worst news first
-	byWait        // the same problems, longest waiting first
-	byTurn        // backing off, next first
-	byAge         // all that are neither in flight nor set aside, oldest entry first
-	heaps
-)
-
-// orders say which of two problems stands before the other in each heap.
-var orders = [heaps]func(a, b *problem) bool{
-	byRank: func(a, b *problem) bool {
-		return cmp.Or(cmp.Compare(b.rank, a.rank), cmp.Compare(a.queue[0].seq, b.queue[0].seq)) < 0
-	},
-	byWait: older,
-	byTurn: func(a, b *problem) bool { return a.notBefore < b.notBefore },
-	byAge:  older,
+// An order says how the problems of a heap stand, and where each keeps its place in it.
+type order struct {
+	before func(ps *problems, a, b *problem) bool
+	place  func(ps *problems, p *problem) *int32
 }
 
-func older(a, b *problem) bool { return a.queue[0].seq < b.queue[0].seq }
+var (
+	bySeq  = &order{older, placeOf}
+	byTurn = &order{func(ps *problems, a, b *problem) bool { return ps.tail(a).notBefore < ps.tail(b).notBefore }, placeOf}
+	byAge  = &order{older, func(ps *problems, p *problem) *int32 { return &ps.tail(p).at }}
+)
 
-// problemHeap is a container/heap over problems that know their own places, so that one can be moved when its rank changes.
+func older(_ *problems, a, b *problem) bool { return a.first.seq < b.first.seq }
+
+func placeOf(_ *problems, p *problem) *int32 { return &p.at }
+
+// problemHeap is a container/heap over problems that know their own places, so that one can be taken out of the middle.
 type problemHeap struct {
-	problems []*problem
-	slot     int
+	problems *problems
+	order    *order
+	refs     []ref
 }
 
 // first returns the problem in front, or nil.
 func (h *problemHeap) first() *problem {
-	if len(h.problems) == 0 {
+	if len(h.refs) == 0 {
 		return nil
 	}
-	return h.problems[0]
+	return h.problems.at(h.refs[0])
 }
 
-// place inserts, moves or removes p.
-func (h *problemHeap) place(p *problem, in bool) {
-	i := int(p.at[h.slot]) - 1
-	switch {
-	case in && i < 0:
-		heap.Push(h, p)
-	case in:
-		heap.Fix(h, i)
-	case i >= 0:
-		// The orders read the head of the queue, which p may no longer have: swap it out before anything is compared.
-		last := len(h.problems) - 1
-		h.Swap(i, last)
-		h.Pop()
-		if i < last {
-			heap.Fix(h, i)
-		}
+func (h *problemHeap) insert(p *problem) { heap.Push(h, p) }
+
+// remove takes p out if it is there. The order does not look at it: its first entry may be another one by now.
+func (h *problemHeap) remove(p *problem) {
+	if at := *h.order.place(h.problems, p); at != 0 {
+		heap.Remove(h, int(at)-1)
 	}
 }
 
-func (h *problemHeap) Len() int           { return len(h.problems) }
-func (h *problemHeap) Less(i, j int) bool { return orders[h.slot](h.problems[i], h.problems[j]) }
+func (h *problemHeap) Len() int { return len(h.refs) }
+
+func (h *problemHeap) Less(i, j int) bool {
+	return h.order.before(h.problems, h.problems.at(h.refs[i]), h.problems.at(h.refs[j]))
+}
 
 func (h *problemHeap) Swap(i, j int) {
-	s := h.problems
-	s[i], s[j] = s[j], s[i]
-	s[i].at[h.slot], s[j].at[h.slot] = int32(i)+1, int32(j)+1
+	h.refs[i], h.refs[j] = h.refs[j], h.refs[i]
+	h.mark(i, i+1)
+	h.mark(j, j+1)
 }
 
 func (h *problemHeap) Push(x any) {
-	p := x.(*problem)
-	h.problems = append(h.problems, p)
-	p.at[h.slot] = int32(len(h.problems))
+	h.refs = append(h.refs, h.problems.refOf(x.(*problem)))
+	h.mark(len(h.refs)-1, len(h.refs))
 }
 
 func (h *problemHeap) Pop() any {
-	last := len(h.problems) - 1
-	p := h.problems[last]
-	h.problems[last] = nil
-	h.problems = h.problems[:last]
-	p.at[h.slot] = 0
+	last := len(h.refs) - 1
+	p := h.problems.at(h.refs[last])
+	h.mark(last, 0)
+	h.refs = h.refs[:last]
+	if cap(h.refs) > 1024 && last < cap(h.refs)/4 {
+		h.refs = append(make([]ref, 0, cap(h.refs)/2), h.refs...) // a backlog that is gone takes no memory
+	}
 	return p
+}
+
+// mark tells the problem at i its place.
+func (h *problemHeap) mark(i, place int) {
+	*h.order.place(h.problems, h.problems.at(h.refs[i])) = int32(place)
+}
+
+// A dueHeap holds the problems whose turn it is. There are so few ranks that each has a heap of its own, by sequence: the worst news is the first of
+// the highest rank, and what has waited longest is the oldest of the firsts.
+type dueHeap struct {
+	ranks  [ranks]problemHeap
+	filled uint64 // a bit for each rank that has problems
+}
+
+func (d *dueHeap) insert(p *problem) {
+	d.ranks[p.rank].insert(p)
+	d.filled |= 1 << p.rank
+}
+
+func (d *dueHeap) remove(p *problem) {
+	d.ranks[p.rank].remove(p)
+	if d.ranks[p.rank].Len() == 0 {
+		d.filled &^= 1 << p.rank
+	}
+}
+
+// worst returns the problem with the worst news, or nil.
+func (d *dueHeap) worst() *problem {
+	if d.filled == 0 {
+		return nil
+	}
+	return d.ranks[bits.Len64(d.filled)-1].first()
+}
+
+// oldest returns the problem that has waited longest, or nil.
+func (d *dueHeap) oldest() (oldest *problem) {
+	for left := d.filled; left != 0; left &= left - 1 {
+		oldest = elder(oldest, d.ranks[bits.TrailingZeros64(left)].first())
+	}
+	return oldest
+}
+
+// elder returns the one of two problems whose first entry came first; either may be nil.
+func elder(a, b *problem) *problem {
+	if a == nil || b != nil && b.first.seq < a.first.seq {
+		return b
+	}
+	return a
 }

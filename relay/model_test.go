@@ -168,11 +168,11 @@ func (m *model) answered(t *rapid.T, tk ticket, err error) {
 		if !judge(err).throttled {
 			m.tries[e.Problem]++
 		}
-		m.wait[e.Problem] = moment(tk.problem.notBefore)
+		m.wait[e.Problem] = moment(m.s.until(tk.problem))
 	}
 	if o != 0 && !m.s.breaker.down() { // what failed because of the target is due again
 		for problem := range m.wait {
-			if p := m.s.problems[idOf(problem)]; p == nil || p.notBefore == 0 {
+			if p := m.s.problems.find(idOf(problem)); p == nil || m.s.until(p) == 0 {
 				delete(m.wait, problem)
 				delete(m.tries, problem)
 			}
@@ -236,8 +236,8 @@ func (m *model) settleAll(t *rapid.T) {
 		tk, _ := m.s.next(m.now)
 		m.answered(t, tk, nil)
 	}
-	if len(m.s.problems) != 0 || m.s.levels != [7]int{} {
-		t.Fatalf("%d problems and levels %v are left of nothing", len(m.s.problems), m.s.levels)
+	if m.s.problems.len != 0 || m.s.levels != [7]int{} {
+		t.Fatalf("%d problems and levels %v are left of nothing", m.s.problems.len, m.s.levels)
 	}
 }
 

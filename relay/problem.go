@@ -2,7 +2,6 @@ package relay
 
 import (
 	"crypto/sha256"
-	"slices"
 	"time"
 
 	"github.com/guance-relay/guance-relay/guance"
@@ -58,25 +57,44 @@ func moment(ns int64) time.Time {
 	return time.Unix(0, ns).UTC()
 }
 
-// A problem is one problem's unsettled entries, in sequence; only the first can have been on the wire.
+// A problem is one problem's unsettled entries, in sequence; only the first can have been on the wire. Most have no other, and were not tried
+// yet: what goes beyond that is in the tail.
 type problem struct {
 	id    problemID
-	queue []item
+	first item // of no sequence number: there is none
 
 	// What the store remembers; see Record.
 	sent   uint64 // Record.Seq
 	newest int64  // newest event time accepted, which is never before Record.Time
-	shown  int8
-	open   bool
 
-	aside     bool   // the store cannot read the first entry
-	busy      bool   // the first entry is in flight or being settled
-	rank      int16  // as of the last call of schedule.place
-	tries     uint16 // failures of the first entry in a row, for the backoff; those that count are in the item
-	lives     uint32 // breaker.lives at the last failure
-	notBefore int64  // backing off until then; 0: not
-	at        [heaps]int32
+	lives uint32 // breaker.lives at the last failure
+	at    int32  // place in the heap of its stage, from 1; 0: in none
+	tail  ref
+	shown int8 // Record.Shown
+	open  bool // Record.Open
+	stage stage
+	rank  rank // as of when it was put into a heap
 }
+
+// A tail is what a problem has besides.
+type tail struct {
+	queue     []item // entries after the first
+	notBefore int64  // backing off or set aside until then; 0: not
+	tries     uint16 // failures of the first entry in a row, for the backoff; those that count are in the item
+	at        int32  // place among those that back off by age, from 1; 0: not there
+}
+
+func (t *tail) empty() bool { return len(t.queue) == 0 && t.notBefore == 0 && t.tries == 0 }
+
+// A stage is what a problem waits for.
+type stage uint8
+
+const (
+	due      stage = iota // its turn
+	later                 // the end of its backoff
+	aside                 // the same, as the store cannot read its first entry
+	inFlight              // the end of an attempt, or of being settled
+)
 
 func (p *problem) remember(r Record) {
 	p.sent, p.open, p.shown = r.Seq, r.Open, int8(r.Shown)
@@ -88,60 +106,55 @@ func (p *problem) apply(m Mark) {
 	p.remember(Record{Seq: p.sent, Open: p.open, Shown: guance.Level(p.shown), Time: moment(p.newest)}.Apply(m))
 }
 
-// supersede takes every entry out of the queue that was never on the wire and returns them.
-func (p *problem) supersede() (gone []item) {
-	kept := p.queue[:0]
-	for _, it := range p.queue {
-		if it.begun {
-			kept = append(kept, it)
-		} else {
-			gone = append(gone, it)
-		}
-	}
-	p.queue = kept
-	return gone
-}
+// A rank says how bad the news of a problem is, the worst the highest. The class decides, within a class the level, and then the order of arrival.
+type rank uint8
 
-func (p *problem) drop() { p.queue = slices.Delete(p.queue, 0, 1) }
-
-// Classes of ranks, the worst news first. Within a class, the level decides, and then the order of arrival.
 const (
-	rankNews       = 300 // a problem that the target does not show yet
-	rankRecovery   = 200 // the end of one that it may show
-	rankEscalation = 100 // another level of one that it shows
-	rankRepeat     = 0   // the same again, and what says nothing of the problem
-	// rankStubborn is added to the rank of a problem that failed stubborn times in a row: it goes when nothing else can, or as the one that has
+	classRepeat     = iota // the same again, and what says nothing of the problem
+	classEscalation        // another level of one that it shows
+	classRecovery          // the end of one that it may show
+	classNews              // a problem that the target does not show yet
+	classes
+
+	levels = int(guance.LevelFatal) + 1
+	// Whatever failed stubborn times in a row has a lower rank than all that did not: it goes when nothing else can, or as the one that has
 	// waited longest. Two poison events would otherwise take every probe of a target that is not down, and every new problem would wait.
-	rankStubborn = -1000
-	stubborn     = 3
+	stubborn = 3
+	ranks    = 2 * classes * levels
 )
 
-// rate sets the rank. What waits in front of worse news of its problem stands in its way, and so takes its rank. An every lane has long
-// queues, and there the first entry speaks for itself.
-func (p *problem) rate(every bool) {
-	class, level, shown := rankRepeat, int8(guance.LevelNone), p.shown
-	for i := range p.queue {
-		it := &p.queue[i]
-		level = max(level, it.level)
+// rate returns the rank of a problem. What waits in front of worse news of its problem stands in its way, and so takes its rank. An every
+// lane has long queues, and there the first entry speaks for itself.
+func (ps *problems) rate(p *problem, every bool) rank {
+	t := ps.tail(p)
+	class, worst, shown := classRepeat, 0, guance.Level(p.shown)
+	take := func(it *item) {
+		level := guance.Level(it.level)
+		worst = max(worst, min(int(level), levels-1))
 		switch guance.State(it.state) {
 		case guance.StateRecovered:
-			class, shown = max(class, rankRecovery), int8(guance.LevelNone)
+			class, shown = max(class, classRecovery), guance.LevelNone
 		case guance.StateProblem:
 			switch shown {
-			case int8(guance.LevelNone):
-				class = rankNews
-			case it.level:
+			case guance.LevelNone:
+				class = classNews
+			case level:
 			default:
-				class = max(class, rankEscalation)
+				class = max(class, classEscalation)
 			}
-			shown = it.level
+			shown = level
 		}
+	}
+	take(&p.first)
+	for i := range t.queue {
 		if every {
 			break
 		}
+		take(&t.queue[i])
 	}
-	p.rank = int16(class) + int16(level)
-	if p.tries >= stubborn {
-		p.rank += rankStubborn
+	r := class*levels + worst
+	if t.tries < stubborn {
+		r += classes * levels
 	}
+	return rank(r)
 }

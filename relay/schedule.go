@@ -33,36 +33,42 @@ type schedule struct {
 	policy
 	jitter   jitter
 	breaker  breaker
-	problems map[problemID]*problem
-	heaps    [heaps]problemHeap
-	away     map[*problem]struct{} // in flight or set aside, and so not in byAge
+	problems *problems
+	due      dueHeap               // may be sent now
+	byTurn   problemHeap           // backing off or set aside, next first
+	byAge    problemHeap           // backing off, oldest entry first
+	away     map[*problem]struct{} // in flight or set aside: too old means nothing to those
 	sends    int
 	pending  int
 	levels   [guance.LevelFatal + 1]int // pending by level
 }
 
 func newSchedule(p policy, j jitter) *schedule {
-	s := &schedule{policy: p, jitter: j, problems: make(map[problemID]*problem), away: make(map[*problem]struct{})}
-	for i := range s.heaps {
-		s.heaps[i].slot = i
+	ps := newProblems()
+	s := &schedule{
+		policy: p, jitter: j, problems: ps, away: make(map[*problem]struct{}),
+		byTurn: problemHeap{problems: ps, order: byTurn}, byAge: problemHeap{problems: ps, order: byAge},
+	}
+	for i := range s.due.ranks {
+		s.due.ranks[i] = problemHeap{problems: ps, order: bySeq}
 	}
 	return s
 }
 
 // knows reports whether the schedule holds the problem already, and so needs no record of it.
-func (s *schedule) knows(key string) bool { return s.problems[idOf(key)] != nil }
+func (s *schedule) knows(key string) bool { return s.problems.find(idOf(key)) != nil }
 
 // add takes an entry that was read from the store. The marks that it returns must be made durable together: a trigger and
 // its recovery that cancel each other would otherwise leave a trigger alone after a crash between the two.
 func (s *schedule) add(e *Entry, record Record, now time.Time) []Mark {
 	id := idOf(e.Problem)
-	p := s.problems[id]
+	p := s.problems.find(id)
 	if p == nil {
-		p = &problem{id: id, lives: s.breaker.lives}
+		p = s.problems.insert(id)
+		p.lives = s.breaker.lives
 		p.remember(record)
-		s.problems[id] = p
 	}
-	defer s.place(p)
+	defer func() { s.put(p, p.stage) }()
 	it := itemOf(e)
 	if s.every || it.begun {
 		s.push(p, it)
@@ -80,12 +86,12 @@ func (s *schedule) add(e *Entry, record Record, now time.Time) []Mark {
 	p.newest = max(p.newest, it.time)
 	var marks []Mark
 	unsent := false // a problem that was never sent
-	for _, old := range p.supersede() {
+	for _, old := range s.problems.supersede(p) {
 		s.count(&old, -1)
 		unsent = unsent || guance.State(old.state) == guance.StateProblem
 		marks = append(marks, old.mark(e.Problem, Superseded, fmt.Sprintf("entry %d of the problem took its place before it was sent", it.seq), now))
 	}
-	if unsent && e.State == guance.StateRecovered && len(p.queue) == 0 && !p.open {
+	if unsent && e.State == guance.StateRecovered && !p.waits() && !p.open {
 		return append(marks, it.mark(e.Problem, Superseded, "the problem ended before it was sent", now))
 	}
 	s.push(p, it)
@@ -95,10 +101,9 @@ func (s *schedule) add(e *Entry, record Record, now time.Time) []Mark {
 // addRemark takes an event that does not say whether the problem is there, such as an acknowledgement. It takes the place of an unsent
 // remark right before it and of nothing else: a state must not be lost to it.
 func (s *schedule) addRemark(p *problem, it item, key string, now time.Time) (marks []Mark) {
-	if last := len(p.queue) - 1; last >= 0 && !p.queue[last].begun && guance.State(p.queue[last].state) == guance.StateNeither {
-		old := p.queue[last]
+	if last := s.problems.last(p); last != nil && !last.begun && guance.State(last.state) == guance.StateNeither {
+		old := s.problems.pop(p)
 		s.count(&old, -1)
-		p.queue = p.queue[:last]
 		marks = append(marks, old.mark(key, Superseded, fmt.Sprintf("entry %d of the problem took its place before it was sent", it.seq), now))
 	}
 	s.push(p, it)
@@ -106,7 +111,7 @@ func (s *schedule) addRemark(p *problem, it item, key string, now time.Time) (ma
 }
 
 func (s *schedule) push(p *problem, it item) {
-	p.queue = append(p.queue, it)
+	s.problems.push(p, it)
 	s.count(&it, 1)
 }
 
@@ -127,14 +132,14 @@ func (s *schedule) limit(n int) int {
 // time is never.
 func (s *schedule) ready(now time.Time) (bool, time.Time) {
 	s.wakeUp(now)
-	if s.heaps[byRank].first() != nil {
+	if s.due.worst() != nil {
 		if now.Before(s.breaker.probe) {
 			return false, s.breaker.probe
 		}
 		return true, time.Time{}
 	}
-	if p := s.heaps[byTurn].first(); p != nil {
-		at := moment(p.notBefore)
+	if p := s.byTurn.first(); p != nil {
+		at := moment(s.until(p))
 		if at.Before(s.breaker.probe) {
 			at = s.breaker.probe
 		}
@@ -144,25 +149,24 @@ func (s *schedule) ready(now time.Time) (bool, time.Time) {
 }
 
 func (s *schedule) wakeUp(now time.Time) {
-	for p := s.heaps[byTurn].first(); p != nil && p.notBefore <= now.UnixNano(); p = s.heaps[byTurn].first() {
+	for p := s.byTurn.first(); p != nil && s.until(p) <= now.UnixNano(); p = s.byTurn.first() {
 		s.wake(p)
 	}
 }
 
 // forgive has everything that backs off start afresh: the target was down, and that is why it failed.
 func (s *schedule) forgive() {
-	for p := s.heaps[byTurn].first(); p != nil; p = s.heaps[byTurn].first() {
-		p.tries = 0
+	for p := s.byTurn.first(); p != nil; p = s.byTurn.first() {
+		s.problems.grow(p).tries = 0
 		s.wake(p)
 	}
 }
 
 // wake ends the wait of a problem that is in byTurn.
-func (s *schedule) wake(p *problem) {
-	p.notBefore, p.aside = 0, false
-	delete(s.away, p)
-	s.place(p)
-}
+func (s *schedule) wake(p *problem) { s.put(p, due) }
+
+// until returns when a problem that backs off or is set aside may be tried again; 0 of any other.
+func (s *schedule) until(p *problem) int64 { return s.problems.tail(p).notBefore }
 
 // A ticket is an entry on its way to the sink, or to its end.
 type ticket struct {
@@ -176,16 +180,14 @@ func (s *schedule) next(now time.Time) (ticket, bool) {
 		return ticket{}, false
 	}
 	s.sends++
-	p := s.heaps[byRank].first()
+	p := s.due.worst()
 	if s.sends%agedShare == 0 {
-		p = s.heaps[byWait].first()
+		p = s.due.oldest()
 	}
-	s.take(p)
-	first := &p.queue[0]
-	first.begun = true
-	p.apply(first.mark("", 0, "", now))
-	s.place(p)
-	return ticket{p, *first}, true
+	s.put(p, inFlight)
+	p.first.begun = true
+	p.apply(p.first.mark("", 0, "", now))
+	return ticket{p, p.first}, true
 }
 
 // answered takes what became of an attempt and returns the outcome to record, after which settle ends the entry, or 0 if it is to be sent
@@ -208,7 +210,7 @@ func (s *schedule) answered(t ticket, v verdict, now time.Time) (Outcome, string
 		s.again(p, now)
 		return 0, ""
 	}
-	first := &p.queue[0]
+	first := &p.first
 	// A failure counts against an entry only if the target worked since the entry's last one: an outage must not kill anything, an
 	// entry that fails while others go through is poison.
 	if s.breaker.lives != p.lives {
@@ -218,55 +220,57 @@ func (s *schedule) answered(t ticket, v verdict, now time.Time) (Outcome, string
 		return Dead, fmt.Sprintf("failed %d times while the target took other events, last: %s", first.failed, v.reason)
 	}
 	p.lives = s.breaker.lives
-	p.tries = min(p.tries+1, 100)
+	tail := s.problems.grow(p)
+	tail.tries = min(tail.tries+1, 100)
 	s.breaker.failed(p.id, now, s.jitter)
-	s.again(p, now.Add(s.jitter.backoff(int(p.tries))))
+	s.again(p, now.Add(s.jitter.backoff(int(tail.tries))))
 	return 0, ""
 }
 
 // again gives the entry in flight back, to be sent at the given time.
 func (s *schedule) again(p *problem, at time.Time) {
-	p.notBefore = at.UnixNano()
-	s.release(p)
+	s.problems.grow(p).notBefore = at.UnixNano()
+	s.put(p, later)
 }
 
 // setAside gives the entry in flight back because the store cannot read it. It stands in the way of its problem and of nothing else, does
 // not grow too old, and is looked at again now and then, as somebody may have mended the store: to settle it as dead would take what
 // cannot be read.
 func (s *schedule) setAside(p *problem, now time.Time) {
-	p.busy, p.aside = false, true
-	p.notBefore = now.Add(asideFor).UnixNano()
-	s.place(p)
+	s.problems.grow(p).notBefore = now.Add(asideFor).UnixNano()
+	s.put(p, aside)
 }
 
 // settle ends the entry in flight, once its outcome is durable.
 func (s *schedule) settle(t ticket, m Mark) {
 	p := t.problem
 	p.apply(m)
-	s.count(&p.queue[0], -1)
-	p.drop()
-	p.notBefore, p.tries, p.lives = 0, 0, s.breaker.lives
-	s.release(p)
+	s.count(&p.first, -1)
+	s.problems.drop(p)
+	p.lives = s.breaker.lives
+	if p.tail != 0 {
+		s.problems.grow(p).tries = 0
+	}
+	s.put(p, due)
 }
 
 // expired takes up to limit entries that are too old, and neither in flight nor set aside, on their way to their end: each is to be settled as dead.
 func (s *schedule) expired(now time.Time, limit int) (tickets []ticket) {
 	s.wakeUp(now)
-	for p := s.heaps[byAge].first(); p != nil && len(tickets) < limit; p = s.heaps[byAge].first() {
-		if now.UnixNano()-p.queue[0].accepted <= int64(s.maxAge) {
+	for p := s.eldest(); p != nil && len(tickets) < limit; p = s.eldest() {
+		if now.UnixNano()-p.first.accepted <= int64(s.maxAge) {
 			break
 		}
-		s.take(p)
-		tickets = append(tickets, ticket{p, p.queue[0]})
-		s.place(p)
+		s.put(p, inFlight)
+		tickets = append(tickets, ticket{p, p.first})
 	}
 	return tickets
 }
 
 // expiry returns when the oldest entry that expired may take is too old; the zero time if there is none.
 func (s *schedule) expiry() time.Time {
-	if p := s.heaps[byAge].first(); p != nil {
-		return moment(p.queue[0].accepted).Add(s.maxAge)
+	if p := s.eldest(); p != nil {
+		return moment(p.first.accepted).Add(s.maxAge)
 	}
 	return time.Time{}
 }
@@ -274,41 +278,57 @@ func (s *schedule) expiry() time.Time {
 // oldest returns when the oldest entry was accepted; the zero time if there is none.
 func (s *schedule) oldest() time.Time {
 	var ns int64
-	if p := s.heaps[byAge].first(); p != nil {
-		ns = p.queue[0].accepted
+	if p := s.eldest(); p != nil {
+		ns = p.first.accepted
 	}
 	for p := range s.away {
-		if at := p.queue[0].accepted; ns == 0 || at < ns {
+		if at := p.first.accepted; ns == 0 || at < ns {
 			ns = at
 		}
 	}
 	return moment(ns)
 }
 
-func (s *schedule) take(p *problem) {
-	p.busy = true
-	s.away[p] = struct{}{}
-}
+// eldest returns the problem with the oldest entry of all that are neither in flight nor set aside, or nil.
+func (s *schedule) eldest() *problem { return elder(s.due.oldest(), s.byAge.first()) }
 
-func (s *schedule) release(p *problem) {
-	p.busy = false
-	delete(s.away, p)
-	s.place(p)
-}
-
-// place puts a problem into the heaps it belongs to, and forgets one that has nothing to send.
-func (s *schedule) place(p *problem) {
-	waits := len(p.queue) > 0
-	if waits {
-		p.rate(s.every)
+// put brings a problem into a stage, or into its place there after its entries have changed, and forgets one that has nothing to send.
+func (s *schedule) put(p *problem, to stage) {
+	switch p.stage {
+	case due:
+		s.due.remove(p)
+	case later:
+		s.byTurn.remove(p)
+		s.byAge.remove(p)
+	case aside:
+		s.byTurn.remove(p)
 	}
-	idle := waits && !p.busy
-	due := idle && p.notBefore == 0
-	s.heaps[byRank].place(p, due)
-	s.heaps[byWait].place(p, due)
-	s.heaps[byTurn].place(p, idle && !due)
-	s.heaps[byAge].place(p, idle && !p.aside)
-	if !waits && !p.busy {
-		delete(s.problems, p.id)
+	p.stage = to
+	switch {
+	case !p.waits():
+		to = due // and from there nowhere
+	case to == later:
+		s.byTurn.insert(p)
+		s.byAge.insert(p)
+	case to == aside:
+		s.byTurn.insert(p)
 	}
+	if to == inFlight || to == aside {
+		s.away[p] = struct{}{}
+	} else {
+		delete(s.away, p)
+	}
+	if to != due {
+		return
+	}
+	if p.tail != 0 {
+		s.problems.grow(p).notBefore = 0
+		s.problems.trim(p)
+	}
+	if !p.waits() {
+		s.problems.remove(p)
+		return
+	}
+	p.rank = s.problems.rate(p, s.every)
+	s.due.insert(p)
 }

@@ -75,8 +75,8 @@ func TestScheduleCancelsNeverSentPair(t *testing.T) {
 		t.Fatal(diff)
 	}
 	b.send(0)
-	if len(b.problems) != 0 || b.pending != 0 || b.levels != [7]int{} {
-		t.Errorf("the schedule remembers %d problems and %d entries %v, want none", len(b.problems), b.pending, b.levels)
+	if b.problems.len != 0 || b.pending != 0 || b.levels != [7]int{} {
+		t.Errorf("the schedule remembers %d problems and %d entries %v, want none", b.problems.len, b.pending, b.levels)
 	}
 }
 
@@ -332,7 +332,7 @@ func TestScheduleProbesADeadTarget(t *testing.T) {
 	if b.limit(8) != 8 {
 		t.Error("a target that took an event still counts as dead")
 	}
-	if n := b.heaps[byTurn].Len(); n != 0 {
+	if n := b.byTurn.Len(); n != 0 {
 		t.Errorf("%d problems still back off although the target is back", n)
 	}
 }

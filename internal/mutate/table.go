@@ -90,18 +90,16 @@ var mutations = []mutation{
 	// 3. Never a stale state after a newer one.
 	{
 		"3", "a resolve overtakes its trigger that backs off", "the trigger comes after the resolve: an incident that nothing closes", "relay",
-		`	p.notBefore = at.UnixNano()
-	s.release(p)`,
-		`	p.notBefore = at.UnixNano()
-	if len(p.queue) > 1 {
-		p.queue[0], p.queue[1] = p.queue[1], p.queue[0]
+		`	s.put(p, later)`,
+		`	if q := s.problems.queue(p); len(q) > 1 {
+		p.first, s.problems.grow(p).queue[0] = q[1], q[0]
 	}
-	s.release(p)`,
+	s.put(p, later)`,
 	},
 	{
 		"3", "two events of a problem are in flight together", "whichever is slower wins", "relay",
-		`idle := waits && !p.busy`,
-		`idle := waits`,
+		`defer func() { s.put(p, p.stage) }()`,
+		`defer func() { s.put(p, due) }()`,
 	},
 	{
 		"3", "that an attempt begins is marked after it, not before", "after a crash a trigger that was sent counts as never sent, and its resolve is dropped", "relay",
@@ -158,7 +156,7 @@ var mutations = []mutation{
 	{
 		"3", "a fault and its recovery cancel each other although the fault was sent", "the incident stays open", "relay",
 		`		if it.begun {
-			kept = append(kept, it)
+			ps.push(p, it)
 		} else {
 			gone = append(gone, it)
 		}`,
@@ -168,8 +166,8 @@ var mutations = []mutation{
 	// 4. It converges.
 	{
 		"4", "a fault and its recovery cancel each other although something is open", "the incident of the fault before stays open", "relay",
-		` && len(p.queue) == 0 && !p.open {`,
-		` && len(p.queue) == 0 {`,
+		` && !p.waits() && !p.open {`,
+		` && !p.waits() {`,
 	},
 	{
 		"4", "what may have arrived does not count as open", "a trigger whose answer was lost is never resolved", "relay",
@@ -198,8 +196,8 @@ var mutations = []mutation{
 	},
 	{
 		"4", "an acknowledgement takes the place of a state", "a fault is lost to the remark that follows it", "relay",
-		`!p.queue[last].begun && guance.State(p.queue[last].state) == guance.StateNeither {`,
-		`!p.queue[last].begun {`,
+		`!last.begun && guance.State(last.state) == guance.StateNeither {`,
+		`!last.begun {`,
 	},
 	{
 		"4", "any older event is late", "a clock that was set back silences its problems for hours", "relay",
@@ -298,8 +296,8 @@ var mutations = []mutation{
 		`	case v.throttled:
 		// The pause of the lane is what makes it wait.`,
 		`	case v.throttled:
-		p.queue[0].failed++
-		if int(p.queue[0].failed) >= s.maxAttempts {
+		p.first.failed++
+		if int(p.first.failed) >= s.maxAttempts {
 			return Dead, v.reason
 		}`,
 	},
@@ -312,13 +310,17 @@ var mutations = []mutation{
 	// 6. The worst news travels first.
 	{
 		"6", "the order of levels is reversed", "info pages before fatal", "relay",
-		`p.rank = int16(class) + int16(level)`,
-		`p.rank = int16(class) - int16(level)`,
+		`r := class*levels + worst`,
+		`r := class*levels + levels - 1 - worst`,
 	},
 	{
 		"6", "recoveries go before new problems", "a fire waits behind a thousand all-clears", "relay",
-		`rankRecovery   = 200 //`,
-		`rankRecovery   = 400 //`,
+		`	classRecovery          // the end of one that it may show
+	classNews              // a problem that the target does not show yet
+`,
+		`	classNews
+	classRecovery
+`,
 	},
 	{
 		"6", "what waits in front of worse news does not take its rank", "a fatal waits for as long as the warning before it", "relay",
@@ -330,7 +332,7 @@ var mutations = []mutation{
 	{
 		"6", "nothing is sent for having waited long", "a warning starves as long as there are errors", "relay",
 		`	if s.sends%agedShare == 0 {
-		p = s.heaps[byWait].first()
+		p = s.due.oldest()
 	}
 `,
 		``,
@@ -344,8 +346,8 @@ var mutations = []mutation{
 	// 7. Trouble stays where it is.
 	{
 		"7", "a problem that backs off is due at once", "one failing event eats the budget of all", "relay",
-		`due := idle && p.notBefore == 0`,
-		`due := idle`,
+		`	s.put(p, later)`,
+		`	s.put(p, due)`,
 	},
 	{
 		"7", "a target that is down is never probed", "an outage of PagerDuty lasts until the restart", "relay",

@@ -1,0 +1,164 @@
+package relay
+
+import (
+	"encoding/binary"
+	"runtime"
+	"slices"
+	"testing"
+	"time"
+	"unsafe"
+
+	"pgregory.net/rapid"
+
+	"github.com/guance-relay/guance-relay/guance"
+)
+
+// A backlog may be of a million problems, and the table in docs/durability.md counts on this.
+func TestProblemsAreSmall(t *testing.T) {
+	if got := unsafe.Sizeof(problem{}); got != 80 {
+		t.Errorf("a problem takes %d bytes, want 80", got)
+	}
+	const n = 100_000
+	held := func() uint64 {
+		runtime.GC()
+		var stats runtime.MemStats
+		runtime.ReadMemStats(&stats)
+		return stats.HeapAlloc
+	}
+	before := held()
+	b := newBench(t, policy{})
+	key := make([]byte, 8)
+	for i := range n {
+		binary.LittleEndian.PutUint64(key, uint64(i))
+		b.accept(b.fault(string(key), guance.Level(1+i%6), 1), Record{})
+	}
+	if each := float64(held()-before) / n; each > 110 {
+		t.Errorf("a pending problem takes %.0f bytes, want 110 at most", each)
+	}
+	for b.pending > 0 {
+		tk, _ := b.next(b.now)
+		b.answer(tk, nil)
+	}
+	if left := held() - before; left > 100_000 {
+		t.Errorf("%d bytes are held for problems that are gone", left)
+	}
+	runtime.KeepAlive(b)
+}
+
+// The problems are found and keep what they hold while others come and go, whatever homes they share.
+func TestProblems(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		ps := newProblems()
+		want := make(map[problemID]item)
+		ids := rapid.Custom(func(t *rapid.T) (id problemID) {
+			// Few different homes, so that there are long runs of problems that stand elsewhere.
+			binary.LittleEndian.PutUint64(id[:], uint64(rapid.IntRange(0, 7).Draw(t, "home")))
+			id[15] = byte(rapid.IntRange(0, 40).Draw(t, "other"))
+			return id
+		})
+		seq := uint64(0)
+		t.Repeat(map[string]func(*rapid.T){
+			"insert": func(t *rapid.T) {
+				id := ids.Draw(t, "id")
+				if _, there := want[id]; there {
+					t.Skip("it is there")
+				}
+				seq++
+				want[id] = item{seq: seq}
+				p := ps.insert(id)
+				if *p != (problem{id: id}) {
+					t.Fatalf("a new problem is %+v", *p)
+				}
+				ps.push(p, want[id])
+				if rapid.Bool().Draw(t, "tail") {
+					ps.grow(p).tries = 1
+				}
+			},
+			"remove": func(t *rapid.T) {
+				if p := ps.find(ids.Draw(t, "id")); p != nil {
+					delete(want, p.id)
+					ps.remove(p)
+				}
+			},
+			"": func(t *rapid.T) {
+				if ps.len != len(want) {
+					t.Fatalf("%d problems, want %d", ps.len, len(want))
+				}
+				for id, it := range want {
+					p := ps.find(id)
+					if p == nil || p.id != id || p.first != it || ps.at(ps.refOf(p)) != p {
+						t.Fatalf("problem %x is %+v, want entry %d", id, p, it.seq)
+					}
+				}
+			},
+		})
+		for id := range want {
+			ps.remove(ps.find(id))
+		}
+		chunks := slices.DeleteFunc(slices.Clone(ps.chunks), func(c *chunk[problem]) bool { return c == nil })
+		if len(chunks) > 0 || ps.tails.len != 0 || len(ps.index) > minIndex {
+			t.Fatalf("%d chunks, %d tails and %d places of the index are left of nothing", len(chunks), ps.tails.len, len(ps.index))
+		}
+	})
+}
+
+// The queue of a problem against a list.
+func TestQueue(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		ps := newProblems()
+		p := ps.insert(problemID{1})
+		var want []item
+		seq := uint64(0)
+		t.Repeat(map[string]func(*rapid.T){
+			"push": func(t *rapid.T) {
+				seq++
+				it := item{seq: seq, begun: rapid.Bool().Draw(t, "begun")}
+				ps.push(p, it)
+				want = append(want, it)
+			},
+			"drop": func(t *rapid.T) {
+				if len(want) == 0 {
+					t.Skip("empty")
+				}
+				ps.drop(p)
+				want = want[1:]
+			},
+			"pop": func(t *rapid.T) {
+				if len(want) == 0 {
+					t.Skip("empty")
+				}
+				last := len(want) - 1
+				if it := *ps.last(p); it != want[last] || ps.pop(p) != it {
+					t.Fatalf("the last is %d, want %d", it.seq, want[last].seq)
+				}
+				want = want[:last]
+			},
+			"supersede": func(t *rapid.T) {
+				begun := func(it item) bool { return it.begun }
+				unsent := slices.DeleteFunc(slices.Clone(want), begun)
+				if gone := ps.supersede(p); !slices.Equal(gone, unsent) {
+					t.Fatalf("%v are gone, want %v", gone, unsent)
+				}
+				want = slices.DeleteFunc(want, func(it item) bool { return !it.begun })
+			},
+			"": func(t *rapid.T) {
+				ps.trim(p)
+				if got := ps.queue(p); !slices.Equal(got, want) || p.waits() != (len(want) > 0) || (p.tail != 0) != (len(want) > 1) {
+					t.Fatalf("the queue is %v, want %v; tail %d", got, want, p.tail)
+				}
+			},
+		})
+	})
+}
+
+// What is set aside and then ends without having been sent leaves nothing behind.
+func TestScheduleForgetsWhatWasSetAside(t *testing.T) {
+	b := newBench(t, policy{maxAge: time.Hour})
+	b.accept(b.fault("p", guance.LevelCritical, 1), Record{})
+	b.now = b.now.Add(time.Hour + 1)
+	b.setAside(b.expired(b.now, 1)[0].problem, b.now)
+	b.accept(b.recovery("p", 2), Record{})
+	if b.problems.len != 0 || len(b.away) != 0 || !b.oldest().IsZero() {
+		t.Errorf("%d problems, %d of them away, the oldest of %v; want nothing", b.problems.len, len(b.away), b.oldest())
+	}
+}
