@@ -20,12 +20,12 @@ import (
 // A load posts events over connections that are kept. What it takes of the processor the side under test has not, so that there are two
 // kinds: one writes requests that were made beforehand and reads little of the answers, the other is net/http's client.
 type load struct {
-	senders []*sender
+	posters []*poster
 	next    atomic.Uint64 // number of the next event
 }
 
-// A sender posts one event after the other.
-type sender struct {
+// A poster posts one event after the other.
+type poster struct {
 	request *request
 	send    func(*request) error
 	close   func()
@@ -42,26 +42,26 @@ func newLoadOf(body []byte, url string, conns, problems int, client bool) (*load
 	address, path, _ := strings.Cut(strings.TrimPrefix(url, "http://"), "/")
 	l := &load{}
 	for range conns {
-		s := &sender{request: newRequest(address, "/"+path, body, problems)}
+		s := &poster{request: newRequest(address, "/"+path, body, problems)}
 		if client {
 			s.throughClient(url)
 		} else if err := s.overConnection(address); err != nil {
 			l.close()
 			return nil, err
 		}
-		l.senders = append(l.senders, s)
+		l.posters = append(l.posters, s)
 	}
 	return l, nil
 }
 
 func (l *load) close() {
-	for _, s := range l.senders {
+	for _, s := range l.posters {
 		s.close()
 	}
 }
 
 // overConnection has s write to a connection.
-func (s *sender) overConnection(address string) error {
+func (s *poster) overConnection(address string) error {
 	conn, err := net.Dial("tcp", address)
 	if err != nil {
 		return err
@@ -78,7 +78,7 @@ func (s *sender) overConnection(address string) error {
 }
 
 // throughClient has s use a client of one connection.
-func (s *sender) throughClient(url string) {
+func (s *poster) throughClient(url string) {
 	transport := &http.Transport{MaxConnsPerHost: 1}
 	client := &http.Client{Transport: transport}
 	s.close = transport.CloseIdleConnections
@@ -99,11 +99,11 @@ func accepted(answer *http.Response, err error) error {
 	return errors.Join(err, answer.Body.Close())
 }
 
-// burst has each sender post n events.
+// burst has each poster post n events.
 func (l *load) burst(n int) error {
-	errs := make([]error, len(l.senders))
+	errs := make([]error, len(l.posters))
 	var wg sync.WaitGroup
-	for i, s := range l.senders {
+	for i, s := range l.posters {
 		wg.Go(func() {
 			for range n {
 				s.request.number(l.next.Add(1))
@@ -121,7 +121,7 @@ func (l *load) burst(n int) error {
 
 // latencies returns what each request took, and forgets it.
 func (l *load) latencies() (all []time.Duration) {
-	for _, s := range l.senders {
+	for _, s := range l.posters {
 		all, s.took = append(all, s.took...), nil
 	}
 	return all

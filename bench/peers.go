@@ -126,11 +126,11 @@ func (sys *system) field(b testing.TB, kind string, conns int) (*field, error) {
 		return nil, err
 	}
 	fault, recovery, path := sys.bodies()
-	if f.faults, err = newLoadOf(fault, f.system.url+path, conns, everyProblem); err != nil {
+	if f.faults, err = newLoadOf(fault, f.system.url+path, conns, everyProblem, false); err != nil {
 		return nil, err
 	}
 	b.Cleanup(f.faults.close)
-	if f.recovered, err = newLoadOf(recovery, f.system.url+path, conns, everyProblem); err != nil {
+	if f.recovered, err = newLoadOf(recovery, f.system.url+path, conns, everyProblem, false); err != nil {
 		return nil, err
 	}
 	b.Cleanup(f.recovered.close)
@@ -146,7 +146,7 @@ func (f *field) campaign(n int) (err error) {
 		return err
 	}
 	f.last = lap{}
-	problems := n * len(f.faults.conns)
+	problems := n * len(f.faults.posters)
 	start := time.Now()
 	if err := f.faults.burst(n); err != nil {
 		return err

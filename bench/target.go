@@ -64,7 +64,7 @@ type counter struct {
 	mu                  sync.Mutex
 	first               time.Time
 	triggered, resolved map[string]bool // by dedup key
-	refused             int // requests
+	refused             int             // requests
 	waiting             *waiting
 }
 
