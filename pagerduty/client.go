@@ -213,6 +213,16 @@ func (c *Client) WithKey(key KeySource) *Client {
 	return &copied
 }
 
+// Account names what requests of c count against at PagerDuty: the address and the fingerprint of the routing key, which is no secret. It is
+// "" while there is no key.
+func (c *Client) Account() string {
+	key, err := c.key.Key()
+	if err != nil {
+		return ""
+	}
+	return c.core.alerts.Host + " " + key.Fingerprint()
+}
+
 // WithLimiter returns a client that asks l before every request and shares
 // all else. Nil returns to the rate the client keeps by itself.
 func (c *Client) WithLimiter(l Limiter) *Client {

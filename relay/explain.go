@@ -140,9 +140,7 @@ func (l *lane) waits(p *problem, queue []item, i int, now time.Time) (string, ti
 	if p.stage == inFlight {
 		return "in flight", time.Time{}
 	}
-	l.mu.Lock()
-	paused, next := l.budget.until, l.budget.next(now)
-	l.mu.Unlock()
+	paused, next, _ := l.account.standing(now)
 	switch {
 	case now.Before(paused):
 		return "the target asked to be left alone", paused

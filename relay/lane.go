@@ -26,6 +26,7 @@ type lane struct {
 	log       *slog.Logger
 	drain     time.Duration
 	telemetry *telemetry
+	account   *account
 
 	questions chan func()   // run by the loop
 	ended     chan struct{} // closed when the loop does not run any more
@@ -44,9 +45,6 @@ type lane struct {
 	ready    time.Time // nothing is sent before, while there are any
 	trouble  trouble
 	counts   counts
-
-	mu     sync.Mutex
-	budget *budget // guarded by mu: deliveries spend from it too
 }
 
 // counts are the figures of a lane since it started.
@@ -70,6 +68,7 @@ func newLane(name string, s Sink, opts *SinkOptions, r *Relay) *lane {
 		name: name, sink: s, opts: opts.withDefaults(), log: r.log.With("lane", name), drain: r.drain, telemetry: r.telemetry,
 		questions: make(chan func()), ended: make(chan struct{}),
 	}
+	l.account = r.account(s, l.opts.PerMinute)
 	if c, ok := s.(Chronicler); ok {
 		l.opts.Every = l.opts.Every || c.Every()
 	}
@@ -114,7 +113,7 @@ func (l *lane) start(ctx context.Context, store Store) (err error) {
 	now := time.Now()
 	l.store, l.unread, l.ready = store, held[l.name].Pending, now.Add(catchUp)
 	l.schedule = newSchedule(policy{l.opts.Every, l.opts.MaxAttempts, l.opts.MaxAge}, rand.Int64N)
-	l.budget = newBudget(l.opts.PerMinute, now)
+	l.account.open(now)
 	l.reports = make(chan report)
 	return nil
 }
@@ -260,7 +259,7 @@ func (l *lane) send(ctx context.Context, now time.Time) time.Duration {
 		ok, at := l.schedule.ready(now)
 		if ok {
 			// The token is taken before the choice is made, so that the choice is the latest possible.
-			ok, at = l.take(now)
+			ok, at = l.account.take(now)
 		}
 		if !ok {
 			if !at.IsZero() && at.Before(wake) {
@@ -277,17 +276,7 @@ func (l *lane) send(ctx context.Context, now time.Time) time.Duration {
 }
 
 // limit returns how many attempts may be in flight.
-func (l *lane) limit() int {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.budget.limit(l.schedule.limit(l.opts.Concurrency))
-}
-
-func (l *lane) take(now time.Time) (bool, time.Time) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.budget.take(now)
-}
+func (l *lane) limit() int { return l.account.limit(l.schedule.limit(l.opts.Concurrency)) }
 
 // took lets the loop learn what a goroutine has to report.
 func (l *lane) took(ctx context.Context, r report) error {
@@ -340,17 +329,15 @@ func (l *lane) learn(ctx context.Context, r report, now time.Time) {
 	if r.verdict.handedBack {
 		return
 	}
-	l.mu.Lock()
 	switch {
 	case r.verdict.throttled:
 		l.counts.throttled++
-		l.budget.throttled(r.began, now, r.verdict.delay)
+		l.account.throttled(r.began, now, r.verdict.delay)
 	case r.verdict.outcome == Delivered, r.verdict.outcome == Dead:
-		l.budget.succeeded(r.began)
+		l.account.succeeded(r.began)
 	case r.verdict.outcome == 0:
 		l.counts.failed++
 	}
-	l.mu.Unlock()
 	switch r.verdict.outcome {
 	case 0:
 		l.trouble.seen(l.log, r, now)

@@ -17,7 +17,7 @@ type purse struct {
 func (p *purse) spend(ctx context.Context) error {
 	for {
 		now := time.Now()
-		ok, again := p.lane.take(now)
+		ok, again := p.lane.account.take(now)
 		if ok {
 			return nil
 		}

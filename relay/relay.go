@@ -36,11 +36,12 @@ type Relay struct {
 	drain     time.Duration
 	telemetry *telemetry
 
-	lanes   []*lane // fixed once Run was called
-	started atomic.Bool
-	closing atomic.Bool
-	failed  chan error // of the store, found by a call from outside; the first one counts
-	strays  atomic.Pointer[map[string]Holdings]
+	lanes    []*lane             // fixed once Run was called
+	accounts map[string]*account // by name; likewise
+	started  atomic.Bool
+	closing  atomic.Bool
+	failed   chan error // of the store, found by a call from outside; the first one counts
+	strays   atomic.Pointer[map[string]Holdings]
 }
 
 // New returns a relay over store. It starts nothing and touches nothing; the caller closes the store after Run returned.
@@ -51,7 +52,7 @@ func New(store Store, opts *Options) (*Relay, error) {
 	if opts == nil {
 		opts = &Options{}
 	}
-	r := &Relay{store: store, log: opts.Logger, drain: opts.DrainTimeout, failed: make(chan error, 1)}
+	r := &Relay{store: store, log: opts.Logger, drain: opts.DrainTimeout, failed: make(chan error, 1), accounts: make(map[string]*account)}
 	if r.log == nil {
 		r.log = slog.Default()
 	}

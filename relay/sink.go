@@ -26,7 +26,7 @@ type SinkOptions struct {
 	// audit targets; false suits targets that carry state, such as PagerDuty, unless the sink is a [Chronicler].
 	Every bool
 	// PerMinute is the number of requests that the target allows in any 60 s; zero means 120, which is PagerDuty's limit for
-	// one integration key.
+	// one integration key. Of lanes that share an account the least counts, see [Metered].
 	PerMinute int
 	// Concurrency is the number of attempts in flight at once; zero means 8.
 	Concurrency int

@@ -83,18 +83,13 @@ func (l *lane) publish(now time.Time) {
 		Ignored: l.counts.outcomes[Ignored], Dead: l.counts.outcomes[Dead],
 	}
 	stats.State, stats.Until = l.state(now)
-	l.mu.Lock()
-	stats.PerMinute = l.budget.perMinute()
-	l.mu.Unlock()
+	_, _, stats.PerMinute = l.account.standing(now)
 	l.stats.Store(stats)
 }
 
 // state says what the lane is doing and when that may change by itself.
 func (l *lane) state(now time.Time) (LaneState, time.Time) {
-	l.mu.Lock()
-	paused := l.budget.until
-	next := l.budget.next(now)
-	l.mu.Unlock()
+	paused, next, _ := l.account.standing(now)
 	due, at := l.schedule.ready(now)
 	switch {
 	case l.stopping:

@@ -254,8 +254,13 @@ var mutations = []mutation{
 		`return nil`,
 	},
 	{
+		"5", "lanes of one account have a budget each", "two lanes under one routing key send twice what PagerDuty allows", "relay",
+		`name = m.Account()`,
+		`_ = m.Account()`,
+	},
+	{
 		"5", "Spend never waits", "a sink that asks for leave is given it without a budget", "relay",
-		`ok, again := p.lane.take(now)`,
+		`ok, again := p.lane.account.take(now)`,
 		`ok, again := true, now`,
 	},
 	{

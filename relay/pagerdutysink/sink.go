@@ -52,7 +52,10 @@ type Sink struct {
 	opts   Options
 }
 
-var _ relay.Chooser = (*Sink)(nil)
+var (
+	_ relay.Chooser = (*Sink)(nil)
+	_ relay.Metered = (*Sink)(nil)
+)
 
 // New returns a sink that sends through client.
 func New(client *pagerduty.Client, opts *Options) *Sink {
@@ -72,6 +75,14 @@ func (s *Sink) Ignores(e *guance.Event) string {
 	}
 	_, reason := s.event(e)
 	return reason
+}
+
+// Account implements [relay.Metered]: lanes under one routing key share what PagerDuty allows it.
+func (s *Sink) Account() string {
+	if account := s.client.Account(); account != "" {
+		return "pagerduty " + account
+	}
+	return ""
 }
 
 // Deliver implements [relay.Sink].

@@ -2,6 +2,7 @@ package pagerdutysink_test
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"strings"
 	"testing"
@@ -178,6 +179,60 @@ func TestRetriesSpendFromTheBudget(t *testing.T) {
 		}
 		if n := fake.MaxPerWindow(); n > 120 || n < 90 {
 			t.Errorf("%d requests in the busiest minute, want close to 120 and no more", n)
+		}
+	})
+}
+
+// Promise 5 for two lanes under one routing key: PagerDuty counts them together.
+func TestLanesUnderOneKey(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		fake := pagerdutytest.NewTransport()
+		log := slog.New(slog.NewTextHandler(t.Output(), nil))
+		r, err := relay.New(relay.NewMemStore(), &relay.Options{Logger: log})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, site := range []string{"web", "db"} {
+			k, err := pagerduty.ParseRoutingKey(key)
+			if err != nil {
+				t.Fatal(err)
+			}
+			client, err := pagerduty.NewClient(k, &pagerduty.Options{Transport: fake, Logger: log})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if account := client.Account(); account == "" || strings.Contains(account, key) {
+				t.Errorf("the account is named %q, want a name that is not the key", account)
+			}
+			r.Handle(site, pagerdutysink.New(client, nil), &relay.SinkOptions{Match: func(e *guance.Event) bool {
+				return strings.HasPrefix(e.DimensionTags["host"], site)
+			}})
+		}
+		ctx, stop := context.WithCancel(t.Context())
+		done := make(chan error)
+		go func() { done <- r.Run(ctx) }()
+		for i := range 200 {
+			events := []*guance.Event{guancetest.NewProblem("disk", "host", fmt.Sprint("web", i)).Fault(guance.LevelCritical),
+				guancetest.NewProblem("disk", "host", fmt.Sprint("db", i)).Fault(guance.LevelCritical)}
+			if _, err := r.Accept(t.Context(), events...); err != nil {
+				t.Fatal(err)
+			}
+		}
+		time.Sleep(5 * time.Minute)
+		stop()
+		if err := <-done; err != nil {
+			t.Errorf("Run: %v", err)
+		}
+		if n := fake.MaxPerWindow(); n > 120 {
+			t.Errorf("%d requests in 60 s", n)
+		}
+		for _, request := range fake.Requests() {
+			if request.Status == 429 {
+				t.Fatal("PagerDuty has throttled")
+			}
+		}
+		if n := len(fake.Open()); n != 400 {
+			t.Errorf("%d incidents are open, want 400", n)
 		}
 	})
 }

@@ -1,0 +1,123 @@
+package relay_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/guance-relay/guance-relay/relay"
+)
+
+// metered is a sink of an account.
+type metered struct {
+	recorder
+	account string
+}
+
+func (m *metered) Account() string { return m.account }
+
+// Promise 5 for a target that several lanes lead to: the allowance is the account's, and each lane gets its part of it.
+func TestLanesShareAnAccount(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var mu sync.Mutex
+		var sent []time.Time // by lanes of the account "one"; guarded by mu
+		sinks := map[string]*metered{"a": {account: "one"}, "b": {account: "one"}, "c": {account: "one"}, "own": {}, "other": {account: "two"}}
+		r, err := relay.New(relay.NewMemStore(), &relay.Options{Logger: slog.New(slog.DiscardHandler)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		began := time.Now()
+		for name, sink := range sinks {
+			perMinute := 0
+			if name == "b" {
+				perMinute = 60 // the least counts
+			}
+			if sink.account == "one" {
+				sink.answer = func(context.Context, *relay.Delivery) error {
+					mu.Lock()
+					defer mu.Unlock()
+					sent = append(sent, time.Now())
+					return nil
+				}
+			}
+			r.Handle(name, sink, &relay.SinkOptions{PerMinute: perMinute, Concurrency: 1})
+		}
+		ctx, stop := context.WithCancel(t.Context())
+		done := make(chan error)
+		go func() { done <- r.Run(ctx) }()
+		for i := range 600 {
+			accept(t, r, event(t, fmt.Sprint(i), fmt.Sprint("p", i), "critical"))
+		}
+		time.Sleep(4 * time.Minute)
+		stop()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+		slices.SortFunc(sent, time.Time.Compare)
+		first := 0
+		for i, at := range sent {
+			for at.Sub(sent[first]) >= time.Minute {
+				first++
+			}
+			if n := i - first + 1; n > 60 {
+				t.Fatalf("%d requests of the account in the minute before %v, 60 allowed", n, at.Sub(began))
+			}
+		}
+		if len(sent) < 4*60*85/100 {
+			t.Errorf("%d requests in four minutes: an allowance of 60 is not used", len(sent))
+		}
+		for name, sink := range sinks {
+			n, least := len(sink.taken()), len(sent)/4 // a third each, roughly
+			if sink.account != "one" {
+				least = 4 * 120 * 85 / 100
+			}
+			if n < least {
+				t.Errorf("lane %s has sent %d events, want %d at least", name, n, least)
+			}
+		}
+	})
+}
+
+// A target that asks one lane to wait asks all of the account.
+func TestThrottledAccount(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		angry, calm, stranger := &metered{account: "one"}, &metered{account: "one"}, &metered{account: "two"}
+		angry.answer = func(context.Context, *relay.Delivery) error {
+			return relay.RetryAfter(errors.New("429"), 5*time.Minute)
+		}
+		r, err := relay.New(relay.NewMemStore(), &relay.Options{Logger: slog.New(slog.DiscardHandler)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Handle("angry", angry, nil)
+		r.Handle("calm", calm, nil)
+		r.Handle("stranger", stranger, nil)
+		ctx, stop := context.WithCancel(t.Context())
+		done := make(chan error)
+		go func() { done <- r.Run(ctx) }()
+		accept(t, r, event(t, "1", "p", "critical"))
+		time.Sleep(10 * time.Second)
+		before := len(calm.taken())
+		accept(t, r, event(t, "2", "q", "critical"))
+		time.Sleep(4 * time.Minute)
+		if n := len(calm.taken()); n != before {
+			t.Errorf("%d events were sent while the account was to be left alone", n-before)
+		}
+		if s := r.Stats().Lanes[1]; s.State != relay.Paused {
+			t.Errorf("the other lane of the account is %s, want paused", s.State)
+		}
+		if n := len(stranger.taken()); n != 2 {
+			t.Errorf("the lane of another account has sent %d events, want 2", n)
+		}
+		stop()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+}
