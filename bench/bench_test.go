@@ -17,6 +17,10 @@ func TestMain(m *testing.M) {
 		}
 		return
 	}
+	// Each server would wait a second at its end for what the race detector may still have to say.
+	if err := os.Setenv("GORACE", "atexit_sleep_ms=10"); err != nil {
+		panic(err)
+	}
 	code := m.Run()
 	removeBuilt()
 	os.Exit(code)

@@ -11,7 +11,8 @@
 // and targets are processes of their own, so that each has the memory and the processor time of nobody else. The load comes from this
 // process, on the same cores.
 //
-// It needs Linux, for /proc. Peers that are not installed are left out, and the table says so.
+// It needs Linux, for /proc, and the go command, which builds the servers. Peers that are not installed are left out: Alertmanager is Debian's
+// package prometheus-alertmanager.
 package main
 
 import (
