@@ -67,7 +67,7 @@ func post(b *testing.B, kind string, conns, burst int, client bool) error {
 	if err != nil {
 		return err
 	}
-	l, err := newLoadOf(webhook(guance.LevelCritical), p.url+"/guance", conns, 3000, client)
+	l, err := newLoad(webhook(guance.LevelCritical), p.url+"/guance", conns, 3000, client)
 	if err != nil {
 		return err
 	}

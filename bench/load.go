@@ -32,13 +32,8 @@ type poster struct {
 	took    []time.Duration
 }
 
-// newLoad opens connections to a URL, for events of so many problems.
-func newLoad(url string, conns, problems int) (*load, error) {
-	return newLoadOf(webhook(guance.LevelCritical), url, conns, problems, false)
-}
-
-// newLoadOf does so for bodies of another kind, which have the marks of a webhook, and perhaps with net/http's client.
-func newLoadOf(body []byte, url string, conns, problems int, client bool) (*load, error) {
+// newLoad opens connections to a URL, for bodies with the marks of a webhook and of so many problems, perhaps with net/http's client.
+func newLoad(body []byte, url string, conns, problems int, client bool) (*load, error) {
 	address, path, _ := strings.Cut(strings.TrimPrefix(url, "http://"), "/")
 	l := &load{}
 	for range conns {

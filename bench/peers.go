@@ -127,11 +127,11 @@ func (sys *system) field(b testing.TB, kind string, conns int) (*field, error) {
 		return nil, err
 	}
 	fault, recovery, path := sys.bodies()
-	if f.faults, err = newLoadOf(fault, f.system.url+path, conns, everyProblem, false); err != nil {
+	if f.faults, err = newLoad(fault, f.system.url+path, conns, everyProblem, false); err != nil {
 		return nil, err
 	}
 	b.Cleanup(f.faults.close)
-	if f.recovered, err = newLoadOf(recovery, f.system.url+path, conns, everyProblem, false); err != nil {
+	if f.recovered, err = newLoad(recovery, f.system.url+path, conns, everyProblem, false); err != nil {
 		return nil, err
 	}
 	b.Cleanup(f.recovered.close)
