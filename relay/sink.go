@@ -28,7 +28,8 @@ type SinkOptions struct {
 	// PerMinute is the number of requests that the target allows in any 60 s; zero means 120, which is PagerDuty's limit for
 	// one integration key. Of lanes that share an account the least counts, see [Metered].
 	PerMinute int
-	// Concurrency is the number of attempts in flight at once; zero means 8.
+	// Concurrency is the number of attempts in flight at once; zero means 32: an attempt holds its place while it waits for the
+	// disk and the target, and a few that hang must not take all of them.
 	Concurrency int
 	// AttemptTimeout bounds one Deliver; zero means 30 s.
 	AttemptTimeout time.Duration
@@ -45,7 +46,7 @@ func (o *SinkOptions) withDefaults() SinkOptions {
 		d = *o
 	}
 	orDefault(&d.PerMinute, 120)
-	orDefault(&d.Concurrency, 8)
+	orDefault(&d.Concurrency, 32)
 	orDefault(&d.AttemptTimeout, 30*time.Second)
 	orDefault(&d.MaxAttempts, 60)
 	orDefault(&d.MaxAge, 72*time.Hour)

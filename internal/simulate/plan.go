@@ -42,7 +42,7 @@ func NewPlan(seed uint64) *Plan {
 	p := &Plan{
 		Seed:        seed,
 		PerMinute:   pick(rng, 6, 30, 120, 120, 1200),
-		Concurrency: pick(rng, 1, 2, 8, 8),
+		Concurrency: pick(rng, 1, 2, 8, 32),
 		MaxAge:      pick(rng, 20*time.Minute, 72*time.Hour, 72*time.Hour),
 		Disk:        pick(rng, 4*time.Millisecond, 4*time.Millisecond, 400*time.Millisecond),
 	}
