@@ -96,6 +96,7 @@ func contests(s size) (all []contest) {
 		encoding(),
 		sending(),
 		peers(s),
+		backlog(s),
 	} {
 		all = append(all, some...)
 	}

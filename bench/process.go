@@ -4,11 +4,13 @@ import (
 	"bufio"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"runtime/pprof"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -55,9 +57,11 @@ func untilInputEnds() {
 
 // A process is a server, a peer or a target.
 type process struct {
-	cmd *exec.Cmd
-	url string
-	out *bufio.Reader
+	cmd   *exec.Cmd
+	url   string
+	in    io.Closer
+	out   *bufio.Reader
+	ended sync.Once
 
 	role bool // it ends with its input
 }
@@ -100,17 +104,22 @@ func start(b testing.TB, cmd *exec.Cmd) (*process, error) {
 	if err := cmd.Start(); err != nil {
 		return nil, err
 	}
-	p := &process{cmd: cmd, out: bufio.NewReader(stdout)}
-	b.Cleanup(func() {
-		_ = stdin.Close() // which ends a role
-		if !p.role {
-			_ = cmd.Process.Signal(syscall.SIGTERM)
-		}
-		ended := time.AfterFunc(15*time.Second, func() { _ = cmd.Process.Kill() })
-		_ = cmd.Wait() // how it ends is no figure
-		ended.Stop()
-	})
+	p := &process{cmd: cmd, in: stdin, out: bufio.NewReader(stdout)}
+	b.Cleanup(p.end)
 	return p, nil
+}
+
+// end ends the process and waits for it, once.
+func (p *process) end() {
+	p.ended.Do(func() {
+		_ = p.in.Close() // which ends a role
+		if !p.role {
+			_ = p.cmd.Process.Signal(syscall.SIGTERM)
+		}
+		late := time.AfterFunc(15*time.Second, func() { _ = p.cmd.Process.Kill() })
+		_ = p.cmd.Wait() // how it ends is no figure
+		late.Stop()
+	})
 }
 
 // cpu returns the processor time that the process has taken, to ten milliseconds.

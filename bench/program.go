@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// built are the programs that were made for this run.
+// built is what was made for this run: programs, and stores that are full.
 var built struct {
 	mu  sync.Mutex
 	dir string
@@ -22,12 +22,8 @@ var built struct {
 func build(pkg string) (string, error) {
 	built.mu.Lock()
 	defer built.mu.Unlock()
-	if built.dir == "" {
-		dir, err := os.MkdirTemp("", "bench")
-		if err != nil {
-			return "", err
-		}
-		built.dir = dir
+	if err := makeBuilt(); err != nil {
+		return "", err
 	}
 	program := filepath.Join(built.dir, path.Base(pkg))
 	if _, err := os.Stat(program); err == nil {
@@ -37,6 +33,14 @@ func build(pkg string) (string, error) {
 		return "", fmt.Errorf("go build %s: %w: %s", pkg, err, text)
 	}
 	return program, nil
+}
+
+// makeBuilt makes the directory of what is made for this run. The mu is held.
+func makeBuilt() (err error) {
+	if built.dir == "" {
+		built.dir, err = os.MkdirTemp("", "bench")
+	}
+	return err
 }
 
 func removeBuilt() {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -14,8 +15,19 @@ var relayServer = system{name: "guance-relay", bodies: webhooks, start: startSer
 // relayInMemory is the same on a disk that costs nothing, as the others keep nothing.
 var relayInMemory = system{name: "guance-relay-tmpfs", memory: true, bodies: webhooks, start: startServer}
 
+// serverProgram is the ready-made server.
+const serverProgram = "github.com/guance-relay/guance-relay/examples/server"
+
 func startServer(b testing.TB, dir, target string) (*process, error) {
-	program, err := build("github.com/guance-relay/guance-relay/examples/server")
+	return startServerOn(b, dir, filepath.Join(dir, "data"), target, unbound)
+}
+
+// unbound is a budget that binds nobody.
+const unbound = 600_000_000
+
+// startServerOn starts the server with its working directory, the directory of its store, and what its target allows in a minute.
+func startServerOn(b testing.TB, dir, data, target string, perMinute int) (*process, error) {
+	program, err := build(serverProgram)
 	if err != nil {
 		return nil, err
 	}
@@ -24,7 +36,7 @@ func startServer(b testing.TB, dir, target string) (*process, error) {
 		return nil, err
 	}
 	cmd := exec.Command(program)
-	cmd.Env = append(os.Environ(), "RELAY_LISTEN="+address, "RELAY_NO_AUTH=true", "RELAY_DATA="+filepath.Join(dir, "data"),
-		"PAGERDUTY_ROUTING_KEY="+routingKey, "PAGERDUTY_URL="+target, "PAGERDUTY_PER_MINUTE=600000000", "LOG_LEVEL=info")
+	cmd.Env = append(os.Environ(), "RELAY_LISTEN="+address, "RELAY_NO_AUTH=true", "RELAY_DATA="+data,
+		"PAGERDUTY_ROUTING_KEY="+routingKey, "PAGERDUTY_URL="+target, fmt.Sprint("PAGERDUTY_PER_MINUTE=", perMinute), "LOG_LEVEL=info")
 	return serveOn(b, cmd, dir, address)
 }

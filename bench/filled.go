@@ -1,0 +1,149 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/guance-relay/guance-relay/guance"
+	"github.com/guance-relay/guance-relay/relay"
+	"github.com/guance-relay/guance-relay/relay/boltstore"
+)
+
+// backlogLane is the lane of every backlog: that of examples/server.
+const backlogLane = "pagerduty"
+
+// filled returns the directory of a store with n pending entries of n problems. Each n is filled once for the whole run, in the directory
+// that removeBuilt removes: whoever has a lane run over it leaves as many as there were, give or take those of a minute's budget.
+func filled(n int) (string, error) {
+	built.mu.Lock()
+	defer built.mu.Unlock()
+	if err := makeBuilt(); err != nil {
+		return "", err
+	}
+	dir := filepath.Join(built.dir, fmt.Sprint("backlog-", n))
+	if _, err := os.Stat(dir); err == nil {
+		return dir, nil
+	}
+	s, err := openFor(dir, n)
+	if err != nil {
+		return "", err
+	}
+	return dir, errors.Join(once(n).into(s), s.Close())
+}
+
+// openFor opens a store that may hold a backlog of n, and as much again of what comes meanwhile.
+func openFor(dir string, n int) (*boltstore.Store, error) {
+	return boltstore.Open(dir, &boltstore.Options{MaxEntries: 2*n + 1_000_000, MaxBytes: 16 << 30})
+}
+
+// A filling is how a store is filled: the events are numbered from first, and of so many problems in turn.
+type filling struct{ first, events, problems, callers, batch int }
+
+// once has an event of each problem and as many as possible in an append: the quickest way to a large backlog.
+func once(n int) filling { return filling{events: n, problems: n, callers: 8, batch: 128} }
+
+func (f filling) into(s relay.Store) error {
+	m, err := newMint(guance.LevelError)
+	if err != nil {
+		return err
+	}
+	var next atomic.Int64
+	errs := make([]error, f.callers)
+	var wg sync.WaitGroup
+	for i := range errs {
+		wg.Go(func() {
+			for errs[i] == nil {
+				end := int(next.Add(int64(f.batch)))
+				var entries []*relay.Entry
+				for n := end - f.batch; n < min(end, f.events); n++ {
+					entries = append(entries, m.entry(uint64(f.first+n), uint64(n%f.problems)))
+				}
+				if len(entries) == 0 {
+					return
+				}
+				errs[i] = s.Append(context.Background(), entries)
+			}
+		})
+	}
+	wg.Wait()
+	return errors.Join(errs...)
+}
+
+// drain settles everything that a store has.
+func drain(s relay.Store) error {
+	ctx := context.Background()
+	held, err := s.Holdings(ctx)
+	if err != nil {
+		return err
+	}
+	lease, err := s.Acquire(ctx, backlogLane)
+	if err != nil {
+		return err
+	}
+	after := uint64(0)
+	for left := held[backlogLane].Pending; left > 0; {
+		entries, err := lease.Read(ctx, after, 1000)
+		if err != nil {
+			return err
+		}
+		marks := make([]relay.Mark, len(entries))
+		for i, e := range entries {
+			marks[i] = relay.Mark{Seq: e.Seq, Problem: e.Problem, State: e.State, Level: e.Level, Time: e.Time, Outcome: relay.Superseded, At: time.Now()}
+		}
+		if err := lease.Mark(ctx, marks); err != nil {
+			return err
+		}
+		after = entries[len(entries)-1].Seq
+		left -= len(entries)
+	}
+	return lease.Release()
+}
+
+// A mint makes events of one kind that differ in their numbers: of the event, and of the problem. It is safe for concurrent use.
+type mint struct {
+	body, key, id string // with marks
+	event         guance.Event
+}
+
+func newMint(level guance.Level) (*mint, error) {
+	body := webhook(level)
+	events, err := guance.Decode(body, "application/json")
+	if err != nil {
+		return nil, err
+	}
+	m := &mint{body: string(body), key: events[0].ProblemKey(), id: relay.EventID(events[0]), event: *events[0]}
+	if !strings.Contains(m.key, problemMark) || !strings.Contains(m.id, eventMark) {
+		return nil, fmt.Errorf("the problem key %q or the event's ID %q has no mark", m.key, m.id)
+	}
+	return m, nil
+}
+
+// stamp puts numbers in the place of the marks, as a load does.
+func stamp(text string, event, problem uint64) string {
+	text = strings.ReplaceAll(text, eventMark, fmt.Sprintf("%012d", event))
+	return strings.ReplaceAll(text, problemMark, fmt.Sprintf("%012d", problem))
+}
+
+func (m *mint) entry(event, problem uint64) *relay.Entry {
+	now := time.Now()
+	return &relay.Entry{
+		Lane: backlogLane, ID: stamp(m.id, event, problem), Problem: stamp(m.key, event, problem), State: guance.StateProblem, Level: m.event.Level(),
+		Time: m.event.Time(), Accepted: now, Body: []byte(stamp(m.body, event, problem)),
+	}
+}
+
+// decoded returns an event as a handler has it.
+func (m *mint) decoded(event, problem uint64) (*guance.Event, error) {
+	events, err := guance.Decode([]byte(stamp(m.body, event, problem)), "application/json")
+	if err != nil {
+		return nil, err
+	}
+	return events[0], nil
+}

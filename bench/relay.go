@@ -1,0 +1,67 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"strconv"
+
+	"github.com/guance-relay/guance-relay/pagerduty"
+	"github.com/guance-relay/guance-relay/relay"
+	"github.com/guance-relay/guance-relay/relay/boltstore"
+	"github.com/guance-relay/guance-relay/relay/pagerdutysink"
+)
+
+// What a relay is told: the directory of its store, none for the memory store; the URL of its target; and what that allows in a minute.
+const (
+	relayDir    = "BENCH_RELAY_DIR"
+	relayTarget = "BENCH_RELAY_TARGET"
+	relayBudget = "BENCH_RELAY_BUDGET"
+)
+
+func init() { roles["relay"] = serveRelay }
+
+// serveRelay is the role of a relay as a service embeds it: a store, a lane to PagerDuty, a handler.
+func serveRelay() error {
+	var store relay.Store = relay.NewMemStore()
+	if dir := os.Getenv(relayDir); dir != "" {
+		s, err := boltstore.Open(dir, &boltstore.Options{MaxEntries: 1 << 30, MaxBytes: 1 << 40}) // a full one must take more
+		if err != nil {
+			return err
+		}
+		defer s.Close()
+		store = s
+	}
+	perMinute, err := strconv.Atoi(os.Getenv(relayBudget))
+	if err != nil {
+		return err
+	}
+	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	r, err := relay.New(store, &relay.Options{Logger: log})
+	if err != nil {
+		return err
+	}
+	key, err := pagerduty.ParseRoutingKey(routingKey)
+	if err != nil {
+		return err
+	}
+	client, err := pagerduty.NewClient(key, &pagerduty.Options{BaseURL: os.Getenv(relayTarget), Logger: log})
+	if err != nil {
+		return err
+	}
+	r.Handle(backlogLane, pagerdutysink.New(client, nil), &relay.SinkOptions{PerMinute: perMinute})
+	handler, err := relay.NewHandler(r, &relay.HandlerOptions{NoAuth: true})
+	if err != nil {
+		return err
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- r.Run(ctx) }()
+	err = serveRole(handler)
+	stop()
+	if stopped := <-done; stopped != nil {
+		fmt.Fprintln(os.Stderr, "bench:", stopped)
+	}
+	return err
+}
