@@ -169,7 +169,7 @@ func startRelayOn(b *testing.B, data string) (*process, func() error, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	p, err := actor(b, "relay", relayDir+"="+data, relayTarget+"="+w.url, relayBudget+"=120")
+	p, err := startRelay(b, data, w.url, usualBudget)
 	return p, func() error { return w.first(time.Minute) }, err
 }
 
@@ -182,7 +182,7 @@ func startServerOnBacklog(b *testing.B, data string) (*process, func() error, er
 	if err != nil {
 		return nil, nil, err
 	}
-	p, err := startServerOn(b, dir, data, w.url, 120)
+	p, err := startServerOn(b, dir, data, w.url, usualBudget)
 	return p, func() error { return w.first(time.Minute) }, err
 }
 

@@ -97,6 +97,7 @@ func contests(s size) (all []contest) {
 		sending(),
 		peers(s),
 		backlog(s),
+		latency(s),
 	} {
 		all = append(all, some...)
 	}

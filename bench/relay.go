@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"os"
 	"strconv"
+	"testing"
 
 	"github.com/guance-relay/guance-relay/pagerduty"
 	"github.com/guance-relay/guance-relay/relay"
@@ -21,6 +22,11 @@ const (
 )
 
 func init() { roles["relay"] = serveRelay }
+
+// startRelay starts a relay on a store, or without a directory in memory.
+func startRelay(b testing.TB, dir, target string, perMinute int) (*process, error) {
+	return actor(b, "relay", relayDir+"="+dir, relayTarget+"="+target, fmt.Sprint(relayBudget, "=", perMinute))
+}
 
 // serveRelay is the role of a relay as a service embeds it: a store, a lane to PagerDuty, a handler.
 func serveRelay() error {

@@ -100,9 +100,11 @@ func (r *results) of(f figure, base string) (s spread, ok bool) {
 // format writes a value with three digits and its unit.
 func format(v float64, unit string) string {
 	switch {
+	case v < 0:
+		return "−" + format(-v, unit)
 	case unit == "ratio":
 		return strconv.FormatFloat(v, 'f', 2, 64)
-	case strings.HasSuffix(unit, "ns") || strings.HasSuffix(unit, "ns/event"):
+	case strings.HasSuffix(unit, "-ns") || strings.HasSuffix(unit, "ns/event"):
 		for _, scale := range []struct {
 			of   float64
 			name string
