@@ -198,7 +198,7 @@ func refill(b *testing.B, n int) error {
 		data := filepath.Join(dir, fmt.Sprint(b.Elapsed()))
 		filled, drained = 0, 0
 		for turn := range sizes {
-			f := filling{first: turn * n, events: n, problems: max(n/4, 1), callers: 64, batch: 1}
+			f := filling{first: turn * n, events: n, problems: max(n/4, 1)}
 			if sizes[turn], err = f.turnOver(data, &filled, &drained); err != nil {
 				return err
 			}

@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/guance-relay/guance-relay/guance"
@@ -35,7 +34,7 @@ func filled(n int) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return dir, errors.Join(once(n).into(s), s.Close())
+	return dir, errors.Join(filling{events: n, problems: n}.into(s), s.Close())
 }
 
 // openFor opens a store that may hold a backlog of n, and as much again of what comes meanwhile.
@@ -43,32 +42,23 @@ func openFor(dir string, n int) (*boltstore.Store, error) {
 	return boltstore.Open(dir, &boltstore.Options{MaxEntries: 2*n + 1_000_000, MaxBytes: 16 << 30})
 }
 
-// A filling is how a store is filled: the events are numbered from first, and of so many problems in turn.
-type filling struct{ first, events, problems, callers, batch int }
+// A filling is how a store is filled: the events are numbered from first, and of so many problems in turn. They come one by one from several
+// callers, as webhooks do: many to an append would fill a file sooner, and one that looks otherwise.
+type filling struct{ first, events, problems int }
 
-// once has an event of each problem and as many as possible in an append: the quickest way to a large backlog.
-func once(n int) filling { return filling{events: n, problems: n, callers: 8, batch: 128} }
+const fillers = 64
 
 func (f filling) into(s relay.Store) error {
 	m, err := newMint(guance.LevelError)
 	if err != nil {
 		return err
 	}
-	var next atomic.Int64
-	errs := make([]error, f.callers)
+	errs := make([]error, fillers)
 	var wg sync.WaitGroup
 	for i := range errs {
 		wg.Go(func() {
-			for errs[i] == nil {
-				end := int(next.Add(int64(f.batch)))
-				var entries []*relay.Entry
-				for n := end - f.batch; n < min(end, f.events); n++ {
-					entries = append(entries, m.entry(uint64(f.first+n), uint64(n%f.problems)))
-				}
-				if len(entries) == 0 {
-					return
-				}
-				errs[i] = s.Append(context.Background(), entries)
+			for n := i; n < f.events && errs[i] == nil; n += fillers {
+				errs[i] = s.Append(context.Background(), []*relay.Entry{m.entry(uint64(f.first+n), uint64(n%f.problems))})
 			}
 		})
 	}
@@ -109,6 +99,7 @@ func drain(s relay.Store) error {
 // A mint makes events of one kind that differ in their numbers: of the event, and of the problem. It is safe for concurrent use.
 type mint struct {
 	body, key, id string // with marks
+	bytes         []byte // the body
 	event         guance.Event
 }
 
@@ -118,7 +109,7 @@ func newMint(level guance.Level) (*mint, error) {
 	if err != nil {
 		return nil, err
 	}
-	m := &mint{body: string(body), key: events[0].ProblemKey(), id: relay.EventID(events[0]), event: *events[0]}
+	m := &mint{body: string(body), bytes: body, key: events[0].ProblemKey(), id: relay.EventID(events[0]), event: *events[0]}
 	if !strings.Contains(m.key, problemMark) || !strings.Contains(m.id, eventMark) {
 		return nil, fmt.Errorf("the problem key %q or the event's ID %q has no mark", m.key, m.id)
 	}
@@ -132,10 +123,9 @@ func stamp(text string, event, problem uint64) string {
 }
 
 func (m *mint) entry(event, problem uint64) *relay.Entry {
-	now := time.Now()
 	return &relay.Entry{
 		Lane: backlogLane, ID: stamp(m.id, event, problem), Problem: stamp(m.key, event, problem), State: guance.StateProblem, Level: m.event.Level(),
-		Time: m.event.Time(), Accepted: now, Body: []byte(stamp(m.body, event, problem)),
+		Time: m.event.Time(), Accepted: time.Now(), Body: []byte(stamp(m.body, event, problem)),
 	}
 }
 
@@ -146,4 +136,13 @@ func (m *mint) decoded(event, problem uint64) (*guance.Event, error) {
 		return nil, err
 	}
 	return events[0], nil
+}
+
+// same returns an entry whose body is that of every other: it is made in no time.
+func (m *mint) same(event, problem uint64) *relay.Entry {
+	now := time.Now()
+	return &relay.Entry{
+		Lane: backlogLane, ID: fmt.Sprintf("event-%012d/critical/", event), Problem: fmt.Sprintf("0f8e5a1c9d3b4e7f8a6c2d1b-%012d", problem),
+		State: guance.StateProblem, Level: m.event.Level(), Time: now, Accepted: now, Body: m.bytes,
+	}
 }

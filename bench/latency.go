@@ -83,7 +83,7 @@ func newProbe(b *testing.B, w *watch, url string, level guance.Level) (p *probe,
 	if p.mint, err = newMint(level); err != nil {
 		return nil, err
 	}
-	if p.load, err = newLoad([]byte(p.mint.body), url+"/guance", 1, everyProblem, false); err != nil {
+	if p.load, err = newLoad(p.mint.bytes, url+"/guance", 1, everyProblem, false); err != nil {
 		return nil, err
 	}
 	b.Cleanup(p.load.close)

@@ -1,6 +1,6 @@
 // Command bench sets this project beside others, and beside the least that its work can cost, in one run on one machine:
 //
-//	go run ./bench                        every contest, five rounds; some twenty minutes, four gigabytes of disk, and nothing else on the machine
+//	go run ./bench                        every contest, five rounds; an hour, six gigabytes of disk, and nothing else on the machine
 //	go run ./bench -only 'Ingest|Store'   some of them
 //	go run ./bench -raw out.txt           the lines of every round kept in a file, as benchstat reads them
 //	go run ./bench -from out.txt          the table again, of lines that were kept
@@ -96,8 +96,10 @@ func contests(s size) (all []contest) {
 		encoding(),
 		sending(),
 		peers(s),
+		storing(s),
 		backlog(s),
 		latency(s),
+		growth(s),
 	} {
 		all = append(all, some...)
 	}

@@ -70,6 +70,14 @@ func settle(t *testing.T, l relay.Lease, o relay.Outcome, at time.Time, entries 
 	}
 }
 
+func inParallel(n int, fn func(int)) {
+	var wg sync.WaitGroup
+	for i := range n {
+		wg.Go(func() { fn(i) })
+	}
+	wg.Wait()
+}
+
 func TestConcurrentCallsShareACommit(t *testing.T) {
 	s := open(t, t.TempDir(), nil)
 	commits := s.CountCommits()
