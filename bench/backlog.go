@@ -169,7 +169,7 @@ func startRelayOn(b *testing.B, data string) (*process, func() error, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	p, err := startRelay(b, data, w.url, usualBudget)
+	p, err := startRelay(b, data, w.url, full.budget)
 	return p, func() error { return w.first(time.Minute) }, err
 }
 
@@ -182,7 +182,7 @@ func startServerOnBacklog(b *testing.B, data string) (*process, func() error, er
 	if err != nil {
 		return nil, nil, err
 	}
-	p, err := startServerOn(b, dir, data, w.url, usualBudget)
+	p, err := startServerOn(b, dir, data, w.url, full.budget)
 	return p, func() error { return w.first(time.Minute) }, err
 }
 

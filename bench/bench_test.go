@@ -31,7 +31,7 @@ func TestEachContest(t *testing.T) {
 	if err := flag.Set("test.benchtime", "1x"); err != nil {
 		t.Fatal(err)
 	}
-	all := contests(size{burst: 2, backlog: 500, problems: 64, probes: 1})
+	all := contests(size{burst: 2, backlog: 500, problems: 64, probes: 1, budget: 6000})
 	for _, c := range all {
 		t.Run(c.name, func(t *testing.T) {
 			r := &results{}

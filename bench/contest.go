@@ -50,9 +50,10 @@ type size struct {
 
 	problems int // that begin and end, of all connections together
 	probes   int // new problems between two looks at the clock
+	budget   int // requests that a slow target takes in a minute
 }
 
-var full = size{burst: 16, backlog: 1_000_000, problems: 4096, probes: 8}
+var full = size{burst: 16, backlog: 1_000_000, problems: 4096, probes: 8, budget: 120}
 
 // measure runs the chosen contests round by round and writes a line for each side.
 func measure(all []contest, chosen *regexp.Regexp, rounds int, raw string) (*results, error) {

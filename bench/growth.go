@@ -192,6 +192,7 @@ func hash(s string) uint32 {
 
 func (g *grown) end() error {
 	g.stop()
+	close(g.gate) // what is in flight ends
 	return <-g.done
 }
 

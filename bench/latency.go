@@ -35,11 +35,11 @@ func latency(s size) []contest {
 	backlogged := contest{
 		name: "Latency/backlog",
 		about: fmt.Sprintf("A new fatal problem at any moment, while so many events of a lower level are pending and the target takes %d a minute, one every %v. *tokens* is the time in those. Without a backlog "+
-			"a token is there already.", usualBudget, tokenEvery(usualBudget).Round(time.Millisecond)),
+			"a token is there already.", s.budget, tokenEvery(s.budget).Round(time.Millisecond)),
 		units: []string{"p50-ns", "max-ns", "p50-tokens", "max-tokens"},
 	}
 	for _, n := range []int{0, s.backlog / 100, s.backlog} {
-		backlogged.sides = append(backlogged.sides, side{fmt.Sprint("pending=", n), func(b *testing.B) error { return probeBacklog(b, n, s.probes) }})
+		backlogged.sides = append(backlogged.sides, side{fmt.Sprint("pending=", n), func(b *testing.B) error { return probeBacklog(b, n, s) }})
 	}
 	backlogged.goals = []goal{{
 		side: fmt.Sprint("pending=", s.backlog), unit: "max-tokens", max: 2.1,
@@ -58,7 +58,6 @@ func latency(s size) []contest {
 }
 
 const (
-	usualBudget = 120 // what PagerDuty allows in a minute
 	stormBudget = 6000
 	stormConns  = 64
 )
@@ -168,7 +167,7 @@ func probeIdle(b *testing.B, sys string, probes int) error {
 	return nil
 }
 
-func probeBacklog(b *testing.B, pending, probes int) error {
+func probeBacklog(b *testing.B, pending int, s size) error {
 	data, err := filled(pending)
 	if err != nil {
 		return err
@@ -177,7 +176,7 @@ func probeBacklog(b *testing.B, pending, probes int) error {
 	if err != nil {
 		return err
 	}
-	system, err := startRelay(b, data, w.url, usualBudget)
+	system, err := startRelay(b, data, w.url, s.budget)
 	if err != nil {
 		return err
 	}
@@ -190,10 +189,10 @@ func probeBacklog(b *testing.B, pending, probes int) error {
 			return err
 		}
 	}
-	every := tokenEvery(usualBudget)
+	every := tokenEvery(s.budget)
 	time.Sleep(2 * every) // a bucket begins empty
 	for b.Loop() {
-		for range probes {
+		for range s.probes {
 			time.Sleep(every + rand.N(every)) // any moment, and no more than the target allows
 			if err := p.once(); err != nil {
 				return err
