@@ -55,7 +55,7 @@ func growth(s size) (all []contest) {
 		flat(2, 2, 2, "a hundred lanes of one"),
 		step{1, work{lanes: 1}}, step{10, work{lanes: 10}}, step{100, work{lanes: 100}})
 	n := s.backlog
-	growing("problems", "64 callers have repeats accepted of so many problems, all of them pending in one lane, and each repeat takes the place of the one before; boltstore.",
+	growing("problems", "64 callers have repeats accepted of so many problems, all of them pending in one lane, and each repeat takes the place of the one before; boltstore. Where problems are many, the record of each stands in a page of the file of its own, which is written for each repeat.",
 		flatHeap(2, 2, 1.5, fmt.Sprintf("%s pending problems of ten", digits(float64(n))), n),
 		step{10, work{lanes: 1, repeats: 10}}, step{n / 1000, work{lanes: 1, repeats: n / 1000}}, step{n / 10, work{lanes: 1, repeats: n / 10}}, step{n, work{lanes: 1, repeats: n}})
 	growing("backlog", "64 callers have new problems accepted while so many others are pending in the lane, and as many are delivered; boltstore.",
