@@ -21,7 +21,7 @@ import (
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	limitMemory()
+	tuneCollector()
 	context.AfterFunc(ctx, stop) // a second signal kills, as an operator in a hurry expects: what was answered with 202 is on the disk
 	os.Exit(run(ctx, os.Args, os.Stdout, os.Stderr))
 }

@@ -5,15 +5,29 @@ import (
 	"testing"
 )
 
-func TestLimitMemory(t *testing.T) {
-	before := debug.SetMemoryLimit(-1)
-	defer debug.SetMemoryLimit(before)
-	for limit, want := range map[string]int64{"": memoryLimit, "off": before, "1GiB": before} {
-		debug.SetMemoryLimit(before)
-		t.Setenv("GOMEMLIMIT", limit)
-		limitMemory()
-		if got := debug.SetMemoryLimit(-1); got != want {
-			t.Errorf("GOMEMLIMIT=%q: the limit is %d, want %d", limit, got, want)
+func TestTuneCollector(t *testing.T) {
+	limit, percent := debug.SetMemoryLimit(-1), debug.SetGCPercent(100)
+	defer debug.SetMemoryLimit(limit)
+	defer debug.SetGCPercent(percent)
+	for _, test := range []struct {
+		limit, percent string
+		wantLimit      int64
+		wantPercent    int
+	}{
+		{"", "", memoryLimit, memoryGrowth},
+		{"1GiB", "", limit, memoryGrowth},
+		{"", "50", memoryLimit, 100},
+		{"off", "off", limit, 100},
+	} {
+		debug.SetMemoryLimit(limit)
+		debug.SetGCPercent(100)
+		t.Setenv("GOMEMLIMIT", test.limit)
+		t.Setenv("GOGC", test.percent)
+		tuneCollector()
+		gotLimit, gotPercent := debug.SetMemoryLimit(-1), debug.SetGCPercent(100)
+		if gotLimit != test.wantLimit || gotPercent != test.wantPercent {
+			t.Errorf("GOMEMLIMIT=%q and GOGC=%q: the limit is %d and the growth %d, want %d and %d",
+				test.limit, test.percent, gotLimit, gotPercent, test.wantLimit, test.wantPercent)
 		}
 	}
 }
