@@ -51,8 +51,8 @@ func growth(s size) (all []contest) {
 			})
 		}
 	}
-	growing("lanes", "64 callers have new problems accepted, each by one of so many lanes, and delivered to a sink that takes all; boltstore.",
-		flat(2, 2, 2, "a hundred lanes of one"),
+	growing("lanes", "64 callers have new problems accepted, each by one of so many lanes, and delivered to a sink that takes all; boltstore. A commit opens the buckets of each lane that it has something of, and of a hundred lanes it has something of each.",
+		flat(2, 2, 2.5, "a hundred lanes of one"),
 		step{1, work{lanes: 1}}, step{10, work{lanes: 10}}, step{100, work{lanes: 100}})
 	n := s.backlog
 	growing("problems", "64 callers have repeats accepted of so many problems, all of them pending in one lane, and each repeat takes the place of the one before; boltstore. Where problems are many, the record of each stands in a page of the file of its own, which is written for each repeat.",
