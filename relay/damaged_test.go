@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -17,6 +18,9 @@ type damagedDisk struct {
 	*relay.MemStore
 	mended  atomic.Bool
 	refused atomic.Int32
+
+	illegible bool // it cannot even be listed
+	forgetful bool // nor can the record of its problem
 }
 
 func (d *damagedDisk) Acquire(ctx context.Context, lane string) (relay.Lease, error) {
@@ -42,6 +46,21 @@ func (l *damagedLease) Load(ctx context.Context, seq uint64) (*relay.Entry, erro
 		return nil, err
 	}
 	return l.Lease.Load(ctx, seq)
+}
+
+// Read has the first entry damaged beyond recognition, or at least beyond being sent.
+func (l *damagedLease) Read(ctx context.Context, after uint64, limit int) ([]*relay.Entry, error) {
+	if after == 0 && l.disk.illegible {
+		return nil, &relay.DamagedError{First: 1, Last: 1, Err: l.refuse(1)}
+	}
+	return l.Lease.Read(ctx, after, limit)
+}
+
+func (l *damagedLease) Records(ctx context.Context, problems []string) ([]relay.Record, error) {
+	if l.disk.forgetful && slices.Contains(problems, "hurt") {
+		return nil, fmt.Errorf("the record of hurt: %w", relay.ErrDamaged)
+	}
+	return l.Lease.Records(ctx, problems)
 }
 
 func (l *damagedLease) Mark(ctx context.Context, marks []relay.Mark) error {
@@ -99,6 +118,53 @@ func TestDamagedEntryDelaysNoOther(t *testing.T) {
 				stop()
 				if err := <-done; err != nil {
 					t.Error(err)
+				}
+			})
+		})
+	}
+}
+
+// Promise 7 where what is damaged was never attempted: it is superseded or passed over, and nothing waits for it.
+func TestDamageAtTheStart(t *testing.T) {
+	for _, test := range []struct {
+		name string
+		disk *damagedDisk
+		left int // in the store, for somebody to mend
+		want []string
+	}{
+		{"superseded", &damagedDisk{}, 1, []string{"hurt error", "other critical", "other ok"}},
+		{"not listed", &damagedDisk{illegible: true}, 1, []string{"hurt error", "other critical", "other ok"}},
+		{"the record", &damagedDisk{forgetful: true}, 1, []string{"hurt error", "other critical", "other ok"}},
+		{"all of it", &damagedDisk{illegible: true, forgetful: true}, 1, []string{"hurt error", "other critical", "other ok"}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				disk, sink := test.disk, &recorder{}
+				disk.MemStore = relay.NewMemStore()
+				r, err := relay.New(disk, &relay.Options{Logger: slog.New(slog.DiscardHandler)})
+				if err != nil {
+					t.Fatal(err)
+				}
+				r.Handle("lane", sink, nil)
+				accept(t, r, event(t, "1", "hurt", "critical"), event(t, "2", "hurt", "error"), event(t, "3", "other", "critical"))
+				ctx, stop := context.WithCancel(t.Context())
+				done := make(chan error)
+				go func() { done <- r.Run(ctx) }()
+				time.Sleep(30 * time.Second)
+				accept(t, r, event(t, "4", "other", "ok"))
+				time.Sleep(10 * time.Second)
+				got := sink.taken()
+				slices.Sort(got)
+				if !slices.Equal(got, test.want) {
+					t.Errorf("the sink took %q, want %q", got, test.want)
+				}
+				stop()
+				if err := <-done; err != nil {
+					t.Error(err)
+				}
+				held, err := disk.Holdings(t.Context())
+				if err != nil || held["lane"].Pending != test.left {
+					t.Errorf("the store holds %+v, %v, want %d pending", held, err, test.left)
 				}
 			})
 		})

@@ -11,11 +11,8 @@ import (
 	"time"
 )
 
-const (
-	readAhead   = 1000             // entries read from the store at once
-	expireAhead = 100              // entries given up for their age at once
-	catchUp     = 10 * time.Second // the longest that a start waits for the whole backlog to be read
-)
+// catchUp is the longest that a start waits for the whole backlog to be read.
+const catchUp = 10 * time.Second
 
 // A lane brings events to one sink: its own order, budget, retries and backlog. One goroutine owns the schedule; attempts run
 // in goroutines of their own and report back to it.
@@ -45,6 +42,9 @@ type lane struct {
 	ready    time.Time // nothing is sent before, while there are any
 	trouble  trouble
 	counts   counts
+
+	superseded []Mark // that are not durable yet
+	recording  bool   // some of those before them are on their way to the disk
 }
 
 // counts are the figures of a lane since it started.
@@ -59,8 +59,9 @@ type report struct {
 	entry   *Entry    // without its body
 	began   time.Time // of the attempt; zero: what ended is not an attempt
 	verdict verdict
-	mark    *Mark // the outcome that is durable now
-	err     error // of the store: the lane cannot go on
+	mark    *Mark  // the outcome that is durable now
+	marks   []Mark // of entries that were superseded, durable now; nil: the report is of something else
+	err     error  // of the store: the lane cannot go on
 }
 
 func newLane(name string, s Sink, opts *SinkOptions, r *Relay) *lane {
@@ -130,7 +131,7 @@ func (l *lane) loop(ctx, attempts context.Context, arrivals <-chan []*Entry) (er
 			select {
 			case <-ctx.Done():
 				return nil
-			case entries := <-arrivals:
+			case entries := <-l.inbox(arrivals):
 				err = l.arrived(ctx, entries)
 			case r := <-l.reports:
 				err = l.took(attempts, r)
@@ -154,7 +155,7 @@ func (l *lane) finish(attempts context.Context, cut func()) (err error) {
 	deadline, abandon := time.NewTimer(l.drain), time.NewTimer(l.drain+time.Second)
 	defer deadline.Stop()
 	defer abandon.Stop()
-	for l.inFlight > 0 {
+	for l.inFlight > 0 || l.recording {
 		select {
 		case r := <-l.reports:
 			err = errors.Join(err, l.took(attempts, r))
@@ -167,80 +168,6 @@ func (l *lane) finish(attempts context.Context, cut func()) (err error) {
 	cut()
 	l.wg.Wait()
 	return err
-}
-
-// read hands what the store has to the loop.
-func (l *lane) read(ctx context.Context, arrivals chan<- []*Entry) {
-	var after uint64
-	for {
-		entries, err := l.lease.Read(ctx, after, readAhead)
-		if ctx.Err() != nil {
-			return
-		}
-		if err != nil {
-			select {
-			case l.reports <- report{err: fmt.Errorf("reading its entries: %w", err)}:
-			case <-ctx.Done():
-			}
-			return
-		}
-		after = entries[len(entries)-1].Seq
-		select {
-		case arrivals <- entries:
-		case <-ctx.Done():
-			return
-		}
-	}
-}
-
-// arrived adds entries to the schedule and records what they supersede.
-func (l *lane) arrived(ctx context.Context, entries []*Entry) error {
-	records, err := l.records(ctx, entries)
-	if err != nil {
-		return err
-	}
-	now := time.Now()
-	var marks []Mark
-	for _, e := range entries {
-		superseded := l.schedule.add(e, records[e.Problem], now)
-		for _, m := range superseded {
-			records[e.Problem] = records[e.Problem].Apply(m)
-		}
-		marks = append(marks, superseded...)
-	}
-	l.unread = max(l.unread-len(entries), 0)
-	if len(marks) == 0 {
-		return nil
-	}
-	// Not cut short by a shutdown: the schedule has already forgotten these entries, the store must follow.
-	if err := l.lease.Mark(context.WithoutCancel(ctx), marks); err != nil {
-		return err
-	}
-	l.counted(Superseded, len(marks))
-	return nil
-}
-
-// records returns what the store remembers of the problems that the schedule does not hold.
-func (l *lane) records(ctx context.Context, entries []*Entry) (map[string]Record, error) {
-	records := make(map[string]Record)
-	var unknown []string
-	for _, e := range entries {
-		if _, asked := records[e.Problem]; !asked && !l.schedule.knows(e.Problem) {
-			records[e.Problem] = Record{}
-			unknown = append(unknown, e.Problem)
-		}
-	}
-	if len(unknown) == 0 {
-		return records, nil
-	}
-	found, err := l.lease.Records(ctx, unknown)
-	if err != nil {
-		return nil, err
-	}
-	for i, key := range unknown {
-		records[key] = found[i]
-	}
-	return records, nil
 }
 
 // send starts all attempts that may start now, and returns how long to wait for another, if nothing else happens.
@@ -281,6 +208,12 @@ func (l *lane) limit() int { return l.account.limit(l.schedule.limit(l.opts.Conc
 // took lets the loop learn what a goroutine has to report.
 func (l *lane) took(ctx context.Context, r report) error {
 	now := time.Now()
+	if r.marks != nil {
+		l.recording = false
+		l.counted(Superseded, len(r.marks))
+		l.record(ctx)
+		return r.err
+	}
 	if r.entry == nil {
 		if r.ticket.problem != nil {
 			l.inFlight--
@@ -308,7 +241,7 @@ func (l *lane) took(ctx context.Context, r report) error {
 	m := r.ticket.item.mark(r.entry.Problem, outcome, reason, now)
 	l.wg.Go(func() {
 		// How it ended is durable before the problem's next entry is sent.
-		err := l.lease.Mark(context.WithoutCancel(ctx), []Mark{m})
+		_, err := l.mark(context.WithoutCancel(ctx), []Mark{m})
 		r.mark, r.err = &m, err
 		l.report(r)
 	})
@@ -362,49 +295,4 @@ func (l *lane) settled(ctx context.Context, r report, now time.Time) {
 func (l *lane) counted(o Outcome, n int) {
 	l.counts.outcomes[o] += uint64(n)
 	l.telemetry.count(l.name, o, n)
-}
-
-// expire gives up what is too old, with one line in the log for all of it and a reason in each dead letter.
-func (l *lane) expire(ctx context.Context, now time.Time) error {
-	tickets := l.schedule.expired(now, expireAhead)
-	if len(tickets) == 0 {
-		return nil
-	}
-	keep := context.WithoutCancel(ctx)
-	reason := "not delivered within " + l.opts.MaxAge.String()
-	var marks []Mark
-	var due []ticket
-	for _, t := range tickets {
-		e, err := l.lease.Load(keep, t.item.seq)
-		switch {
-		case ofOneEntry(err):
-			l.setAside(t, err, now)
-			continue
-		case err != nil:
-			return err
-		}
-		marks, due = append(marks, t.item.mark(e.Problem, Dead, reason, now)), append(due, t)
-	}
-	if len(marks) == 0 {
-		return nil
-	}
-	if err := l.lease.Mark(keep, marks); err != nil {
-		return err
-	}
-	for i, t := range due {
-		l.schedule.settle(t, marks[i])
-	}
-	l.counted(Dead, len(marks))
-	l.log.Error("relay: events given up for their age; they are kept as dead letters", "entries", len(marks),
-		"first", marks[0].Seq, "last", marks[len(marks)-1].Seq, "reason", reason)
-	return nil
-}
-
-// ofOneEntry reports whether an error is about one entry, and not about the whole store.
-func ofOneEntry(err error) bool { return errors.Is(err, ErrDamaged) && !errors.Is(err, ErrFailed) }
-
-func (l *lane) setAside(t ticket, err error, now time.Time) {
-	l.log.Error("relay: an entry cannot be read; it is kept, and the later ones of its problem wait behind it",
-		"seq", t.item.seq, "again", asideFor, "error", err.Error())
-	l.schedule.setAside(t.problem, now)
 }

@@ -3,6 +3,7 @@ package relay
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/guance-relay/guance-relay/guance"
@@ -25,6 +26,18 @@ var (
 	// ErrNotFound: there is no such entry or dead letter. Nothing was changed.
 	ErrNotFound = errors.New("no such entry")
 )
+
+// A DamagedError says which entries a store cannot even list. It is an [ErrDamaged].
+type DamagedError struct {
+	First, Last uint64 // sequence numbers; all that is pending between them
+	Err         error
+}
+
+func (e *DamagedError) Error() string {
+	return fmt.Sprintf("entries %d to %d cannot be read: %v", e.First, e.Last, e.Err)
+}
+
+func (e *DamagedError) Unwrap() error { return e.Err }
 
 // An Entry is one event in one lane.
 type Entry struct {
@@ -180,13 +193,14 @@ type Store interface {
 // the lane.
 type Lease interface {
 	// Read returns up to limit unsettled entries above after, in sequence and without bodies. It waits until there is at
-	// least one or ctx ends.
+	// least one or ctx ends. If the next entries cannot be read it returns a [*DamagedError], and those above its Last the next time.
 	Read(ctx context.Context, after uint64, limit int) ([]*Entry, error)
 	// Load returns an unsettled entry with its body, or ErrNotFound. The caller owns it.
 	Load(ctx context.Context, seq uint64) (*Entry, error)
 	// Records returns what is remembered of each problem, in the order asked for.
 	Records(ctx context.Context, problems []string) ([]Record, error)
-	// Mark makes all marks durable or none, before it returns nil. A mark of an entry that is settled already changes nothing.
+	// Mark makes all marks durable or none, before it returns nil. A mark of an entry that is settled already changes nothing. A record
+	// that cannot be read is written anew, as that of a problem that may be open.
 	Mark(ctx context.Context, marks []Mark) error
 	// Revive makes a dead letter an unsettled entry again, in its old place, begun and with no failed attempt, and returns it without
 	// its body; ErrNotFound if there is none. Read need not return it to this owner again.

@@ -58,11 +58,13 @@ var mutations = []mutation{
 	},
 	{
 		"2", "expiry is silent", "an old event is forgotten: neither sent nor a dead letter", "relay",
-		`	if err := l.lease.Mark(keep, marks); err != nil {
+		`	made, err := l.mark(keep, marks)
+	if err != nil {
 		return err
 	}
-	for i, t := range due {`,
-		`	for i, t := range due {`,
+	for _, m := range made {`,
+		`	made := marks
+	for _, m := range made {`,
 	},
 	{
 		"2", "an entry's age is not looked at", "an alert of last week pages tonight", "relay",
@@ -117,12 +119,12 @@ var mutations = []mutation{
 	},
 	{
 		"3", "an outcome is not durable before the next entry is sent", "after a crash the trigger is sent again, behind its resolve", "relay",
-		`		err := l.lease.Mark(context.WithoutCancel(ctx), []Mark{m})
+		`		_, err := l.mark(context.WithoutCancel(ctx), []Mark{m})
 		r.mark, r.err = &m, err
 		l.report(r)`,
 		`		r.mark = &m
 		l.report(r)
-		if err := l.lease.Mark(context.WithoutCancel(ctx), []Mark{m}); err != nil {
+		if _, err := l.mark(context.WithoutCancel(ctx), []Mark{m}); err != nil {
 			l.report(report{err: err})
 		}`,
 	},
@@ -183,16 +185,15 @@ var mutations = []mutation{
 	},
 	{
 		"4", "the marks of a pair are not one write", "a crash between the two leaves a fault that has no recovery any more", "relay",
-		`	if err := l.lease.Mark(context.WithoutCancel(ctx), marks); err != nil {
-		return err
-	}
-	l.counted(Superseded, len(marks))`,
-		`	for i := range marks {
-		if err := l.lease.Mark(context.WithoutCancel(ctx), marks[len(marks)-1-i:][:1]); err != nil {
-			return err
+		`		made, err := l.mark(context.WithoutCancel(ctx), marks)
+`,
+		`		var made []Mark
+		var err error
+		for i := 0; i < len(marks) && err == nil; i++ {
+			made = append(made, marks[len(marks)-1-i])
+			_, err = l.mark(context.WithoutCancel(ctx), made[i:])
 		}
-	}
-	l.counted(Superseded, len(marks))`,
+`,
 	},
 	{
 		"4", "an acknowledgement takes the place of a state", "a fault is lost to the remark that follows it", "relay",
@@ -349,6 +350,18 @@ var mutations = []mutation{
 	},
 
 	// 7. Trouble stays where it is.
+	{
+		"7", "one entry that cannot be read spoils the marks of all", "a bad sector stops the lane, at each start anew", "relay",
+		`	if !ofOneEntry(err) {
+		return nil, err`,
+		`	if err != nil {
+		return nil, err`,
+	},
+	{
+		"7", "an entry that cannot be read is tried like any other", "a bad sector stops the lane once the attempts are used up", "relay",
+		`if r.ticket.problem != nil && ofOneEntry(r.err) {`,
+		`if r.ticket.problem != nil && false {`,
+	},
 	{
 		"7", "a problem that backs off is due at once", "one failing event eats the budget of all", "relay",
 		`	s.put(p, later)`,

@@ -15,6 +15,7 @@ import (
 
 	bolt "go.etcd.io/bbolt"
 
+	"github.com/guance-relay/guance-relay/guance"
 	"github.com/guance-relay/guance-relay/relay"
 	"github.com/guance-relay/guance-relay/relay/boltstore"
 )
@@ -265,8 +266,9 @@ func TestDamagedEntry(t *testing.T) {
 	t.Run("header", func(t *testing.T) {
 		s := open(t, build(t, "problem of the bad one"), nil)
 		l := acquire(t, s)
-		if _, err := l.Read(t.Context(), 0, 10); !errors.Is(err, relay.ErrDamaged) {
-			t.Errorf("Read: got %v, want ErrDamaged", err)
+		_, err := l.Read(t.Context(), 0, 10)
+		if damaged, ok := errors.AsType[*relay.DamagedError](err); !ok || damaged.First != 1 || damaged.Last != 1 || !errors.Is(err, relay.ErrDamaged) {
+			t.Errorf("Read: got %v, want that entry 1 is damaged", err)
 		}
 		if found, err := l.Read(t.Context(), 1, 10); err != nil || len(found) != 3 {
 			t.Errorf("Read behind it: got %d entries, %v", len(found), err)
@@ -287,6 +289,75 @@ func TestDamagedEntry(t *testing.T) {
 		}
 		add(t, s, entry("next", "p"))
 	})
+}
+
+// What lies before damage is read first.
+func TestReadUpToDamage(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir, nil)
+	for i := range 3 { // in segments of their own
+		add(t, s, entry(fmt.Sprint(i), fmt.Sprintf("problem %d of three", i)))
+	}
+	s.Close()
+	data, err := os.ReadFile(filepath.Join(dir, "relay.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s = open(t, place(t, bytes.ReplaceAll(data, []byte("problem 1 of three"), []byte("problem 7 of three"))), nil)
+	l := acquire(t, s)
+	for _, want := range []string{"1", "damaged 2 to 2", "3"} {
+		after := uint64(want[len(want)-1]-'0') - 1
+		found, err := l.Read(t.Context(), after, 10)
+		got := fmt.Sprint(err)
+		if damaged, ok := errors.AsType[*relay.DamagedError](err); ok {
+			got = fmt.Sprintf("damaged %d to %d", damaged.First, damaged.Last)
+		} else if len(found) == 1 {
+			got = fmt.Sprint(found[0].Seq)
+		}
+		if got != want {
+			t.Errorf("above %d: got %s, want %s", after, got, want)
+		}
+	}
+}
+
+// Damage to the record of a problem does not keep it from being sent: it counts as open, and is written anew.
+func TestDamagedRecord(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir, nil)
+	add(t, s, entry("1", "the key of it"), entry("2", "another"))
+	l := acquire(t, s)
+	for seq, problem := range []string{"the key of it", "another"} {
+		settle(t, l, relay.Delivered, time.Now(), &relay.Entry{Seq: uint64(seq) + 1, Problem: problem, State: guance.StateRecovered})
+	}
+	add(t, s, entry("3", "the key of it"))
+	s.Close()
+	data, err := os.ReadFile(filepath.Join(dir, "relay.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for at := 0; ; at++ { // in old pages too: the value follows its key, after four bytes of checksum
+		i := bytes.Index(data[at:], []byte("pthe key of it"))
+		if i < 0 {
+			break
+		}
+		at += i
+		data[at+len("pthe key of it")+5] ^= 1
+	}
+	s = open(t, place(t, data), nil)
+	l = acquire(t, s)
+	if _, err := l.Records(t.Context(), []string{"the key of it"}); !errors.Is(err, relay.ErrDamaged) {
+		t.Fatalf("Records: got %v, want ErrDamaged", err)
+	}
+	if _, err := l.Records(t.Context(), []string{"another"}); err != nil {
+		t.Errorf("Records of another: %v", err)
+	}
+	if err := l.Mark(t.Context(), []relay.Mark{{Seq: 3, Problem: "the key of it", State: guance.StateProblem, At: time.Now()}}); err != nil {
+		t.Errorf("Mark: %v", err)
+	}
+	records, err := l.Records(t.Context(), []string{"the key of it"})
+	if err != nil || !records[0].Open || records[0].Seq != 3 {
+		t.Errorf("Records after a mark: got %+v, %v, want an open problem whose entry 3 was begun", records, err)
+	}
 }
 
 // Whatever a disk does to the file, the store refuses it or returns what it was given: it does not make anything up, and it does not crash.

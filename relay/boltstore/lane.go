@@ -1,6 +1,7 @@
 package boltstore
 
 import (
+	"errors"
 	"slices"
 
 	bolt "go.etcd.io/bbolt"
@@ -105,7 +106,9 @@ func (l *lane) mark(m *relay.Mark) error {
 	}
 	key := recordKey(m.Problem)
 	record, err := readRecord(l.records, key)
-	if err != nil {
+	if errors.Is(err, relay.ErrDamaged) {
+		record = relay.Record{Open: true} // so that no recovery is taken for one of a problem that was never sent
+	} else if err != nil {
 		return err
 	}
 	if err := l.records.Put(key, encodeRecord(key, record.Apply(*m))); err != nil {

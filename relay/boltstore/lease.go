@@ -96,32 +96,43 @@ func (l *lease) read(b *bolt.Bucket, after uint64, limit int) (found []*relay.En
 		if slots, err = decodeSlots(slots[:0], k, v); err != nil {
 			return nil, err
 		}
-		if slots[len(slots)-1].seq <= after {
+		last := slots[len(slots)-1].seq
+		if last <= after {
 			continue
 		}
-		value, err := segmentOf(segments, k)
-		if err != nil {
-			return nil, err
+		before := len(found)
+		if found, err = l.readSegment(found, segments, k, slots, after, limit); err == nil {
+			continue
 		}
-		l.store.mapped.touched(1)
-		whole := true
-		err = each(k, value, slots, func(i int, encoded, _ []byte) bool {
-			if s := &slots[i]; s.seq > after && s.state != settled {
-				var h header
-				if h, whole = decodeHeader(encoded); whole {
-					found = append(found, s.entry(l.lane, &h))
-				}
-			}
-			return whole && len(found) < limit
-		})
-		if err == nil && !whole {
-			err = damaged("segment", k)
+		if before > 0 {
+			return found[:before], nil // the damage is what comes next
 		}
-		if err != nil {
-			return nil, err
-		}
+		return nil, &relay.DamagedError{First: max(keySeq(k), after+1), Last: last, Err: err}
 	}
 	return found, nil
+}
+
+// readSegment appends the pending entries of a segment above after, until there are as many as the limit.
+func (l *lease) readSegment(found []*relay.Entry, segments *bolt.Bucket, k []byte, slots []slot, after uint64, limit int) ([]*relay.Entry, error) {
+	value, err := segmentOf(segments, k)
+	if err != nil {
+		return found, err
+	}
+	l.store.mapped.touched(1)
+	whole := true
+	err = each(k, value, slots, func(i int, encoded, _ []byte) bool {
+		if s := &slots[i]; s.seq > after && s.state != settled {
+			var h header
+			if h, whole = decodeHeader(encoded); whole {
+				found = append(found, s.entry(l.lane, &h))
+			}
+		}
+		return whole && len(found) < limit
+	})
+	if err == nil && !whole {
+		err = damaged("segment", k)
+	}
+	return found, err
 }
 
 // Load implements [relay.Lease].

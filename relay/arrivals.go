@@ -1,0 +1,127 @@
+package relay
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// readAhead is how many entries are read from the store at once.
+const readAhead = 1000
+
+// read hands what the store has to the loop.
+func (l *lane) read(ctx context.Context, arrivals chan<- []*Entry) {
+	var after uint64
+	for {
+		entries, err := l.lease.Read(ctx, after, readAhead)
+		if ctx.Err() != nil {
+			return
+		}
+		if damaged, ok := errors.AsType[*DamagedError](err); ok {
+			l.log.Error("relay: entries cannot be read; they are kept, and the others go on", "first", damaged.First, "last", damaged.Last, "error", err.Error())
+			after = damaged.Last
+			continue
+		}
+		if err != nil {
+			select {
+			case l.reports <- report{err: fmt.Errorf("reading its entries: %w", err)}:
+			case <-ctx.Done():
+			}
+			return
+		}
+		after = entries[len(entries)-1].Seq
+		select {
+		case arrivals <- entries:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// arrived adds entries to the schedule and records what they supersede.
+func (l *lane) arrived(ctx context.Context, entries []*Entry) error {
+	records, err := l.records(ctx, entries)
+	if err != nil {
+		return err
+	}
+	now := time.Now()
+	var marks []Mark
+	for _, e := range entries {
+		superseded := l.schedule.add(e, records[e.Problem], now)
+		for _, m := range superseded {
+			records[e.Problem] = records[e.Problem].Apply(m)
+		}
+		marks = append(marks, superseded...)
+	}
+	l.unread = max(l.unread-len(entries), 0)
+	l.superseded = append(l.superseded, marks...)
+	l.record(ctx)
+	return nil
+}
+
+// inbox returns arrivals, unless the disk does not keep up with what they supersede.
+func (l *lane) inbox(arrivals <-chan []*Entry) <-chan []*Entry {
+	if len(l.superseded) >= readAhead {
+		return nil
+	}
+	return arrivals
+}
+
+// record makes what was superseded durable, one commit after the other. The loop does not wait for it: an entry that a crash brings back is
+// superseded again, by the entry that took its place or, if that has been sent, by its record.
+func (l *lane) record(ctx context.Context) {
+	if l.recording || len(l.superseded) == 0 {
+		return
+	}
+	marks := l.superseded
+	l.superseded, l.recording = nil, true
+	l.wg.Go(func() {
+		// Not cut short by a shutdown: the schedule has already forgotten these entries, the store must follow.
+		made, err := l.mark(context.WithoutCancel(ctx), marks)
+		l.report(report{marks: append([]Mark{}, made...), err: err})
+	})
+}
+
+// records returns what the store remembers of the problems that the schedule does not hold.
+func (l *lane) records(ctx context.Context, entries []*Entry) (map[string]Record, error) {
+	records := make(map[string]Record)
+	var unknown []string
+	for _, e := range entries {
+		if _, asked := records[e.Problem]; !asked && !l.schedule.knows(e.Problem) {
+			records[e.Problem] = Record{}
+			unknown = append(unknown, e.Problem)
+		}
+	}
+	if len(unknown) == 0 {
+		return records, nil
+	}
+	found, err := l.lease.Records(ctx, unknown)
+	if ofOneEntry(err) {
+		return records, l.recordsApart(ctx, records)
+	}
+	if err != nil {
+		return nil, err
+	}
+	for i, key := range unknown {
+		records[key] = found[i]
+	}
+	return records, nil
+}
+
+// recordsApart asks for the record of each problem by itself. Where it cannot be read something may be open.
+func (l *lane) recordsApart(ctx context.Context, records map[string]Record) error {
+	for key := range records {
+		found, err := l.lease.Records(ctx, []string{key})
+		switch {
+		case err == nil:
+			records[key] = found[0]
+		case ofOneEntry(err):
+			l.log.Error("relay: what was sent of a problem cannot be read; its next event is sent whatever it was", "error", err.Error())
+			records[key] = Record{Open: true}
+		default:
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,54 @@
+package relay
+
+import (
+	"context"
+	"time"
+)
+
+// expireAhead is how many entries are given up for their age at once.
+const expireAhead = 100
+
+// expire gives up what is too old, with one line in the log for all of it and a reason in each dead letter.
+func (l *lane) expire(ctx context.Context, now time.Time) error {
+	tickets := l.schedule.expired(now, expireAhead)
+	if len(tickets) == 0 {
+		return nil
+	}
+	keep := context.WithoutCancel(ctx)
+	reason := "not delivered within " + l.opts.MaxAge.String()
+	var marks []Mark
+	due := make(map[uint64]ticket)
+	for _, t := range tickets {
+		e, err := l.lease.Load(keep, t.item.seq)
+		switch {
+		case ofOneEntry(err):
+			l.setAside(t, err, now)
+			continue
+		case err != nil:
+			return err
+		}
+		marks = append(marks, t.item.mark(e.Problem, Dead, reason, now))
+		due[t.item.seq] = t
+	}
+	if len(marks) == 0 {
+		return nil
+	}
+	made, err := l.mark(keep, marks)
+	if err != nil {
+		return err
+	}
+	for _, m := range made {
+		l.schedule.settle(due[m.Seq], m)
+		delete(due, m.Seq)
+	}
+	for _, t := range due {
+		l.schedule.setAside(t.problem, now)
+	}
+	if len(made) == 0 {
+		return nil
+	}
+	l.counted(Dead, len(made))
+	l.log.Error("relay: events given up for their age; they are kept as dead letters", "entries", len(made),
+		"first", made[0].Seq, "last", made[len(made)-1].Seq, "reason", reason)
+	return nil
+}
