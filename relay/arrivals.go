@@ -71,11 +71,11 @@ func (l *lane) inbox(arrivals <-chan []*Entry) <-chan []*Entry {
 // record makes what was superseded durable, one commit after the other. The loop does not wait for it: an entry that a crash brings back is
 // superseded again, by the entry that took its place or, if that has been sent, by its record.
 func (l *lane) record(ctx context.Context) {
-	if l.recording || len(l.superseded) == 0 {
+	if len(l.recording) > 0 || len(l.superseded) == 0 {
 		return
 	}
 	marks := l.superseded
-	l.superseded, l.recording = nil, true
+	l.superseded, l.recording = nil, marks
 	l.wg.Go(func() {
 		// Not cut short by a shutdown: the schedule has already forgotten these entries, the store must follow.
 		made, err := l.mark(context.WithoutCancel(ctx), marks)
@@ -83,7 +83,7 @@ func (l *lane) record(ctx context.Context) {
 	})
 }
 
-// records returns what the store remembers of the problems that the schedule does not hold.
+// records returns what the store remembers, or soon will, of the problems that the schedule does not hold.
 func (l *lane) records(ctx context.Context, entries []*Entry) (map[string]Record, error) {
 	records := make(map[string]Record)
 	var unknown []string
@@ -98,15 +98,25 @@ func (l *lane) records(ctx context.Context, entries []*Entry) (map[string]Record
 	}
 	found, err := l.lease.Records(ctx, unknown)
 	if ofOneEntry(err) {
-		return records, l.recordsApart(ctx, records)
+		err = l.recordsApart(ctx, records)
+	} else if err == nil {
+		for i, key := range unknown {
+			records[key] = found[i]
+		}
 	}
-	if err != nil {
-		return nil, err
+	l.update(records)
+	return records, err
+}
+
+// update adds to records what is on its way to the store.
+func (l *lane) update(records map[string]Record) {
+	for _, marks := range [][]Mark{l.recording, l.superseded} {
+		for _, m := range marks {
+			if r, wanted := records[m.Problem]; wanted {
+				records[m.Problem] = r.Apply(m)
+			}
+		}
 	}
-	for i, key := range unknown {
-		records[key] = found[i]
-	}
-	return records, nil
 }
 
 // recordsApart asks for the record of each problem by itself. Where it cannot be read something may be open.

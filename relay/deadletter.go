@@ -84,11 +84,13 @@ func replay(ctx context.Context, l *lane, seq uint64) error {
 		return ErrNotFound
 	}
 	e := &dead[0].Entry
-	records, err := l.lease.Records(ctx, []string{e.Problem})
+	found, err := l.lease.Records(ctx, []string{e.Problem})
 	if err != nil {
 		return err
 	}
-	record := records[0]
+	records := map[string]Record{e.Problem: found[0]}
+	l.update(records)
+	record := records[e.Problem]
 	// An event without a state, or of a lane that wants every event, is stale as soon as anything newer was sent. Without a record
 	// it is so old that nobody knows what was.
 	if l.schedule.knows(e.Problem) || record == (Record{}) || record.Seq > seq || record.Last > seq && e.State != guance.StateNeither {

@@ -43,8 +43,8 @@ type lane struct {
 	trouble  trouble
 	counts   counts
 
-	superseded []Mark // that are not durable yet
-	recording  bool   // some of those before them are on their way to the disk
+	recording  []Mark // of superseded entries, on their way to the disk
+	superseded []Mark // those after them
 }
 
 // counts are the figures of a lane since it started.
@@ -155,7 +155,7 @@ func (l *lane) finish(attempts context.Context, cut func()) (err error) {
 	deadline, abandon := time.NewTimer(l.drain), time.NewTimer(l.drain+time.Second)
 	defer deadline.Stop()
 	defer abandon.Stop()
-	for l.inFlight > 0 || l.recording {
+	for l.inFlight > 0 || len(l.recording) > 0 {
 		select {
 		case r := <-l.reports:
 			err = errors.Join(err, l.took(attempts, r))
@@ -209,7 +209,7 @@ func (l *lane) limit() int { return l.account.limit(l.schedule.limit(l.opts.Conc
 func (l *lane) took(ctx context.Context, r report) error {
 	now := time.Now()
 	if r.marks != nil {
-		l.recording = false
+		l.recording = nil
 		l.counted(Superseded, len(r.marks))
 		l.record(ctx)
 		return r.err

@@ -78,7 +78,10 @@ type mount struct {
 func (m *mount) pass() { time.Sleep(time.Duration(m.random() * float64(m.takes/2))) }
 
 // write does what fn does, or fails as disks fail.
-func (m *mount) write(fn func() error) error {
+func (m *mount) write(fn func() error) error { return m.attempt(fn, false) }
+
+// attempt is write, where a full disk has room for what room was set aside for.
+func (m *mount) attempt(fn func() error, spared bool) error {
 	m.pass()
 	switch {
 	case m.dead.Load():
@@ -86,10 +89,10 @@ func (m *mount) write(fn func() error) error {
 	case m.failed.Load():
 		return relay.ErrFailed
 	}
-	switch m.now() {
-	case full:
+	switch c := m.now(); {
+	case c == full && !spared:
 		return fmt.Errorf("no space left on device: %w", relay.ErrFull)
-	case failing:
+	case c == failing:
 		m.failed.Store(true)
 		if m.random() < .5 {
 			_ = fn() // it happened, and nobody knows
@@ -165,20 +168,8 @@ func (l *lease) Load(ctx context.Context, seq uint64) (*relay.Entry, error) {
 }
 
 func (l *lease) Mark(ctx context.Context, marks []relay.Mark) error {
-	// A full disk has room for marks: a store keeps some back, or its lanes could never settle anything.
-	if l.mount.peek() == full {
-		return l.Lease.Mark(ctx, marks)
-	}
-	return l.mount.write(func() error { return l.Lease.Mark(ctx, marks) })
-}
-
-func (d *disk) peek() condition {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if time.Now().After(d.until) {
-		return sound
-	}
-	return d.of
+	// A store keeps some room back, or its lanes could never settle anything on a full disk.
+	return l.mount.attempt(func() error { return l.Lease.Mark(ctx, marks) }, true)
 }
 
 func (l *lease) Revive(ctx context.Context, seq uint64) (e *relay.Entry, err error) {
