@@ -11,6 +11,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/guance-relay/guance-relay/guance"
 	"github.com/guance-relay/guance-relay/relay"
 )
 
@@ -117,6 +118,42 @@ func TestStartReadsTheBacklogFirst(t *testing.T) {
 		}
 		if got := sink.taken(); len(got) == 0 || got[0] != "worst fatal" {
 			t.Errorf("the first that was sent, of %d, is %v, want the worst", len(got), got[:min(len(got), 1)])
+		}
+	})
+}
+
+// Promises 3 and 6 while a slow disk still writes what was superseded: it counts as remembered, and nothing waits for it.
+func TestMarksOnTheirWay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		disk, sink := &slowDisk{MemStore: relay.NewMemStore()}, &recorder{}
+		r, err := relay.New(disk, &relay.Options{Logger: slog.New(slog.DiscardHandler)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Handle("lane", sink, nil)
+		ctx, stop := context.WithCancel(t.Context())
+		done := make(chan error)
+		go func() { done <- r.Run(ctx) }()
+		time.Sleep(time.Minute)
+		at := func(id, problem, status string, date int) *guance.Event {
+			e := event(t, id, problem, status)
+			e.Raw, e.Date = nil, time.Unix(int64(date), 0)
+			return e
+		}
+		accept(t, r, at("1", "p", "critical", 1_700_000_003), at("2", "p", "ok", 1_700_000_013)) // which cancel each other
+		time.Sleep(100 * time.Millisecond)
+		accept(t, r, at("3", "p", "critical", 1_700_000_002)) // overtaken by both
+		accept(t, r, event(t, "4", "q", "critical"))
+		time.Sleep(1500 * time.Millisecond) // what the mark of an attempt takes; those of the pair take five seconds
+		expect(t, sink, "q critical")
+		time.Sleep(time.Minute)
+		expect(t, sink, "q critical")
+		stop()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+		if held, err := disk.Holdings(t.Context()); err != nil || held["lane"].Pending != 0 {
+			t.Errorf("the store holds %+v, %v, want nothing", held, err)
 		}
 	})
 }

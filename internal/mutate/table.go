@@ -118,6 +118,11 @@ var mutations = []mutation{
 	}`,
 	},
 	{
+		"3", "what is on its way to the store is not remembered yet", "a fault that was overtaken by its recovery opens an incident that nobody ends", "relay",
+		`			if r, wanted := records[m.Problem]; wanted {`,
+		`			if r, wanted := records[m.Problem]; wanted && false {`,
+	},
+	{
 		"3", "an outcome is not durable before the next entry is sent", "after a crash the trigger is sent again, behind its resolve", "relay",
 		`		_, err := l.mark(context.WithoutCancel(ctx), []Mark{m})
 		r.mark, r.err = &m, err
