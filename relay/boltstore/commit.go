@@ -97,6 +97,8 @@ func (s *Store) commit() {
 		}
 		s.commitBatch(batch)
 		clear(batch)
+		s.mapped.touched(1) // the pages of the tree that it has read
+		s.mapped.trim(s.db)
 	}
 }
 
