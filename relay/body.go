@@ -15,9 +15,19 @@ import (
 // usualBody is more than most webhooks have, in bytes.
 const usualBody = 8 << 10
 
-// read returns the body of a request, decompressed. It is bounded on the wire, as members of a gzip file that hold nothing are endless
-// too, and after decompression, before the memory is taken.
-func (h *Handler) read(w http.ResponseWriter, req *http.Request, held *hold) ([]byte, *refusal) {
+// bodies are buffers that are used again. What was made for an unusual body is not kept.
+var bodies = sync.Pool{New: func() any { return bytes.NewBuffer(make([]byte, 0, usualBody)) }}
+
+func giveBack(body *bytes.Buffer) {
+	if body.Cap() <= 2*usualBody {
+		body.Reset()
+		bodies.Put(body)
+	}
+}
+
+// read returns the body of a request, decompressed, to be given back. It is bounded on the wire, as members of a gzip file that hold nothing
+// are endless too, and after decompression, before the memory is taken.
+func (h *Handler) read(w http.ResponseWriter, req *http.Request, held *hold) (*bytes.Buffer, *refusal) {
 	zipped, ok := compression(req.Header)
 	if !ok {
 		w.Header().Set("Accept-Encoding", "gzip") // which of them would do: RFC 9110, section 15.5.16
@@ -34,15 +44,16 @@ func (h *Handler) read(w http.ResponseWriter, req *http.Request, held *hold) ([]
 		}
 		from = unzip
 	}
-	// A usual event is read without growing, and a length that is a lie costs no more than one.
-	body := bytes.NewBuffer(make([]byte, 0, min(max(req.ContentLength, 0), usualBody)+bytes.MinRead))
+	body := bodies.Get().(*bytes.Buffer)
 	if _, err := body.ReadFrom(&meter{from: from, left: h.maxBytes, held: held}); err != nil {
+		giveBack(body)
 		return nil, unreadable(err)
 	}
 	if !held.arrived() {
+		giveBack(body)
 		return nil, busy()
 	}
-	return body.Bytes(), nil
+	return body, nil
 }
 
 // compression reports whether a body is compressed with gzip, and whether its coding is known at all.

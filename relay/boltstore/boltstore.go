@@ -94,6 +94,7 @@ type Store struct {
 
 	// Owned by the committer.
 	books     *books
+	encoded   []byte // segments of the transaction
 	allocated int64  // how far the file has room on the disk
 	turn      string // the lane whose turn it was to be tidied
 

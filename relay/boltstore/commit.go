@@ -171,6 +171,7 @@ func (s *Store) try(batch []*job, refused []error) (again bool, err error) {
 	if tx, err = s.db.Begin(true); err != nil {
 		return false, s.fail(err)
 	}
+	s.encoded = s.encoded[:0]
 	c := &commit{tx: tx, store: s, now: s.now(), lanes: make(map[string]*lane)}
 	checked := make([]error, len(batch))
 	for i, j := range batch {
@@ -353,6 +354,17 @@ func (c *commit) lane(name string, create bool) (*lane, error) {
 	l := newLane(c, name, b)
 	c.lanes[name] = l
 	return l, nil
+}
+
+// encode returns the value of a segment, which is good until the next transaction begins: bbolt refers to it until it has committed. The
+// room is used again, as it would be half of what a commit allocates.
+func (s *Store) encode(items []item) []byte {
+	if cap(s.encoded) > 2*maxBatchBytes { // of one very large event
+		s.encoded = nil
+	}
+	start := len(s.encoded)
+	s.encoded = appendSegment(s.encoded, items)
+	return s.encoded[start:len(s.encoded):len(s.encoded)]
 }
 
 // finish writes what the jobs have left to be written together, and forgets a little of what is old.

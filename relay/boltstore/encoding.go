@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"math"
+	"slices"
 	"time"
 
 	"github.com/guance-relay/guance-relay/guance"
@@ -190,19 +191,20 @@ type item struct {
 	body   []byte
 }
 
-// encodeSegment encodes entries that stand together in the file: the headers, so that a backlog is listed without its bodies, and then the
+// appendSegment encodes entries that stand together in the file: the headers, so that a backlog is listed without its bodies, and then the
 // bodies.
 //
 //	headers   uint32, the size of the next part; the checksum covers as much
 //	          for each entry: seq above the first as uvarint, size of the header as uvarint, header
 //	bodies    one after the other; each header has the checksum of its own
-func encodeSegment(items []item) []byte {
-	first, headers, bodies := items[0].seq, 0, 0
+func appendSegment(dst []byte, items []item) []byte {
+	first, size := items[0].seq, 8
 	for _, it := range items {
-		headers += 2*binary.MaxVarintLen32 + len(it.header)
-		bodies += len(it.body)
+		size += 2*binary.MaxVarintLen32 + len(it.header) + len(it.body)
 	}
-	b := make([]byte, 8, 8+headers+bodies)
+	dst = slices.Grow(dst, size)
+	start := len(dst)
+	b := append(dst[start:], 0, 0, 0, 0, 0, 0, 0, 0)
 	for _, it := range items {
 		b = binary.AppendUvarint(b, it.seq-first)
 		b = binary.AppendUvarint(b, uint64(len(it.header)))
@@ -213,7 +215,7 @@ func encodeSegment(items []item) []byte {
 	for _, it := range items {
 		b = append(b, it.body...)
 	}
-	return b
+	return dst[:start+len(b)]
 }
 
 // segmentHeaders returns the two parts of a segment.

@@ -94,7 +94,7 @@ func TestSegment(t *testing.T) {
 		t.Error(diff)
 	}
 	n := 0
-	err = each(key, encodeSegment(items), slots, func(i int, header, body []byte) bool {
+	err = each(key, appendSegment(nil, items), slots, func(i int, header, body []byte) bool {
 		if !bytes.Equal(header, items[i].header) || !bytes.Equal(body, items[i].body) {
 			t.Errorf("entry %d differs", i)
 		}
@@ -110,7 +110,7 @@ func TestSegment(t *testing.T) {
 func TestDamageIsFound(t *testing.T) {
 	items := sampleItems()
 	slots := []slot{items[0].slot, items[1].slot, items[2].slot}
-	segment := encodeSegment(items)
+	segment := appendSegment(nil, items)
 	headers, bodies, err := segmentHeaders(key, segment)
 	if err != nil {
 		t.Fatal(err)
@@ -166,7 +166,7 @@ func FuzzDecode(f *testing.F) {
 	f.Add(encodeRecord(key, relay.Record{Last: 1, Seq: 2, Open: true, Shown: 3, Time: first, At: first}))
 	f.Add(encodeSettlement(key, settlement{7, relay.Dead, first, items[1].header, "why"}))
 	f.Add(encodeHashes(key, []hash{hashID("a")}))
-	f.Add(encodeSegment(items))
+	f.Add(appendSegment(nil, items))
 	f.Add(items[1].header)
 	f.Fuzz(func(t *testing.T, data []byte) {
 		check := func(what string, err error) bool {

@@ -167,7 +167,7 @@ func (l *lane) putSegment(items []item) error {
 	if err != nil {
 		return err
 	}
-	if err := b.Put(segmentValue, encodeSegment(items)); err != nil {
+	if err := b.Put(segmentValue, l.commit.store.encode(items)); err != nil {
 		return err
 	}
 	return l.progress.Put(key, encodeSlots(items[0].seq, slots))
