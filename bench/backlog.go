@@ -50,7 +50,7 @@ func backlog(s size) []contest {
 			"first, second and third time; it never shrinks. *regrown* is the third of the second: after the first, records of the problems and history stand between what was free.", digits(float64(s.backlog))),
 		units: []string{"fill-ns/event", "drain-ns/event", "full-B", "again-B", "thrice-B", "regrown"},
 		sides: []side{{"boltstore", func(b *testing.B) error { return refill(b, s.backlog) }}},
-		goals: []goal{{side: "boltstore", unit: "regrown", max: 1, text: "the file, filled after it drained twice, of the one that drained once"}},
+		goals: []goal{{side: "boltstore", unit: "regrown", max: 1.01, text: "the file, filled after it drained twice, of the one that drained once; it grows by steps of 16 MiB"}},
 	}
 	return []contest{open, drained}
 }

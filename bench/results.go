@@ -13,6 +13,7 @@ import (
 
 // results are the figures of all rounds.
 type results struct {
+	head    string // the lines about the machine
 	machine []benchfmt.Config
 	values  map[figure][]float64 // one for each round
 }
@@ -22,7 +23,7 @@ type figure struct{ contest, side, unit string }
 
 // begin takes the lines about the machine.
 func (r *results) begin(out io.Writer, machine string) error {
-	r.values = make(map[figure][]float64)
+	r.head, r.values = machine, make(map[figure][]float64)
 	_, err := io.WriteString(out, machine)
 	return err
 }
@@ -32,7 +33,7 @@ func (r *results) add(out io.Writer, line string) error {
 	if _, err := io.WriteString(out, line); err != nil {
 		return err
 	}
-	return r.read(strings.NewReader(line), "results")
+	return r.read(strings.NewReader(r.head+line), "results")
 }
 
 func readResults(path string) (*results, error) {
