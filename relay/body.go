@@ -1,7 +1,6 @@
 package relay
 
 import (
-	"bytes"
 	"compress/gzip"
 	"container/list"
 	"errors"
@@ -15,45 +14,67 @@ import (
 // usualBody is more than most webhooks have, in bytes.
 const usualBody = 8 << 10
 
-// bodies are buffers that are used again. What was made for an unusual body is not kept.
-var bodies = sync.Pool{New: func() any { return bytes.NewBuffer(make([]byte, 0, usualBody)) }}
+// bodies are buffers that are used again.
+var bodies = sync.Pool{New: func() any { return new([usualBody]byte) }}
 
-func giveBack(body *bytes.Buffer) {
-	if body.Cap() <= 2*usualBody {
-		body.Reset()
-		bodies.Put(body)
+// A body is what a webhook brought, until it is given back.
+type body struct {
+	bytes []byte
+	room  *[usualBody]byte
+}
+
+func (b *body) giveBack() {
+	bodies.Put(b.room)
+	*b = body{}
+}
+
+// readBody is io.ReadAll into a buffer that is there. A larger body gets a larger one, step by step, and a length that is a lie gets nothing.
+func readBody(from io.Reader) (b body, err error) {
+	b.room = bodies.Get().(*[usualBody]byte)
+	b.bytes = b.room[:0]
+	for err == nil {
+		if len(b.bytes) == cap(b.bytes) {
+			b.bytes = append(b.bytes, 0)[:len(b.bytes)]
+		}
+		var n int
+		n, err = from.Read(b.bytes[len(b.bytes):cap(b.bytes)])
+		b.bytes = b.bytes[:len(b.bytes)+n]
 	}
+	if err == io.EOF {
+		return b, nil
+	}
+	b.giveBack()
+	return b, err
 }
 
 // read returns the body of a request, decompressed, to be given back. It is bounded on the wire, as members of a gzip file that hold nothing
 // are endless too, and after decompression, before the memory is taken.
-func (h *Handler) read(w http.ResponseWriter, req *http.Request, held *hold) (*bytes.Buffer, *refusal) {
+func (h *Handler) read(w http.ResponseWriter, req *http.Request, held *hold) (body, *refusal) {
 	zipped, ok := compression(req.Header)
 	if !ok {
 		w.Header().Set("Accept-Encoding", "gzip") // which of them would do: RFC 9110, section 15.5.16
-		return nil, &refusal{code: http.StatusUnsupportedMediaType, message: "the only Content-Encoding that is taken is gzip"}
+		return body{}, &refusal{code: http.StatusUnsupportedMediaType, message: "the only Content-Encoding that is taken is gzip"}
 	}
 	if req.ContentLength > h.maxBytes {
-		return nil, tooLarge()
+		return body{}, tooLarge()
 	}
 	var from io.Reader = http.MaxBytesReader(w, req.Body, h.maxBytes)
 	if zipped {
 		unzip, err := gzip.NewReader(from)
 		if err != nil {
-			return nil, unreadable(err)
+			return body{}, unreadable(err)
 		}
 		from = unzip
 	}
-	body := bodies.Get().(*bytes.Buffer)
-	if _, err := body.ReadFrom(&meter{from: from, left: h.maxBytes, held: held}); err != nil {
-		giveBack(body)
-		return nil, unreadable(err)
+	b, err := readBody(&meter{from: from, left: h.maxBytes, held: held})
+	if err != nil {
+		return b, unreadable(err)
 	}
 	if !held.arrived() {
-		giveBack(body)
-		return nil, busy()
+		b.giveBack()
+		return b, busy()
 	}
-	return body, nil
+	return b, nil
 }
 
 // compression reports whether a body is compressed with gzip, and whether its coding is known at all.

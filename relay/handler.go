@@ -185,8 +185,8 @@ func (h *Handler) take(w http.ResponseWriter, req *http.Request, held *hold) ([]
 	if no != nil {
 		return nil, no
 	}
-	events, err := guance.Decode(body.Bytes(), req.Header.Get("Content-Type"))
-	giveBack(body)
+	events, err := guance.Decode(body.bytes, req.Header.Get("Content-Type"))
+	body.giveBack()
 	if _, limit := errors.AsType[*guance.LimitError](err); limit {
 		return nil, &refusal{code: http.StatusRequestEntityTooLarge, message: err.Error()}
 	}
