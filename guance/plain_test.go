@@ -1,12 +1,6 @@
 package guance_test
 
-import (
-	"encoding/json"
-	"testing"
-	"time"
-
-	"github.com/guance-relay/guance-relay/guance"
-)
+import "encoding/json"
 
 // plainEvent is what a program that needs the fields of the sample and nothing
 // else would write: no Extra, no Raw, no second type for any field, no notice
@@ -63,46 +57,4 @@ func decodePlain(body []byte) (*plainEvent, error) {
 		return nil, err
 	}
 	return e, json.Unmarshal([]byte(e.LabelText), &e.Label)
-}
-
-// BenchmarkDecode decodes the real sample side by side with encoding/json, in
-// turns, so that what else the machine does falls on both alike. It reports the
-// ratios that are allowed to be 1.3 and 1.2.
-func BenchmarkDecode(b *testing.B) {
-	body := sample(b, "webhook-monitor-critical.json")
-	ours := func() {
-		if _, err := guance.Decode(body, "application/json"); err != nil {
-			b.Fatal(err)
-		}
-	}
-	plain := func() {
-		if _, err := decodePlain(body); err != nil {
-			b.Fatal(err)
-		}
-	}
-	const turn = 50 // decodings, so that the clock does not count
-	var oursTook, plainTook time.Duration
-	turns := 0
-	for b.Loop() {
-		start := time.Now()
-		for range turn {
-			ours()
-		}
-		middle := time.Now()
-		for range turn {
-			plain()
-		}
-		oursTook += middle.Sub(start)
-		plainTook += time.Since(middle)
-		turns++
-	}
-	each := func(took time.Duration) float64 { return float64(took.Nanoseconds()) / float64(turns*turn) }
-	oursAllocs, plainAllocs := testing.AllocsPerRun(100, ours), testing.AllocsPerRun(100, plain)
-	b.ReportMetric(0, "ns/op") // of two things at once, which says nothing
-	b.ReportMetric(each(oursTook), "guance-ns")
-	b.ReportMetric(each(plainTook), "json-ns")
-	b.ReportMetric(each(oursTook)/each(plainTook), "times-the-time")
-	b.ReportMetric(oursAllocs, "guance-allocs")
-	b.ReportMetric(plainAllocs, "json-allocs")
-	b.ReportMetric(oursAllocs/plainAllocs, "times-the-allocs")
 }
