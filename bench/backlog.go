@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"fmt"
 	"io"
 	"net/http"
@@ -11,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/guance-relay/guance-relay/relay"
 	"github.com/guance-relay/guance-relay/relay/boltstore"
 )
 
@@ -136,32 +136,11 @@ func keep() error {
 	}
 	defer s.Close()
 	return serveAll(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if err := list(r.Context(), s); err != nil {
+		listed := func(relay.Lease, []*relay.Entry) error { return nil }
+		if err := readAll(r.Context(), s, listed); err != nil {
 			http.Error(w, err.Error(), http.StatusInternalServerError)
 		}
 	}))
-}
-
-// list reads all that is pending.
-func list(ctx context.Context, s *boltstore.Store) error {
-	held, err := s.Holdings(ctx)
-	if err != nil {
-		return err
-	}
-	lease, err := s.Acquire(ctx, backlogLane)
-	if err != nil {
-		return err
-	}
-	after := uint64(0)
-	for left := held[backlogLane].Pending; left > 0; {
-		entries, err := lease.Read(ctx, after, 1000)
-		if err != nil {
-			return err
-		}
-		after = entries[len(entries)-1].Seq
-		left -= len(entries)
-	}
-	return lease.Release()
 }
 
 func startRelayOn(b *testing.B, data string) (*process, func() error, error) {

@@ -108,7 +108,6 @@ func (c *contest) play(s side) (line string, err error) {
 	if result.N == 0 {
 		return "", errors.New("it failed without an error: the loop was left early")
 	}
-	delete(result.Extra, "ns/op") // of whatever an operation is
 	line = fmt.Sprintf("Benchmark%s/side=%s-%d", c.name, s.name, runtime.GOMAXPROCS(0))
 	return line + strings.TrimRight(result.String(), "\n") + "\n", nil
 }

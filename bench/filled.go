@@ -68,7 +68,17 @@ func (f filling) into(s relay.Store) error {
 
 // drain settles everything that a store has.
 func drain(s relay.Store) error {
-	ctx := context.Background()
+	return readAll(context.Background(), s, func(lease relay.Lease, entries []*relay.Entry) error {
+		marks := make([]relay.Mark, len(entries))
+		for i, e := range entries {
+			marks[i] = relay.Mark{Seq: e.Seq, Problem: e.Problem, State: e.State, Level: e.Level, Time: e.Time, Outcome: relay.Superseded, At: time.Now()}
+		}
+		return lease.Mark(context.Background(), marks)
+	})
+}
+
+// readAll calls fn with all that is pending, a thousand at a time.
+func readAll(ctx context.Context, s relay.Store, fn func(relay.Lease, []*relay.Entry) error) error {
 	held, err := s.Holdings(ctx)
 	if err != nil {
 		return err
@@ -83,11 +93,7 @@ func drain(s relay.Store) error {
 		if err != nil {
 			return err
 		}
-		marks := make([]relay.Mark, len(entries))
-		for i, e := range entries {
-			marks[i] = relay.Mark{Seq: e.Seq, Problem: e.Problem, State: e.State, Level: e.Level, Time: e.Time, Outcome: relay.Superseded, At: time.Now()}
-		}
-		if err := lease.Mark(ctx, marks); err != nil {
+		if err := fn(lease, entries); err != nil {
 			return err
 		}
 		after = entries[len(entries)-1].Seq
