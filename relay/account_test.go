@@ -48,17 +48,12 @@ func TestLanesShareAnAccount(t *testing.T) {
 			}
 			r.Handle(name, sink, &relay.SinkOptions{PerMinute: perMinute, Concurrency: 1})
 		}
-		ctx, stop := context.WithCancel(t.Context())
-		done := make(chan error)
-		go func() { done <- r.Run(ctx) }()
+		stop := running(t, r)
 		for i := range 600 {
 			accept(t, r, event(t, fmt.Sprint(i), fmt.Sprint("p", i), "critical"))
 		}
 		time.Sleep(4 * time.Minute)
 		stop()
-		if err := <-done; err != nil {
-			t.Error(err)
-		}
 		slices.SortFunc(sent, time.Time.Compare)
 		first := 0
 		for i, at := range sent {
@@ -98,9 +93,7 @@ func TestThrottledAccount(t *testing.T) {
 		r.Handle("angry", angry, nil)
 		r.Handle("calm", calm, nil)
 		r.Handle("stranger", stranger, nil)
-		ctx, stop := context.WithCancel(t.Context())
-		done := make(chan error)
-		go func() { done <- r.Run(ctx) }()
+		stop := running(t, r)
 		accept(t, r, event(t, "1", "p", "critical"))
 		time.Sleep(10 * time.Second)
 		before := len(calm.taken())
@@ -116,8 +109,5 @@ func TestThrottledAccount(t *testing.T) {
 			t.Errorf("the lane of another account has sent %d events, want 2", n)
 		}
 		stop()
-		if err := <-done; err != nil {
-			t.Error(err)
-		}
 	})
 }

@@ -46,16 +46,14 @@ func (l *lane) arrived(ctx context.Context, entries []*Entry) error {
 		return err
 	}
 	now := time.Now()
-	var marks []Mark
 	for _, e := range entries {
 		superseded := l.schedule.add(e, records[e.Problem], now)
 		for _, m := range superseded {
 			records[e.Problem] = records[e.Problem].Apply(m)
 		}
-		marks = append(marks, superseded...)
+		l.superseded = append(l.superseded, superseded...)
 	}
 	l.unread = max(l.unread-len(entries), 0)
-	l.superseded = append(l.superseded, marks...)
 	l.record(ctx)
 	return nil
 }

@@ -93,9 +93,7 @@ func TestDamagedEntryDelaysNoOther(t *testing.T) {
 					t.Fatal(err)
 				}
 				r.Handle("lane", sink, &relay.SinkOptions{MaxAttempts: 1})
-				ctx, stop := context.WithCancel(t.Context())
-				done := make(chan error)
-				go func() { done <- r.Run(ctx) }()
+				stop := running(t, r)
 				accept(t, r, event(t, "1", "hurt", "critical"))
 				time.Sleep(time.Second)
 				accept(t, r, event(t, "2", "hurt", "error"), event(t, "3", "other", "critical"))
@@ -116,9 +114,6 @@ func TestDamagedEntryDelaysNoOther(t *testing.T) {
 					t.Errorf("got %+v, want no backlog and %d dead letters", s, test.dead)
 				}
 				stop()
-				if err := <-done; err != nil {
-					t.Error(err)
-				}
 			})
 		})
 	}
@@ -147,9 +142,7 @@ func TestDamageAtTheStart(t *testing.T) {
 				}
 				r.Handle("lane", sink, nil)
 				accept(t, r, event(t, "1", "hurt", "critical"), event(t, "2", "hurt", "error"), event(t, "3", "other", "critical"))
-				ctx, stop := context.WithCancel(t.Context())
-				done := make(chan error)
-				go func() { done <- r.Run(ctx) }()
+				stop := running(t, r)
 				time.Sleep(30 * time.Second)
 				accept(t, r, event(t, "4", "other", "ok"))
 				time.Sleep(10 * time.Second)
@@ -159,9 +152,6 @@ func TestDamageAtTheStart(t *testing.T) {
 					t.Errorf("the sink took %q, want %q", got, test.want)
 				}
 				stop()
-				if err := <-done; err != nil {
-					t.Error(err)
-				}
 				held, err := disk.Holdings(t.Context())
 				if err != nil || held["lane"].Pending != test.left {
 					t.Errorf("the store holds %+v, %v, want %d pending", held, err, test.left)

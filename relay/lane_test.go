@@ -91,18 +91,13 @@ func TestPanic(t *testing.T) {
 			}
 			return nil
 		}), nil)
-		ctx, stop := context.WithCancel(t.Context())
-		done := make(chan error)
-		go func() { done <- r.Run(ctx) }()
+		stop := running(t, r)
 		accept(t, r, event(t, "1", "p", "critical"))
 		time.Sleep(5 * time.Minute)
 		if s := r.Stats().Lanes[0]; s.Delivered != 1 || s.Failed != 3 {
 			t.Errorf("got %+v, want three failures and a delivery", s)
 		}
 		stop()
-		if err := <-done; err != nil {
-			t.Error(err)
-		}
 		if n := strings.Count(log.String(), "lane_test.go"); n != 1 {
 			t.Errorf("the stack is logged %d times, want once:\n%s", n, log.String())
 		}
@@ -176,18 +171,13 @@ func TestStrays(t *testing.T) {
 			t.Fatal(err)
 		}
 		r.Handle("new", sink, nil)
-		ctx, stop := context.WithCancel(t.Context())
-		done := make(chan error)
-		go func() { done <- r.Run(ctx) }()
+		stop := running(t, r)
 		time.Sleep(time.Minute)
 		if got := r.Stats().Strays["old"]; got.Pending != 1 {
 			t.Errorf("strays %+v, want the entry of the old lane", r.Stats().Strays)
 		}
 		expect(t, sink)
 		stop()
-		if err := <-done; err != nil {
-			t.Error(err)
-		}
 	})
 }
 

@@ -56,16 +56,23 @@ func run(t *testing.T, sink relay.Sink, opts *relay.SinkOptions) (r *relay.Relay
 		t.Fatal(err)
 	}
 	r.Handle("lane", sink, opts)
-	ctx, stop := context.WithCancel(context.Background())
+	t.Cleanup(running(t, r))
+	return r, store
+}
+
+// running has a relay run, until stop is called: then Run must end without an error.
+func running(t *testing.T, r *relay.Relay) (stop func()) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error)
 	go func() { done <- r.Run(ctx) }()
-	t.Cleanup(func() {
-		stop()
+	return func() {
+		t.Helper()
+		cancel()
 		if err := <-done; err != nil {
 			t.Errorf("Run: %v", err)
 		}
-	})
-	return r, store
+	}
 }
 
 func accept(t *testing.T, r *relay.Relay, events ...*guance.Event) []relay.Receipt {

@@ -70,10 +70,8 @@ func TestMarksComeFirst(t *testing.T) {
 			disk.note("%d sent", d.Seq)
 			return nil
 		}), nil)
-		ctx, stop := context.WithCancel(t.Context())
-		done := make(chan error)
-		go func() { done <- r.Run(ctx) }()
-		defer func() { stop(); <-done }()
+		stop := running(t, r)
+		defer stop()
 		time.Sleep(time.Minute)
 		accept(t, r, event(t, "1", "p", "critical"))
 		time.Sleep(100 * time.Millisecond)
@@ -108,14 +106,9 @@ func TestStartReadsTheBacklogFirst(t *testing.T) {
 			accept(t, r, event(t, fmt.Sprint(i), fmt.Sprint(i), "warning"))
 		}
 		accept(t, r, event(t, "worst", "worst", "fatal"))
-		ctx, stop := context.WithCancel(t.Context())
-		done := make(chan error)
-		go func() { done <- r.Run(ctx) }()
+		stop := running(t, r)
 		time.Sleep(30 * time.Second)
 		stop()
-		if err := <-done; err != nil {
-			t.Error(err)
-		}
 		if got := sink.taken(); len(got) == 0 || got[0] != "worst fatal" {
 			t.Errorf("the first that was sent, of %d, is %v, want the worst", len(got), got[:min(len(got), 1)])
 		}
@@ -131,9 +124,7 @@ func TestMarksOnTheirWay(t *testing.T) {
 			t.Fatal(err)
 		}
 		r.Handle("lane", sink, nil)
-		ctx, stop := context.WithCancel(t.Context())
-		done := make(chan error)
-		go func() { done <- r.Run(ctx) }()
+		stop := running(t, r)
 		time.Sleep(time.Minute)
 		at := func(id, problem, status string, date int) *guance.Event {
 			e := event(t, id, problem, status)
@@ -149,9 +140,6 @@ func TestMarksOnTheirWay(t *testing.T) {
 		time.Sleep(time.Minute)
 		expect(t, sink, "q critical")
 		stop()
-		if err := <-done; err != nil {
-			t.Error(err)
-		}
 		if held, err := disk.Holdings(t.Context()); err != nil || held["lane"].Pending != 0 {
 			t.Errorf("the store holds %+v, %v, want nothing", held, err)
 		}

@@ -199,11 +199,21 @@ func (d *durable) hear(line []byte, t *testing.T) {
 	}
 }
 
-// Promise 1, through a power cut: whatever the store answered is there after a crash at any point of its writing, and the file opens.
-func TestCrashAtEveryWrite(t *testing.T) {
+// record returns what a program does to a file.
+func record(t *testing.T, command, env []string, path string) []torn.Op {
+	t.Helper()
 	if _, err := exec.LookPath("strace"); err != nil && os.Getenv("CI") == "" {
 		t.Skip("strace is not installed; CI has it")
 	}
+	ops, err := torn.Record(command, env, path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ops
+}
+
+// Promise 1, through a power cut: whatever the store answered is there after a crash at any point of its writing, and the file opens.
+func TestCrashAtEveryWrite(t *testing.T) {
 	dir := t.TempDir()
 	s, err := boltstore.Open(dir, nil)
 	if err != nil {
@@ -218,10 +228,7 @@ func TestCrashAtEveryWrite(t *testing.T) {
 		t.Fatal(err)
 	}
 	env := append(os.Environ(), "BOLTSTORE_CRASH_DIR="+dir, fmt.Sprint("BOLTSTORE_CRASH_SEED=", *crashSeed), fmt.Sprint("BOLTSTORE_CRASH_STEPS=", *crashSteps))
-	ops, err := torn.Record([]string{os.Args[0]}, env, path)
-	if err != nil {
-		t.Fatal(err)
-	}
+	ops := record(t, []string{os.Args[0]}, env, path)
 
 	know := durable{map[uint64]entryName{}, map[uint64]bool{}, map[uint64]bool{}, map[uint64]bool{}, map[uint64]bool{}}
 	rng := rand.New(rand.NewPCG(*crashSeed, 99))

@@ -3,7 +3,6 @@ package boltstore_test
 import (
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -22,17 +21,11 @@ func TestTwoSyncsToACommit(t *testing.T) {
 		oneOfEach(t, dir)
 		return
 	}
-	if _, err := exec.LookPath("strace"); err != nil && os.Getenv("CI") == "" {
-		t.Skip("strace is not installed; CI has it")
-	}
 	dir := t.TempDir()
 	if err := open(t, dir, nil).Close(); err != nil {
 		t.Fatal(err)
 	}
-	ops, err := torn.Record([]string{os.Args[0], "-test.run=^TestTwoSyncsToACommit$"}, append(os.Environ(), syncsEnv+"="+dir), filepath.Join(dir, "relay.db"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	ops := record(t, []string{os.Args[0], "-test.run=^TestTwoSyncsToACommit$"}, append(os.Environ(), syncsEnv+"="+dir), filepath.Join(dir, "relay.db"))
 	syncs, counted, last := 0, 0, ""
 	for _, op := range ops {
 		if op.Kind == torn.Sync {
