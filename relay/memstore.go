@@ -13,6 +13,9 @@ import (
 // MemStore is a Store for tests. It is NOT durable: everything is gone when the process ends, and so is promise 1. Nothing bounds it but
 // [MemStore.Limit], and it remembers all event IDs, outcomes and records for ever. boltstore is the store for everything else.
 type MemStore struct {
+	opened time.Time     // with the monotonic clock
+	before time.Duration // what Clock said when it was opened
+
 	mu     sync.Mutex
 	lanes  map[string]*memLane // guarded by mu
 	limit  int                 // guarded by mu
@@ -39,9 +42,14 @@ type memLane struct {
 }
 
 // NewMemStore returns an empty store.
-func NewMemStore() *MemStore { return &MemStore{lanes: make(map[string]*memLane)} }
+func NewMemStore() *MemStore {
+	return &MemStore{opened: time.Now(), before: 1, lanes: make(map[string]*memLane)} // 0 is a Kept that nobody has set
+}
 
 var _ Store = (*MemStore)(nil)
+
+// Clock implements [Store].
+func (s *MemStore) Clock() time.Duration { return s.before + time.Since(s.opened) }
 
 // Limit bounds the unsettled entries of all lanes together; zero lifts the bound.
 func (s *MemStore) Limit(entries int) {
@@ -87,6 +95,7 @@ func (s *MemStore) Restart() *MemStore {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	restarted := NewMemStore()
+	restarted.before = s.Clock()
 	restarted.lanes, restarted.limit = s.lanes, s.limit
 	s.lanes = make(map[string]*memLane)
 	return restarted
@@ -169,6 +178,7 @@ func (s *MemStore) Append(ctx context.Context, entries []*Entry) error {
 	}
 	return s.write(func() {
 		for _, e := range fresh {
+			e.Kept = s.Clock()
 			s.lane(e.Lane).append(e)
 		}
 	})
@@ -396,7 +406,7 @@ func (l *memLease) Revive(ctx context.Context, seq uint64) (*Entry, error) {
 	var e Entry
 	err := l.exhume(ctx, seq, func(st Settlement) {
 		e = st.Entry
-		e.Begun, e.Failed = true, 0
+		e.Begun, e.Failed, e.Kept = true, 0, l.store.Clock()
 		kept := e
 		l.lane.insert(&kept)
 		l.lane.wake()

@@ -90,6 +90,16 @@ type Delivery struct {
 	Accepted time.Time // when the relay took the event
 
 	spend func(ctx context.Context) error
+	lost  func() // nil: nobody keeps it
+}
+
+// LostAnswer says that no answer came to a request of this delivery, although the target may have it and may handle it later. The lane
+// then sends the problem's recovery twice, see [Relay]. A sink calls it whether or not the delivery succeeds in the end. An error of
+// Deliver that is a timeout or the end of a context says the same, unless it has a method AnswerLost() bool that denies it.
+func (d *Delivery) LostAnswer() {
+	if d.lost != nil {
+		d.lost()
+	}
 }
 
 // Spend takes one more request from the lane's budget and waits for it if need be. The lane has paid for the first request of

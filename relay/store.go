@@ -54,8 +54,11 @@ type Entry struct {
 	Level guance.Level
 	// Time is when Guance says that the event happened; zero if it does not say.
 	Time time.Time
-	// Accepted is when the relay took the event.
+	// Accepted is when the relay took the event, by the wall clock. It is for people: no age is counted from it.
 	Accepted time.Time
+	// Kept is the store's time, see [Store.Clock], at which the entry was appended, or revived. [Store.Append] sets it. The age of an
+	// entry is counted from it.
+	Kept time.Duration
 	// Trace is the W3C traceparent of the webhook that brought the event; empty if it was not traced.
 	Trace string
 	// Begun says that an attempt may have put the entry on the wire.
@@ -102,6 +105,8 @@ type Mark struct {
 	Level   guance.Level
 	Time    time.Time
 	Failed  int // attempts that failed before the one that begins
+	// Doubt says that the answer to a request for the entry was lost: the target may have it and may handle it later than what follows.
+	Doubt   bool
 	Outcome Outcome
 	Reason  string // why, where the outcome does not say it all
 	At      time.Time
@@ -127,9 +132,12 @@ type Record struct {
 	// Shown is the level of the newest problem that was delivered, LevelNone if there is none or it was resolved: what the
 	// target shows as far as the relay knows.
 	Shown guance.Level
+	// Doubt says that the answer to a request for the problem was lost, and that no recovery was delivered and confirmed since. The
+	// target may handle that request late, after the recovery, and so the recovery is sent twice, see [Relay].
+	Doubt bool
 	// Time is the newest event time that was begun or settled.
 	Time time.Time
-	// At is when the record last changed.
+	// At is when the record last changed, by the wall clock. A store counts a record's age by its own time.
 	At time.Time
 }
 
@@ -146,6 +154,9 @@ func (r Record) Apply(m Mark) Record {
 	if m.Time.After(r.Time) {
 		r.Time = m.Time
 	}
+	if m.State == guance.StateProblem && m.Doubt {
+		r.Doubt = true
+	}
 	// A recovery that was sent and whose answer is not known may not have arrived: only a delivered one closes.
 	switch {
 	case m.State == guance.StateProblem && m.Outcome == 0:
@@ -153,7 +164,7 @@ func (r Record) Apply(m Mark) Record {
 	case m.State == guance.StateProblem && m.Outcome == Delivered:
 		r.Open, r.Shown = true, m.Level
 	case m.State == guance.StateRecovered && m.Outcome == Delivered:
-		r.Open, r.Shown = false, guance.LevelNone
+		r.Open, r.Shown, r.Doubt = false, guance.LevelNone, false
 	}
 	return r
 }
@@ -178,6 +189,10 @@ type Store interface {
 	Append(ctx context.Context, entries []*Entry) error
 	// Acquire makes the caller the owner of a lane. An earlier owner's calls fail with ErrFenced from then on.
 	Acquire(ctx context.Context, lane string) (Lease, error)
+	// Clock returns the store's own time: for how long it has been in use, all processes that used it together. It grows steadily while
+	// the store is open, whatever happens to the wall clock, and stands still while it is not. It is saved with each commit, so that it
+	// is never less than Kept of an entry that the store has. What a store keeps for a time it keeps by this clock.
+	Clock() time.Duration
 	// Check returns nil if the store would take an entry now, and otherwise why not.
 	Check(ctx context.Context) error
 	// Holdings returns what there is of each lane that has anything, the lanes that nobody owns included.
@@ -202,8 +217,8 @@ type Lease interface {
 	// Mark makes all marks durable or none, before it returns nil. A mark of an entry that is settled already changes nothing. A record
 	// that cannot be read is written anew, as that of a problem that may be open.
 	Mark(ctx context.Context, marks []Mark) error
-	// Revive makes a dead letter an unsettled entry again, in its old place, begun and with no failed attempt, and returns it without
-	// its body; ErrNotFound if there is none. Read need not return it to this owner again.
+	// Revive makes a dead letter an unsettled entry again, in its old place, begun, with no failed attempt and with a new Kept, and
+	// returns it without its body; ErrNotFound if there is none. Read need not return it to this owner again.
 	Revive(ctx context.Context, seq uint64) (*Entry, error)
 	// Drop deletes a dead letter for good, or returns ErrNotFound; its settlement stays.
 	Drop(ctx context.Context, seq uint64) error

@@ -140,6 +140,8 @@ func (m *mount) Check(context.Context) error {
 	return nil
 }
 
+func (m *mount) Clock() time.Duration { return m.disk.store.Clock() }
+
 func (m *mount) Holdings(ctx context.Context) (map[string]relay.Holdings, error) {
 	return m.store.Holdings(ctx)
 }

@@ -83,6 +83,8 @@ type Store struct {
 	path string
 	opts Options
 
+	opened time.Time // with the monotonic clock
+
 	now  func() time.Time
 	sync atomic.Pointer[func(commit func() error) error] // makes each commit if it is set: tests put failures here
 
@@ -119,7 +121,7 @@ func Open(dir string, opts *Options) (*Store, error) { return open(dir, opts, ti
 
 func open(dir string, opts *Options, now func() time.Time) (*Store, error) {
 	s := &Store{
-		opts: opts.withDefaults(), now: now,
+		opts: opts.withDefaults(), now: now, opened: time.Now(),
 		jobs: make(chan *job, maxBatch), stop: make(chan struct{}), done: make(chan struct{}), owners: make(map[string]*owner),
 	}
 	if err := s.openFile(dir); err != nil {
@@ -156,6 +158,9 @@ func (s *Store) Close() error {
 	}
 	return nil
 }
+
+// Clock implements [relay.Store].
+func (s *Store) Clock() time.Duration { return time.Since(s.opened) }
 
 // Check implements [relay.Store].
 func (s *Store) Check(ctx context.Context) error {

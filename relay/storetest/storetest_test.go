@@ -57,6 +57,8 @@ func (b *broken) Check(ctx context.Context) error {
 	return b.inner.Check(ctx)
 }
 
+func (b *broken) Clock() time.Duration { return b.inner.Clock() }
+
 func (b *broken) Holdings(ctx context.Context) (map[string]relay.Holdings, error) {
 	if b.holdings != nil {
 		return b.holdings(ctx)
