@@ -26,6 +26,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"sync"
 	"sync/atomic"
@@ -52,8 +53,14 @@ type Options struct {
 	History int
 	// MaxDead is how many dead letters each lane keeps, the oldest go first; zero means 100,000. Their outcomes stay in the history.
 	MaxDead int
-	// DeadAge is how long dead letters are kept after they died; zero means 30 days.
+	// DeadAge is how long dead letters are kept after they died, by the store's time; zero means 30 days.
 	DeadAge time.Duration
+	// MaxRecords is how many problems of each lane are remembered that have nothing pending and no dead letter, some 200 bytes of the
+	// file each; zero means 200,000. Above it those go first that are not open at the target, and of them the ones that have not changed
+	// for the longest time. That one of an open problem had to go is logged at level ERROR: its recovery will not be sent.
+	MaxRecords int
+	// Logger takes what an operator must see and no call returns; nil means slog.Default().
+	Logger *slog.Logger
 }
 
 func (o *Options) withDefaults() Options {
@@ -67,6 +74,10 @@ func (o *Options) withDefaults() Options {
 	orDefault(&d.History, 10_000)
 	orDefault(&d.MaxDead, 100_000)
 	orDefault(&d.DeadAge, 30*24*time.Hour)
+	orDefault(&d.MaxRecords, 200_000)
+	if d.Logger == nil {
+		d.Logger = slog.Default()
+	}
 	return d
 }
 
@@ -83,9 +94,11 @@ type Store struct {
 	path string
 	opts Options
 
-	opened time.Time // with the monotonic clock
+	log *slog.Logger
 
-	now  func() time.Time
+	opened time.Time     // with the monotonic clock
+	before time.Duration // the store's time then
+
 	sync atomic.Pointer[func(commit func() error) error] // makes each commit if it is set: tests put failures here
 
 	jobs chan *job
@@ -96,9 +109,11 @@ type Store struct {
 
 	// Owned by the committer.
 	books     *books
-	encoded   []byte // segments of the transaction
-	allocated int64  // how far the file has room on the disk
-	turn      string // the lane whose turn it was to be tidied
+	encoded   []byte        // segments of the transaction
+	allocated int64         // how far the file has room on the disk
+	turn      string        // the lane whose turn it was to be tidied
+	saved     time.Duration // the store's time as of the last commit
+	closing   error         // why the store's time could not be saved at the end
 
 	mu     sync.Mutex
 	failed error             // guarded by mu: the commit that failed
@@ -117,17 +132,19 @@ var _ relay.Store = (*Store)(nil)
 
 // Open opens the store in dir, making both if need be. It fails with [ErrLocked] if the store is open already, and with
 // relay.ErrDamaged if the file is not what a store wrote.
-func Open(dir string, opts *Options) (*Store, error) { return open(dir, opts, time.Now) }
-
-func open(dir string, opts *Options, now func() time.Time) (*Store, error) {
+func Open(dir string, opts *Options) (*Store, error) {
 	s := &Store{
-		opts: opts.withDefaults(), now: now, opened: time.Now(),
+		opts: opts.withDefaults(),
 		jobs: make(chan *job, maxBatch), stop: make(chan struct{}), done: make(chan struct{}), owners: make(map[string]*owner),
 	}
+	s.log = s.opts.Logger
 	if err := s.openFile(dir); err != nil {
 		return nil, err
 	}
-	err := s.load()
+	err := s.loadClock()
+	if err == nil {
+		err = s.load()
+	}
 	if err == nil {
 		s.publish()
 		err = s.tidyAtOpen()
@@ -154,13 +171,22 @@ func (s *Store) Close() error {
 	close(s.stop)
 	<-s.done
 	if err := s.db.Close(); err != nil {
-		return fmt.Errorf("boltstore: closing %s: %w", s.path, err)
+		return errors.Join(s.closing, fmt.Errorf("boltstore: closing %s: %w", s.path, err))
 	}
-	return nil
+	return s.closing
 }
 
-// Clock implements [relay.Store].
-func (s *Store) Clock() time.Duration { return time.Since(s.opened) }
+// Clock implements [relay.Store]. It is what the file says and the time since it was opened, by the monotonic clock.
+func (s *Store) Clock() time.Duration { return s.before + time.Since(s.opened) }
+
+// loadClock reads what the file says.
+func (s *Store) loadClock() error {
+	return s.view(func(tx *bolt.Tx) (err error) {
+		s.before, err = decodeClock(tx.Bucket(metaBucket).Get(clockKey))
+		s.opened, s.saved = time.Now(), s.before
+		return err
+	})
+}
 
 // Check implements [relay.Store].
 func (s *Store) Check(ctx context.Context) error {

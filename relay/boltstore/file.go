@@ -137,7 +137,8 @@ func inspect(path string) (err error) {
 			return fmt.Errorf("%w: it is a bbolt file, but not of a relay", relay.ErrDamaged)
 		}
 		if v := meta.Get(versionKey); string(v) != version {
-			return fmt.Errorf("it has version %q, and this program knows version %q: use the program that wrote it", v, version)
+			return fmt.Errorf("the file has version %q, and this program knows version %q alone; nothing was changed. "+
+				"Let the program that wrote it deliver what is pending; then stop it and move the file away", v, version)
 		}
 		return tx.Bucket(lanesBucket).ForEach(func(lane, value []byte) error {
 			for _, part := range parts {
@@ -205,7 +206,8 @@ func create(dir, path string) error {
 		if _, err := tx.CreateBucket(lanesBucket); err != nil {
 			return err
 		}
-		return meta.Put(versionKey, []byte(version))
+		// The time begins with 1, as 0 is that of an entry that no store has kept.
+		return errors.Join(meta.Put(versionKey, []byte(version)), meta.Put(clockKey, encodeClock(1)))
 	})
 	if err = errors.Join(err, db.Close()); err != nil {
 		return fmt.Errorf("boltstore: making %s: %w", path, err)

@@ -185,7 +185,7 @@ func TestDamagedFile(t *testing.T) {
 }
 
 func TestVersion(t *testing.T) {
-	for _, v := range []string{"1", "3", ""} {
+	for _, v := range []string{"1", "2", "4", ""} {
 		dir := t.TempDir()
 		db, err := bolt.Open(filepath.Join(dir, "relay.db"), 0o600, nil)
 		if err != nil {
@@ -331,19 +331,20 @@ func TestDamagedRecord(t *testing.T) {
 	}
 	add(t, s, entry("3", "the key of it"))
 	s.Close()
-	data, err := os.ReadFile(filepath.Join(dir, "relay.db"))
+	db, err := bolt.Open(filepath.Join(dir, "relay.db"), 0o600, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for at := 0; ; at++ { // in old pages too: the value follows its key, after four bytes of checksum
-		i := bytes.Index(data[at:], []byte("pthe key of it"))
-		if i < 0 {
-			break
-		}
-		at += i
-		data[at+len("pthe key of it")+5] ^= 1
+	err = db.Update(func(tx *bolt.Tx) error {
+		records := tx.Bucket([]byte("lanes")).Bucket([]byte(lane)).Bucket([]byte("records"))
+		value := bytes.Clone(records.Get([]byte("pthe key of it")))
+		value[5] ^= 1
+		return records.Put([]byte("pthe key of it"), value)
+	})
+	if err := errors.Join(err, db.Close()); err != nil {
+		t.Fatal(err)
 	}
-	s = open(t, place(t, data), nil)
+	s = open(t, dir, nil)
 	l = acquire(t, s)
 	if _, err := l.Records(t.Context(), []string{"the key of it"}); !errors.Is(err, relay.ErrDamaged) {
 		t.Fatalf("Records: got %v, want ErrDamaged", err)
