@@ -11,7 +11,8 @@
 //
 // # File
 //
-// The file relay.db, 0600, in a directory made 0700, is locked: a second process is turned away with [ErrLocked]. A file that is cut
+// The file relay.db, 0600, in a directory made 0700, is locked: a second process is turned away with [ErrLocked]. If the file is removed or
+// replaced while it is in use, appends answer [ErrMoved], and marks go on. A file that is cut
 // short or not what the store wrote is refused with relay.ErrDamaged, at Open or when the damaged part is read. docs/durability.md
 // says what to do then, how to copy the file, and why not to put it on NFS.
 //
@@ -90,7 +91,8 @@ func orDefault[T int | int64 | time.Duration](v *T, d T) {
 // A Store is a relay.Store on one file. It is safe for concurrent use.
 type Store struct {
 	db   *bolt.DB
-	file *os.File // bbolt's own, to reserve room in it
+	file *os.File    // bbolt's own, to reserve room in it
+	info os.FileInfo // of file, to tell it from another one in its place
 	path string
 	opts Options
 
@@ -111,6 +113,7 @@ type Store struct {
 	books     *books
 	encoded   []byte        // segments of the transaction
 	allocated int64         // how far the file has room on the disk
+	moved     bool          // the file is not in its place
 	turn      string        // the lane whose turn it was to be tidied
 	saved     time.Duration // the store's time as of the last commit
 	closing   error         // why the store's time could not be saved at the end
@@ -191,6 +194,9 @@ func (s *Store) loadClock() error {
 // Check implements [relay.Store].
 func (s *Store) Check(ctx context.Context) error {
 	return s.submit(ctx, &job{check: func(c *commit) error {
+		if err := s.inPlace(); err != nil {
+			return err
+		}
 		if err := s.full(1, 0); err != nil {
 			return err
 		}

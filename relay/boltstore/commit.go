@@ -139,7 +139,9 @@ func (s *Store) commitBatch(batch []*job) {
 	}
 	err := s.usable(context.Background())
 	if err == nil && bytes > 0 {
-		if err = s.reserve(bytes); errors.Is(err, relay.ErrFull) {
+		if moved := s.inPlace(); moved != nil {
+			refuseAppends(batch, refused, moved)
+		} else if err = s.reserve(bytes); errors.Is(err, relay.ErrFull) {
 			refuseAppends(batch, refused, err)
 			err = nil
 		} else if err != nil {
@@ -396,6 +398,7 @@ func (c *commit) finish() error {
 			return err
 		}
 	}
+	// It stands in the page of the root bucket, which every commit writes: it costs no page and no sync.
 	if err := c.tx.Bucket(metaBucket).Put(clockKey, encodeClock(c.now)); err != nil {
 		return err
 	}
