@@ -170,7 +170,7 @@ func TestLimits(t *testing.T) {
 		{"members of one name", "{" + strings.Repeat(`"a":1,`, guance.MaxMembers) + `"a":1}`, guance.LimitMembers, 0},
 		{"members of an element", "[{}," + object("", guance.MaxMembers+1) + "]", guance.LimitMembers, 0},
 		{"members of an event inside", `{"a":` + object(`"df_event_id":"event-1",`, guance.MaxMembers+1) + `}`, guance.LimitMembers, 0},
-		{"members of an event in a string", mustQuote(object("", guance.MaxMembers+1)), guance.LimitMembers, 0},
+		{"members of an event in a string", "[" + mustQuote(object("", guance.MaxMembers+1)) + "]", guance.LimitMembers, 0},
 		{"members of what is no event", `{"df_status":"ok","a":` + object("", 3*guance.MaxMembers) + `}`, "", 1},
 		{"wrapped in two", list(`{"a":`+list(`{"df_status":"ok"}`, guance.MaxEvents/2)+`}`, 3), guance.LimitEvents, 0},
 	} {
