@@ -48,7 +48,7 @@ func TestStopFromTheOutsideIn(t *testing.T) {
 		t.Fatalf("the webhook that was on its way is not answered: %v\n%s", err, p.output())
 	}
 	if resp.StatusCode != http.StatusAccepted {
-		t.Errorf("the webhook that was on its way is answered with %s, want 202", resp.Status)
+		t.Fatalf("the webhook that was on its way is answered with %s, want 202", resp.Status)
 	}
 	if err := p.Wait(); err != nil || strings.Contains(p.output(), "connections were cut") {
 		t.Errorf("the stop ends with %v, want exit 0 and nothing cut\n%s", err, p.output())
