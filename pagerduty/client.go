@@ -111,10 +111,7 @@ type core struct {
 // other [KeySource]. It makes no connection. The error names the option that
 // cannot be used.
 func NewClient(key KeySource, opts *Options) (*Client, error) {
-	if key == nil {
-		return nil, fmt.Errorf("pagerduty: no routing key; make one with ParseRoutingKey")
-	}
-	if _, err := key.Key(); err != nil {
+	if _, err := keyOf(key); err != nil {
 		return nil, err
 	}
 	if opts == nil {
@@ -216,7 +213,7 @@ func (c *Client) WithKey(key KeySource) *Client {
 // Account names what requests of c count against at PagerDuty: the address and the fingerprint of the routing key, which is no secret. It is
 // "" while there is no key.
 func (c *Client) Account() string {
-	key, err := c.key.Key()
+	key, err := keyOf(c.key)
 	if err != nil {
 		return ""
 	}
@@ -326,15 +323,21 @@ func (c *Client) SendChange(ctx context.Context, ev *ChangeEvent) (*Result, erro
 
 // sendingKey asks the source. That it has no key now says nothing about the event.
 func (c *Client) sendingKey() (RoutingKey, error) {
-	if c.key == nil {
-		return RoutingKey{}, &Error{Class: ClassConfig, Message: "no routing key"}
-	}
-	key, err := c.key.Key()
-	if err == nil && key.IsZero() {
-		_, err = key.Key()
-	}
+	key, err := keyOf(c.key)
 	if err != nil {
 		return RoutingKey{}, &Error{Class: ClassConfig, Err: err}
 	}
 	return key, nil
+}
+
+// keyOf asks a source for its key. An empty key is as much of an error as none.
+func keyOf(source KeySource) (RoutingKey, error) {
+	if source == nil {
+		return RoutingKey{}.Key()
+	}
+	key, err := source.Key()
+	if err != nil {
+		return RoutingKey{}, err
+	}
+	return key.Key()
 }

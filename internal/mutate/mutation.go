@@ -48,34 +48,27 @@ func (m *mutation) row() string { return fmt.Sprintf("| %s | %s | %s |", m.promi
 
 // hunt has the suites look for the bug and returns the first test that fails, "" if all pass.
 func (m *mutation) hunt() (caught string, err error) {
-	dir, err := os.MkdirTemp("", "mutate")
-	if err != nil {
-		return "", err
-	}
-	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	overlay, err := m.overlay(dir)
-	if err != nil {
-		return "", err
-	}
-	own := "./" + m.dir // the nearest look first
-	for _, suite := range append([]string{own}, suites...) {
-		if caught, err = test(suite, overlay); caught != "" || err != nil {
-			return caught, err
-		}
-	}
-	return "", nil
-}
-
-// overlay writes into dir what has the go command read the mutant in the place of the file, and returns the name of it.
-func (m *mutation) overlay(dir string) (string, error) {
 	file, mutant, err := m.apply(".")
 	if err != nil {
 		return "", err
 	}
+	return hunt(m.dir, file, mutant, suites, nil)
+}
+
+// overlay writes what has the go command read the mutant in the place of the file, and calls use with the name of it.
+func overlay(file string, mutant []byte, use func(overlay string) error) (err error) {
+	dir, err := os.MkdirTemp("", "mutate")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 	source, overlay := filepath.Join(dir, filepath.Base(file)), filepath.Join(dir, "overlay.json")
 	text, err := json.Marshal(map[string]any{"Replace": map[string]string{file: source}})
 	if err != nil {
-		return "", err
+		return err
 	}
-	return overlay, errors.Join(os.WriteFile(source, mutant, 0o600), os.WriteFile(overlay, text, 0o600))
+	if err := errors.Join(os.WriteFile(source, mutant, 0o600), os.WriteFile(overlay, text, 0o600)); err != nil {
+		return err
+	}
+	return use(overlay)
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 	"os/exec"
 	"path"
 	"slices"
+	"time"
 )
 
 // suites are the packages whose tests hold the promise, the quick ones first.
@@ -18,10 +20,35 @@ var suites = []string{
 	"./internal/simulate", "./relay/boltstore", "./relay/relaytest", "./examples/server",
 }
 
+// hunt has the tests look for a mutant of a file of the package in dir: first the package's own, then the suites. It returns the first test
+// that fails, "" if all pass. A suite without a limit has the usual one.
+func hunt(dir, file string, mutant []byte, suites []string, limits map[string]time.Duration, flags ...string) (caught string, err error) {
+	own := "./" + dir
+	others := slices.DeleteFunc(slices.Clone(suites), func(s string) bool { return s == own })
+	err = overlay(file, mutant, func(overlay string) (err error) {
+		for _, s := range append([]string{own}, others...) {
+			if caught, err = test(s, overlay, cmp.Or(limits[s], timeout), flags...); caught != "" || err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return caught, err
+}
+
+// timeout is how long a suite may take unless something else is said.
+const timeout = 3 * time.Minute
+
+// bounded has a test binary run with at most 8 GiB of addresses, where the shell can do that: a loop that a change has made endless may
+// allocate in each round.
+const bounded = `-exec=sh -c 'ulimit -v 8388608 2>/dev/null; exec "$0" "$@"'`
+
 // test runs a suite and returns the first test that fails, "" if all pass. That a suite does not build or cannot be run is an error.
-func test(suite, overlay string) (failed string, err error) {
+func test(suite, overlay string, limit time.Duration, flags ...string) (failed string, err error) {
 	// No examples: they run after a failure too, and what a bug has hang there takes the whole timeout.
-	cmd := exec.Command("go", "test", "-json", "-p=1", "-failfast", "-run=^(Test|Fuzz)", "-vet=off", "-timeout=3m", "-overlay="+overlay, suite)
+	args := append([]string{"test", "-json", "-p=1", "-failfast", "-run=^(Test|Fuzz)", "-vet=off", bounded,
+		"-timeout=" + limit.String(), "-overlay=" + overlay}, flags...)
+	cmd := exec.Command("go", append(args, suite)...)
 	cmd.Stderr = os.Stderr
 	out, err := cmd.Output()
 	if err == nil {
