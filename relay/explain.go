@@ -74,7 +74,7 @@ func (l *lane) explain(ctx context.Context, store Store, problem string, runs bo
 	var err error
 	asked := time.Now()
 	if runs {
-		l.ask(ctx, func() { pending, err = l.pendingOf(context.WithoutCancel(ctx), problem) })
+		l.ask(ctx, func() bool { pending, err = l.pendingOf(context.WithoutCancel(ctx), problem); return true })
 	}
 	if err = errors.Join(err, ctx.Err()); err != nil {
 		return Story{}, err

@@ -149,7 +149,7 @@ func TestHistoryOfTheWire(t *testing.T) {
 		if h.Settled, err = relaytest.Settled(t.Context(), store, "lane", h.Accepted); err != nil {
 			t.Fatal(err)
 		}
-		if err := h.Check(&relaytest.Rules{InFlight: 24}); err != nil { // 8 at once, each with two quick retries
+		if err := h.Check(&relaytest.Rules{InFlight: 3 * relay.DefaultConcurrency}); err != nil { // each with two quick retries
 			t.Error(err)
 		}
 		if open := fake.Open(); len(open) > 0 {
