@@ -2,6 +2,7 @@ package guance
 
 import (
 	"math"
+	"slices"
 	"strings"
 	"testing"
 
@@ -16,7 +17,11 @@ func TestGlance(t *testing.T) {
 	for _, r := range rules {
 		_, param, _ := strings.Cut(r.tag, "=")
 		words := append(strings.Fields(param), strings.Repeat("0a9f", 8), strings.Repeat("0A9F", 8), strings.Repeat("0a9g", 8), "event-", "", " ", "http", "'")
-		taken := 0
+		// Asked of the words themselves, because no number of random draws, and -short makes few, is certain to draw a good one.
+		if !slices.ContainsFunc(words, r.obeys) {
+			t.Errorf("%s takes none of %q at a glance: %s", r.name, words, r.tag)
+			continue
+		}
 		rapid.Check(t, func(t *rapid.T) {
 			text := rapid.SampledFrom(words).Draw(t, "word")
 			if rapid.Bool().Draw(t, "changed") {
@@ -26,14 +31,10 @@ func TestGlance(t *testing.T) {
 			if !r.obeys(text) {
 				return
 			}
-			taken++
 			if err := validate.Var(text, r.tag); err != nil {
 				t.Errorf("%s takes %q for good, and the validator says %v", r.name, text, err)
 			}
 		})
-		if taken == 0 {
-			t.Errorf("%s never takes anything at a glance: %s", r.name, r.tag)
-		}
 	}
 }
 
