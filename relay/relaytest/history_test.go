@@ -457,7 +457,7 @@ func TestWorstNewsFirst(t *testing.T) {
 		most  int // that may go before
 	}{
 		{"lesser problems", lesser, relaytest.Rules{PerMinute: -1, InFlight: 8}, 10},
-		{"lesser problems, by the default", lesser, relaytest.Rules{PerMinute: -1}, 37}, // 32 in flight, one, and every eighth
+		{"lesser problems, by the default", lesser, relaytest.Rules{PerMinute: -1}, 74}, // twice 32 in flight, one, and every eighth
 		{"lesser problems, nothing in flight", lesser, relaytest.Rules{PerMinute: -1, InFlight: 1}, 2},
 		{"lesser problems, every other send aged", lesser, relaytest.Rules{PerMinute: -1, InFlight: 8, AgedShare: 2}, 18},
 		{"recoveries", shown(ok), relaytest.Rules{PerMinute: -1, InFlight: 8}, 10},
