@@ -111,7 +111,7 @@ func search(v reflect.Value, seen map[uintptr]bool, found func(reflect.Type)) {
 			continue
 		}
 		t := field.Type()
-		if t.Kind() == reflect.Struct { // the methods may be those of its pointer
+		if t.Kind() == reflect.Struct && !t.Implements(sinkType) { // the methods may be those of its pointer
 			t = reflect.PointerTo(t)
 		}
 		if t.Implements(sinkType) {
