@@ -6,7 +6,7 @@ import (
 )
 
 // A Metered sink names the account that its requests count against at the target, as PagerDuty counts by integration key. Lanes whose sinks
-// name the same account share one budget, the least that any of them was given,: what the target allows is kept
+// name the same account share one budget, the least that any of them was given: what the target allows is kept
 // however many lanes lead to it. What one of them learns from a 429 holds for all. How long a new problem waits is then bounded by the sends of
 // these lanes together.
 type Metered interface {
@@ -25,7 +25,7 @@ type account struct {
 // account returns the account of a sink.
 func (r *Relay) account(s Sink, perMinute int) *account {
 	name := ""
-	if m, ok := s.(Metered); ok {
+	if m, ok := SinkAs[Metered](s); ok {
 		name = m.Account()
 	}
 	a := r.accounts[name]

@@ -3,6 +3,7 @@ package relay
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"github.com/guance-relay/guance-relay/guance"
@@ -34,9 +35,9 @@ func (l *lane) attempt(ctx context.Context, t ticket) report {
 	defer cancel()
 	ctx, end := l.telemetry.deliver(ctx, e)
 	purse := &purse{lane: l}
-	err = deliver(ctx, l.sink, &Delivery{
+	err = deliver(ctx, l.delivers, &Delivery{
 		Event: events[0], Lane: l.name, Problem: e.Problem, Seq: e.Seq, Attempt: int(t.item.failed) + 1, Accepted: e.Accepted,
-		spend: purse.spend,
+		spend: purse.spend, log: func(attrs ...slog.Attr) { r.said = append(r.said, attrs...) },
 	})
 	end(err)
 	r.verdict = judge(err)

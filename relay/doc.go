@@ -62,6 +62,34 @@
 // After a 429 the lane pauses, then finds out with one request whether the pause was long enough, and keeps half its rate until quiet
 // minutes raise it again.
 //
+// # Decorators
+//
+// A sink may have optional behaviour beside Deliver: [Chooser] says what it ignores, [Chronicler] that it wants each event, [Metered] whose budget
+// it spends. A decorator must not hide it: a [Chooser] that is not asked lets an event that it ignores supersede one that it would have
+// sent. There are two ways. SinkOptions.Middleware wraps Deliver alone, and the rest is asked of the sink within:
+//
+//	r.Handle("pagerduty", sink, &relay.SinkOptions{Middleware: func(next relay.Sink) relay.Sink {
+//		return relay.SinkFunc(func(ctx context.Context, d *relay.Delivery) error {
+//			defer observe(d.Lane, time.Now())
+//			return next.Deliver(ctx, d)
+//		})
+//	}})
+//
+// A type has a method Unwrap() Sink that returns the sink within, and whatever optional behaviour it wants to have itself. [SinkAs] finds what is
+// outermost. [CheckSink] names a decorator that has neither, Handle logs it, and relaytest.TestSink fails for it.
+//
+// # Hooks
+//
+// Match and Ignores are called while the event is accepted. If one panics, the lane takes the event, the other lanes are not affected, and the
+// log has an error with the stack, at most once a minute. A panic of Deliver, or of the error that it returns, is a failure of that attempt.
+// A panic of Every, Account, Unwrap or Middleware goes on through Handle, as it is a mistake of the program that shows at its start.
+//
+// # What the log says
+//
+// Each delivered event is one line at level Info, "relay: event delivered": lane, seq, event, problem, state, level, attempt, age (from acceptance),
+// and what the sink adds by [Delivery.LogAttrs]. An event that no lane takes is a warning, at most once a minute with the number of them, and
+// counts in the metric relay.unrouted.
+//
 // # Concurrency
 //
 // Accepting and delivering are two halves joined by the [Store] alone. Run owns every goroutine and has joined them all when it

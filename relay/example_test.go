@@ -72,6 +72,56 @@ func ExampleRelay_Handle() {
 	// Output: map[search:accepted]
 }
 
+// counted is a decorator: what it holds does the work.
+type counted struct {
+	sink relay.Sink
+	sent int
+}
+
+func (c *counted) Deliver(ctx context.Context, d *relay.Delivery) error {
+	c.sent++ // a lane delivers concurrently: a real one takes a lock
+	return c.sink.Deliver(ctx, d)
+}
+
+// Unwrap lets the lane find what the sink within can do beside Deliver.
+func (c *counted) Unwrap() relay.Sink { return c.sink }
+
+// A decorator passes deliveries on and has a method Unwrap.
+func ExampleSinkAs() {
+	decorated := &counted{sink: audit{}}
+	chronicler, ok := relay.SinkAs[relay.Chronicler](decorated)
+	fmt.Println(ok && chronicler.Every())
+	fmt.Println(relay.CheckSink(decorated))
+	fmt.Println(relay.CheckSink(forgetful{audit{}}))
+	// Output:
+	// true
+	// <nil>
+	// relay: relay_test.forgetful holds a relay_test.audit and hides its Every from the lane: give relay_test.forgetful a method Unwrap() relay.Sink that returns the sink within, or methods of these names, or decorate with SinkOptions.Middleware
+}
+
+// forgetful is a decorator without Unwrap: the lane does not see what the sink within can do.
+type forgetful struct{ sink relay.Sink }
+
+func (f forgetful) Deliver(ctx context.Context, d *relay.Delivery) error { return f.sink.Deliver(ctx, d) }
+
+// Middleware decorates without a type, and hides nothing.
+func ExampleSinkOptions_middleware() {
+	r, err := relay.New(relay.NewMemStore(), quiet)
+	if err != nil {
+		panic(err)
+	}
+	r.Handle("audit", audit{}, &relay.SinkOptions{Middleware: func(next relay.Sink) relay.Sink {
+		return relay.SinkFunc(func(ctx context.Context, d *relay.Delivery) error {
+			began := time.Now()
+			err := next.Deliver(ctx, d)
+			slog.Debug("delivered", "lane", d.Lane, "took", time.Since(began), "error", err)
+			return err
+		})
+	}})
+	fmt.Println(r.Stats().Lanes[0].Name)
+	// Output: audit
+}
+
 // audit is a Sink for a target of one's own: one method. What it returns says what the lane does.
 type audit struct{}
 

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/guance-relay/guance-relay/guance"
 )
@@ -35,21 +36,39 @@ type Chapter struct {
 	At      time.Time `json:"at,omitzero"` // when it ended; of a pending entry, when it may be sent, if that is known
 }
 
-// String tells the story to a person, one line for each entry.
+// String tells the story to a person, one line for each entry. Problem keys and reasons repeat what others said, so nothing of it can look
+// like a line of its own: a run of spaces is one space, and what is not printable is U+FFFD.
 func (s Story) String() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "lane %s, problem %s\n", s.Lane, s.Problem)
+	fmt.Fprintf(&b, "lane %s, problem %s\n", oneLine(s.Lane), oneLine(s.Problem))
 	for _, c := range s.Chapters {
-		fmt.Fprintf(&b, "  %d  accepted %s  %s  %s", c.Seq, c.Accepted.UTC().Format(time.RFC3339), c.Says, c.Ended)
+		fmt.Fprintf(&b, "  %d  accepted %s  %s  %s", c.Seq, c.Accepted.UTC().Format(time.RFC3339), oneLine(c.Says), oneLine(c.Ended))
 		if c.Outcome != 0 {
 			fmt.Fprintf(&b, " %s", c.At.UTC().Format(time.RFC3339))
 		}
 		if c.Reason != "" {
-			fmt.Fprintf(&b, ": %s", c.Reason)
+			fmt.Fprintf(&b, ": %s", oneLine(c.Reason))
 		}
 		b.WriteByte('\n')
 	}
 	return b.String()
+}
+
+// oneLine returns text that stays on its line of a terminal: each run of spaces of any kind is one space, because enough of them would reach the
+// next line, and what is not printable is U+FFFD. That are control characters, those that turn the direction of text (Unicode Technical
+// Report 36, section 2.2), and line separators.
+func oneLine(text string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) && !blank(r) {
+			return r
+		}
+		return unicode.ReplacementChar
+	}, strings.Join(strings.Fields(text), " "))
+}
+
+// blank reports whether a letter or symbol shows as nothing: Hangul fillers and the empty Braille pattern.
+func blank(r rune) bool {
+	return r == 0x115F || r == 0x1160 || r == 0x3164 || r == 0xFFA0 || r == 0x2800
 }
 
 // Explain tells what became of a problem's events, in each lane that knows it, and what the pending ones wait for. The key is that of
@@ -74,7 +93,7 @@ func (l *lane) explain(ctx context.Context, store Store, problem string, runs bo
 	var err error
 	asked := time.Now()
 	if runs {
-		l.ask(ctx, func() { pending, err = l.pendingOf(context.WithoutCancel(ctx), problem) })
+		l.ask(ctx, func() bool { pending, err = l.pendingOf(context.WithoutCancel(ctx), problem); return true })
 	}
 	if err = errors.Join(err, ctx.Err()); err != nil {
 		return Story{}, err

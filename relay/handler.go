@@ -29,7 +29,7 @@ type HandlerOptions struct {
 	// Several are good at once, for rotation.
 	Tokens []string `json:"-"`
 	// TokenSource, if not nil, is asked on each webhook for more tokens, so that they can change without a restart. It must be quick
-	// and safe for concurrent use; while it returns none, none of its tokens is good.
+	// and safe for concurrent use; while it returns none, or panics, none of its tokens is good. A panic is logged, at most once a minute.
 	TokenSource func() []string `json:"-"`
 	// Header is the name of the header that may carry a token as it is; empty means X-Relay-Token. Guance's console can set one header.
 	Header string
@@ -88,23 +88,33 @@ type Handler struct {
 	room        room
 	refusals    complaint // of what the sender does wrong
 	failures    complaint // of what is wrong here
+	panics      complaint // of the TokenSource
 }
 
 // Format implements [fmt.Formatter] for every verb: the digest of a short secret is nearly as good as the secret.
 func (*Handler) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "relay.Handler{not shown}") }
 
-// NewHandler returns the handler of r. It fails if nobody was said to be let in, and on settings that contradict each other: a hole
+// NewHandler returns the handler of r. It fails if r is nil, if nobody was said to be let in, and on settings that contradict each other: a hole
 // or a wall in front of the alerts must show at the start, and not in the first night.
 func NewHandler(r *Relay, opts *HandlerOptions) (*Handler, error) {
+	if r == nil {
+		return nil, errors.New("relay: NewHandler needs a Relay: New returns one")
+	}
 	if opts == nil {
 		opts = &HandlerOptions{}
 	}
 	h := &Handler{relay: r, maxBytes: cmp.Or(opts.MaxBytes, 1<<20), readTimeout: cmp.Or(opts.ReadTimeout, 15*time.Second)}
-	h.refusals.often.Interval, h.failures.often.Interval = time.Minute, time.Minute
+	h.refusals.often.Interval, h.failures.often.Interval, h.panics.often.Interval = time.Minute, time.Minute, time.Minute
 	h.room.max = cmp.Or(opts.MaxHeldBytes, 64*h.maxBytes)
 	var err error
 	if h.secrets, err = newSecrets(opts); err != nil {
 		return nil, err
+	}
+	if source := h.secrets.source; source != nil {
+		h.secrets.source = func() (tokens []string) {
+			defer h.panics.recovered(r.log, "relay: TokenSource panicked; none of its tokens is good", func() { tokens = nil })
+			return source()
+		}
 	}
 	if h.networks, err = newNetworks(opts.Allow, opts.TrustedProxies); err != nil {
 		return nil, err

@@ -18,17 +18,19 @@ const catchUp = 10 * time.Second
 // in goroutines of their own and report back to it.
 type lane struct {
 	name      string
-	sink      Sink
+	sink      Sink // as it was given to Handle: its optional behaviour counts
+	delivers  Sink // the same, or what SinkOptions.Middleware made of it
 	opts      SinkOptions
 	log       *slog.Logger
 	drain     time.Duration
 	telemetry *telemetry
 	account   *account
 
-	questions chan func()   // run by the loop
+	questions chan question // for the loop
 	ended     chan struct{} // closed when the loop does not run any more
 	stats     atomic.Pointer[LaneStats]
 	ignored   atomic.Uint64 // when accepted
+	hooks     struct{ match, ignores complaint }
 
 	// Owned by the loop in run.
 	store    Store
@@ -42,6 +44,8 @@ type lane struct {
 	ready    time.Time // nothing is sent before, while there are any
 	trouble  trouble
 	counts   counts
+	asked    []question // whose answer depends on an outcome that the loop is about to hear of
+	unasked  bool       // the log has said that the sink ignores what it was not asked about
 
 	recording  []Mark // of superseded entries, on their way to the disk
 	superseded []Mark // those after them
@@ -59,18 +63,21 @@ type report struct {
 	entry   *Entry    // without its body
 	began   time.Time // of the attempt; zero: what ended is not an attempt
 	verdict verdict
-	mark    *Mark  // the outcome that is durable now
-	marks   []Mark // of entries that were superseded, durable now; nil: the report is of something else
-	err     error  // of the store: the lane cannot go on
+	mark    *Mark       // the outcome that is durable now
+	said    []slog.Attr // by the sink, for the log
+	marks   []Mark      // of entries that were superseded, durable now; nil: the report is of something else
+	err     error       // of the store: the lane cannot go on
 }
 
 func newLane(name string, s Sink, opts *SinkOptions, r *Relay) *lane {
 	l := &lane{
 		name: name, sink: s, opts: opts.withDefaults(), log: r.log.With("lane", name), drain: r.drain, telemetry: r.telemetry,
-		questions: make(chan func()), ended: make(chan struct{}),
+		questions: make(chan question), ended: make(chan struct{}),
 	}
+	l.decorate()
+	l.hooks.match.often.Interval, l.hooks.ignores.often.Interval = time.Minute, time.Minute
 	l.account = r.account(s, l.opts.PerMinute)
-	if c, ok := s.(Chronicler); ok {
+	if c, ok := SinkAs[Chronicler](s); ok {
 		l.opts.Every = l.opts.Every || c.Every()
 	}
 	l.stats.Store(&LaneStats{Name: name, State: Stopped})
@@ -135,8 +142,8 @@ func (l *lane) loop(ctx, attempts context.Context, arrivals <-chan []*Entry) (er
 				err = l.arrived(ctx, entries)
 			case r := <-l.reports:
 				err = l.took(attempts, r)
-			case ask := <-l.questions:
-				ask()
+			case q := <-l.questions:
+				l.answer(q)
 			case <-timer.C:
 			}
 		}
@@ -286,7 +293,13 @@ func (l *lane) settled(ctx context.Context, r report, now time.Time) {
 	l.schedule.settle(r.ticket, *r.mark)
 	l.counted(r.mark.Outcome, 1)
 	l.telemetry.settled(ctx, l.name, r.entry, *r.mark)
-	if r.mark.Outcome == Dead {
+	l.answerAgain()
+	switch r.mark.Outcome {
+	case Delivered:
+		l.logDelivered(ctx, r)
+	case Ignored:
+		l.logIgnored(r)
+	case Dead:
 		l.log.Error("relay: event given up; it is kept as a dead letter", "seq", r.entry.Seq, "event", r.entry.ID,
 			"level", r.entry.Level.String(), "reason", r.mark.Reason)
 	}

@@ -212,30 +212,74 @@ func TestCrashBetweenSendAndAnswer(t *testing.T) {
 	})
 }
 
-func TestHandlePanicsOnMisuse(t *testing.T) {
+// contains reports whether an error's text has all of the parts.
+func contains(err error, parts ...string) bool {
+	for _, part := range parts {
+		if !strings.Contains(err.Error(), part) {
+			return false
+		}
+	}
+	return true
+}
+
+func TestReport41HandlePanicsOnMisuse(t *testing.T) {
 	r, err := relay.New(relay.NewMemStore(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	r.Handle("taken", &recorder{}, nil)
-	for name, fn := range map[string]func(){
-		"no name":   func() { r.Handle("", &recorder{}, nil) },
-		"slash":     func() { r.Handle("a/b", &recorder{}, nil) },
-		"long name": func() { r.Handle(strings.Repeat("a", 65), &recorder{}, nil) },
-		"no sink":   func() { r.Handle("x", nil, nil) },
-		"taken":     func() { r.Handle("taken", &recorder{}, nil) },
+	nothing := func(relay.Sink) relay.Sink { return nil }
+	var none *recorder
+	for name, test := range map[string]struct {
+		handle func()
+		says   string
+	}{
+		"no name":              {func() { r.Handle("", &recorder{}, nil) }, `invalid lane name ""`},
+		"slash":                {func() { r.Handle("a/b", &recorder{}, nil) }, `"a/b"`},
+		"long name":            {func() { r.Handle(strings.Repeat("a", 65), &recorder{}, nil) }, "aaaa"},
+		"no sink":              {func() { r.Handle("x", nil, nil) }, "nil sink for lane x"},
+		"a nil pointer":        {func() { r.Handle("x", none, nil) }, "nil sink for lane x"},
+		"a middleware of none": {func() { r.Handle("x", &recorder{}, &relay.SinkOptions{Middleware: nothing}) }, `lane "x": SinkOptions.Middleware returned nil`},
+		"taken":                {func() { r.Handle("taken", &recorder{}, nil) }, "two lanes named taken"},
 	} {
 		func() {
 			defer func() {
-				if recover() == nil {
-					t.Errorf("%s: Handle does not panic", name)
+				if p := recover(); p == nil || !strings.Contains(fmt.Sprint(p), test.says) {
+					t.Errorf("%s: recovered %v, want a panic with %q", name, p, test.says)
 				}
 			}()
-			fn()
+			test.handle()
 		}()
 	}
-	if _, err := relay.New(nil, nil); err == nil {
-		t.Error("New takes no store")
+	if n := len(r.Stats().Lanes); n != 1 {
+		t.Errorf("there are %d lanes, want the good one alone", n)
+	}
+}
+
+func TestReport41MisuseIsAnErrorThatNamesIt(t *testing.T) {
+	var closed *relay.MemStore // what an Open that failed returns
+	for _, store := range []relay.Store{nil, closed} {
+		if _, err := relay.New(store, nil); err == nil || !contains(err, "New needs a Store") {
+			t.Errorf("New(%#v): %v", store, err)
+		}
+	}
+	if _, err := relay.NewHandler(nil, &relay.HandlerOptions{NoAuth: true}); err == nil || !contains(err, "NewHandler needs a Relay") {
+		t.Errorf("NewHandler(nil): %v", err)
+	}
+	store := relay.NewMemStore()
+	r, err := relay.New(store, &relay.Options{Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Handle("lane", relay.SinkFunc(nil), nil)
+	if _, err := r.Accept(t.Context(), event(t, "1", "p", "critical"), nil); err == nil || !contains(err, "event 2 of 2 is nil", "nothing was kept") {
+		t.Errorf("Accept of a nil event: %v", err)
+	}
+	if held, err := store.Holdings(t.Context()); err != nil || len(held) != 0 {
+		t.Errorf("the store holds %v, %v; want nothing", held, err)
+	}
+	if err := relay.SinkFunc(nil).Deliver(t.Context(), &relay.Delivery{Lane: "lane"}); err == nil || !contains(err, `"lane"`, "nil SinkFunc") {
+		t.Errorf("a nil SinkFunc delivers: %v", err)
 	}
 }
 

@@ -41,12 +41,13 @@ type Relay struct {
 	started  atomic.Bool
 	closing  atomic.Bool
 	failed   chan error // of the store, found by a call from outside; the first one counts
+	unrouted complaint  // of events that no lane takes
 	strays   atomic.Pointer[map[string]Holdings]
 }
 
 // New returns a relay over store. It starts nothing and touches nothing; the caller closes the store after Run returned.
 func New(store Store, opts *Options) (*Relay, error) {
-	if store == nil {
+	if isNil(store) { // as after an error of Open that was overlooked
 		return nil, errors.New("relay: New needs a Store: boltstore.Open for a durable one")
 	}
 	if opts == nil {
@@ -56,6 +57,7 @@ func New(store Store, opts *Options) (*Relay, error) {
 	if r.log == nil {
 		r.log = slog.Default()
 	}
+	r.unrouted.often.Interval = time.Minute
 	orDefault(&r.drain, 5*time.Second)
 	var err error
 	r.telemetry, err = newTelemetry(opts.TracerProvider, opts.MeterProvider)
@@ -63,13 +65,13 @@ func New(store Store, opts *Options) (*Relay, error) {
 }
 
 // Handle adds a lane that brings events to s. The name is on disk: a lane that is renamed leaves its backlog behind, see [Stats].
-// Handle panics if the name is empty, taken, longer than 64 bytes or holds a slash, if s is nil, and after Run was called, as these
-// are mistakes of the program.
+// Handle panics if the name is empty, taken, longer than 64 bytes or holds a slash, if s is nil or a nil pointer, if Middleware returns
+// nil, and after Run was called, as these are mistakes of the program. It logs a decorator that [CheckSink] finds.
 func (r *Relay) Handle(name string, s Sink, opts *SinkOptions) {
 	switch {
 	case name == "" || len(name) > 64 || strings.Contains(name, "/"):
 		panic(fmt.Sprintf("relay: invalid lane name %q", name))
-	case s == nil:
+	case isNil(s):
 		panic("relay: nil sink for lane " + name)
 	case r.started.Load():
 		panic("relay: Handle after Run")
@@ -99,33 +101,41 @@ func (r *Relay) Accept(ctx context.Context, events ...*guance.Event) ([]Receipt,
 	now, parent := time.Now(), traceparent(ctx)
 	receipts := make([]Receipt, len(events))
 	var entries []*Entry
-	var owner []int // whose receipt an entry belongs to
+	var owner []int    // whose receipt an entry belongs to
+	var unrouted []int // the events that no lane takes
 	for i, ev := range events {
+		if ev == nil {
+			return nil, fmt.Errorf("relay: event %d of %d is nil; nothing was kept", i+1, len(events))
+		}
+		before := len(entries)
 		receipts[i] = Receipt{EventID: ev.EventID, Problem: problemKey(ev), Lanes: make(map[string]string, len(r.lanes))}
 		body, err := ev.MarshalJSON()
 		if err != nil {
 			return nil, fmt.Errorf("relay: encoding event %d of %d, nothing was kept: %w", i+1, len(events), err)
 		}
 		for _, l := range r.lanes {
-			if l.opts.Match != nil && !l.opts.Match(ev) {
+			if !l.matches(ev) {
 				continue
 			}
 			e := &Entry{
 				Lane: l.name, ID: EventID(ev), Problem: receipts[i].Problem, State: ev.State(), Level: ev.Level(),
 				Time: eventTime(ev), Accepted: now, Trace: parent, Body: body,
 			}
-			if c, ok := l.sink.(Chooser); ok {
-				e.Ignored = c.Ignores(ev)
-			}
+			e.Ignored = l.ignores(ev)
 			entries, owner = append(entries, e), append(owner, i)
+		}
+		if len(entries) == before {
+			unrouted = append(unrouted, i)
 		}
 	}
 	if len(entries) == 0 {
+		r.logUnrouted(events, unrouted)
 		return receipts, nil
 	}
 	if err := r.store.Append(ctx, entries); err != nil {
 		return nil, r.found(fmt.Errorf("relay: keeping %d events: %w", len(events), err))
 	}
+	r.logUnrouted(events, unrouted)
 	for i, e := range entries {
 		receipts[owner[i]].Lanes[e.Lane] = r.fate(e)
 	}
@@ -260,12 +270,15 @@ func (r *Relay) reportStrays(ctx context.Context) error {
 	return nil
 }
 
-// Check returns why the relay is not ready: a store that takes nothing, or a lane that does not run.
+// Check returns why the relay is not ready: a store that takes nothing, a lane that does not run, or no lane at all.
 func (r *Relay) Check(ctx context.Context) error {
 	if r.closing.Load() {
 		return errors.New("relay: closing")
 	}
 	err := r.store.Check(ctx)
+	if len(r.lanes) == 0 {
+		err = errors.Join(err, errNoLanes)
+	}
 	for _, l := range r.lanes {
 		if l.stats.Load().State == Stopped {
 			err = errors.Join(err, fmt.Errorf("relay: lane %q does not run", l.name))

@@ -2,6 +2,8 @@ package relay
 
 import (
 	"context"
+	"fmt"
+	"log/slog"
 	"time"
 
 	"github.com/guance-relay/guance-relay/guance"
@@ -13,6 +15,14 @@ import (
 // soon after ctx ends. The lane decides what follows from the error: nil records the event as delivered; [Permanent] makes a
 // dead letter; [RetryAfter] pauses the lane; [Ignore] records that there was nothing to do; anything else is tried again
 // with backoff. A panic is taken as an error. The Delivery must not be kept after Deliver returns.
+//
+// A sink may have optional behaviour: [Chooser], [Chronicler] and [Metered]. A decorator is a sink that holds another sink and passes
+// deliveries on to it. Its own method set is all that a lane sees, so a decorator of one's own has a method
+//
+//	Unwrap() Sink
+//
+// that returns the sink within, and the lane finds the optional behaviour there, as [SinkAs] does. A function that decorates Deliver
+// alone needs no type: see SinkOptions.Middleware. A lane that meets a decorator without either logs its type once, see [CheckSink].
 type Sink interface {
 	Deliver(ctx context.Context, d *Delivery) error
 }
@@ -20,16 +30,21 @@ type Sink interface {
 // SinkOptions say how a lane treats its target. A nil *SinkOptions and a zero field mean the defaults.
 type SinkOptions struct {
 	// Match chooses the events that the lane takes; nil takes all. Never match on the level: a problem's recovery would go
-	// elsewhere.
+	// elsewhere. It may be called concurrently. If it panics the lane takes the event, as a page too many is safer than one too few, and
+	// the log has an error with the stack, at most once a minute.
 	Match func(*guance.Event) bool
+	// Middleware, if not nil, decorates the lane's sink, to log, to measure or to change each delivery for instance. It is called once,
+	// by Handle, and the sink that it returns gets the deliveries in place of next, which it passes them on to. It wraps Deliver alone:
+	// optional behaviour is that of the sink which was given to Handle, whatever the type that Middleware returns. It must not return nil.
+	Middleware func(next Sink) Sink
 	// Every keeps each event instead of letting a newer state of a problem take the place of an unsent older one. For chat and
 	// audit targets; false suits targets that carry state, such as PagerDuty, unless the sink is a [Chronicler].
 	Every bool
 	// PerMinute is the number of requests that the target allows in any 60 s; zero means 120, which is PagerDuty's limit for
 	// one integration key. Of lanes that share an account the least counts, see [Metered].
 	PerMinute int
-	// Concurrency is the number of attempts in flight at once; zero means 32: an attempt holds its place while it waits for the
-	// disk and the target, and a few that hang must not take all of them.
+	// Concurrency is the number of attempts in flight at once; zero means [DefaultConcurrency]: an attempt holds its place while it
+	// waits for the disk and the target, and a few that hang must not take all of them.
 	Concurrency int
 	// AttemptTimeout bounds one Deliver; zero means 30 s.
 	AttemptTimeout time.Duration
@@ -40,13 +55,16 @@ type SinkOptions struct {
 	MaxAge time.Duration
 }
 
+// DefaultConcurrency is how many attempts of a lane may be in flight at once, unless SinkOptions.Concurrency says otherwise.
+const DefaultConcurrency = 32
+
 func (o *SinkOptions) withDefaults() SinkOptions {
 	var d SinkOptions
 	if o != nil {
 		d = *o
 	}
 	orDefault(&d.PerMinute, 120)
-	orDefault(&d.Concurrency, 32)
+	orDefault(&d.Concurrency, DefaultConcurrency)
 	orDefault(&d.AttemptTimeout, 30*time.Second)
 	orDefault(&d.MaxAttempts, 60)
 	orDefault(&d.MaxAge, 72*time.Hour)
@@ -59,11 +77,16 @@ func orDefault[T int | time.Duration](v *T, d T) {
 	}
 }
 
-// SinkFunc is a function that is a Sink.
+// SinkFunc is a function that is a Sink. A nil SinkFunc is a sink that fails each time.
 type SinkFunc func(ctx context.Context, d *Delivery) error
 
 // Deliver calls f.
-func (f SinkFunc) Deliver(ctx context.Context, d *Delivery) error { return f(ctx, d) }
+func (f SinkFunc) Deliver(ctx context.Context, d *Delivery) error {
+	if f == nil {
+		return fmt.Errorf("relay: the sink of lane %q is a nil SinkFunc: it delivers nothing", d.Lane)
+	}
+	return f(ctx, d)
+}
 
 // A Chooser is a Sink that can tell without I/O that it asks nothing of an event. Such events are recorded as ignored when
 // they are accepted: they never wait for the budget nor take from it.
@@ -90,7 +113,17 @@ type Delivery struct {
 	Accepted time.Time // when the relay took the event
 
 	spend func(ctx context.Context) error
-	lost  func() // nil: nobody keeps it
+	lost  func()             // nil: nobody keeps it
+	log   func(...slog.Attr) // nil: nobody logs it
+}
+
+// LogAttrs adds attributes to the line that the lane logs at level Info once the event is delivered: what the sink asked of the target and
+// what the target answered. They are dropped if the attempt does not deliver the event. They must not hold secrets. A sink calls it within
+// Deliver, and not from several goroutines at a time.
+func (d *Delivery) LogAttrs(attrs ...slog.Attr) {
+	if d.log != nil {
+		d.log(attrs...)
+	}
 }
 
 // LostAnswer says that no answer came to a request of this delivery, although the target may have it and may handle it later. The lane

@@ -25,6 +25,7 @@ type telemetry struct {
 	waited   metric.Float64Histogram
 	backlog  metric.Int64ObservableGauge
 	oldest   metric.Float64ObservableGauge
+	unrouted metric.Int64Counter
 }
 
 // attemptBuckets are in seconds; OpenTelemetry's own are made for milliseconds.
@@ -38,7 +39,7 @@ func newTelemetry(tracers trace.TracerProvider, meters metric.MeterProvider) (*t
 		meters = otel.GetMeterProvider()
 	}
 	t := &telemetry{tracer: tracers.Tracer(scope), meter: meters.Meter(scope)}
-	var errs [6]error
+	var errs [7]error
 	t.outcomes, errs[0] = t.meter.Int64Counter("relay.entries.settled", metric.WithUnit("{entry}"),
 		metric.WithDescription("Entries that ended, by lane and outcome."))
 	t.attempts, errs[1] = t.meter.Int64Counter("relay.attempts", metric.WithUnit("{attempt}"),
@@ -52,6 +53,8 @@ func newTelemetry(tracers trace.TracerProvider, meters metric.MeterProvider) (*t
 		metric.WithDescription("Entries that are not settled, by lane and level."))
 	t.oldest, errs[5] = t.meter.Float64ObservableGauge("relay.backlog.age", metric.WithUnit("s"),
 		metric.WithDescription("How long ago the oldest entry that is not settled was accepted, by lane; 0 if there is none."))
+	t.unrouted, errs[6] = t.meter.Int64Counter("relay.unrouted", metric.WithUnit("{event}"),
+		metric.WithDescription("Events that no lane takes, and that were not kept."))
 	for _, err := range errs {
 		if err != nil {
 			return nil, fmt.Errorf("relay: Options.MeterProvider: %w", err)

@@ -70,5 +70,7 @@ func deliver(ctx context.Context, s Sink, d *Delivery) (err error) {
 			err = &panicError{p, debug.Stack()}
 		}
 	}()
-	return s.Deliver(ctx, d)
+	err = s.Deliver(ctx, d)
+	judge(err) // whose methods may panic too, as those of a nil pointer in an error do
+	return err
 }

@@ -88,6 +88,33 @@ var mutations = []mutation{
 		`l.bury(ended, slices.Clone(it.body))`,
 		`l.bury(ended, slices.Clone(it.body[:0]))`,
 	},
+	{
+		"2", "optional behaviour is not looked for in a decorator", "a warning that the sink ignores takes the place of a critical, and nobody is paged", "relay",
+		`	return decorator.Unwrap()`,
+		`	_ = decorator
+	return nil`,
+	},
+	{
+		"2", "the suite takes a sink that ignores unasked", "a sink passes its test and loses pages to what it ignores", "relay/relaytest",
+		`if classOf(err) != ignored {`,
+		`if true {`,
+	},
+	{
+		"2", "a dead letter cannot be replayed in the instant after it died", "the operator is told that the problem has moved on, and drops the alert", "relay",
+		`		return false, nil
+	}
+	found, err`,
+		`		return true, ErrStale
+	}
+	found, err`,
+	},
+	{
+		"2", "a question that could not be answered is not asked again", "a replay never returns", "relay",
+		`	for _, q := range asked {
+		l.answer(q)
+	}`,
+		`	_ = asked`,
+	},
 
 	// 3. Never a stale state after a newer one.
 	{
@@ -265,6 +292,11 @@ var mutations = []mutation{
 		`_ = m.Account()`,
 	},
 	{
+		"5", "the account of a decorated sink is not seen", "three lanes under one routing key send three times what PagerDuty allows", "relay",
+		`if m, ok := SinkAs[Metered](s); ok {`,
+		`if m, ok := s.(Metered); ok {`,
+	},
+	{
 		"5", "Spend never waits", "a sink that asks for leave is given it without a budget", "relay",
 		`ok, again := p.lane.account.take(now)`,
 		`ok, again := true, now`,
@@ -393,6 +425,29 @@ var mutations = []mutation{
 		`if p := any(nil); p != nil {`,
 	},
 	{
+		"7", "the panic of a hook is not caught", "a bug in one lane's Match cuts the webhook off, and no lane has the event", "relay",
+		`	p := recover()
+	if p == nil {
+		return
+	}
+	safe()`,
+		`	var p any
+	if p == nil {
+		return
+	}
+	safe()`,
+	},
+	{
+		"7", "a panic of Match keeps the event from its lane", "a bug in Match silences its lane", "relay",
+		`func() { wanted = true })`,
+		`func() { wanted = false })`,
+	},
+	{
+		"7", "the methods of an error may panic", "a sink that returns a nil pointer as its error takes the process down", "relay",
+		`	judge(err) // whose`,
+		`	// whose`,
+	},
+	{
 		"7", "a wake-up is lost: the timer of the loop is not set again", "what backs off is not tried until another event comes", "relay",
 		`timer.Reset(l.send(attempts, now))`,
 		`l.send(attempts, now)`,
@@ -430,6 +485,39 @@ var mutations = []mutation{
 		`		r.verdict.handedBack = true // cut by the end of the drain time
 `,
 		``,
+	},
+
+	// 9. It says so.
+	{
+		"9", "an event that no lane takes is not told of", "a new team's alerts go nowhere, and nobody can see it", "relay",
+		`			unrouted = append(unrouted, i)`,
+		`			_ = i`,
+	},
+	{
+		"9", "a relay without lanes is ready", "every alert is answered 202 and goes nowhere", "relay",
+		`		err = errors.Join(err, errNoLanes)`,
+		`		_ = errNoLanes`,
+	},
+	{
+		"9", "a delivered event is not in the log", "nobody can tell what PagerDuty was sent, and what it said", "relay",
+		`		l.logDelivered(ctx, r)`,
+		`		_ = r`,
+	},
+	{
+		"9", "a decorator that hides its sink is not named", "a sink loses pages to what it ignores, and the log says nothing", "relay",
+		`			found(t)
+			search`,
+		`			search`,
+	},
+	{
+		"9", "a sink that ignores unasked is not named", "a function around a sink loses pages to what that ignores, and the log says nothing", "relay",
+		`		l.logIgnored(r)`,
+		`		_ = r`,
+	},
+	{
+		"9", "the text of a story is shown as it came", "a target's answer forges a line that says delivered", "relay",
+		`	}, strings.Join(strings.Fields(text), " "))`,
+		`	}, text)`,
 	},
 
 	// The door and its keys.

@@ -50,7 +50,7 @@ func TestMapping(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			s := New(nil, test.opts)
+			s := New(&pagerduty.Client{}, test.opts)
 			e := decode(t, test.body)
 			got, reason := s.event(e)
 			if test.action == "" {

@@ -19,6 +19,7 @@ package pagerdutysink
 import (
 	"cmp"
 	"context"
+	"log/slog"
 
 	"github.com/guance-relay/guance-relay/guance"
 	"github.com/guance-relay/guance-relay/pagerduty"
@@ -57,8 +58,11 @@ var (
 	_ relay.Metered = (*Sink)(nil)
 )
 
-// New returns a sink that sends through client.
+// New returns a sink that sends through client. It panics if client is nil, which is a mistake of the program.
 func New(client *pagerduty.Client, opts *Options) *Sink {
+	if client == nil {
+		panic("pagerdutysink: New needs a client: pagerduty.NewClient returns one, or an error")
+	}
 	s := &Sink{client: client}
 	if opts != nil {
 		s.opts = *opts
@@ -89,16 +93,23 @@ func (s *Sink) Account() string {
 func (s *Sink) Deliver(ctx context.Context, d *relay.Delivery) error {
 	client := s.client.WithLimiter(&allowance{d: d})
 	if s.isChange(d.Event) {
-		_, err := client.SendChange(ctx, change(d.Event))
+		result, err := client.SendChange(ctx, change(d.Event))
+		if err == nil {
+			d.LogAttrs(slog.String("event_action", "change"), slog.Int("status", result.StatusCode), slog.String("message", result.Message))
+		}
 		return err
 	}
 	ev, reason := s.event(d.Event)
 	if reason != "" {
 		return relay.Ignore(reason)
 	}
-	if _, err := client.Send(ctx, ev); err != nil {
+	result, err := client.Send(ctx, ev)
+	if err != nil {
 		return err
 	}
+	d.LogAttrs(
+		slog.String("event_action", string(ev.Action)), slog.String("severity", string(ev.Severity)), slog.String("dedup_key", result.DedupKey),
+		slog.Int("status", result.StatusCode), slog.String("message", result.Message))
 	if sibling := d.Event.SiblingKey(); s.opts.Sibling && sibling != "" && ev.Action == pagerduty.ActionResolve {
 		ev.DedupKey = sibling
 		_, err := client.Send(ctx, ev)

@@ -85,8 +85,9 @@ type Rules struct {
 	MaxAge time.Duration
 	// AgedShare: one send in so many may go to whatever waited longest, whatever its level; zero means 8.
 	AgedShare int
-	// InFlight is how many sends may begin after an entry was accepted that were chosen before the lane knew of it; zero means 8, the
-	// default concurrency. A process that reads its entries late, or a sink that sends several requests for one delivery, needs more.
+	// InFlight is how many sends may begin after an entry was accepted that were chosen before the lane knew of it, or together with it and
+	// passed the disk sooner; zero means twice [relay.DefaultConcurrency], a full lane of each. A process that reads its entries late, or a
+	// sink that sends several requests for one delivery, needs more.
 	InFlight int
 }
 
@@ -100,7 +101,7 @@ func (r *Rules) withDefaults() Rules {
 	d.Late = cmp.Or(d.Late, 10*time.Minute)
 	d.MaxAge = cmp.Or(d.MaxAge, 72*time.Hour)
 	d.AgedShare = cmp.Or(d.AgedShare, 8)
-	d.InFlight = cmp.Or(d.InFlight, 8)
+	d.InFlight = cmp.Or(d.InFlight, 2*relay.DefaultConcurrency)
 	return d
 }
 

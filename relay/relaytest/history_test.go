@@ -456,27 +456,28 @@ func TestWorstNewsFirst(t *testing.T) {
 		rules relaytest.Rules
 		most  int // that may go before
 	}{
-		{"lesser problems", lesser, relaytest.Rules{PerMinute: -1}, 10},
+		{"lesser problems", lesser, relaytest.Rules{PerMinute: -1, InFlight: 8}, 10},
+		{"lesser problems, by the default", lesser, relaytest.Rules{PerMinute: -1}, 74}, // twice 32 in flight, one, and every eighth
 		{"lesser problems, nothing in flight", lesser, relaytest.Rules{PerMinute: -1, InFlight: 1}, 2},
-		{"lesser problems, every other send aged", lesser, relaytest.Rules{PerMinute: -1, AgedShare: 2}, 18},
-		{"recoveries", shown(ok), relaytest.Rules{PerMinute: -1}, 10},
-		{"repeats", shown(critical), relaytest.Rules{PerMinute: -1}, 10},
+		{"lesser problems, every other send aged", lesser, relaytest.Rules{PerMinute: -1, InFlight: 8, AgedShare: 2}, 18},
+		{"recoveries", shown(ok), relaytest.Rules{PerMinute: -1, InFlight: 8}, 10},
+		{"repeats", shown(critical), relaytest.Rules{PerMinute: -1, InFlight: 8}, 10},
 		{"what has no state", func(h *tale, seq uint64, problem string, s float64) {
 			h.takes(seq, problem, info, 0)
 			h.delivers(seq, s)
-		}, relaytest.Rules{PerMinute: -1}, 10},
+		}, relaytest.Rules{PerMinute: -1, InFlight: 8}, 10},
 		{"older problems as bad", func(h *tale, seq uint64, problem string, s float64) {
 			h.takes(seq, problem, critical, 0)
 			h.delivers(seq, s)
-		}, relaytest.Rules{PerMinute: -1}, 99},
+		}, relaytest.Rules{PerMinute: -1, InFlight: 8}, 99},
 		{"newer problems as bad", func(h *tale, seq uint64, problem string, s float64) {
 			h.takes(seq+2000, problem, critical, 99)
 			h.delivers(seq+2000, s)
-		}, relaytest.Rules{PerMinute: -1}, 10},
+		}, relaytest.Rules{PerMinute: -1, InFlight: 8}, 10},
 		{"worse problems", func(h *tale, seq uint64, problem string, s float64) {
 			h.takes(seq+2000, problem, guance.LevelFatal, 99)
 			h.delivers(seq+2000, s)
-		}, relaytest.Rules{PerMinute: -1}, 99},
+		}, relaytest.Rules{PerMinute: -1, InFlight: 8}, 99},
 	} {
 		for _, n := range []int{tc.most, tc.most + 1} {
 			if n == 100 {
@@ -563,7 +564,7 @@ func TestWorstNewsFirstIsFair(t *testing.T) {
 			h.delivers(uint64(i)+1, 100+float64(i))
 		}
 		tc.tell(&h)
-		if promise, v := judge(t, &h.History, &relaytest.Rules{PerMinute: -1}); promise != tc.promise {
+		if promise, v := judge(t, &h.History, &relaytest.Rules{PerMinute: -1, InFlight: 8}); promise != tc.promise {
 			t.Errorf("%s: Check says %v, want promise %d\n%s", tc.name, v, tc.promise, h.Story("page"))
 		}
 	}

@@ -7,7 +7,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/guance-relay/guance-relay/guance"
 	"github.com/guance-relay/guance-relay/relay"
 )
 
@@ -31,14 +30,12 @@ func Record(s relay.Sink) *Recorder {
 	return r
 }
 
-var _ relay.Chooser = (*Recorder)(nil)
-
-// Ignores asks the sink behind, if it is a relay.Chooser.
-func (r *Recorder) Ignores(e *guance.Event) string {
-	if c, ok := r.behind().(relay.Chooser); ok {
-		return c.Ignores(e)
-	}
-	return ""
+// Unwrap returns the sink behind, so that a lane finds its optional behaviour: a relay.Chooser is asked what it ignores, and so on. What a
+// lane asks once, by Handle, is that of the sink that was behind then.
+func (r *Recorder) Unwrap() relay.Sink {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.sink
 }
 
 // Deliver records the attempt and has the sink behind answer it. A panic of that sink is recorded as [Unknown] and goes on.
@@ -82,12 +79,6 @@ func (r *Recorder) end(i int, problem string, answer Answer, err error) {
 func (r *Recorder) tell() {
 	close(r.changed)
 	r.changed = make(chan struct{})
-}
-
-func (r *Recorder) behind() relay.Sink {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.sink
 }
 
 // Answer has deliveries from now on answered by s: the target breaks, or is mended. Nil means [Takes].

@@ -10,7 +10,9 @@ import (
 	"time"
 
 	"github.com/guance-relay/guance-relay/guance"
+	"github.com/guance-relay/guance-relay/pagerduty"
 	"github.com/guance-relay/guance-relay/relay"
+	"github.com/guance-relay/guance-relay/relay/pagerdutysink"
 	"github.com/guance-relay/guance-relay/relay/relaytest"
 )
 
@@ -149,4 +151,40 @@ func TestRecorderInALane(t *testing.T) {
 			t.Errorf("Wait past the end: %v", err)
 		}
 	})
+}
+
+// every is a sink that wants each event.
+type every struct{ relay.Sink }
+
+func (every) Every() bool { return true }
+
+// A recorder hides nothing of the sink behind it.
+func TestReport33RecorderPassesOptionalBehaviourOn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		rec := relaytest.Record(every{relaytest.Takes()})
+		store := relay.NewMemStore()
+		r, stop := run(t, store, rec, nil)
+		defer stop()
+		var events []*guance.Event
+		for i, status := range []string{"critical", "error", "warning", "critical", "error", "warning", "critical", "error", "ok"} {
+			events = append(events, event(t, fmt.Sprint(i), "p", status))
+		}
+		if _, err := r.Accept(t.Context(), events...); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Minute)
+		if got := len(rec.Taken()); got != 9 {
+			t.Errorf("%d delivered, want each of the 9", got)
+		}
+	})
+	for name, sink := range map[string]relay.Sink{
+		"once": relaytest.Record(pagerdutysink.New(&pagerduty.Client{}, nil)), "twice": relaytest.Record(relaytest.Record(pagerdutysink.New(&pagerduty.Client{}, nil))),
+	} {
+		if _, ok := relay.SinkAs[relay.Chooser](sink); !ok {
+			t.Errorf("recorded %s, what the sink ignores is not seen", name)
+		}
+		if _, ok := relay.SinkAs[relay.Metered](sink); !ok {
+			t.Errorf("recorded %s, the account of the sink is not seen", name)
+		}
+	}
 }

@@ -149,11 +149,65 @@ func TestHistoryOfTheWire(t *testing.T) {
 		if h.Settled, err = relaytest.Settled(t.Context(), store, "lane", h.Accepted); err != nil {
 			t.Fatal(err)
 		}
-		if err := h.Check(&relaytest.Rules{InFlight: 24}); err != nil { // 8 at once, each with two quick retries
+		if err := h.Check(&relaytest.Rules{InFlight: 6 * relay.DefaultConcurrency}); err != nil { // each with two quick retries
 			t.Error(err)
 		}
 		if open := fake.Open(); len(open) > 0 {
 			t.Errorf("%d incidents are open at the end, as %v", len(open), fmt.Sprint(open[0].DedupKey))
 		}
 	})
+}
+
+// slowDisk is a store that takes its time for each mark.
+type slowDisk struct{ relay.Store }
+
+func (s slowDisk) Acquire(ctx context.Context, lane string) (relay.Lease, error) {
+	l, err := s.Store.Acquire(ctx, lane)
+	return slowLease{l}, err
+}
+
+type slowLease struct{ relay.Lease }
+
+func (l slowLease) Mark(ctx context.Context, marks []relay.Mark) error {
+	time.Sleep(5 * time.Second)
+	return l.Lease.Mark(ctx, marks)
+}
+
+// The default rules fit the default lane: a new problem waits for as many sends as may be in flight, which were chosen before it came.
+func TestReport39DefaultRulesFitTheDefaultLane(t *testing.T) {
+	for _, lesser := range []int{10, 40, 300} {
+		synctest.Test(t, func(t *testing.T) {
+			var h relaytest.History
+			store := relay.NewMemStore()
+			target := relaytest.Record(nil)
+			r, stop := run(t, slowDisk{store}, target, &relay.SinkOptions{PerMinute: 12_000})
+			accept := func(id, problem, status string) {
+				t.Helper()
+				e := event(t, id, problem, status)
+				if _, err := r.Accept(t.Context(), e); err != nil {
+					t.Fatal(err)
+				}
+				h.Accepted = append(h.Accepted, relaytest.Told(e, problem, time.Now()))
+			}
+			time.Sleep(time.Minute) // the lane has its whole burst
+			for i := range lesser {
+				accept(fmt.Sprint(i), fmt.Sprint("lesser", i), "warning")
+			}
+			time.Sleep(time.Second) // as many as may be in flight wait for the disk
+			accept("page", "page", "fatal")
+			time.Sleep(time.Hour)
+			stop()
+			h.Attempts = target.Attempts()
+			var err error
+			if h.Settled, err = relaytest.Settled(t.Context(), store, "lane", h.Accepted); err != nil {
+				t.Fatal(err)
+			}
+			if err := h.Check(&relaytest.Rules{PerMinute: 12_000}); err != nil {
+				t.Errorf("%d lesser problems: %v", lesser, err)
+			}
+			if err := h.Check(&relaytest.Rules{PerMinute: 12_000, InFlight: 8}); (err == nil) != (lesser < relay.DefaultConcurrency) {
+				t.Errorf("%d lesser problems: with 8 in flight: %v", lesser, err)
+			}
+		})
+	}
 }

@@ -28,7 +28,7 @@ type SuiteOptions struct {
 	Throttles http.Handler
 	// Secrets are what newSink gave the sink and nobody may read in an error: keys, tokens, a path with a token in it.
 	Secrets []string
-	// Patience is how soon is soon; zero means 2 s.
+	// Patience is how soon is soon; zero means 2 s. On a machine that may be busy with other work, more makes a sound sink pass for certain.
 	Patience time.Duration
 }
 
@@ -48,8 +48,9 @@ type Tester[T any] interface {
 // What is held: Deliver returns once the target has answered and not before, soon after its context ends and with the context's
 // error; 4xx is relay.Permanent, 429 is relay.RetryAfter with the target's delay and without another try, 5xx and failures of the
 // connection are to be tried again; redirects are not followed, answers without end not read; what the sink is given is neither
-// changed nor kept; deliveries do not wait for each other; no event makes it panic or be tried for ever; no error has a secret in it,
-// even where the target's answer has.
+// changed nor kept; deliveries do not wait for each other; no event makes it panic or be tried for ever; what Deliver ignores Ignores has
+// ignored before, and a decorator does not hide the methods of the sink within; no error has a secret in it, even where the target's answer
+// has.
 func TestSink[T Tester[T]](t T, newSink func(t T, target *Target) relay.Sink, opts *SuiteOptions) {
 	t.Helper()
 	for _, c := range duties {
@@ -60,7 +61,11 @@ func TestSink[T Tester[T]](t T, newSink func(t T, target *Target) relay.Sink, op
 				t.Fatalf("%v", err)
 			}
 			t.Cleanup(target.close)
-			if err := c.hold(newSink(t, target), target, opts); err != nil {
+			sink := newSink(t, target)
+			if sink == nil {
+				t.Fatalf("newSink returned nil")
+			}
+			if err := c.hold(sink, target, opts); err != nil {
 				t.Errorf("the sink does not keep the contract of relay.Sink: %v", err)
 			}
 		})

@@ -23,6 +23,9 @@ import (
 
 const secret = "s3cr3t/to+ken"
 
+// A sound sink has as long as a busy machine may need. What never returns, however long it is waited for, need not be waited for long.
+const patient, impatient = 15 * time.Second, 500 * time.Millisecond
+
 // A hook is a sink that keeps the contract; each field that is set breaks it.
 type hook struct {
 	url    string
@@ -53,6 +56,7 @@ type hook struct {
 	hideError    bool
 	permanentNet bool
 	ignoreAll    bool
+	ignoreLevel  guance.Level
 
 	mu     sync.Mutex
 	buffer bytes.Buffer
@@ -68,7 +72,7 @@ func (h *hook) Deliver(ctx context.Context, d *relay.Delivery) (err error) {
 	} else {
 		h.mu.Unlock()
 	}
-	if h.ignoreAll {
+	if h.ignoreAll || h.ignoreLevel != 0 && d.Event.Level() == h.ignoreLevel {
 		return relay.Ignore("no interest")
 	}
 	if h.sticky {
@@ -194,7 +198,7 @@ func newHook(url string, spoil func(*hook)) *hook {
 
 func TestSinkThatKeepsTheContract(t *testing.T) {
 	t.Parallel()
-	TestSink(t, func(_ *testing.T, target *Target) relay.Sink { return newHook(target.URL, nil) }, &SuiteOptions{Secrets: []string{secret}})
+	TestSink(t, func(_ *testing.T, target *Target) relay.Sink { return newHook(target.URL, nil) }, &SuiteOptions{Secrets: []string{secret}, Patience: patient})
 }
 
 func TestPagerDutySinkKeepsTheContract(t *testing.T) {
@@ -210,7 +214,7 @@ func TestPagerDutySinkKeepsTheContract(t *testing.T) {
 			t.Fatal(err)
 		}
 		return pagerdutysink.New(client, nil)
-	}, &SuiteOptions{Secrets: []string{key}})
+	}, &SuiteOptions{Secrets: []string{key}, Patience: patient})
 }
 
 // Each of these sinks is wrong in one way that somebody's sink was wrong in; the suite has to name it.
@@ -225,8 +229,8 @@ func TestSuiteNamesFaultySinks(t *testing.T) {
 		{"sends without the context", func(h *hook) { h.noContext = true }, "ContextEndsTheDelivery", "did not return"},
 		{"hides the context's error", func(h *hook) { h.hideError = true }, "ContextEndsTheDelivery", "not the context's"},
 		{"sleeps between retries", func(h *hook) { h.retries, h.retrySleeps = 20, true }, "ContextEndsRetries", "did not return"},
-		{"sends in the background", func(h *hook) { h.background = true }, "ReturnsAfterTheAnswer", "still thinking"},
-		{"sends one at a time", func(h *hook) { h.serial = true }, "DeliveriesDoNotWaitForEachOther", "of which it got 1"},
+		{"sends in the background", func(h *hook) { h.background = true }, "ReturnsAfterTheAnswer", "nobody would learn of a failure"},
+		{"sends one at a time", func(h *hook) { h.serial = true }, "DeliveriesDoNotWaitForEachOther", "to a target that answers once it has all, of which it got"},
 		{"follows redirects", func(h *hook) { h.follow = true }, "RedirectIsNotFollowed", "took the event and its secrets along"},
 		{"prints its URL", func(h *hook) { h.quoteURL = true }, "ConnectionErrorIsTriedAgain", "holds a secret"},
 		{"prints the answer", func(h *hook) { h.quoteAnswer = true }, "RefusalIsPermanent", "holds a secret"},
@@ -247,6 +251,7 @@ func TestSuiteNamesFaultySinks(t *testing.T) {
 		{"takes a reset for a refusal", func(h *hook) { h.permanentNet = true }, "ConnectionErrorIsTriedAgain", "the delivery is permanent"},
 		{"forgets the delay", func(h *hook) { h.noDelay = true }, "ThrottlingPausesTheLane", "asked to wait for 0s"},
 		{"ignores a critical problem", func(h *hook) { h.ignoreAll = true }, "TakesEvents", "the delivery is ignored"},
+		{"ignores errors unasked", func(h *hook) { h.ignoreLevel = guance.LevelError }, "IgnoresOnlyWhatItSaidBefore", "was not asked before"},
 	} {
 		t.Run(fault.name, func(t *testing.T) {
 			t.Parallel()
@@ -259,7 +264,11 @@ func TestSuiteNamesFaultySinks(t *testing.T) {
 					t.Fatal(err)
 				}
 				t.Cleanup(target.close)
-				err = d.hold(newHook(target.URL, fault.spoil), target, &SuiteOptions{Secrets: []string{secret}, Patience: 500 * time.Millisecond})
+				opts := &SuiteOptions{Secrets: []string{secret}, Patience: patient}
+				if fault.says == "did not return" || d.name == "DeliveriesDoNotWaitForEachOther" {
+					opts.Patience = impatient
+				}
+				err = d.hold(newHook(target.URL, fault.spoil), target, opts)
 				if err == nil || !strings.Contains(err.Error(), fault.says) {
 					t.Errorf("%s says %v, want %q", d.name, err, fault.says)
 				}
@@ -300,6 +309,75 @@ func TestSuiteNamesFaultyChoosers(t *testing.T) {
 			sink.url, sink.client = target.URL, &http.Client{CheckRedirect: noRedirect}
 			if err := (duty{"OddEventsSettle", oddEventsSettle}).hold(sink, target, nil); err == nil || !strings.Contains(err.Error(), fault.says) {
 				t.Errorf("the suite says %v, want %q", err, fault.says)
+			}
+		})
+	}
+}
+
+// Decorators as people write them, and the same with Unwrap.
+type (
+	plain    struct{ s relay.Sink }
+	embedded struct{ relay.Sink }
+	open     struct{ plain }
+)
+
+func (p plain) Deliver(ctx context.Context, d *relay.Delivery) error { return p.s.Deliver(ctx, d) }
+func (o open) Unwrap() relay.Sink                                    { return o.s }
+
+func TestReport31SuiteNamesDecorators(t *testing.T) {
+	t.Parallel()
+	pager := func(t *testing.T, url string) relay.Sink {
+		t.Helper()
+		k, err := pagerduty.ParseRoutingKey("0123456789abcdef0123456789abcdef")
+		if err != nil {
+			t.Fatal(err)
+		}
+		client, err := pagerduty.NewClient(k, &pagerduty.Options{BaseURL: url})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return pagerdutysink.New(client, &pagerdutysink.Options{Map: func(e *guance.Event, _ *pagerduty.Event) bool {
+			return e.Level() != guance.LevelWarning
+		}})
+	}
+	function := func(s relay.Sink) relay.Sink { return relay.SinkFunc(s.Deliver) }
+	for _, tc := range []struct {
+		name     string
+		decorate func(relay.Sink) relay.Sink
+		says     map[string]string // by duty
+	}{
+		{"none", func(s relay.Sink) relay.Sink { return s }, nil},
+		{"with Unwrap", func(s relay.Sink) relay.Sink { return open{plain{s}} }, nil},
+		{"the recorder", func(s relay.Sink) relay.Sink { return Record(s) }, nil},
+		{"a struct", func(s relay.Sink) relay.Sink { return plain{s} }, map[string]string{
+			"IgnoresOnlyWhatItSaidBefore": "was not asked before", "OptionalBehaviourIsSeen": "hides its Ignores, Account",
+		}},
+		{"an embedded interface", func(s relay.Sink) relay.Sink { return &embedded{s} }, map[string]string{
+			"IgnoresOnlyWhatItSaidBefore": "was not asked before", "OptionalBehaviourIsSeen": "hides its Ignores, Account",
+		}},
+		{"behind one with Unwrap", func(s relay.Sink) relay.Sink { return open{plain{plain{s}}} }, map[string]string{
+			"IgnoresOnlyWhatItSaidBefore": "was not asked before", "OptionalBehaviourIsSeen": "hides its Ignores, Account",
+		}},
+		{"a function", function, map[string]string{"IgnoresOnlyWhatItSaidBefore": "was not asked before"}}, // what it holds cannot be seen
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			for _, d := range duties {
+				if d.name != "IgnoresOnlyWhatItSaidBefore" && d.name != "OptionalBehaviourIsSeen" {
+					continue
+				}
+				target, err := newTarget()
+				if err != nil {
+					t.Fatal(err)
+				}
+				t.Cleanup(target.close)
+				err = d.hold(tc.decorate(pager(t, target.URL)), target, &SuiteOptions{Patience: patient})
+				switch says := tc.says[d.name]; {
+				case says == "" && err != nil:
+					t.Errorf("%s says %v of a sink that keeps it", d.name, err)
+				case says != "" && (err == nil || !strings.Contains(err.Error(), says)):
+					t.Errorf("%s says %v, want %q", d.name, err, says)
+				}
 			}
 		})
 	}

@@ -1,0 +1,276 @@
+package relay_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/guance-relay/guance-relay/relay"
+)
+
+// lagging is a store in which the outcome of an attempt is durable before the lane hears of it, for as long as a test likes.
+type lagging struct {
+	relay.Store
+	lag chan struct{} // what is durable is heard of once this is closed; nil: at once
+	err error         // and then fails, if not nil
+}
+
+func (s *lagging) Acquire(ctx context.Context, lane string) (relay.Lease, error) {
+	l, err := s.Store.Acquire(ctx, lane)
+	return &laggingLease{l, s}, err
+}
+
+type laggingLease struct {
+	relay.Lease
+	store *lagging
+}
+
+func (l *laggingLease) Mark(ctx context.Context, marks []relay.Mark) error {
+	err := l.Lease.Mark(ctx, marks)
+	if marks[0].Outcome == relay.Dead && l.store.lag != nil {
+		<-l.store.lag
+		err = errors.Join(err, l.store.err)
+	}
+	return err
+}
+
+// between has a relay in which the trigger of p is a dead letter, and its lane has yet to hear of it. mend has the sink take what comes.
+func between(t *testing.T) (r *relay.Relay, store *lagging, sink *recorder, mend func(), stop func()) {
+	t.Helper()
+	store = &lagging{Store: relay.NewMemStore(), lag: make(chan struct{})}
+	sink, mend = refuser()
+	r, err := relay.New(store, &relay.Options{Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Handle("lane", sink, nil)
+	stop = running(t, r)
+	accept(t, r, event(t, "1", "p", "critical"))
+	time.Sleep(time.Minute)
+	if dead := deadLetters(t, r); len(dead) != 1 {
+		t.Fatalf("dead letters %+v, want the trigger", dead)
+	}
+	return r, store, sink, mend, stop
+}
+
+// An operator who sees a dead letter may have it replayed, also in the instant in which the lane has yet to hear that it died.
+func TestReport38ReplayInTheInstantOfDying(t *testing.T) {
+	one := func(ctx context.Context, r *relay.Relay) error { return r.Replay(ctx, "lane", 1) }
+	all := func(ctx context.Context, r *relay.Relay) error {
+		switch replayed, stale, err := r.ReplayAll(ctx, "lane"); {
+		case err != nil:
+			return err
+		case replayed != 1 || stale != 0:
+			return errors.New("ReplayAll does not count one")
+		}
+		return nil
+	}
+	for name, tc := range map[string]struct {
+		replay func(context.Context, *relay.Relay) error
+		then   func(*testing.T, *relay.Relay) // before the lane hears of it
+		want   error
+		taken  []string
+	}{
+		"Replay":    {one, func(*testing.T, *relay.Relay) {}, nil, []string{"p critical"}},
+		"ReplayAll": {all, func(*testing.T, *relay.Relay) {}, nil, []string{"p critical"}},
+		"and it is dropped meanwhile": {one, func(t *testing.T, r *relay.Relay) {
+			if err := r.Drop(t.Context(), "lane", 1); err != nil {
+				t.Errorf("Drop: %v", err)
+			}
+		}, relay.ErrNotFound, nil},
+		"and its recovery comes meanwhile": {one, func(t *testing.T, r *relay.Relay) {
+			accept(t, r, event(t, "2", "p", "ok"))
+		}, relay.ErrStale, []string{"p ok"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r, store, sink, mend, stop := between(t)
+				defer stop()
+				mend()
+				answer := make(chan error, 1)
+				go func() { answer <- tc.replay(t.Context(), r) }()
+				synctest.Wait()
+				select {
+				case err := <-answer:
+					t.Fatalf("answered %v although the lane cannot know yet", err)
+				default:
+				}
+				tc.then(t, r)
+				synctest.Wait()
+				close(store.lag)
+				if err := <-answer; !errors.Is(err, tc.want) {
+					t.Errorf("got %v, want %v", err, tc.want)
+				}
+				time.Sleep(time.Minute)
+				expect(t, sink, tc.taken...)
+			})
+		})
+	}
+}
+
+// The same while the replayed letter dies again, and two operators at once: one replays it, the other learns that there is none.
+func TestReport38TwoOperators(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, store, sink, mend, stop := between(t)
+		defer stop()
+		mend()
+		answers := make(chan error, 2)
+		for range 2 {
+			go func() { answers <- r.Replay(t.Context(), "lane", 1) }()
+		}
+		synctest.Wait()
+		close(store.lag)
+		first, second := <-answers, <-answers
+		if first != nil {
+			first, second = second, first
+		}
+		if first != nil || !errors.Is(second, relay.ErrNotFound) {
+			t.Errorf("got %v and %v, want one replay and ErrNotFound", first, second)
+		}
+		time.Sleep(time.Minute)
+		expect(t, sink, "p critical")
+		if err := r.Drop(t.Context(), "lane", 1); !errors.Is(err, relay.ErrNotFound) {
+			t.Errorf("Drop of what was replayed and delivered: %v, want ErrNotFound", err)
+		}
+	})
+}
+
+// Drop needs no answer of the schedule's, and what is on its way again is no dead letter.
+func TestReport38Drop(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, store, sink, mend, stop := between(t)
+		defer stop()
+		if err := r.Drop(t.Context(), "lane", 1); err != nil {
+			t.Errorf("Drop in the instant of dying: %v", err)
+		}
+		close(store.lag)
+		synctest.Wait()
+		if err := r.Replay(t.Context(), "lane", 1); !errors.Is(err, relay.ErrNotFound) {
+			t.Errorf("Replay of what was dropped: %v, want ErrNotFound", err)
+		}
+
+		accept(t, r, event(t, "2", "q", "critical"))
+		time.Sleep(time.Minute) // it dies as well
+		hold := make(chan struct{})
+		sink.mu.Lock()
+		inner := sink.answer
+		sink.answer = func(ctx context.Context, d *relay.Delivery) error { <-hold; return inner(ctx, d) }
+		sink.mu.Unlock()
+		mend()
+		if err := r.Replay(t.Context(), "lane", 2); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		if err := r.Drop(t.Context(), "lane", 2); !errors.Is(err, relay.ErrNotFound) {
+			t.Errorf("Drop of what is in flight: %v, want ErrNotFound", err)
+		}
+		close(hold)
+		time.Sleep(time.Minute)
+		expect(t, sink, "q critical")
+	})
+}
+
+// Who asks can give up, and the lane can end: both are answers, and what was asked is not done later.
+func TestReplayIsGivenUp(t *testing.T) {
+	for name, tc := range map[string]struct {
+		giveUp func(store *lagging, cancel, stop func())
+		ends   string // the error of Run
+	}{
+		"the caller gives up":  {func(_ *lagging, cancel, _ func()) { cancel() }, "<nil>"},
+		"the relay stops":      {func(_ *lagging, _, stop func()) { stop() }, "1 attempts did not return"}, // the disk is that slow
+		"the store fails then": {func(s *lagging, _, _ func()) { s.err = relay.ErrFailed; close(s.lag) }, "the store has failed"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				store := &lagging{Store: relay.NewMemStore(), lag: make(chan struct{})}
+				sink, mend := refuser()
+				r, err := relay.New(store, &relay.Options{Logger: slog.New(slog.DiscardHandler)})
+				if err != nil {
+					t.Fatal(err)
+				}
+				r.Handle("lane", sink, nil)
+				running, stop := context.WithCancel(context.Background())
+				done := make(chan error, 1)
+				go func() { done <- r.Run(running) }()
+				accept(t, r, event(t, "1", "p", "critical"))
+				time.Sleep(time.Minute)
+				mend()
+				ctx, cancel := context.WithCancel(t.Context())
+				answer := make(chan error, 1)
+				go func() { answer <- r.Replay(ctx, "lane", 1) }()
+				synctest.Wait()
+				tc.giveUp(store, cancel, stop)
+				if err := <-answer; err == nil {
+					t.Error("Replay reports success")
+				}
+				if store.err == nil {
+					close(store.lag)
+				}
+				time.Sleep(time.Minute)
+				stop()
+				cancel()
+				if err := <-done; !strings.Contains(fmt.Sprint(err), tc.ends) {
+					t.Errorf("Run: %v, want %q", err, tc.ends)
+				}
+				expect(t, sink)
+				if dead := deadLetters(t, r); len(dead) != 1 {
+					t.Errorf("dead letters %+v, want it kept as one", dead)
+				}
+			})
+		})
+	}
+}
+
+func TestReport41UnknownLanes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := relay.NewMemStore()
+		sink, _ := refuser()
+		old, err := relay.New(store, &relay.Options{Logger: slog.New(slog.DiscardHandler)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		old.Handle("old", sink, nil)
+		stop := running(t, old)
+		accept(t, old, event(t, "1", "p", "critical"))
+		time.Sleep(time.Minute)
+		stop()
+
+		r, err := relay.New(store, &relay.Options{Logger: slog.New(slog.DiscardHandler)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Handle("pager", &recorder{}, nil)
+		r.Handle("chat", &recorder{}, nil)
+		defer running(t, r)()
+		calls := map[string]func(lane string) error{
+			"Replay":    func(lane string) error { return r.Replay(t.Context(), lane, 1) },
+			"ReplayAll": func(lane string) error { _, _, err := r.ReplayAll(t.Context(), lane); return err },
+			"Drop":      func(lane string) error { return r.Drop(t.Context(), lane, 1) },
+		}
+		dead := func(lane string) error { _, err := r.DeadLetters(t.Context(), lane, 0, 1); return err }
+		for name, call := range calls {
+			if err := call("old"); !errors.Is(err, relay.ErrNoLane) || !contains(err, `"old"`, `["pager" "chat"]`, "kept", "Handle") {
+				t.Errorf("%s in a lane that is gone and has a dead letter: %v", name, err)
+			}
+		}
+		calls["DeadLetters"] = dead
+		for name, call := range calls {
+			if err := call("pagr"); !errors.Is(err, relay.ErrNoLane) || !contains(err, `"pagr"`, `["pager" "chat"]`) {
+				t.Errorf("%s in a lane that never was: %v", name, err)
+			}
+		}
+		if err := dead("chat"); err != nil {
+			t.Errorf("DeadLetters of a lane that has none: %v", err)
+		}
+		for after, want := range map[uint64]int{0: 1, 1: 0} {
+			if found, err := r.DeadLetters(t.Context(), "old", after, 10); err != nil || len(found) != want {
+				t.Errorf("DeadLetters after %d of a lane that is gone: %+v, %v; want %d", after, found, err, want)
+			}
+		}
+	})
+}
