@@ -22,12 +22,11 @@ func (l *lane) matches(e *guance.Event) (wanted bool) {
 
 // ignores returns why the sink asks for nothing, or "". A panic of Ignores is "": if Deliver panics too, that attempt fails.
 func (l *lane) ignores(e *guance.Event) (reason string) {
-	chooser, ok := SinkAs[Chooser](l.sink)
-	if !ok {
-		return ""
-	}
 	defer l.hooks.ignores.recovered(l.log, "relay: Ignores panicked; the lane takes the event", func() { reason = "" })
-	return chooser.Ignores(e)
+	if chooser, ok := SinkAs[Chooser](l.sink); ok {
+		return chooser.Ignores(e)
+	}
+	return ""
 }
 
 // decorate applies SinkOptions.Middleware, and logs what a decorator hides.

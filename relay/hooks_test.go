@@ -273,3 +273,20 @@ func TestReport31IgnoredUnaskedIsLoggedOnce(t *testing.T) {
 		})
 	}
 }
+
+// A sender cannot make a line of the log as long as its body.
+func TestLongEventIDIsCutInTheLog(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, log := logged(t, relay.Options{})
+		r.Handle("lane", &recorder{}, &relay.SinkOptions{Match: func(e *guance.Event) bool { return e.ProblemKey() == "mine" }})
+		defer running(t, r)()
+		id := strings.Repeat("长", 100_000)
+		accept(t, r, event(t, id, "mine", "critical"), event(t, id+"2", "other", "critical"))
+		time.Sleep(time.Minute)
+		for _, line := range []string{"event delivered", "no lane takes"} {
+			if lines := log.with(line, "长长"); len(lines) != 1 || len(lines[0]) > 1000 {
+				t.Errorf("%s: %d lines, want one of less than 1,000 bytes: %.1500q", line, len(lines), lines)
+			}
+		}
+	})
+}

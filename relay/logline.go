@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"strings"
 
 	"github.com/guance-relay/guance-relay/guance"
 )
@@ -11,7 +12,7 @@ import (
 // logDelivered writes the one line of a delivered event, with what the sink has to say of it.
 func (l *lane) logDelivered(ctx context.Context, r report) {
 	l.log.LogAttrs(ctx, slog.LevelInfo, "relay: event delivered", append([]slog.Attr{
-		slog.Uint64("seq", r.entry.Seq), slog.String("event", r.entry.ID), slog.String("problem", r.entry.Problem),
+		slog.Uint64("seq", r.entry.Seq), slog.String("event", short(r.entry.ID)), slog.String("problem", r.entry.Problem),
 		slog.String("state", r.entry.State.String()), slog.String("level", r.entry.Level.String()),
 		slog.Int("attempt", int(r.ticket.item.failed)+1), slog.Duration("age", max(r.mark.At.Sub(r.entry.Accepted), 0)),
 	}, r.said...)...)
@@ -27,7 +28,15 @@ func (l *lane) logIgnored(r report) {
 	l.log.Warn("relay: the sink ignored an event only when it was to be sent; such an event may already have superseded one that would have "+
 		"been sent, and it took a request of the budget. Give the sink a method Ignores (relay.Chooser); if it decorates a sink that has one, "+
 		"give it a method Unwrap() relay.Sink or use SinkOptions.Middleware. This is logged once",
-		"seq", r.entry.Seq, "event", r.entry.ID, "problem", r.entry.Problem, "reason", r.mark.Reason)
+		"seq", r.entry.Seq, "event", short(r.entry.ID), "problem", r.entry.Problem, "reason", r.mark.Reason)
+}
+
+// short bounds what a sender can make a line of the log hold: an event's id may be as long as its body.
+func short(id string) string {
+	if len(id) <= maxKey {
+		return id
+	}
+	return strings.ToValidUTF8(id[:maxKey], "") + "…"
 }
 
 var errNoLanes = errors.New("relay: no lane: what is accepted goes nowhere; add one with Handle")
@@ -39,7 +48,7 @@ func (r *Relay) logUnrouted(events []*guance.Event, places []int) {
 		r.telemetry.unrouted.Add(context.Background(), 1)
 		r.unrouted.say(func(n uint64) {
 			r.log.Warn("relay: no lane takes the event; it was not kept. Add a lane whose Match takes it, or one without Match",
-				"event", EventID(e), "problem", problemKey(e), "state", e.State().String(), "level", e.Level().String(), "kind", string(e.Kind()),
+				"event", short(EventID(e)), "problem", problemKey(e), "state", e.State().String(), "level", e.Level().String(), "kind", string(e.Kind()),
 				"lanes", len(r.lanes), "unrouted", n)
 		})
 	}
