@@ -61,12 +61,16 @@ func networks(s string) ([]netip.Prefix, error) {
 	var prefixes []netip.Prefix
 	for _, item := range fields(s) {
 		if addr, err := netip.ParseAddr(item); err == nil {
+			addr = addr.Unmap()
 			prefixes = append(prefixes, netip.PrefixFrom(addr, addr.BitLen()))
 			continue
 		}
 		p, err := netip.ParsePrefix(item)
 		if err != nil {
 			return nil, fmt.Errorf("%q is neither an address nor a network such as 192.0.2.0/24", item)
+		}
+		if p.Addr().Is4In6() && p.Bits() >= 96 { // as the handler reads it
+			p = netip.PrefixFrom(p.Addr().Unmap(), p.Bits()-96)
 		}
 		prefixes = append(prefixes, p)
 	}

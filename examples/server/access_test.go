@@ -104,8 +104,8 @@ func TestTokenFile(t *testing.T) {
 }
 
 func TestNetworkList(t *testing.T) {
-	got, err := networks(" 192.0.2.7, ,2001:db8::1,10.0.0.0/8")
-	if want := "[192.0.2.7/32 2001:db8::1/128 10.0.0.0/8]"; err != nil || fmt.Sprint(got) != want {
+	got, err := networks(" 192.0.2.7, ,2001:db8::1,10.0.0.0/8,::ffff:192.0.2.9,::ffff:10.0.0.0/104")
+	if want := "[192.0.2.7/32 2001:db8::1/128 10.0.0.0/8 192.0.2.9/32 10.0.0.0/8]"; err != nil || fmt.Sprint(got) != want {
 		t.Errorf("got %v, %v, want %s", got, err, want)
 	}
 	for _, bad := range []string{"10.0.0.0/33", "10.0.0", "host", "10.0.0.0-10.0.0.9", "10.0.0.0/8 11.0.0.0/8"} {

@@ -138,8 +138,30 @@ func newServer(c *config, client *pagerduty.Client, m *metrics, files *secrets, 
 
 		DisableGeneralOptionsHandler: true, // OPTIONS * is a path of nothing, as any other
 	}
-	s.listener = limit(s.http, s.listener, c.maxConnections)
+	// NewHandler has looked at both lists.
+	allow, _ := networks(c.access.allow)
+	proxies, _ := networks(c.access.proxies)
+	s.listener = limit(s.http, s.listener, affordable(c.maxConnections, openFiles(), log), allow, proxies)
 	return s, nil
+}
+
+// filesReserve is how many files the server needs beside its connections: the store, two listeners, the operator's connections, those to
+// PagerDuty, the log, files of secrets, name resolution.
+const filesReserve = 100
+
+// affordable returns how many connections the files that the process may open leave room for. Beyond it accept fails, and so does
+// everything else that needs a file. Zero files means that the limit is not known.
+func affordable(connections int, files uint64, log *slog.Logger) int {
+	if files == 0 || files >= uint64(connections)+filesReserve {
+		return connections
+	}
+	fewer := 2
+	if files > filesReserve+2 {
+		fewer = int(files - filesReserve)
+	}
+	log.Warn("max-connections is lowered to what the limit of open files allows; raise the limit (ulimit -n, LimitNOFILE)",
+		"max-connections", connections, "lowered", fewer, "files", files)
+	return fewer
 }
 
 // errorLog is where net/http complains. What it says of a request anybody can make it say, as often as they like, and so that is for
