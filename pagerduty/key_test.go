@@ -72,15 +72,13 @@ const otherSecret = "737ea619db564d41bd9824063e1f8au1"
 
 func TestFact33KeyFileIsTrimmedAndFollowed(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "key")
-	// A write within the clock's resolution and of the same size must show
-	// too, so each gets a time of its own, as a real rotation would.
+	// A change shows although the file keeps its time and size.
 	clock := time.Now().Add(-time.Hour)
 	write := func(text string) {
 		t.Helper()
 		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		clock = clock.Add(time.Minute)
 		if err := os.Chtimes(path, clock, clock); err != nil {
 			t.Fatal(err)
 		}
@@ -104,6 +102,7 @@ func TestFact33KeyFileIsTrimmedAndFollowed(t *testing.T) {
 		{func() { write(otherSecret) }, otherSecret, true},
 		{func() { write("") }, otherSecret, false}, // halfway through a rotation
 		{func() { write("not a key") }, otherSecret, false},
+		{func() { write(secret + "\n" + otherSecret) }, otherSecret, false}, // which of them?
 		{func() {
 			if err := os.Remove(path); err != nil {
 				t.Fatal(err)
@@ -111,6 +110,7 @@ func TestFact33KeyFileIsTrimmedAndFollowed(t *testing.T) {
 		}, otherSecret, false},
 		{func() { write(secret) }, secret, true},
 		{func() { write(strings.Repeat(" ", 5000) + otherSecret) }, secret, false}, // something else is in there
+		{func() { write("\ufeff# of the service \"shop\"\r\n" + otherSecret + "\r\n") }, otherSecret, true},
 	}
 	for i, step := range steps {
 		step.change()

@@ -2,49 +2,53 @@ package pagerduty
 
 import (
 	"fmt"
-	"os"
 	"sync"
-	"time"
+
+	"github.com/guance-relay/guance-relay/internal/secretfile"
 )
 
 // KeyFile is a [KeySource] that follows a file holding one routing key, as
-// mounted secrets do: the key is read again when the file changes, so that a
-// rotation needs no restart.
+// mounted secrets do: a rotation needs no restart. It is safe for concurrent
+// use.
+//
+// The key stands on a line of its own, with white space around it if need be.
+// Blank lines and lines that begin with # are comments. The file is UTF-8, with
+// or without a byte order mark, or UTF-16 with one, and at most 4096 bytes
+// long.
 type KeyFile struct {
 	path string
 
-	// mu guards what follows.
-	mu      sync.Mutex
-	key     RoutingKey
-	size    int64
-	changed time.Time
+	mu   sync.Mutex
+	last RoutingKey // guarded by mu: the last good key
 }
 
-// maxKeyFile bounds what is read: a key, and generous white space.
+// maxKeyFile bounds what is read: a key, comments, and generous white space.
 const maxKeyFile = 4096
 
-// OpenKeyFile reads the key in the file at path, trimmed of white space.
+// OpenKeyFile reads the key in the file at path.
 func OpenKeyFile(path string) (*KeyFile, error) {
 	f := &KeyFile{path: path}
-	if _, err := f.Key(); err != nil {
+	if err := f.Check(); err != nil {
 		return nil, err
 	}
 	return f, nil
 }
 
-// Key returns the key the file holds now. It looks at the file's time and
-// size on every call and reads it only when one of them changed.
+// Key returns the key the file holds now. It reads the file on every call: one
+// page from memory, next to a request on the network. The time and size of a
+// file do not tell a change within one tick of the file system's clock.
 //
 // While the file is missing or holds no key, as it may halfway through a
 // rotation, Key keeps returning the last good one: a page under the old key
-// is worth more than none. It fails only if there never was a good one.
+// is worth more than none. Check tells of it. Key fails only if there never was
+// a good one.
 func (f *KeyFile) Key() (RoutingKey, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if err := f.read(); err != nil && f.key.IsZero() {
+	if err := f.read(); err != nil && f.last.IsZero() {
 		return RoutingKey{}, err
 	}
-	return f.key, nil
+	return f.last, nil
 }
 
 // Check reads the file and reports why it holds no usable key, which Key
@@ -57,31 +61,24 @@ func (f *KeyFile) Check() error {
 
 // read is called with mu held.
 func (f *KeyFile) read() error {
-	info, err := os.Stat(f.path)
+	lines, err := secretfile.Lines(f.path, maxKeyFile)
 	if err != nil {
 		return fmt.Errorf("pagerduty: routing key file: %w", err)
 	}
-	if !f.key.IsZero() && info.Size() == f.size && info.ModTime().Equal(f.changed) {
-		return nil
+	if len(lines) > 1 {
+		return fmt.Errorf("pagerduty: routing key file %s has %d lines that are no comment; it must hold one key and nothing else", f.path, len(lines))
 	}
-	if info.Size() > maxKeyFile {
-		return fmt.Errorf("pagerduty: routing key file %s has %d bytes; it must hold one key and nothing else", f.path, info.Size())
-	}
-	text, err := os.ReadFile(f.path)
-	if err != nil {
-		return fmt.Errorf("pagerduty: routing key file: %w", err)
-	}
-	key, err := ParseRoutingKey(string(text))
+	key, err := ParseRoutingKey(lines[0])
 	if err != nil {
 		return fmt.Errorf("%w (from file %s)", err, f.path)
 	}
-	f.key, f.size, f.changed = key, info.Size(), info.ModTime()
+	f.last = key
 	return nil
 }
 
-// String names the file and the key's fingerprint.
+// String names the file and the fingerprint of the last good key.
 func (f *KeyFile) String() string {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return fmt.Sprintf("KeyFile(%s, %s)", f.path, f.key.Fingerprint())
+	return fmt.Sprintf("KeyFile(%s, %s)", f.path, f.last.Fingerprint())
 }

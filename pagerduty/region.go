@@ -1,6 +1,7 @@
 package pagerduty
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
 	"net/url"
@@ -23,6 +24,10 @@ var hosts = map[Region]string{
 	RegionUS: "https://events.pagerduty.com",
 	RegionEU: "https://events.eu.pagerduty.com",
 }
+
+// URL returns where the region takes events, such as https://events.pagerduty.com,
+// and "" for a region that is not known. The zero Region is RegionUS.
+func (r Region) URL() string { return hosts[cmp.Or(r, RegionUS)] }
 
 // ParseRegion reads "us" or "eu" in either case.
 func ParseRegion(s string) (Region, error) {

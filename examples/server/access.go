@@ -2,12 +2,11 @@ package main
 
 import (
 	"fmt"
-	"log/slog"
 	"net/netip"
-	"os"
 	"strings"
 	"sync/atomic"
 
+	"github.com/guance-relay/guance-relay/internal/secretfile"
 	"github.com/guance-relay/guance-relay/relay"
 )
 
@@ -19,20 +18,21 @@ type access struct {
 
 // empty reports whether nothing was said.
 func (a *access) empty() bool {
-	return a.tokens == "" && a.tokensFile == "" && a.basic == "" && a.allow == "" && !a.noAuth
+	return len(fields(a.tokens)) == 0 && a.tokensFile == "" && a.basic == "" && len(fields(a.allow)) == 0 && !a.noAuth
 }
 
 // options returns the settings of the handler that say who may come in.
-func (a *access) options(log *slog.Logger) (*relay.HandlerOptions, error) {
+func (a *access) options(s *secrets) (*relay.HandlerOptions, error) {
 	opts := &relay.HandlerOptions{Tokens: fields(a.tokens), Header: a.header, NoAuth: a.noAuth}
 	if a.basic != "" {
 		opts.Basic = []string{a.basic}
 	}
 	if a.tokensFile != "" {
-		file, err := openTokenFile(a.tokensFile, log)
+		file, err := openTokenFile(a.tokensFile)
 		if err != nil {
 			return nil, err
 		}
+		s.watch("the last good tokens stay good", file.check)
 		opts.TokenSource = file.tokens
 	}
 	var err error
@@ -61,6 +61,7 @@ func networks(s string) ([]netip.Prefix, error) {
 	var prefixes []netip.Prefix
 	for _, item := range fields(s) {
 		if addr, err := netip.ParseAddr(item); err == nil {
+			addr = addr.Unmap()
 			prefixes = append(prefixes, netip.PrefixFrom(addr, addr.BitLen()))
 			continue
 		}
@@ -68,57 +69,43 @@ func networks(s string) ([]netip.Prefix, error) {
 		if err != nil {
 			return nil, fmt.Errorf("%q is neither an address nor a network such as 192.0.2.0/24", item)
 		}
+		if p.Addr().Is4In6() && p.Bits() >= 96 { // as the handler reads it
+			p = netip.PrefixFrom(p.Addr().Unmap(), p.Bits()-96)
+		}
 		prefixes = append(prefixes, p)
 	}
 	return prefixes, nil
 }
 
+// maxTokenFile is how many bytes a file of tokens may have: some thousand tokens.
+const maxTokenFile = 64 << 10
+
 // A tokenFile is a file of tokens, one a line, that is read again for each webhook: a page of memory, next to the fsync that
 // follows, and never a change that goes unnoticed.
 type tokenFile struct {
 	path string
-	log  *slog.Logger
-	good atomic.Pointer[[]string] // the last that the file held
-	lost atomic.Bool              // whether the file is unreadable, which was logged then
+	last atomic.Pointer[[]string] // the last good ones
 }
 
-func openTokenFile(path string, log *slog.Logger) (*tokenFile, error) {
-	f := &tokenFile{path: path, log: log}
-	tokens, err := f.read()
-	if err != nil {
-		return nil, err
-	}
-	f.good.Store(&tokens)
-	return f, nil
+func openTokenFile(path string) (*tokenFile, error) {
+	f := &tokenFile{path: path}
+	return f, f.check()
 }
 
-// tokens returns what the file holds. While it is missing or empty, as it may be halfway through a change, the last tokens stay good:
-// an alert is worth more than a quick revocation.
+// tokens returns what the file holds. While it is missing, empty or not readable, as it may be halfway through a change, the last good
+// tokens stay good: Guance promises no second try, so that a 401 loses the alert. A file without tokens revokes nothing; who
+// wants to keep everybody out writes a new token. The server complains until the file is good again; see secrets.
 func (f *tokenFile) tokens() []string {
-	tokens, err := f.read()
-	switch {
-	case err == nil:
-		f.lost.Store(false)
-		f.good.Store(&tokens)
-	case !f.lost.Swap(true):
-		f.log.Error("the tokens that were good before stay good", "error", err.Error())
-	}
-	return *f.good.Load()
+	_ = f.check() // secrets says so
+	return *f.last.Load()
 }
 
-func (f *tokenFile) read() ([]string, error) {
-	text, err := os.ReadFile(f.path)
+// check reads the file and returns why it holds no tokens.
+func (f *tokenFile) check() error {
+	tokens, err := secretfile.Lines(f.path, maxTokenFile)
 	if err != nil {
-		return nil, fmt.Errorf("tokens-file: %w", err)
+		return fmt.Errorf("tokens-file: %w", err)
 	}
-	var tokens []string
-	for line := range strings.Lines(string(text)) {
-		if line = strings.TrimSpace(line); line != "" {
-			tokens = append(tokens, line)
-		}
-	}
-	if len(tokens) == 0 {
-		return nil, fmt.Errorf("tokens-file: %s holds no token", f.path)
-	}
-	return tokens, nil
+	f.last.Store(&tokens)
+	return nil
 }

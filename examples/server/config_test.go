@@ -50,12 +50,17 @@ func FuzzConfiguration(f *testing.F) {
 		{key + "\nRELAY_OPERATOR=127.0.0.1:0\nRELAY_TOKENS=" + secret, "-operator\n[::1]:9090", ""},
 		{key + "\nRELAY_OPERATOR=0.0.0.0␤:9090\nRELAY_TOKENS=" + secret, "", ""},
 		{"", "-demo", ""},
+		{"RELAY_MAX_BODY=many\nPAGERDUTY_ROUTING_KEY=" + secret, "-demo", ""},
+		{key + "\nRELAY_NO_AUTH=\nRELAY_MAX_BODY=\nRELAY_LISTEN=\nPAGERDUTY_REGION=\nLOG_LEVEL=\nRELAY_TOKENS=" + secret, "", ""},
+		{"RELAY_TOKENS=" + secret, "", ""},
+		{key, "-version", ""},
+		{key + "\nRELAY_TOKENS_FILE=@", "", "\ufeff# comment\r\n" + secret + " # of the bridge"},
 		{"", "-\n--\n---\n-=\n--=x\n-tokens", ""},
 	} {
 		f.Add(seed.env, seed.args, seed.file)
 	}
 	var names []string
-	for _, flag := range new(config).flags() {
+	for _, flag := range (&config{getenv: os.Getenv}).flags() {
 		if named, ok := flag.(cli.DocGenerationFlag); ok {
 			names = append(names, named.GetEnvVars()...)
 		}
@@ -106,22 +111,25 @@ func FuzzConfiguration(f *testing.F) {
 		}
 
 		var stdout, stderr bytes.Buffer
-		status := command(t.Context(), given, &stdout, &stderr, func(_ context.Context, c *config) error {
-			if c.demo || c.empty() {
+		status := command(t.Context(), given, os.Getenv, &stdout, &stderr, func(_ context.Context, c *config) error {
+			if c.demo {
 				return nil
+			}
+			if err := c.missing(); err != nil {
+				return configError{err}
 			}
 			log, err := c.logger(&stderr)
 			if err != nil {
 				return configError{err}
 			}
-			if _, err := c.client(log, nil); err != nil {
+			if _, err := c.client(log, nil, &secrets{}); err != nil {
 				return configError{err}
 			}
 			r, err := relay.New(relay.NewMemStore(), &relay.Options{Logger: slog.New(slog.DiscardHandler)})
 			if err != nil {
 				t.Fatal(err)
 			}
-			if _, err := c.webhook(r, log); err != nil {
+			if _, err := c.webhook(r, &secrets{}); err != nil {
 				return configError{err}
 			}
 			if c.operator != "" {

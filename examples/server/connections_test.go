@@ -131,7 +131,7 @@ func TestConnectionLimit(t *testing.T) {
 			w.WriteHeader(http.StatusNoContent)
 		})}
 		var serving sync.WaitGroup
-		serving.Go(func() { _ = server.Serve(limit(server, listener, 3)) }) // ends with Close
+		serving.Go(func() { _ = server.Serve(limit(server, listener, 3, nil, nil)) }) // ends with Close
 		defer serving.Wait()
 		defer server.Close()
 
@@ -212,7 +212,7 @@ func TestConnectionsThatDoNotMoveOn(t *testing.T) {
 			w.WriteHeader(http.StatusNoContent)
 		})}
 		var serving sync.WaitGroup
-		serving.Go(func() { _ = server.Serve(limit(server, listener, 2)) }) // ends with Close
+		serving.Go(func() { _ = server.Serve(limit(server, listener, 2, nil, nil)) }) // ends with Close
 		defer serving.Wait()
 		defer server.Close()
 		send := func(c net.Conn, text string) {

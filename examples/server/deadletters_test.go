@@ -36,7 +36,7 @@ func TestPagesOfDeadLetters(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.Handle("pagerduty", relay.SinkFunc(nil), nil)
-	m, err := newMetrics()
+	m, err := newMetrics(newLogWriter(t.Output()))
 	if err != nil {
 		t.Fatal(err)
 	}

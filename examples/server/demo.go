@@ -26,15 +26,13 @@ const (
 	demoKey       = "d3m00000000000000000000000000000"
 )
 
-// demonstrate runs the relay against a built-in fake PagerDuty and says in plain words what happens. With -demo it posts the
-// sample's fault and recovery itself and returns once the incident was opened and resolved.
-func demonstrate(ctx context.Context, c *config, stdout, stderr io.Writer) (err error) {
+// demonstrate runs the relay against a built-in fake PagerDuty, posts the sample's fault and recovery, says in plain words what happens,
+// and returns once the incident was opened and resolved.
+func demonstrate(ctx context.Context, c *config, stdout io.Writer, stderr *logWriter) (err error) {
 	if c.logLevel == "info" {
 		c.logLevel = "warn" // the story on stdout is the log
 	}
-	if c.demo {
-		c.listen = "127.0.0.1:0"
-	}
+	c.listen = "127.0.0.1:0"
 	log, err := c.logger(stderr)
 	if err != nil {
 		return configError{err}
@@ -46,21 +44,23 @@ func demonstrate(ctx context.Context, c *config, stdout, stderr io.Writer) (err 
 
 	fake := pagerdutytest.NewServer()
 	defer fake.Close()
+	direct := &http.Transport{} // whatever proxy the environment names
+	defer direct.CloseIdleConnections()
 	key, err := pagerduty.ParseRoutingKey(demoKey)
 	if err != nil {
 		return err
 	}
-	m, err := c.metrics()
+	m, err := c.metrics(stderr)
 	if err != nil {
 		return err
 	}
-	client, err := pagerduty.NewClient(key, &pagerduty.Options{BaseURL: fake.URL, Logger: log, MeterProvider: m.meters()})
+	client, err := pagerduty.NewClient(key, &pagerduty.Options{BaseURL: fake.URL, Transport: direct, Logger: log, MeterProvider: m.meters()})
 	if err != nil {
 		return err
 	}
 	token := rand.Text()
 	c.access = access{tokens: token}
-	s, err := newServer(c, client, m, log)
+	s, err := newServer(c, client, m, &secrets{}, log)
 	if err != nil {
 		return configError{err}
 	}
@@ -74,18 +74,17 @@ func demonstrate(ctx context.Context, c *config, stdout, stderr io.Writer) (err 
 	stopped := make(chan error, 1)
 	go func() { stopped <- s.run(ctx) }()
 	fake.OnStep(narrator(stdout))
-	if c.demo {
-		err = play(ctx, fake, url, stdout)
-		stop()
-	}
-	if err = errors.Join(err, <-stopped); c.demo && err == nil {
+	err = play(ctx, fake, url, direct, stdout)
+	stop()
+	if err = errors.Join(err, <-stopped); err == nil {
 		fmt.Fprintln(stdout, "The incident was opened and resolved.")
 	}
 	return err
 }
 
 // play posts the sample and its recovery.
-func play(ctx context.Context, fake *pagerdutytest.Server, url string, stdout io.Writer) error {
+func play(ctx context.Context, fake *pagerdutytest.Server, url string, direct *http.Transport, stdout io.Writer) error {
+	client := &http.Client{Transport: direct}
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
 	for _, step := range []struct {
@@ -102,7 +101,7 @@ func play(ctx context.Context, fake *pagerdutytest.Server, url string, stdout io
 			return err
 		}
 		req.Header.Set("Content-Type", "application/json")
-		resp, err := http.DefaultClient.Do(req)
+		resp, err := client.Do(req)
 		if err != nil {
 			return err
 		}

@@ -21,8 +21,12 @@ type metrics struct {
 	registry *prometheus.Registry
 }
 
-func newMetrics() (*metrics, error) {
+func newMetrics(log *logWriter) (*metrics, error) {
 	registry := prometheus.NewRegistry()
+	registry.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{
+		Name: "relay_log_lines_dropped_total",
+		Help: "Lines of the log that could not be written, or came faster than they could.",
+	}, func() float64 { return float64(log.dropped()) }))
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	reader, err := exporter.New(exporter.WithRegisterer(registry), exporter.WithTranslationStrategy(otlptranslator.UnderscoreEscapingWithSuffixes),
 		exporter.WithoutScopeInfo(), exporter.WithoutTargetInfo()) // the names say where a metric comes from, and Prometheus which process

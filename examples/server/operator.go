@@ -55,7 +55,7 @@ func newOperator(address string, r *relay.Relay, m *metrics, log *slog.Logger) (
 
 		DisableGeneralOptionsHandler: true,
 	}
-	o.listener = limit(o.http, o.listener, operatorConnections)
+	o.listener = limit(o.http, o.listener, operatorConnections, nil, nil)
 	return o, nil
 }
 

@@ -20,7 +20,7 @@ var secretsOnly = []string{"PAGERDUTY_ROUTING_KEY", "PAGERDUTY_ROUTING_KEY_FILE"
 // Both READMEs have every variable, flag and default that the server has, and no other.
 func TestReadmesHaveEverySetting(t *testing.T) {
 	defaults := make(map[string]string) // by "VARIABLE -flag"
-	for _, f := range new(config).flags() {
+	for _, f := range (&config{getenv: os.Getenv}).flags() {
 		named, ok := f.(interface {
 			cli.Flag
 			cli.DocGenerationFlag

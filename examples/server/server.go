@@ -5,14 +5,19 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	stdlog "log"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"time"
+
+	"go.opentelemetry.io/otel"
 
 	"github.com/guance-relay/guance-relay/pagerduty"
 	"github.com/guance-relay/guance-relay/relay"
@@ -21,28 +26,64 @@ import (
 )
 
 // serve runs the relay until ctx ends.
-func serve(ctx context.Context, c *config, stderr io.Writer) error {
+func serve(ctx context.Context, c *config, stderr *logWriter, reload <-chan os.Signal) error {
+	if err := c.missing(); err != nil {
+		return configError{err}
+	}
 	log, err := c.logger(stderr)
 	if err != nil {
 		return configError{err}
 	}
-	m, err := c.metrics()
+	// What libraries say on their own account must not wait for stderr either.
+	slog.SetDefault(log)
+	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) { log.Error("OpenTelemetry", "error", err.Error()) }))
+	m, err := c.metrics(stderr)
 	if err != nil {
 		return configError{err}
 	}
-	client, err := c.client(log, m)
+	files := &secrets{}
+	client, err := c.client(log, m, files)
 	if err != nil {
 		return configError{err}
 	}
-	s, err := newServer(c, client, m, log)
+	s, err := newServer(c, client, m, files, log, stderr.check)
 	if err != nil {
 		return configError{err}
 	}
+	s.introduce(ctx, c, client)
+	watching, stop := context.WithCancel(ctx)
+	watched := make(chan struct{})
+	go func() {
+		files.run(watching, log, reload)
+		close(watched)
+	}()
+	defer func() { stop(); <-watched }()
 	if s.operator != nil {
 		log.Info("listening for the operator", "address", s.operator.listener.Addr().String())
 	}
 	log.Info("listening", "address", s.listener.Addr().String(), "path", "/guance")
 	return s.run(ctx)
+}
+
+// introduce logs what somebody must know who reads the log and nothing else.
+func (s *server) introduce(ctx context.Context, c *config, client *pagerduty.Client) {
+	data, err := filepath.Abs(c.data)
+	if err != nil {
+		data = c.data
+	}
+	target, proxy := c.target()
+	s.log.Info("starting", "version", version(), "data", data, "pagerduty", target, "account", client.Account(), "proxy", proxy)
+	held, err := s.store.Holdings(ctx)
+	if err != nil {
+		s.log.Error("what waits in the store cannot be told", "error", err.Error())
+		return
+	}
+	for _, lane := range slices.Sorted(maps.Keys(held)) {
+		s.log.Info("kept from before", "lane", lane, "pending", held[lane].Pending, "dead", held[lane].Dead)
+	}
+	if len(held) == 0 {
+		s.log.Info("nothing is kept from before")
+	}
 }
 
 // server is everything that is open.
@@ -55,8 +96,9 @@ type server struct {
 	log      *slog.Logger
 }
 
-// newServer opens the store and the listeners; its errors are about the configuration.
-func newServer(c *config, client *pagerduty.Client, m *metrics, log *slog.Logger) (_ *server, err error) {
+// newServer opens the store and the listeners; its errors are about the configuration. What files and warn return as errors stands in the
+// answer of readyz and leaves the server ready.
+func newServer(c *config, client *pagerduty.Client, m *metrics, files *secrets, log *slog.Logger, warn ...func() error) (_ *server, err error) {
 	s := &server{log: log}
 	defer func() {
 		if err != nil && s.operator != nil {
@@ -73,7 +115,7 @@ func newServer(c *config, client *pagerduty.Client, m *metrics, log *slog.Logger
 		return nil, err
 	}
 	s.relay.Handle("pagerduty", pagerdutysink.New(client, nil), &relay.SinkOptions{PerMinute: c.perMinute})
-	webhook, err := c.webhook(s.relay, log)
+	webhook, err := c.webhook(s.relay, files)
 	if err != nil {
 		return nil, err
 	}
@@ -86,7 +128,7 @@ func newServer(c *config, client *pagerduty.Client, m *metrics, log *slog.Logger
 		return nil, fmt.Errorf("listen: %w", err)
 	}
 	s.http = &http.Server{
-		Handler:           routes(webhook, s.relay.Check),
+		Handler:           routes(webhook, s.relay.Check, append(warn, files.check)...),
 		ReadHeaderTimeout: 5 * time.Second,
 		ReadTimeout:       15 * time.Second,
 		WriteTimeout:      40 * time.Second, // 15 s for the body and 20 s for the store are within it
@@ -96,8 +138,30 @@ func newServer(c *config, client *pagerduty.Client, m *metrics, log *slog.Logger
 
 		DisableGeneralOptionsHandler: true, // OPTIONS * is a path of nothing, as any other
 	}
-	s.listener = limit(s.http, s.listener, c.maxConnections)
+	// NewHandler has looked at both lists.
+	allow, _ := networks(c.access.allow)
+	proxies, _ := networks(c.access.proxies)
+	s.listener = limit(s.http, s.listener, affordable(c.maxConnections, openFiles(), log), allow, proxies)
 	return s, nil
+}
+
+// filesReserve is how many files the server needs beside its connections: the store, two listeners, the operator's connections, those to
+// PagerDuty, the log, files of secrets, name resolution.
+const filesReserve = 100
+
+// affordable returns how many connections the files that the process may open leave room for. Beyond it accept fails, and so does
+// everything else that needs a file. Zero files means that the limit is not known.
+func affordable(connections int, files uint64, log *slog.Logger) int {
+	if files == 0 || files >= uint64(connections)+filesReserve {
+		return connections
+	}
+	fewer := 2
+	if files > filesReserve+2 {
+		fewer = int(files - filesReserve)
+	}
+	log.Warn("max-connections is lowered to what the limit of open files allows; raise the limit (ulimit -n, LimitNOFILE)",
+		"max-connections", connections, "lowered", fewer, "files", files)
+	return fewer
 }
 
 // errorLog is where net/http complains. What it says of a request anybody can make it say, as often as they like, and so that is for
@@ -159,14 +223,14 @@ func (s *server) run(ctx context.Context) error {
 }
 
 // webhook returns the handler that Guance calls.
-func (c *config) webhook(r *relay.Relay, log *slog.Logger) (http.Handler, error) {
+func (c *config) webhook(r *relay.Relay, files *secrets) (http.Handler, error) {
 	if c.maxBody < 1 {
 		return nil, fmt.Errorf("max-body %d: want at least 1", c.maxBody)
 	}
 	if c.maxConnections < 2 {
 		return nil, fmt.Errorf("max-connections %d: want at least 2", c.maxConnections)
 	}
-	opts, err := c.access.options(log)
+	opts, err := c.access.options(files)
 	if err != nil {
 		return nil, err
 	}
@@ -178,8 +242,9 @@ func (c *config) webhook(r *relay.Relay, log *slog.Logger) (http.Handler, error)
 	return h, nil
 }
 
-// routes is everything that the server answers, all of it in JSON.
-func routes(webhook http.Handler, check func(context.Context) error) http.Handler {
+// routes is everything that the server answers, all of it in JSON. Warnings stand in the answer of readyz and do not change its status: the
+// server takes and delivers alerts, and would do neither if it were taken out of service.
+func routes(webhook http.Handler, check func(context.Context) error, warnings ...func() error) http.Handler {
 	ready := &readiness{check: check}
 	mux := http.NewServeMux()
 	mux.Handle("/guance", webhook)
@@ -188,6 +253,14 @@ func routes(webhook http.Handler, check func(context.Context) error) http.Handle
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) {
 		if err := ready.now(r.Context()); err != nil {
 			respond(w, http.StatusServiceUnavailable, "unavailable", err.Error())
+			return
+		}
+		var warning error
+		for _, warn := range warnings {
+			warning = errors.Join(warning, warn())
+		}
+		if warning != nil {
+			respond(w, http.StatusOK, "ok", "warning: "+oneLine(warning))
 			return
 		}
 		respond(w, http.StatusOK, "ok", "")

@@ -44,7 +44,7 @@ type process struct {
 func start(t *testing.T, env ...string) *process {
 	t.Helper()
 	p := &process{Cmd: exec.Command(os.Args[0]), listening: make(chan struct{})}
-	p.Env = append([]string{"SERVER_UNDER_TEST=1", "RELAY_LISTEN=127.0.0.1:0", "RELAY_TOKENS=other, " + token, "LOG_LEVEL=debug", "PAGERDUTY_ROUTING_KEY=" + routingKey32}, env...)
+	p.Env = append(serverEnv(), env...)
 	p.Stderr = p // and Wait waits until all of it has come
 	if err := p.Start(); err != nil {
 		t.Fatal(err)
@@ -56,6 +56,19 @@ func start(t *testing.T, env ...string) *process {
 		t.Fatalf("the server does not listen: %s", p.output())
 	}
 	return p
+}
+
+// serverEnv is a configuration that works; what stands behind it takes precedence.
+func serverEnv() []string {
+	return []string{"SERVER_UNDER_TEST=1", "RELAY_LISTEN=127.0.0.1:0", "RELAY_TOKENS=other, " + token, "LOG_LEVEL=debug", "PAGERDUTY_ROUTING_KEY=" + routingKey32}
+}
+
+// within is the test's context with a limit of time.
+func within(t *testing.T, d time.Duration) context.Context {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), d)
+	t.Cleanup(cancel)
+	return ctx
 }
 
 // Write takes what the server logs.
@@ -230,9 +243,9 @@ func TestBadConfiguration(t *testing.T) {
 		"operator in use": {"RELAY_OPERATOR=" + running.address(), "address already in use"},
 		"no address":      {"RELAY_LISTEN=localhost", "listen: "},
 		"plain http":      {"PAGERDUTY_URL=http://pagerduty.example", "https"},
-		"no token":        {"RELAY_TOKENS=", "RELAY_TOKENS"},
+		"no token":        {"RELAY_TOKENS=", "or start a demonstration that needs no account with -demo"},
 		"token file":      {"RELAY_TOKENS_FILE=" + filepath.Join(locked, "none"), "tokens-file"},
-		"empty file":      {"RELAY_TOKENS_FILE=" + file, "holds no token"},
+		"empty file":      {"RELAY_TOKENS_FILE=" + file, "holds no secret"},
 		"header":          {"RELAY_HEADER=X Token", "X Token"},
 		"basic":           {"RELAY_BASIC=user", "user:password"},
 		"network":         {"RELAY_ALLOW=192.0.2.0/33", "192.0.2.0/33"},
@@ -268,7 +281,7 @@ func TestBadConfiguration(t *testing.T) {
 // The README's command for the main job.
 func TestDemo(t *testing.T) {
 	var stdout, stderr bytes.Buffer
-	if code := run(t.Context(), []string{"server", "-demo"}, &stdout, &stderr); code != 0 {
+	if code := run(t.Context(), []string{"server", "-demo"}, &stdout, &stderr, nil); code != 0 {
 		t.Fatalf("exit %d: %s", code, &stderr)
 	}
 	for _, want := range []string{"curl ", "incident opened: critical", "incident resolved after", "The incident was opened and resolved."} {

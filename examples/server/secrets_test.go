@@ -1,0 +1,55 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"log/slog"
+	"os"
+	"strings"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// A file that is not good is one ERROR line a minute, and SIGHUP looks at once.
+func TestReport14BadFilesAreSaidOnceAMinute(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var trouble error
+		var out bytes.Buffer
+		log := slog.New(slog.NewTextHandler(&out, nil))
+		s, reload := &secrets{}, make(chan os.Signal, 1)
+		s.watch("the old ones stay good", func() error { return trouble })
+		s.watch("", func() error { return nil })
+		ctx, stop := context.WithCancel(t.Context())
+		go s.run(ctx, log, reload)
+		expect := func(after time.Duration, level string, lines int) {
+			t.Helper()
+			time.Sleep(after)
+			synctest.Wait()
+			if got := strings.Count(out.String(), "level="+level); got != lines || strings.Count(out.String(), "\n") != lines {
+				t.Errorf("%d lines of level %s, want %d and no other:\n%s", got, level, lines, out.String())
+			}
+			out.Reset()
+		}
+		expect(time.Hour, "ERROR", 0)
+		trouble = errors.New("tokens: no such file")
+		expect(secretsEvery, "ERROR", 1)
+		if err := s.check(); err == nil || err.Error() != "tokens: no such file; the old ones stay good" {
+			t.Errorf("check = %v", err)
+		}
+		expect(10*time.Minute, "ERROR", 10)
+		reload <- syscall.SIGHUP
+		expect(0, "ERROR", 1)
+		trouble = nil
+		expect(secretsEvery, "INFO", 1)
+		if err := s.check(); err != nil {
+			t.Errorf("check = %v after the file was mended", err)
+		}
+		reload <- syscall.SIGHUP
+		expect(0, "INFO", 1)
+		stop()
+		synctest.Wait()
+	})
+}
