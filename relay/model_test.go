@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"testing"
 	"time"
@@ -246,13 +247,31 @@ func (m *model) answer(t *rapid.T) {
 	if len(m.flying) == 0 {
 		t.Skip("nothing is in flight")
 	}
-	i := rapid.IntRange(0, len(m.flying)-1).Draw(t, "which")
-	err := rapid.SampledFrom([]error{
+	m.answerWith(t, rapid.SampledFrom([]error{
 		nil, nil, errors.New("503"), errors.New("503"), errLost, errLost, RetryAfter(errors.New("429"), 0), Permanent(errors.New("400")),
-	}).Draw(t, "answer")
+	}).Draw(t, "answer"))
+}
+
+func (m *model) answerWith(t *rapid.T, err error) {
+	i := rapid.IntRange(0, len(m.flying)-1).Draw(t, "which")
 	f := m.flying[i]
 	m.flying = slices.Delete(m.flying, i, i+1)
 	m.answered(t, f, err)
+}
+
+// outage has everything fail for some attempts, each as soon as it may begin.
+func (m *model) outage(t *rapid.T) {
+	for range rapid.IntRange(1, 30).Draw(t, "attempts") {
+		ok, at := m.s.ready(m.now)
+		if !ok && at.IsZero() {
+			return
+		}
+		if !ok {
+			m.pass(at)
+		}
+		m.send(t)
+		m.answerWith(t, errors.New("503"))
+	}
 }
 
 // backoff is how long the nth wait is at most.
@@ -339,12 +358,8 @@ func (m *model) hears(problem string, alive, failed bool) {
 	switch {
 	case alive:
 		if down { // what failed because of the target starts afresh
-			for waiting := range m.wait {
-				if q := m.queue(waiting); len(q) > 0 && !m.said[waiting] && !m.flies(q[0].Seq) && waiting != problem {
-					delete(m.wait, waiting)
-					delete(m.tries, waiting)
-				}
-			}
+			clear(m.tries)
+			maps.DeleteFunc(m.wait, func(waiting string, _ time.Time) bool { return !m.said[waiting] })
 		}
 		m.lives++
 		m.streak, m.failedBy, m.probe = 0, "", time.Time{}
@@ -359,10 +374,10 @@ func (m *model) hears(problem string, alive, failed bool) {
 	}
 }
 
-func (m *model) accept(t *rapid.T) {
+func (m *model) accept(t *rapid.T, problems int) {
 	m.seq++
 	e := &Entry{
-		Seq: m.seq, Problem: fmt.Sprint("p", rapid.IntRange(0, 5).Draw(t, "problem")), Kept: time.Duration(m.now.UnixNano()),
+		Seq: m.seq, Problem: fmt.Sprint("p", rapid.IntRange(0, problems-1).Draw(t, "problem")), Kept: time.Duration(m.now.UnixNano()),
 		State: rapid.SampledFrom([]guance.State{guance.StateProblem, guance.StateProblem, guance.StateRecovered, guance.StateNeither}).Draw(t, "state"),
 	}
 	if e.State != guance.StateRecovered {
@@ -422,31 +437,42 @@ func (m *model) settleAll(t *rapid.T) {
 	m.pass(m.now.Add(time.Minute))
 }
 
+// history plays one history and compares.
+func history(t *rapid.T) {
+	m := &model{
+		t: t, now: now, records: make(map[string]Record), outcomes: make(map[uint64]Outcome), unsure: make(map[string]bool),
+		sent: make(map[string]uint64), shows: make(map[string]guance.State), last: make(map[string]*Entry),
+	}
+	m.restart()
+	problems := rapid.SampledFrom([]int{1, 2, 6}).Draw(t, "problems")
+	t.Repeat(map[string]func(*rapid.T){
+		"accept": func(t *rapid.T) { m.accept(t, problems) },
+		"send":   m.send,
+		"answer": m.answer,
+		"tell": func(t *rapid.T) { // the most frequent thing by far
+			m.send(t)
+			m.answer(t)
+		},
+		"wait": func(t *rapid.T) {
+			m.pass(m.now.Add(time.Duration(rapid.IntRange(1, 40).Draw(t, "seconds")) * time.Second))
+		},
+		"outage": m.outage,
+		"crash":  m.crash,
+		"":       m.check,
+	})
+	m.settleAll(t)
+	for problem, e := range m.last {
+		shows := m.shows[problem]
+		if m.unsure[problem] || m.outcomes[e.Seq] == Dead || shows == e.State || shows == guance.StateNeither && e.State == guance.StateRecovered {
+			continue
+		}
+		t.Fatalf("problem %s: the target shows %v, and the last word was entry %d: %v (%v)", problem, shows, e.Seq, e.State, m.outcomes[e.Seq])
+	}
+}
+
 // Promises 2, 3, 4 and 6 of the policy alone, against every order of events, answers, lost answers and crashes that rapid comes up with.
 func TestScheduleModel(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		m := &model{
-			t: t, now: now, records: make(map[string]Record), outcomes: make(map[uint64]Outcome), unsure: make(map[string]bool),
-			sent: make(map[string]uint64), shows: make(map[string]guance.State), last: make(map[string]*Entry),
-		}
-		m.restart()
-		t.Repeat(map[string]func(*rapid.T){
-			"accept": m.accept,
-			"send":   m.send,
-			"answer": m.answer,
-			"wait": func(t *rapid.T) {
-				m.pass(m.now.Add(time.Duration(rapid.IntRange(1, 40).Draw(t, "seconds")) * time.Second))
-			},
-			"crash": m.crash,
-			"":      m.check,
-		})
-		m.settleAll(t)
-		for problem, e := range m.last {
-			shows := m.shows[problem]
-			if m.unsure[problem] || m.outcomes[e.Seq] == Dead || shows == e.State || shows == guance.StateNeither && e.State == guance.StateRecovered {
-				continue
-			}
-			t.Fatalf("problem %s: the target shows %v, and the last word was entry %d: %v (%v)", problem, shows, e.Seq, e.State, m.outcomes[e.Seq])
-		}
-	})
+	for range 8 { // a hundred histories each, unless a flag says otherwise
+		rapid.Check(t, history)
+	}
 }

@@ -170,13 +170,20 @@ func (s *schedule) wakeUp(now time.Time) {
 	}
 }
 
-// forgive has everything that backs off start afresh: the target was down, and that is why it failed. What is sent once more keeps its time.
+// forgive has everything that failed start afresh: the target was down, and that is why it did. What is sent once more keeps its time.
 func (s *schedule) forgive() {
-	for _, r := range slices.Clone(s.byTurn.refs) {
+	for t := range s.problems.tails.all() {
+		t.tries = 0
+	}
+	for _, r := range slices.Concat(s.byTurn.refs, s.stuck.refs) {
 		p := s.problems.at(r)
-		if t := s.problems.grow(p); !t.said {
-			t.tries = 0
-			s.wake(p)
+		switch p.stage {
+		case later, aside:
+			if !s.problems.tail(p).said {
+				s.wake(p)
+			}
+		case due: // its rank was that of what fails
+			s.put(p, due)
 		}
 	}
 }
