@@ -1,6 +1,7 @@
 package relay
 
 import (
+	"iter"
 	"math"
 	"math/bits"
 )
@@ -48,6 +49,26 @@ func (a *arena[T]) add() (ref, *T) {
 
 // at returns a value that was added and not removed.
 func (a *arena[T]) at(r ref) *T { return &a.chunks[(r-1)/64].slots[(r-1)%64] }
+
+// all goes through the values. None may be added or removed meanwhile.
+func (a *arena[T]) all() iter.Seq[*T] {
+	return func(yield func(*T) bool) {
+		for _, c := range a.chunks {
+			for left := used(c); left != 0; left &= left - 1 {
+				if !yield(&c.slots[bits.TrailingZeros64(left)]) {
+					return
+				}
+			}
+		}
+	}
+}
+
+func used[T any](c *chunk[T]) uint64 {
+	if c == nil {
+		return 0
+	}
+	return c.used
+}
 
 func (a *arena[T]) remove(r ref) {
 	n, i := (r-1)/64, (r-1)%64

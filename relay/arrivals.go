@@ -4,7 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
+
+	"github.com/guance-relay/guance-relay/guance"
 )
 
 // readAhead is how many entries are read from the store at once.
@@ -45,9 +46,15 @@ func (l *lane) arrived(ctx context.Context, entries []*Entry) error {
 	if err != nil {
 		return err
 	}
-	now := time.Now()
 	for _, e := range entries {
-		superseded := l.schedule.add(e, records[e.Problem], now)
+		record := records[e.Problem]
+		if e.Begun && e.State == guance.StateProblem && !l.opts.Every {
+			record.Doubt = true // an earlier owner sent it, perhaps, and nobody knows the answer
+		}
+		superseded, over := l.schedule.add(e, record)
+		if over != nil {
+			l.sayNoMore(ctx, *over, e.Problem)
+		}
 		for _, m := range superseded {
 			records[e.Problem] = records[e.Problem].Apply(m)
 		}
@@ -56,6 +63,13 @@ func (l *lane) arrived(ctx context.Context, entries []*Entry) error {
 	l.unread = max(l.unread-len(entries), 0)
 	l.record(ctx)
 	return nil
+}
+
+// sayNoMore ends a recovery that the target took, and that a newer event keeps from being sent once more. The problem stays in doubt.
+func (l *lane) sayNoMore(ctx context.Context, t ticket, problem string) {
+	l.inFlight++
+	l.end(ctx, report{ticket: t, entry: &Entry{Lane: l.name, Seq: t.item.seq, Problem: problem, State: guance.StateRecovered}},
+		t.item.mark(problem, Delivered, ""))
 }
 
 // inbox returns arrivals, unless the disk does not keep up with what they supersede.

@@ -4,7 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"time"
+	"sync/atomic"
 
 	"github.com/guance-relay/guance-relay/guance"
 )
@@ -12,11 +12,13 @@ import (
 // attempt brings one entry to the sink. That it begins is durable before anything is sent: after a crash only entries that
 // were never on the wire may be superseded.
 func (l *lane) attempt(ctx context.Context, t ticket) report {
-	r := report{ticket: t, began: time.Now()}
+	r := report{ticket: t, began: l.clock.now()}
 	keep := context.WithoutCancel(ctx) // the store is never left halfway; only the sink is cut short
 	e, err := l.lease.Load(keep, t.item.seq)
 	if err == nil {
-		err = l.lease.Mark(keep, []Mark{t.item.mark(e.Problem, 0, "", r.began)})
+		begins := t.item.mark(e.Problem, 0, "")
+		begins.At = l.clock.wall()
+		err = l.lease.Mark(keep, []Mark{begins})
 	}
 	if err != nil {
 		r.err = err
@@ -35,12 +37,14 @@ func (l *lane) attempt(ctx context.Context, t ticket) report {
 	defer cancel()
 	ctx, end := l.telemetry.deliver(ctx, e)
 	purse := &purse{lane: l}
+	var lost atomic.Bool
 	err = deliver(ctx, l.delivers, &Delivery{
 		Event: events[0], Lane: l.name, Problem: e.Problem, Seq: e.Seq, Attempt: int(t.item.failed) + 1, Accepted: e.Accepted,
-		spend: purse.spend, log: func(attrs ...slog.Attr) { r.said = append(r.said, attrs...) },
+		spend: purse.spend, lost: func() { lost.Store(true) }, log: func(attrs ...slog.Attr) { r.said = append(r.said, attrs...) },
 	})
 	end(err)
 	r.verdict = judge(err)
+	r.verdict.lost = lost.Load() || answerLost(err, ctx.Err() != nil)
 	// That our own budget was empty is no failure of the target's.
 	r.verdict.handedBack = r.verdict.outcome == 0 && !r.verdict.throttled && purse.empty.Load()
 	return r

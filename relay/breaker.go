@@ -49,12 +49,12 @@ const (
 // jitter returns a random number in [0, n).
 type jitter func(n int64) int64
 
-// backoff is exponential with full jitter, so that problems which failed together do not return together: the nth wait is up to
-// 2^n·[minBackoff], capped at [maxBackoff], and at least half of minBackoff.
+// backoff is exponential with full jitter, so that problems which failed together do not return together: the nth wait is at least half of
+// [minBackoff], up to 2^n·minBackoff more, and never more than [maxBackoff].
 func (j jitter) backoff(n int) time.Duration {
 	most := maxBackoff
 	if n < 6 {
 		most = min(minBackoff<<n, maxBackoff)
 	}
-	return minBackoff/2 + time.Duration(j(int64(most)))
+	return min(minBackoff/2+time.Duration(j(int64(most))), maxBackoff)
 }

@@ -13,11 +13,15 @@ func (l *lane) setAside(t ticket, err error, now time.Time) {
 	l.log.Error("relay: an entry cannot be read; it is kept, and the later ones of its problem wait behind it",
 		"seq", t.item.seq, "again", asideFor, "error", err.Error())
 	l.schedule.setAside(t.problem, now)
+	l.trouble.stuck = words{reason: err.Error()}
 }
 
 // mark makes marks durable together, and returns them. If the store cannot read an entry that one of them is of, it goes problem by problem, so
-// that none stands in the way of another, and returns those that it made. The others are pending still when the lane starts again.
+// that none stands in the way of another, and returns those that it made. They get their time here. The others are pending still when the lane starts again.
 func (l *lane) mark(ctx context.Context, marks []Mark) (made []Mark, err error) {
+	for i := range marks {
+		marks[i].At = l.clock.wall()
+	}
 	if err = l.lease.Mark(ctx, marks); err == nil {
 		return marks, nil
 	}

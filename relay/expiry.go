@@ -27,7 +27,9 @@ func (l *lane) expire(ctx context.Context, now time.Time) error {
 		case err != nil:
 			return err
 		}
-		marks = append(marks, t.item.mark(e.Problem, Dead, reason, now))
+		m := l.schedule.tooOld(t, reason)
+		m.Problem = e.Problem
+		marks = append(marks, m)
 		due[t.item.seq] = t
 	}
 	if len(marks) == 0 {
@@ -37,18 +39,23 @@ func (l *lane) expire(ctx context.Context, now time.Time) error {
 	if err != nil {
 		return err
 	}
+	dead := made[:0:0]
 	for _, m := range made {
 		l.schedule.settle(due[m.Seq], m)
+		l.counted(m.Outcome, 1)
 		delete(due, m.Seq)
+		if m.Outcome == Dead {
+			dead = append(dead, m)
+		}
 	}
 	for _, t := range due {
 		l.schedule.setAside(t.problem, now)
+		l.trouble.stuck = words{reason: "that it is too old cannot be recorded"}
 	}
-	if len(made) == 0 {
+	if len(dead) == 0 {
 		return nil
 	}
-	l.counted(Dead, len(made))
-	l.log.Error("relay: events given up for their age; they are kept as dead letters", "entries", len(made),
-		"first", made[0].Seq, "last", made[len(made)-1].Seq, "reason", reason)
+	l.log.Error("relay: events given up for their age; they are kept as dead letters", "entries", len(dead),
+		"first", dead[0].Seq, "last", dead[len(dead)-1].Seq, "reason", reason)
 	return nil
 }

@@ -90,29 +90,34 @@ func (r *Relay) Explain(ctx context.Context, problem string) ([]Story, error) {
 
 func (l *lane) explain(ctx context.Context, store Store, problem string, runs bool) (Story, error) {
 	var pending []Chapter
-	var err error
-	asked := time.Now()
+	// An entry that ends in between is told once, as ended. One that had ended before and is pending is a dead letter that is replayed.
+	before, err := store.History(ctx, l.name, problem)
+	if err != nil {
+		return Story{}, err
+	}
 	if runs {
 		l.ask(ctx, func() bool { pending, err = l.pendingOf(context.WithoutCancel(ctx), problem); return true })
 	}
 	if err = errors.Join(err, ctx.Err()); err != nil {
 		return Story{}, err
 	}
-	// Read after the pending ones: an entry that ends in between is told once, as ended.
 	ended, err := store.History(ctx, l.name, problem)
 	if err != nil {
 		return Story{}, err
 	}
 	story := Story{Lane: l.name, Problem: problem}
-	told := make(map[uint64]time.Time)
+	endedSince := make(map[uint64]int)
+	for _, st := range before {
+		endedSince[st.Seq]--
+	}
 	for _, st := range ended {
 		c := chapter(&st.Entry)
 		c.Outcome, c.Ended, c.Reason, c.At = st.Outcome, st.Outcome.String(), st.Reason, st.At
 		story.Chapters = append(story.Chapters, c)
-		told[c.Seq] = c.At
+		endedSince[c.Seq]++
 	}
 	for _, c := range pending {
-		if at, ok := told[c.Seq]; !ok || at.Before(asked) { // a dead letter that is replayed has ended and is pending again
+		if endedSince[c.Seq] <= 0 { // negative: the store has forgotten it meanwhile
 			story.Chapters = append(story.Chapters, c)
 		}
 	}
@@ -145,7 +150,9 @@ func (l *lane) pendingOf(ctx context.Context, key string) (chapters []Chapter, e
 		}
 		c := chapter(e)
 		c.Ended = Outcome(0).String()
-		c.Reason, c.At = l.waits(p, queue, i, time.Now())
+		var at time.Time
+		c.Reason, at = l.waits(p, queue, i, l.clock.now())
+		c.At = l.clock.shown(at)
 		chapters = append(chapters, c)
 	}
 	return chapters, nil
@@ -163,6 +170,8 @@ func (l *lane) waits(p *problem, queue []item, i int, now time.Time) (string, ti
 	switch {
 	case now.Before(paused):
 		return "the target asked to be left alone", paused
+	case l.schedule.problems.tail(p).said:
+		return "the target took it; it is sent once more at the time given, as the answer to an earlier request of the problem was lost", moment(l.schedule.until(p))
 	case p.stage == later, p.stage == aside:
 		return fmt.Sprintf("tried before, %d failures count against it; backing off", p.first.failed), moment(l.schedule.until(p))
 	case l.schedule.breaker.down():

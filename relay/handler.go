@@ -88,9 +88,9 @@ type Handler struct {
 	readTimeout time.Duration
 	room        room
 	large       chan struct{} // holds as many as there are large bodies being decoded and kept
-	refusals    complaint // of what the sender does wrong
-	failures    complaint // of what is wrong here
-	panics      complaint // of the TokenSource
+	refusals    complaint     // of what the sender does wrong
+	failures    complaint     // of what is wrong here
+	panics      complaint     // of the TokenSource
 }
 
 // Format implements [fmt.Formatter] for every verb: the digest of a short secret is nearly as good as the secret.

@@ -15,6 +15,7 @@ var (
 	bySeq  = &order{older, placeOf}
 	byTurn = &order{func(ps *problems, a, b *problem) bool { return ps.tail(a).notBefore < ps.tail(b).notBefore }, placeOf}
 	byAge  = &order{older, func(ps *problems, p *problem) *int32 { return &ps.tail(p).at }}
+	stuck  = &order{older, func(ps *problems, p *problem) *int32 { return &ps.tail(p).atStuck }}
 )
 
 func older(_ *problems, a, b *problem) bool { return a.first.seq < b.first.seq }

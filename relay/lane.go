@@ -23,6 +23,7 @@ type lane struct {
 	opts      SinkOptions
 	log       *slog.Logger
 	drain     time.Duration
+	clock     *clock
 	telemetry *telemetry
 	account   *account
 
@@ -71,7 +72,8 @@ type report struct {
 
 func newLane(name string, s Sink, opts *SinkOptions, r *Relay) *lane {
 	l := &lane{
-		name: name, sink: s, opts: opts.withDefaults(), log: r.log.With("lane", name), drain: r.drain, telemetry: r.telemetry,
+		name: name, sink: s, opts: opts.withDefaults(), log: r.log.With("lane", name), drain: r.drain,
+		clock: r.clock, telemetry: r.telemetry,
 		questions: make(chan question), ended: make(chan struct{}),
 	}
 	l.decorate()
@@ -95,7 +97,7 @@ func (l *lane) run(ctx context.Context, store Store) (err error) {
 	}
 	defer func() {
 		l.stopping = true
-		l.publish(time.Now())
+		l.publish(l.clock.now())
 		err = errors.Join(err, l.lease.Release())
 	}()
 	// Attempts outlive ctx by the drain time: what is nearly delivered need not be sent again after the restart.
@@ -118,7 +120,7 @@ func (l *lane) start(ctx context.Context, store Store) (err error) {
 	if err != nil {
 		return errors.Join(err, l.lease.Release())
 	}
-	now := time.Now()
+	now := l.clock.now()
 	l.store, l.unread, l.ready = store, held[l.name].Pending, now.Add(catchUp)
 	l.schedule = newSchedule(policy{l.opts.Every, l.opts.MaxAttempts, l.opts.MaxAge}, rand.Int64N)
 	l.account.open(now)
@@ -131,9 +133,13 @@ func (l *lane) loop(ctx, attempts context.Context, arrivals <-chan []*Entry) (er
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
-		now := time.Now()
+		now := l.clock.now()
 		if err = l.expire(ctx, now); err == nil {
-			timer.Reset(l.send(attempts, now))
+			wait := l.send(attempts, now)
+			if at := l.complain(now); !at.IsZero() {
+				wait = min(wait, at.Sub(now))
+			}
+			timer.Reset(wait)
 			l.publish(now)
 			select {
 			case <-ctx.Done():
@@ -214,7 +220,7 @@ func (l *lane) limit() int { return l.account.limit(l.schedule.limit(l.opts.Conc
 
 // took lets the loop learn what a goroutine has to report.
 func (l *lane) took(ctx context.Context, r report) error {
-	now := time.Now()
+	now := l.clock.now()
 	if r.marks != nil {
 		l.recording = nil
 		l.counted(Superseded, len(r.marks))
@@ -239,20 +245,38 @@ func (l *lane) took(ctx context.Context, r report) error {
 	if r.verdict.outcome == 0 && !r.verdict.throttled && ctx.Err() != nil {
 		r.verdict.handedBack = true // cut by the end of the drain time
 	}
-	l.learn(ctx, r, now)
-	outcome, reason := l.schedule.answered(r.ticket, r.verdict, now)
-	if outcome == 0 {
+	again := l.schedule.said(r.ticket)
+	l.learn(ctx, r, again, now)
+	m := l.schedule.answered(r.ticket, r.verdict, now)
+	if r.verdict.outcome == Delivered && !again {
+		age := now.Sub(moment(r.ticket.item.kept))
+		l.telemetry.delivered(ctx, l.name, r.entry.Level, age)
+		l.logDelivered(ctx, r, age)
+	}
+	if m.Outcome == 0 {
 		l.inFlight--
+		if r.verdict.failed() && l.schedule.isStuck(r.ticket.problem) {
+			l.trouble.stuck = words{r.verdict.reason, r.verdict.remedy}
+		}
+		if r.verdict.outcome == Delivered {
+			l.log.Info("relay: the target took a recovery; it is sent once more, as the answer to an earlier request of the problem was lost",
+				"seq", r.entry.Seq, "event", r.entry.ID, "in", sayAgainAfter.String())
+		}
 		return nil
 	}
-	m := r.ticket.item.mark(r.entry.Problem, outcome, reason, now)
+	m.Problem = r.entry.Problem
+	l.end(ctx, r, m)
+	return nil
+}
+
+// end makes the outcome of an entry durable beside the loop, and then tells the loop. The problem's next entry is not sent before.
+func (l *lane) end(ctx context.Context, r report, m Mark) {
+	marks := []Mark{m}
 	l.wg.Go(func() {
-		// How it ended is durable before the problem's next entry is sent.
-		_, err := l.mark(context.WithoutCancel(ctx), []Mark{m})
-		r.mark, r.err = &m, err
+		_, r.err = l.mark(context.WithoutCancel(ctx), marks)
+		r.mark = &marks[0]
 		l.report(r)
 	})
-	return nil
 }
 
 // report tells the loop, if there still is one.
@@ -263,8 +287,9 @@ func (l *lane) report(r report) {
 	}
 }
 
-// learn takes from an answer what it says of the target.
-func (l *lane) learn(ctx context.Context, r report, now time.Time) {
+// learn takes from an answer what it says of the target. again says that the target had taken the entry before: then a failure keeps
+// nothing from getting through.
+func (l *lane) learn(ctx context.Context, r report, again bool, now time.Time) {
 	l.telemetry.attempt(ctx, l.name, r.verdict, now.Sub(r.began))
 	if r.verdict.handedBack {
 		return
@@ -278,11 +303,13 @@ func (l *lane) learn(ctx context.Context, r report, now time.Time) {
 	case r.verdict.outcome == 0:
 		l.counts.failed++
 	}
-	switch r.verdict.outcome {
-	case 0:
+	switch {
+	case r.verdict.outcome == 0 && again:
+		l.log.Debug("relay: the target did not take a recovery a second time", "seq", r.entry.Seq, "reason", r.verdict.reason)
+	case r.verdict.outcome == 0:
 		l.trouble.seen(l.log, r, now)
-	case Delivered:
-		l.trouble.over(l.log)
+	case r.verdict.outcome == Delivered:
+		l.trouble.over(l.log, l.clock.shown)
 	}
 }
 
@@ -292,11 +319,8 @@ func (l *lane) settled(ctx context.Context, r report, now time.Time) {
 	}
 	l.schedule.settle(r.ticket, *r.mark)
 	l.counted(r.mark.Outcome, 1)
-	l.telemetry.settled(ctx, l.name, r.entry, *r.mark)
 	l.answerAgain()
 	switch r.mark.Outcome {
-	case Delivered:
-		l.logDelivered(ctx, r)
 	case Ignored:
 		l.logIgnored(r)
 	case Dead:

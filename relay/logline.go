@@ -5,16 +5,17 @@ import (
 	"errors"
 	"log/slog"
 	"strings"
+	"time"
 
 	"github.com/guance-relay/guance-relay/guance"
 )
 
 // logDelivered writes the one line of a delivered event, with what the sink has to say of it.
-func (l *lane) logDelivered(ctx context.Context, r report) {
+func (l *lane) logDelivered(ctx context.Context, r report, age time.Duration) {
 	l.log.LogAttrs(ctx, slog.LevelInfo, "relay: event delivered", append([]slog.Attr{
 		slog.Uint64("seq", r.entry.Seq), slog.String("event", short(r.entry.ID)), slog.String("problem", r.entry.Problem),
 		slog.String("state", r.entry.State.String()), slog.String("level", r.entry.Level.String()),
-		slog.Int("attempt", int(r.ticket.item.failed)+1), slog.Duration("age", max(r.mark.At.Sub(r.entry.Accepted), 0)),
+		slog.Int("attempt", int(r.ticket.item.failed)+1), slog.Duration("age", age),
 	}, r.said...)...)
 }
 

@@ -1,8 +1,10 @@
 package relay
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"testing"
 	"time"
@@ -12,8 +14,8 @@ import (
 	"github.com/guance-relay/guance-relay/guance"
 )
 
-// model is the schedule again, slow and obvious: lists that are searched from one end to the other. Beside it stand a store that forgets
-// nothing and a target that shows what it was told.
+// model is the schedule again, slow and obvious: lists that are searched from one end to the other. It reads nothing from the schedule but what
+// that decides. Beside it stand a store that forgets nothing and a target that shows what it was told, or handles it later.
 type model struct {
 	t        *rapid.T
 	s        *schedule
@@ -22,42 +24,139 @@ type model struct {
 	entries  []*Entry // unsettled, in sequence
 	records  map[string]Record
 	outcomes map[uint64]Outcome
-	flying   []ticket
-	wait     map[string]time.Time // backing off until
-	tries    map[string]int       // failures in a row
-	sent     map[string]uint64    // the newest entry on the wire
+	sent     map[string]uint64 // the newest entry on the wire
 	shows    map[string]guance.State
+	late     []lateRequest
+	unsure   map[string]bool   // what it shows is not promised
 	last     map[string]*Entry // what was said last
+
+	// What a crash takes.
+	flying   []flight
+	wait     map[string]time.Time // backing off, or sent once more, not before
+	tries    map[string]int       // failures in a row
+	counted  map[uint64]int       // failures that count, of an entry
+	said     map[string]bool      // the first entry is a recovery that was taken once
+	doubt    map[string]bool      // an answer was lost
+	lives    int                  // answers that were no failures
+	livesAt  map[string]int       // lives when a failure of the first entry would not have counted
+	streak   int                  // failures in a row
+	failedBy string               // whose was the last
+	probe    time.Time            // no attempt before, while the target counts as down
 	sends    int
 }
 
+// A flight is an attempt, or the end of a recovery that is not sent once more.
+type flight struct {
+	ticket
+	over bool
+}
+
+// A lateRequest is a problem that the target got and has not handled yet.
+type lateRequest struct {
+	problem string
+	at      time.Time // zero until a recovery was taken
+}
+
+const modelAttempts = 6
+
+var errLost = fmt.Errorf("no answer: %w", context.DeadlineExceeded)
+
 func (m *model) restart() {
-	m.s = newSchedule(policy{maxAttempts: 1 << 30, maxAge: time.Hour}, func(n int64) int64 { return n - 1 })
-	m.flying, m.wait, m.tries, m.sends = nil, make(map[string]time.Time), make(map[string]int), 0
+	m.s = newSchedule(policy{maxAttempts: modelAttempts, maxAge: time.Hour}, func(n int64) int64 { return n - 1 })
+	m.wait, m.tries, m.said, m.livesAt = make(map[string]time.Time), make(map[string]int), make(map[string]bool), make(map[string]int)
+	m.flying, m.streak, m.failedBy, m.probe, m.lives, m.sends = nil, 0, "", time.Time{}, 0, 0
+	m.counted, m.doubt = make(map[uint64]int), make(map[string]bool)
+	for problem, r := range m.records {
+		m.doubt[problem] = r.Doubt
+	}
 	for _, e := range slices.Clone(m.entries) {
+		m.counted[e.Seq] = e.Failed
 		m.add(e)
 	}
 }
 
+func (m *model) crash(t *rapid.T) {
+	for _, f := range m.flying {
+		if e := m.entry(f.item.seq); !f.over {
+			m.lose(t, e)
+		}
+	}
+	m.restart()
+}
+
+// lose has the target handle a request later, perhaps.
+func (m *model) lose(t *rapid.T, e *Entry) {
+	if e.State == guance.StateProblem && rapid.Bool().Draw(t, "handled late") {
+		m.late = append(m.late, lateRequest{problem: e.Problem})
+	}
+}
+
+// takes has the target handle a request now. What it got before and has not handled is so within a minute from now.
+func (m *model) takes(t *rapid.T, e *Entry) {
+	if e.State == guance.StateNeither {
+		return
+	}
+	m.shows[e.Problem] = e.State
+	for i := range m.late {
+		if l := &m.late[i]; e.State == guance.StateRecovered && l.problem == e.Problem && l.at.IsZero() {
+			l.at = m.now.Add(time.Duration(rapid.IntRange(0, 59).Draw(t, "seconds later")) * time.Second)
+		}
+	}
+}
+
+// pass moves the time on.
+func (m *model) pass(to time.Time) {
+	m.now = to
+	m.late = slices.DeleteFunc(m.late, func(l lateRequest) bool {
+		due := !l.at.IsZero() && !l.at.After(m.now)
+		if due {
+			m.shows[l.problem] = guance.StateProblem
+		}
+		return due
+	})
+}
+
+func (m *model) entry(seq uint64) *Entry {
+	return m.entries[slices.IndexFunc(m.entries, func(e *Entry) bool { return e.Seq == seq })]
+}
+
 func (m *model) add(e *Entry) {
-	marks := m.s.add(e, m.records[e.Problem], m.now)
+	record := m.records[e.Problem]
+	if e.Begun && e.State == guance.StateProblem { // as a lane does
+		record.Doubt = true
+		m.doubt[e.Problem] = true
+	}
+	if m.queue(e.Problem)[0] == e {
+		m.livesAt[e.Problem] = m.lives
+	}
+	marks, over := m.s.add(e, record)
 	for _, mark := range marks {
 		if m.outcomes[mark.Seq] != 0 {
 			m.t.Fatalf("entry %d ends a second time", mark.Seq)
 		}
 		m.settle(mark)
 	}
+	cancels := m.said[e.Problem] && e.State != guance.StateNeither && m.outcomes[e.Seq] == 0 && !e.Begun && !m.flies(m.queue(e.Problem)[0].Seq)
+	if cancels != (over != nil) {
+		m.t.Fatalf("entry %d cancels that a recovery is sent once more: %v, want %v", e.Seq, over != nil, cancels)
+	}
+	if over != nil {
+		m.flying = append(m.flying, flight{*over, true})
+	}
+}
+
+func (m *model) flies(seq uint64) bool {
+	return slices.ContainsFunc(m.flying, func(f flight) bool { return f.item.seq == seq })
 }
 
 func (m *model) settle(mark Mark) {
-	i := slices.IndexFunc(m.entries, func(e *Entry) bool { return e.Seq == mark.Seq })
-	e := m.entries[i]
+	e := m.entry(mark.Seq)
 	if mark.Outcome == Superseded && e.Begun {
 		m.t.Fatalf("entry %d was on the wire and is superseded", e.Seq)
 	}
 	m.outcomes[e.Seq] = mark.Outcome
 	m.records[e.Problem] = m.records[e.Problem].Apply(mark)
-	m.entries = slices.Delete(m.entries, i, i+1)
+	m.entries = slices.DeleteFunc(m.entries, func(other *Entry) bool { return other == e })
 }
 
 func (m *model) queue(problem string) (q []*Entry) {
@@ -71,7 +170,11 @@ func (m *model) queue(problem string) (q []*Entry) {
 
 // rank is the order of the package comment, read off the queue.
 func (m *model) rank(q []*Entry) (class int, level guance.Level) {
-	shown := m.records[q[0].Problem].Shown
+	problem := q[0].Problem
+	shown := m.records[problem].Shown
+	if m.said[problem] { // the target has it
+		shown, q = guance.LevelNone, q[1:]
+	}
 	for _, e := range q {
 		level = max(level, e.Level)
 		switch {
@@ -83,7 +186,7 @@ func (m *model) rank(q []*Entry) (class int, level guance.Level) {
 			class, shown = max(class, 1), e.Level
 		}
 	}
-	if m.tries[q[0].Problem] >= stubborn {
+	if m.tries[problem] >= 3 {
 		class -= 10
 	}
 	return class, level
@@ -91,10 +194,12 @@ func (m *model) rank(q []*Entry) (class int, level guance.Level) {
 
 // due are the heads of the problems that may be sent now, best first.
 func (m *model) due() (heads []*Entry) {
+	if m.now.Before(m.probe) {
+		return nil
+	}
 	for _, e := range m.entries {
 		q := m.queue(e.Problem)
-		busy := slices.ContainsFunc(m.flying, func(t ticket) bool { return t.item.seq == q[0].Seq })
-		if q[0] == e && !busy && !m.wait[e.Problem].After(m.now) {
+		if q[0] == e && !m.flies(e.Seq) && !m.wait[e.Problem].After(m.now) {
 			heads = append(heads, e)
 		}
 	}
@@ -107,18 +212,15 @@ func (m *model) due() (heads []*Entry) {
 }
 
 func (m *model) send(t *rapid.T) {
-	if ok, _ := m.s.ready(m.now); !ok {
-		if len(m.due()) > 0 && !m.now.Before(m.s.breaker.probe) {
-			t.Fatalf("nothing is ready although entry %d is due", m.due()[0].Seq)
-		}
+	heads := m.due()
+	if ok, _ := m.s.ready(m.now); ok != (len(heads) > 0) {
+		t.Fatalf("something is ready: %v, and %d problems are due", ok, len(heads))
+	}
+	if len(heads) == 0 {
 		t.Skip("nothing is ready")
 	}
-	heads := m.due()
-	if len(heads) == 0 {
-		t.Fatal("something is ready and nothing is due")
-	}
 	want := heads[0]
-	if m.sends++; m.sends%agedShare == 0 {
+	if m.sends++; m.sends%8 == 0 {
 		want = slices.MinFunc(heads, func(a, b *Entry) int { return int(a.Seq) - int(b.Seq) })
 	}
 	tk, _ := m.s.next(m.now)
@@ -129,61 +231,153 @@ func (m *model) send(t *rapid.T) {
 		t.Fatalf("entry %d goes out after entry %d of its problem", want.Seq, m.sent[want.Problem])
 	}
 	m.sent[want.Problem] = want.Seq
-	want.Begun = true
-	m.records[want.Problem] = m.records[want.Problem].Apply(itemOf(want).markOf(want.Problem, 0, m.now))
-	m.flying = append(m.flying, tk)
-	if want.State != guance.StateNeither && rapid.Bool().Draw(t, "arrives before anything else") {
-		m.shows[want.Problem] = want.State
+	begins := tk.item.mark(want.Problem, 0, "")
+	if doubt := want.State == guance.StateProblem && m.doubt[want.Problem]; begins.Doubt != doubt {
+		t.Fatalf("the mark that entry %d begins says doubt: %v, want %v", want.Seq, begins.Doubt, doubt)
+	}
+	want.Begun, want.Failed = true, begins.Failed
+	m.records[want.Problem] = m.records[want.Problem].Apply(begins)
+	m.flying = append(m.flying, flight{ticket: tk})
+	if rapid.Bool().Draw(t, "arrives before anything else") {
+		m.takes(t, want)
 	}
 }
-
-func (i item) markOf(problem string, o Outcome, at time.Time) Mark { return i.mark(problem, o, "", at) }
 
 func (m *model) answer(t *rapid.T) {
 	if len(m.flying) == 0 {
 		t.Skip("nothing is in flight")
 	}
+	m.answerWith(t, rapid.SampledFrom([]error{
+		nil, nil, errors.New("503"), errors.New("503"), errLost, errLost, RetryAfter(errors.New("429"), 0), Permanent(errors.New("400")),
+	}).Draw(t, "answer"))
+}
+
+func (m *model) answerWith(t *rapid.T, err error) {
 	i := rapid.IntRange(0, len(m.flying)-1).Draw(t, "which")
-	err := rapid.SampledFrom([]error{nil, nil, errors.New("503"), RetryAfter(errors.New("429"), 0), Permanent(errors.New("400"))}).Draw(t, "answer")
-	m.answered(t, m.flying[i], err)
+	f := m.flying[i]
 	m.flying = slices.Delete(m.flying, i, i+1)
+	m.answered(t, f, err)
 }
 
-func (m *model) answered(t *rapid.T, tk ticket, err error) {
-	e := m.entries[slices.IndexFunc(m.entries, func(e *Entry) bool { return e.Seq == tk.item.seq })]
-	if err == nil && e.State != guance.StateNeither {
-		m.shows[e.Problem] = e.State
+// outage has everything fail for some attempts, each as soon as it may begin.
+func (m *model) outage(t *rapid.T) {
+	for range rapid.IntRange(1, 30).Draw(t, "attempts") {
+		ok, at := m.s.ready(m.now)
+		if !ok && at.IsZero() {
+			return
+		}
+		if !ok {
+			m.pass(at)
+		}
+		m.send(t)
+		m.answerWith(t, errors.New("503"))
 	}
-	o, _ := m.s.answered(tk, judge(err), m.now)
+}
+
+// backoff is how long the nth wait is at most.
+func (m *model) backoff(n int) time.Duration {
+	most := 500 * time.Millisecond
+	for range n {
+		most = min(2*most, 30*time.Second)
+	}
+	return min(most+250*time.Millisecond-1, 30*time.Second)
+}
+
+func (m *model) answered(t *rapid.T, f flight, err error) {
+	e := m.entry(f.item.seq)
+	problem := e.Problem
+	if f.over {
+		m.ends(f, f.item.mark(problem, Delivered, ""), true)
+		return
+	}
+	v := judge(err)
+	v.lost = errors.Is(err, errLost)
+	failed := err != nil && v.outcome == 0 && !v.throttled
+	if err == nil {
+		m.takes(t, e)
+	}
+	if v.lost {
+		m.lose(t, e)
+		m.doubt[problem] = m.doubt[problem] || e.State == guance.StateProblem
+	}
+	m.hears(problem, v.outcome != 0, failed)
+
+	want, wait := Outcome(0), m.now
 	switch {
-	case err == nil && o != Delivered, err != nil && judge(err).outcome == Dead && o != Dead:
-		t.Fatalf("the answer %v makes entry %d %v", err, e.Seq, o)
-	case o != 0:
-		mark := tk.item.mark(e.Problem, o, "", m.now)
-		m.s.settle(tk, mark)
-		m.settle(mark)
-		delete(m.wait, e.Problem)
-		delete(m.tries, e.Problem)
-	default:
-		if !judge(err).throttled {
-			m.tries[e.Problem]++
+	case m.said[problem]:
+		want = Delivered
+		m.unsure[problem] = m.unsure[problem] || err != nil
+	case err == nil && e.State == guance.StateRecovered && m.doubt[problem]:
+		m.said[problem], m.tries[problem], wait = true, 0, m.now.Add(time.Minute)
+	case err == nil:
+		want = Delivered
+	case v.outcome == Dead:
+		want = Dead
+	case failed:
+		if m.lives != m.livesAt[problem] {
+			m.livesAt[problem] = m.lives
+			m.counted[e.Seq]++
 		}
-		m.wait[e.Problem] = moment(m.s.until(tk.problem))
+		if m.counted[e.Seq] >= modelAttempts {
+			want = Dead
+		}
+		m.tries[problem]++
+		wait = m.now.Add(m.backoff(m.tries[problem]))
 	}
-	if o != 0 && !m.s.breaker.down() { // what failed because of the target is due again
-		for problem := range m.wait {
-			if p := m.s.problems.find(idOf(problem)); p == nil || m.s.until(p) == 0 {
-				delete(m.wait, problem)
-				delete(m.tries, problem)
-			}
+	mark := m.s.answered(f.ticket, v, m.now)
+	if mark.Outcome != want {
+		t.Fatalf("the answer %v makes entry %d %v, want %v", err, e.Seq, mark.Outcome, want)
+	}
+	if want == 0 {
+		m.wait[problem] = wait
+		return
+	}
+	mark.Problem = problem
+	m.ends(f, mark, false)
+}
+
+// ends settles the first entry of a problem.
+func (m *model) ends(f flight, mark Mark, stillInDoubt bool) {
+	m.s.settle(f.ticket, mark)
+	m.settle(mark)
+	delete(m.wait, mark.Problem)
+	delete(m.tries, mark.Problem)
+	delete(m.said, mark.Problem)
+	m.livesAt[mark.Problem] = m.lives
+	if mark.State == guance.StateRecovered && mark.Outcome == Delivered {
+		m.doubt[mark.Problem] = stillInDoubt
+	}
+	if m.records[mark.Problem].Doubt != m.doubt[mark.Problem] {
+		m.t.Fatalf("after entry %d the store knows of doubt: %v, want %v", mark.Seq, !m.doubt[mark.Problem], m.doubt[mark.Problem])
+	}
+}
+
+// hears is what an answer says of the target.
+func (m *model) hears(problem string, alive, failed bool) {
+	down := m.streak >= 5
+	switch {
+	case alive:
+		if down { // what failed because of the target starts afresh
+			clear(m.tries)
+			maps.DeleteFunc(m.wait, func(waiting string, _ time.Time) bool { return !m.said[waiting] })
+		}
+		m.lives++
+		m.streak, m.failedBy, m.probe = 0, "", time.Time{}
+	case failed:
+		if down || problem != m.failedBy {
+			m.streak++
+		}
+		m.failedBy = problem
+		if m.streak >= 5 {
+			m.probe = m.now.Add(min(m.backoff(m.streak-4), 15*time.Second))
 		}
 	}
 }
 
-func (m *model) accept(t *rapid.T) {
+func (m *model) accept(t *rapid.T, problems int) {
 	m.seq++
 	e := &Entry{
-		Seq: m.seq, Problem: fmt.Sprint("p", rapid.IntRange(0, 5).Draw(t, "problem")), Accepted: m.now,
+		Seq: m.seq, Problem: fmt.Sprint("p", rapid.IntRange(0, problems-1).Draw(t, "problem")), Kept: time.Duration(m.now.UnixNano()),
 		State: rapid.SampledFrom([]guance.State{guance.StateProblem, guance.StateProblem, guance.StateRecovered, guance.StateNeither}).Draw(t, "state"),
 	}
 	if e.State != guance.StateRecovered {
@@ -207,8 +401,8 @@ func (m *model) check(t *rapid.T) {
 		t.Fatalf("%d entries pending, want %d", m.s.pending, len(m.entries))
 	}
 	if got := m.s.oldest(); len(m.entries) > 0 {
-		if want := m.entries[0].Accepted; !got.Equal(want) {
-			t.Fatalf("the oldest is of %v, want %v", got, want)
+		if want := int64(m.entries[0].Kept); got.UnixNano() != want {
+			t.Fatalf("the oldest is of %v, want %v", got, moment(want))
 		}
 	}
 	for seq := uint64(1); seq <= m.seq; seq++ {
@@ -220,52 +414,65 @@ func (m *model) check(t *rapid.T) {
 }
 
 func (m *model) settleAll(t *rapid.T) {
-	for _, tk := range m.flying {
-		m.answered(t, tk, nil)
+	for len(m.flying) > 0 {
+		f := m.flying[0]
+		m.flying = m.flying[1:]
+		m.answered(t, f, nil)
 	}
-	m.flying = nil
 	for len(m.entries) > 0 {
 		ok, at := m.s.ready(m.now)
 		if !ok {
 			if at.IsZero() {
 				t.Fatalf("%d entries are pending and nothing will ever be ready", len(m.entries))
 			}
-			m.now = at
+			m.pass(at)
 			continue
 		}
 		tk, _ := m.s.next(m.now)
-		m.answered(t, tk, nil)
+		m.answered(t, flight{ticket: tk}, nil)
 	}
-	if m.s.problems.len != 0 || m.s.levels != [7]int{} {
-		t.Fatalf("%d problems and levels %v are left of nothing", m.s.problems.len, m.s.levels)
+	if m.s.problems.len != 0 || m.s.stuck.Len() != 0 || m.s.levels != [7]int{} {
+		t.Fatalf("%d problems, %d of them stuck, and levels %v are left of nothing", m.s.problems.len, m.s.stuck.Len(), m.s.levels)
+	}
+	m.pass(m.now.Add(time.Minute))
+}
+
+// history plays one history and compares.
+func history(t *rapid.T) {
+	m := &model{
+		t: t, now: now, records: make(map[string]Record), outcomes: make(map[uint64]Outcome), unsure: make(map[string]bool),
+		sent: make(map[string]uint64), shows: make(map[string]guance.State), last: make(map[string]*Entry),
+	}
+	m.restart()
+	problems := rapid.SampledFrom([]int{1, 2, 6}).Draw(t, "problems")
+	t.Repeat(map[string]func(*rapid.T){
+		"accept": func(t *rapid.T) { m.accept(t, problems) },
+		"send":   m.send,
+		"answer": m.answer,
+		"tell": func(t *rapid.T) { // the most frequent thing by far
+			m.send(t)
+			m.answer(t)
+		},
+		"wait": func(t *rapid.T) {
+			m.pass(m.now.Add(time.Duration(rapid.IntRange(1, 40).Draw(t, "seconds")) * time.Second))
+		},
+		"outage": m.outage,
+		"crash":  m.crash,
+		"":       m.check,
+	})
+	m.settleAll(t)
+	for problem, e := range m.last {
+		shows := m.shows[problem]
+		if m.unsure[problem] || m.outcomes[e.Seq] == Dead || shows == e.State || shows == guance.StateNeither && e.State == guance.StateRecovered {
+			continue
+		}
+		t.Fatalf("problem %s: the target shows %v, and the last word was entry %d: %v (%v)", problem, shows, e.Seq, e.State, m.outcomes[e.Seq])
 	}
 }
 
-// Promises 2, 3, 4 and 6 of the policy alone, against every order of events, answers and crashes that rapid comes up with.
+// Promises 2, 3, 4 and 6 of the policy alone, against every order of events, answers, lost answers and crashes that rapid comes up with.
 func TestScheduleModel(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		m := &model{
-			t: t, now: now, records: make(map[string]Record), outcomes: make(map[uint64]Outcome),
-			sent: make(map[string]uint64), shows: make(map[string]guance.State), last: make(map[string]*Entry),
-		}
-		m.restart()
-		t.Repeat(map[string]func(*rapid.T){
-			"accept": m.accept,
-			"send":   m.send,
-			"answer": m.answer,
-			"wait": func(t *rapid.T) {
-				m.now = m.now.Add(time.Duration(rapid.IntRange(1, 40).Draw(t, "seconds")) * time.Second)
-			},
-			"crash": func(*rapid.T) { m.restart() },
-			"":      m.check,
-		})
-		m.settleAll(t)
-		for problem, e := range m.last {
-			shows := m.shows[problem]
-			if m.outcomes[e.Seq] == Dead || shows == e.State || shows == guance.StateNeither && e.State == guance.StateRecovered {
-				continue
-			}
-			t.Fatalf("problem %s: the target shows %v, and the last word was entry %d: %v (%v)", problem, shows, e.Seq, e.State, m.outcomes[e.Seq])
-		}
-	})
+	for range 8 { // a hundred histories each, unless a flag says otherwise
+		rapid.Check(t, history)
+	}
 }

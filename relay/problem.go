@@ -19,26 +19,28 @@ func idOf(key string) (id problemID) {
 
 // An item is what a schedule remembers of an entry: numbers only, as the rest is on disk and a backlog may be long.
 type item struct {
-	seq      uint64
-	time     int64 // event time in Unix nanoseconds, 0 if unknown
-	accepted int64 // Unix nanoseconds
-	failed   int32 // attempts that counted
-	state    uint8
-	level    int8
-	begun    bool // it may have been on the wire
+	seq    uint64
+	time   int64 // event time in Unix nanoseconds, 0 if unknown
+	kept   int64 // Entry.Kept in nanoseconds, never 0
+	failed int32 // attempts that counted
+	state  uint8
+	level  int8
+	begun  bool // it may have been on the wire
+	doubt  bool // Mark.Doubt of every mark from now on
 }
 
 func itemOf(e *Entry) item {
 	return item{
-		seq: e.Seq, time: nanos(e.Time), accepted: nanos(e.Accepted), failed: int32(e.Failed),
+		seq: e.Seq, time: nanos(e.Time), kept: max(int64(e.Kept), 1), failed: int32(e.Failed),
 		state: uint8(e.State), level: int8(e.Level), begun: e.Begun,
 	}
 }
 
-func (i *item) mark(problem string, o Outcome, reason string, at time.Time) Mark {
+// mark returns a mark of the item. When it was made is for the lane to say, as that is wall time.
+func (i *item) mark(problem string, o Outcome, reason string) Mark {
 	return Mark{
 		Seq: i.seq, Problem: problem, State: guance.State(i.state), Level: guance.Level(i.level), Time: moment(i.time),
-		Failed: int(i.failed), Outcome: o, Reason: reason, At: at,
+		Failed: int(i.failed), Doubt: i.doubt, Outcome: o, Reason: reason,
 	}
 }
 
@@ -80,30 +82,44 @@ type problem struct {
 type tail struct {
 	queue     []item // entries after the first
 	notBefore int64  // backing off or set aside until then; 0: not
+	counting  int64  // when the first entry first failed in a way that counts; 0: it did not
 	tries     uint16 // failures of the first entry in a row, for the backoff; those that count are in the item
+	row       uint16 // the same, and not forgiven when the target is back
 	at        int32  // place among those that back off by age, from 1; 0: not there
+	atStuck   int32  // place among what is stuck, likewise
+	doubt     bool   // Record.Doubt
+	said      bool   // the first entry is a recovery that was taken, and is sent once more as the problem is in doubt
 }
 
-func (t *tail) empty() bool { return len(t.queue) == 0 && t.notBefore == 0 && t.tries == 0 }
+func (t *tail) empty() bool {
+	return len(t.queue) == 0 && t.notBefore == 0 && t.counting == 0 && t.tries == 0 && t.row == 0 && !t.doubt && !t.said
+}
+
+// renew forgets what is of the first entry alone.
+func (t *tail) renew() { t.counting, t.tries, t.row, t.said = 0, 0, 0, false }
 
 // A stage is what a problem waits for.
 type stage uint8
 
 const (
 	due      stage = iota // its turn
-	later                 // the end of its backoff
+	later                 // the end of its backoff, or the time to be sent once more
 	aside                 // the same, as the store cannot read its first entry
 	inFlight              // the end of an attempt, or of being settled
 )
 
-func (p *problem) remember(r Record) {
+func (ps *problems) remember(p *problem, r Record) {
 	p.sent, p.open, p.shown = r.Seq, r.Open, int8(r.Shown)
 	p.newest = max(p.newest, nanos(r.Time))
+	if r.Doubt || p.tail != 0 {
+		ps.grow(p).doubt = r.Doubt
+	}
 }
 
 // apply follows what the store will remember after m.
-func (p *problem) apply(m Mark) {
-	p.remember(Record{Seq: p.sent, Open: p.open, Shown: guance.Level(p.shown), Time: moment(p.newest)}.Apply(m))
+func (ps *problems) apply(p *problem, m Mark) {
+	known := Record{Seq: p.sent, Open: p.open, Shown: guance.Level(p.shown), Doubt: ps.tail(p).doubt, Time: moment(p.newest)}
+	ps.remember(p, known.Apply(m))
 }
 
 // A rank says how bad the news of a problem is, the worst the highest. The class decides, within a class the level, and then the order of arrival.
@@ -145,7 +161,11 @@ func (ps *problems) rate(p *problem, every bool) rank {
 			shown = level
 		}
 	}
-	take(&p.first)
+	if t.said { // the target has it: it is the same again
+		shown = guance.LevelNone
+	} else {
+		take(&p.first)
+	}
 	for i := range t.queue {
 		if every {
 			break

@@ -16,7 +16,7 @@ type purse struct {
 // spend implements [Delivery.Spend].
 func (p *purse) spend(ctx context.Context) error {
 	for {
-		now := time.Now()
+		now := p.lane.clock.now()
 		ok, again := p.lane.account.take(now)
 		if ok {
 			return nil

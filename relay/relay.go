@@ -27,6 +27,9 @@ type Options struct {
 	// program sets them.
 	TracerProvider trace.TracerProvider
 	MeterProvider  metric.MeterProvider
+	// Now is the wall clock, for the times that people read; nil means time.Now. Nothing waits, expires or is ordered by it: for that there
+	// is [Store.Clock]. It may be called concurrently.
+	Now func() time.Time
 }
 
 // A Relay takes events and brings them to sinks. Its methods may be called concurrently, but for Handle, which comes first.
@@ -34,6 +37,7 @@ type Relay struct {
 	store     Store
 	log       *slog.Logger
 	drain     time.Duration
+	clock     *clock
 	telemetry *telemetry
 
 	lanes    []*lane             // fixed once Run was called
@@ -53,7 +57,7 @@ func New(store Store, opts *Options) (*Relay, error) {
 	if opts == nil {
 		opts = &Options{}
 	}
-	r := &Relay{store: store, log: opts.Logger, drain: opts.DrainTimeout, failed: make(chan error, 1), accounts: make(map[string]*account)}
+	r := &Relay{store: store, clock: newClock(store, opts.Now), log: opts.Logger, drain: opts.DrainTimeout, failed: make(chan error, 1), accounts: make(map[string]*account)}
 	if r.log == nil {
 		r.log = slog.Default()
 	}
@@ -98,7 +102,7 @@ func (r *Relay) Accept(ctx context.Context, events ...*guance.Event) ([]Receipt,
 	if r.closing.Load() {
 		return nil, fmt.Errorf("relay: accepting: %w", ErrClosed)
 	}
-	now, parent := time.Now(), traceparent(ctx)
+	now, parent := r.clock.wall(), traceparent(ctx)
 	receipts := make([]Receipt, len(events))
 	var entries []*Entry
 	var owner []int    // whose receipt an entry belongs to
@@ -222,6 +226,7 @@ func (r *Relay) Run(ctx context.Context) error {
 	defer context.AfterFunc(ctx, func() { r.closing.Store(true) })()
 	errs := make([]error, len(r.lanes))
 	var wg sync.WaitGroup
+	wg.Go(func() { r.clock.watch(ctx, r.log) })
 	for i, l := range r.lanes {
 		wg.Go(func() {
 			if errs[i] = l.run(ctx, r.store); errs[i] != nil {

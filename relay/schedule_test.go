@@ -30,7 +30,7 @@ func newBench(t *testing.T, p policy) *bench {
 // said makes an entry of the schedule's next number; the minute is the event time.
 func (b *bench) said(problem string, state guance.State, level guance.Level, minute int) *Entry {
 	b.seq++
-	return &Entry{Seq: b.seq, Problem: problem, State: state, Level: level, Time: now.Add(time.Duration(minute) * time.Minute), Accepted: b.now}
+	return &Entry{Seq: b.seq, Problem: problem, State: state, Level: level, Time: now.Add(time.Duration(minute) * time.Minute), Kept: time.Duration(b.now.UnixNano())}
 }
 
 func (b *bench) fault(problem string, level guance.Level, minute int) *Entry {
@@ -43,7 +43,8 @@ func (b *bench) recovery(problem string, minute int) *Entry {
 
 func (b *bench) accept(e *Entry, r Record) map[uint64]Outcome {
 	ended := make(map[uint64]Outcome)
-	for _, m := range b.add(e, r, b.now) {
+	marks, _ := b.add(e, r)
+	for _, m := range marks {
 		ended[m.Seq] = m.Outcome
 	}
 	return ended
@@ -61,11 +62,13 @@ func (b *bench) send(want uint64) ticket {
 
 // answer settles an entry, or gives it back.
 func (b *bench) answer(tk ticket, err error) Outcome {
-	o, reason := b.answered(tk, judge(err), b.now)
-	if o != 0 {
-		b.settle(tk, tk.item.mark("", o, reason, b.now))
+	v := judge(err)
+	v.lost = answerLost(err, false)
+	m := b.answered(tk, v, b.now)
+	if m.Outcome != 0 {
+		b.settle(tk, m)
 	}
-	return o
+	return m.Outcome
 }
 
 func TestScheduleCancelsNeverSentPair(t *testing.T) {
@@ -402,7 +405,7 @@ func TestScheduleExpires(t *testing.T) {
 		if tk.item.seq != uint64(i+2) {
 			t.Errorf("entry %d as number %d, want the oldest first", tk.item.seq, i)
 		}
-		b.settle(tk, tk.item.mark("", Dead, "", b.now))
+		b.settle(tk, tk.item.mark("", Dead, ""))
 	}
 	b.answer(flying, nil)
 	b.send(7)

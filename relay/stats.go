@@ -15,6 +15,7 @@ const (
 	Budgeted   LaneState = "budget"      // it waits for the next request that its budget allows
 	Paused     LaneState = "paused"      // the target asked to be left alone
 	BackingOff LaneState = "backing off" // all that is pending failed a moment ago
+	Repeating  LaneState = "repeating"   // recoveries that were taken wait to be sent once more, as an answer was lost before them
 	Probing    LaneState = "probing"     // the target is down: one request at a time finds out when it is back
 	Reading    LaneState = "reading"     // it reads what was there when it started
 	Stopped    LaneState = "stopped"     // it does not run in this process
@@ -34,6 +35,8 @@ type LaneStats struct {
 	// Oldest is when the oldest of them was accepted; zero if there is none.
 	Oldest   time.Time `json:"oldest,omitzero"`
 	InFlight int       `json:"in_flight"`
+	// Stuck are the entries that do not get through, whatever else does; nil if there are none.
+	Stuck *Stuck `json:"stuck,omitempty"`
 	// PerMinute is the rate that the lane keeps now; a 429 lowers it, quiet raises it again.
 	PerMinute float64 `json:"per_minute"`
 
@@ -47,6 +50,16 @@ type LaneStats struct {
 	Dead       uint64 `json:"dead"`
 }
 
+// Stuck are the entries of a lane that do not get through: those that failed three times in a row or more, those that the store cannot read,
+// and all that is pending while the target counts as down. They are kept and tried again.
+type Stuck struct {
+	Count  int       `json:"count"`
+	Oldest time.Time `json:"oldest"` // when the oldest of them was accepted
+	Reason string    `json:"reason"` // of the last failure of one of them
+	// Remedy is what to do about it, if the sink's error has a method Remedy() string that says so.
+	Remedy string `json:"remedy,omitempty"`
+}
+
 // Stats are the figures of a relay.
 type Stats struct {
 	// Lanes has one element for each call of Handle, in that order.
@@ -57,23 +70,34 @@ type Stats struct {
 
 // Stats returns the figures of the relay. It takes no lock that delivering waits for.
 func (r *Relay) Stats() Stats {
-	s := Stats{Lanes: r.laneStats()}
+	lanes, _ := r.laneStats()
+	s := Stats{Lanes: lanes}
 	if strays := r.strays.Load(); strays != nil {
 		s.Strays = *strays
 	}
 	return s
 }
 
-func (r *Relay) laneStats() []LaneStats {
+// laneStats returns the figures of all lanes, and the wall time by which their times are told.
+func (r *Relay) laneStats() ([]LaneStats, time.Time) {
+	wall := r.clock.wall()
+	ahead := wall.Sub(r.clock.now())
 	stats := make([]LaneStats, len(r.lanes))
 	for i, l := range r.lanes {
-		stats[i] = *l.stats.Load()
-		stats[i].Ignored += l.ignored.Load()
+		s := *l.stats.Load()
+		s.Ignored += l.ignored.Load()
+		s.Until, s.Oldest = shift(s.Until, ahead), shift(s.Oldest, ahead)
+		if s.Stuck != nil {
+			told := *s.Stuck
+			told.Oldest = shift(told.Oldest, ahead)
+			s.Stuck = &told
+		}
+		stats[i] = s
 	}
-	return stats
+	return stats, wall
 }
 
-// publish makes the loop's figures visible to others.
+// publish makes the loop's figures visible to others. Their times are those of the lane's clock: whoever reads them turns them into wall time.
 func (l *lane) publish(now time.Time) {
 	s := l.schedule
 	stats := &LaneStats{
@@ -81,6 +105,9 @@ func (l *lane) publish(now time.Time) {
 		Attempts: l.counts.attempts, Failed: l.counts.failed, Throttled: l.counts.throttled,
 		Delivered: l.counts.outcomes[Delivered], Superseded: l.counts.outcomes[Superseded],
 		Ignored: l.counts.outcomes[Ignored], Dead: l.counts.outcomes[Dead],
+	}
+	if n, oldest, why := l.stuck(); n > 0 {
+		stats.Stuck = &Stuck{Count: n, Oldest: oldest, Reason: why.reason, Remedy: why.remedy}
 	}
 	stats.State, stats.Until = l.state(now)
 	_, _, stats.PerMinute = l.account.standing(now)
@@ -105,6 +132,9 @@ func (l *lane) state(now time.Time) (LaneState, time.Time) {
 	case l.inFlight > 0:
 		return Sending, time.Time{}
 	case !at.IsZero():
+		if l.schedule.repeats() {
+			return Repeating, at
+		}
 		return BackingOff, at
 	}
 	return Idle, time.Time{}

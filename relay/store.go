@@ -105,7 +105,8 @@ type Mark struct {
 	Level   guance.Level
 	Time    time.Time
 	Failed  int // attempts that failed before the one that begins
-	// Doubt says that the answer to a request for the entry was lost: the target may have it and may handle it later than what follows.
+	// Doubt says of a problem that the answer to a request for it was lost: the target may have it and may handle it later than what
+	// follows. Of a recovery that was delivered it says that this doubt remains, as the recovery was not sent a second time.
 	Doubt   bool
 	Outcome Outcome
 	Reason  string // why, where the outcome does not say it all
@@ -164,7 +165,7 @@ func (r Record) Apply(m Mark) Record {
 	case m.State == guance.StateProblem && m.Outcome == Delivered:
 		r.Open, r.Shown = true, m.Level
 	case m.State == guance.StateRecovered && m.Outcome == Delivered:
-		r.Open, r.Shown, r.Doubt = false, guance.LevelNone, false
+		r.Open, r.Shown, r.Doubt = false, guance.LevelNone, m.Doubt
 	}
 	return r
 }

@@ -11,6 +11,8 @@ import (
 	"go.opentelemetry.io/otel/metric"
 	"go.opentelemetry.io/otel/propagation"
 	"go.opentelemetry.io/otel/trace"
+
+	"github.com/guance-relay/guance-relay/guance"
 )
 
 const scope = "github.com/guance-relay/guance-relay/relay"
@@ -25,6 +27,7 @@ type telemetry struct {
 	waited   metric.Float64Histogram
 	backlog  metric.Int64ObservableGauge
 	oldest   metric.Float64ObservableGauge
+	stuck    metric.Int64ObservableGauge
 	unrouted metric.Int64Counter
 }
 
@@ -39,7 +42,7 @@ func newTelemetry(tracers trace.TracerProvider, meters metric.MeterProvider) (*t
 		meters = otel.GetMeterProvider()
 	}
 	t := &telemetry{tracer: tracers.Tracer(scope), meter: meters.Meter(scope)}
-	var errs [7]error
+	var errs [8]error
 	t.outcomes, errs[0] = t.meter.Int64Counter("relay.entries.settled", metric.WithUnit("{entry}"),
 		metric.WithDescription("Entries that ended, by lane and outcome."))
 	t.attempts, errs[1] = t.meter.Int64Counter("relay.attempts", metric.WithUnit("{attempt}"),
@@ -53,8 +56,10 @@ func newTelemetry(tracers trace.TracerProvider, meters metric.MeterProvider) (*t
 		metric.WithDescription("Entries that are not settled, by lane and level."))
 	t.oldest, errs[5] = t.meter.Float64ObservableGauge("relay.backlog.age", metric.WithUnit("s"),
 		metric.WithDescription("How long ago the oldest entry that is not settled was accepted, by lane; 0 if there is none."))
-	t.unrouted, errs[6] = t.meter.Int64Counter("relay.unrouted", metric.WithUnit("{event}"),
+	t.unrouted, errs[7] = t.meter.Int64Counter("relay.unrouted", metric.WithUnit("{event}"),
 		metric.WithDescription("Events that no lane takes, and that were not kept."))
+	t.stuck, errs[6] = t.meter.Int64ObservableGauge("relay.stuck", metric.WithUnit("{entry}"),
+		metric.WithDescription("Entries that failed three times in a row or more, or cannot be read, by lane. The log says why."))
 	for _, err := range errs {
 		if err != nil {
 			return nil, fmt.Errorf("relay: Options.MeterProvider: %w", err)
@@ -68,20 +73,28 @@ func byLane(name string, more ...attribute.KeyValue) metric.MeasurementOption {
 }
 
 // observe has the gauges read from stats, until the function that it returns is called.
-func (t *telemetry) observe(stats func() []LaneStats) (end func() error, err error) {
+//
+// stats returns the figures and the wall time as of which they are: only with that do ages not depend on who sets the clock.
+func (t *telemetry) observe(stats func() ([]LaneStats, time.Time)) (end func() error, err error) {
 	r, err := t.meter.RegisterCallback(func(_ context.Context, o metric.Observer) error {
-		for _, s := range stats() {
+		lanes, now := stats()
+		for _, s := range lanes {
 			for level, n := range s.ByLevel {
 				o.ObserveInt64(t.backlog, int64(n), byLane(s.Name, attribute.String("level", levelName(level))))
 			}
 			age := 0.0
 			if !s.Oldest.IsZero() {
-				age = time.Since(s.Oldest).Seconds()
+				age = max(now.Sub(s.Oldest), 0).Seconds()
 			}
 			o.ObserveFloat64(t.oldest, age, byLane(s.Name))
+			stuck := 0
+			if s.Stuck != nil {
+				stuck = s.Stuck.Count
+			}
+			o.ObserveInt64(t.stuck, int64(stuck), byLane(s.Name))
 		}
 		return nil
-	}, t.backlog, t.oldest)
+	}, t.backlog, t.oldest, t.stuck)
 	if err != nil {
 		return nil, fmt.Errorf("relay: Options.MeterProvider: %w", err)
 	}
@@ -102,10 +115,9 @@ func (t *telemetry) attempt(ctx context.Context, lane string, v verdict, took ti
 	t.took.Record(ctx, took.Seconds(), byLane(lane))
 }
 
-func (t *telemetry) settled(ctx context.Context, lane string, e *Entry, m Mark) {
-	if m.Outcome == Delivered {
-		t.waited.Record(ctx, m.At.Sub(e.Accepted).Seconds(), byLane(lane, attribute.String("level", e.Level.String())))
-	}
+// delivered takes how long after it was kept an entry was taken.
+func (t *telemetry) delivered(ctx context.Context, lane string, level guance.Level, after time.Duration) {
+	t.waited.Record(ctx, max(after, 0).Seconds(), byLane(lane, attribute.String("level", level.String())))
 }
 
 func (t *telemetry) count(lane string, o Outcome, n int) {

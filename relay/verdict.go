@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"runtime/debug"
+	"syscall"
 	"time"
 )
 
@@ -14,9 +16,14 @@ type verdict struct {
 	throttled  bool
 	delay      time.Duration // what the target asks for
 	handedBack bool          // the attempt was cut short by us: no fault of anybody's
+	lost       bool          // no answer came to a request: the target may handle it later
 	reason     string
+	remedy     string // what to do about it, if the sink knows
 	stack      []byte // of a panic
 }
+
+// failed reports whether the target failed: it did not take the event and gave no reason that is about the event or its own limits.
+func (v *verdict) failed() bool { return v.outcome == 0 && !v.throttled && !v.handedBack }
 
 // judge looks for behaviours in the error chain rather than for types, so that a client library can state them without
 // importing this package, and so that wrapping an error loses nothing.
@@ -31,6 +38,12 @@ func judge(err error) verdict {
 		return verdict{outcome: Ignored, reason: e.Error()}
 	}
 	v := verdict{reason: err.Error(), stack: stackOf(err)}
+	if e, ok := errors.AsType[interface {
+		error
+		Remedy() string
+	}](err); ok {
+		v.remedy = e.Remedy()
+	}
 	if e, ok := errors.AsType[interface {
 		error
 		Permanent() bool
@@ -52,6 +65,37 @@ func judge(err error) verdict {
 		v.throttled = v.throttled || v.delay > 0
 	}
 	return v
+}
+
+// answerLost reports whether a request may have reached the target although no answer came back. A client that knows says so with a method
+// AnswerLost. Of any other error it is told by what net/http and the system say of a connection that ended, and by an end of the time for it.
+// What a sink that panicked has sent is not known. cut says that the context of the attempt has ended.
+func answerLost(err error, cut bool) bool {
+	if err == nil {
+		return false
+	}
+	if e, ok := errors.AsType[interface {
+		error
+		AnswerLost() bool
+	}](err); ok {
+		return e.AnswerLost()
+	}
+	timeout, ok := errors.AsType[interface {
+		error
+		Timeout() bool
+	}](err)
+	_, panicked := errors.AsType[*panicError](err)
+	if cut || panicked || ok && timeout.Timeout() {
+		return true
+	}
+	for _, end := range []error{
+		context.Canceled, context.DeadlineExceeded, io.EOF, io.ErrUnexpectedEOF, syscall.ECONNRESET, syscall.EPIPE,
+	} {
+		if errors.Is(err, end) {
+			return true
+		}
+	}
+	return false
 }
 
 // A panicError is a sink's panic.

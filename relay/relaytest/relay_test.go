@@ -191,7 +191,7 @@ func TestReport39DefaultRulesFitTheDefaultLane(t *testing.T) {
 			}
 			time.Sleep(time.Minute) // the lane has its whole burst
 			for i := range lesser {
-				accept(fmt.Sprint(i), fmt.Sprint("lesser", i), "warning")
+				accept(fmt.Sprint("e", i), fmt.Sprint("lesser", i), "warning")
 			}
 			time.Sleep(time.Second) // as many as may be in flight wait for the disk
 			accept("page", "page", "fatal")
