@@ -102,7 +102,9 @@ func ExampleSinkAs() {
 // forgetful is a decorator without Unwrap: the lane does not see what the sink within can do.
 type forgetful struct{ sink relay.Sink }
 
-func (f forgetful) Deliver(ctx context.Context, d *relay.Delivery) error { return f.sink.Deliver(ctx, d) }
+func (f forgetful) Deliver(ctx context.Context, d *relay.Delivery) error {
+	return f.sink.Deliver(ctx, d)
+}
 
 // Middleware decorates without a type, and hides nothing.
 func ExampleSinkOptions_middleware() {
