@@ -45,8 +45,9 @@ const bounded = `-exec=sh -c 'ulimit -v 8388608 2>/dev/null; exec "$0" "$@"'`
 
 // test runs a suite and returns the first test that fails, "" if all pass. That a suite does not build or cannot be run is an error.
 func test(suite, overlay string, limit time.Duration, flags ...string) (failed string, err error) {
+	// No drill: it builds the standard library anew and takes a minute of real time.
 	// No examples: they run after a failure too, and what a bug has hang there takes the whole timeout.
-	args := append([]string{"test", "-json", "-p=1", "-failfast", "-run=^(Test|Fuzz)", "-vet=off", bounded,
+	args := append([]string{"test", "-json", "-p=1", "-failfast", "-run=^(Test|Fuzz)", "-skip=^TestDrill$", "-vet=off", bounded,
 		"-timeout=" + limit.String(), "-overlay=" + overlay}, flags...)
 	cmd := exec.Command("go", append(args, suite)...)
 	cmd.Stderr = os.Stderr

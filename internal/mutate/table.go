@@ -543,4 +543,65 @@ var mutations = []mutation{
 		`return strings.ReplaceAll(s, key.Reveal(), hidden)`,
 		`return strings.Clone(s)`,
 	},
+	{
+		"–", "SIGPIPE is not ignored", "a restart of journald ends the server, and systemd takes that for a clean end", "examples/server",
+		`	signal.Ignore(syscall.SIGPIPE)
+`,
+		`	_ = syscall.SIGPIPE
+`,
+	},
+	{
+		"7", "a line of the log waits for room", "nobody reads stderr, and every alert waits in the logger", "examples/server",
+		`if w.closed || w.size+len(line)+lineCost > maxLog {`,
+		`for !w.closed && w.size+len(line)+lineCost > maxLog {
+		w.mu.Unlock()
+		time.Sleep(time.Millisecond)
+		w.mu.Lock()
+	}
+	if w.closed {`,
+	},
+	{
+		"–", "SIGHUP is not asked for", "a reload of secrets ends the server", "examples/server",
+		`	signal.Notify(reload, syscall.SIGHUP)
+`,
+		``,
+	},
+	{
+		"–", "a file without tokens revokes them all", "a token file that is half written loses the alerts of that moment", "examples/server",
+		`	if err != nil {
+		return fmt.Errorf("tokens-file: %w", err)
+	}
+`,
+		`	if err != nil {
+		f.last.Store(&[]string{})
+		return fmt.Errorf("tokens-file: %w", err)
+	}
+`,
+	},
+	{
+		"–", "a comment in a file of secrets is a secret", "whoever guesses the comment can page people", "internal/secretfile",
+		`case line == "" || strings.HasPrefix(line, "#"):`,
+		`case line == "":`,
+	},
+	{
+		"–", "a missing key starts the demonstration", "the relay is ready and pages a fake", "examples/server",
+		`	if err := c.missing(); err != nil {
+		return configError{err}
+	}
+`,
+		`	if err := c.missing(); err != nil {
+		return demonstrate(ctx, c, stderr, stderr)
+	}
+`,
+	},
+	{
+		"–", "at the limit the longest waiting of all gives way", "a thousand silent connections keep a slow sender out", "examples/server",
+		`h.open > leaves.holder.open || h.open == leaves.holder.open && oldest.since < leaves.since {`,
+		`oldest.since < leaves.since {`,
+	},
+	{
+		"–", "strangers have as many connections as anybody", "a network that may not send fills the server", "examples/server",
+		`h = &holder{stranger: stranger}`,
+		`h, stranger = &holder{}, false`,
+	},
 }
