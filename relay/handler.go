@@ -50,7 +50,7 @@ type HandlerOptions struct {
 	MaxBytes int64
 	// MaxHeldBytes bounds the memory of all the webhooks that are being taken together; above it, the one whose body has been arriving
 	// for the longest is answered 503, or one more if all have arrived. Zero means 64 times MaxBytes: 64 MiB, or several thousand
-	// webhooks of the usual size at once. Besides, four large bodies are decoded at once, which takes up to 15 times MaxBytes each; others
+	// webhooks of the usual size at once. Besides, two large bodies are decoded at once, which takes up to 15 times MaxBytes each; others
 	// wait for them.
 	MaxHeldBytes int64
 	// ReadTimeout is how long a body may take to arrive, whatever the server's own ReadTimeout; zero means 15 s.

@@ -16,7 +16,7 @@ const (
 	// largeWeight is where a body counts as large.
 	largeWeight = 256 << 10
 	// largeAtOnce large bodies are decoded and kept at once. One of a mebibyte takes 15 MiB at most.
-	largeAtOnce = 4
+	largeAtOnce = 2
 )
 
 // weight is what decoding a body takes beside the body, at most and without the events themselves: there are no more members than commas.

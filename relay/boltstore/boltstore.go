@@ -18,9 +18,10 @@
 //
 // # Bounds
 //
-// Memory holds counters, the hashes of the newest event IDs and four bytes for each problem that is pending. Events stay on disk; their
+// Memory holds counters, some 55 bytes for each of the newest event IDs and some 20 for each problem that is pending or dead. Events stay on disk; their
 // room is used again once they are settled, and a segment of the file holds at most as much that is settled as it holds that is not.
-// Outcomes, dead letters and records of problems are forgotten by number and age, a few in each commit. See [Options].
+// Outcomes, dead letters and records of problems are forgotten by number and age, a few in each commit. Ages count the store's own time
+// and not the wall clock's, see [Store.Clock]. See [Options].
 package boltstore
 
 import (
@@ -48,7 +49,8 @@ type Options struct {
 	// MaxBytes bounds what the unsettled entries of all lanes take, in bytes of events and their headers; zero means 4 GiB.
 	// Append answers relay.ErrFull above it. Dead letters may take a quarter of it besides; then the oldest of the lane go.
 	MaxBytes int64
-	// Remembered is how many event IDs each lane keeps to recognise duplicates, 16 bytes each; zero means 100,000.
+	// Remembered is how many event IDs each lane keeps to recognise duplicates: 16 bytes each in the file and some 55 in memory. Zero
+	// means 100,000.
 	Remembered int
 	// History is how many outcomes of each lane are kept for History, the last ones; zero means 10,000.
 	History int
