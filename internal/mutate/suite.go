@@ -21,13 +21,19 @@ var suites = []string{
 }
 
 // hunt has the tests look for a mutant of a file of the package in dir: first the package's own, then the suites. It returns the first test
-// that fails, "" if all pass. A suite without a limit has the usual one.
+// that fails, "" if all pass. A suite without a limit has the usual one. A suite of another package has to fail twice: what fails once on a
+// busy machine has not seen the mutant.
 func hunt(dir, file string, mutant []byte, suites []string, limits map[string]time.Duration, flags ...string) (caught string, err error) {
 	own := "./" + dir
 	others := slices.DeleteFunc(slices.Clone(suites), func(s string) bool { return s == own })
 	err = overlay(file, mutant, func(overlay string) (err error) {
 		for _, s := range append([]string{own}, others...) {
-			if caught, err = test(s, overlay, cmp.Or(limits[s], timeout), flags...); caught != "" || err != nil {
+			limit := cmp.Or(limits[s], timeout)
+			caught, err = test(s, overlay, limit, flags...)
+			if caught != "" && s != own {
+				caught, err = test(s, overlay, limit, flags...)
+			}
+			if caught != "" || err != nil {
 				return err
 			}
 		}
