@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -38,6 +39,8 @@ func flowing() *reader {
 func TestReport10NobodyWaitsForTheLog(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		out := &reader{stuck: make(chan struct{})}
+		release := sync.OnceFunc(func() { close(out.stuck) })
+		time.AfterFunc(time.Hour, release) // who waits is found out, and does not wait for ever
 		w := newLogWriter(out)
 		began := time.Now()
 		line := strings.Repeat("x", 200-lineCost-1) + "\n"
@@ -55,7 +58,7 @@ func TestReport10NobodyWaitsForTheLog(t *testing.T) {
 		if err := w.check(); err == nil || !strings.Contains(err.Error(), fmt.Sprint(lost)) {
 			t.Errorf("check = %v, want the %d lines", err, lost)
 		}
-		close(out.stuck)
+		release()
 		synctest.Wait()
 		if got := strings.Count(out.String(), line); got != lines-int(lost) {
 			t.Errorf("%d lines are written, want %d", got, lines-int(lost))

@@ -37,7 +37,7 @@ func TestReport09And10ServerWithoutAReader(t *testing.T) {
 				t.Fatal(err)
 			}
 			t.Cleanup(func() { _ = write.Close() })
-			p := startOn(t, read, write, "RELAY_DATA="+t.TempDir(), "PAGERDUTY_URL="+pd.URL, "PAGERDUTY_PER_MINUTE=6000",
+			p := startOn(t, exec.Command(os.Args[0]), read, write, "RELAY_DATA="+t.TempDir(), "PAGERDUTY_URL="+pd.URL, "PAGERDUTY_PER_MINUTE=6000",
 				"LOG_LEVEL=debug")
 			if test.fill {
 				fill(t, read, write)
@@ -91,9 +91,9 @@ func TestReport09And10ServerWithoutAReader(t *testing.T) {
 }
 
 // startOn starts a server whose stderr is a pipe, and reads it up to the line that says where it listens.
-func startOn(t *testing.T, read, write *os.File, env ...string) *process {
+func startOn(t *testing.T, cmd *exec.Cmd, read, write *os.File, env ...string) *process {
 	t.Helper()
-	p := &process{Cmd: exec.Command(os.Args[0]), listening: make(chan struct{})}
+	p := &process{Cmd: cmd, listening: make(chan struct{})}
 	p.Env = append(serverEnv(), env...)
 	p.Stderr = write
 	if err := p.Start(); err != nil {
