@@ -20,7 +20,10 @@ func TestSuccessForgetsTheProblemsFailures(t *testing.T) {
 		var failures int
 		var failed time.Time
 		var waits []time.Duration
-		sink := &recorder{answer: func(_ context.Context, d *relay.Delivery) error {
+		sink := &recorder{}
+		sink.answer = func(_ context.Context, d *relay.Delivery) error {
+			sink.mu.Lock()
+			defer sink.mu.Unlock()
 			if d.Event.Status == "fatal" && !failed.IsZero() {
 				waits = append(waits, time.Since(failed))
 				failed = time.Time{}
@@ -34,7 +37,7 @@ func TestSuccessForgetsTheProblemsFailures(t *testing.T) {
 				return errors.New("503")
 			}
 			return nil
-		}}
+		}
 		r, _ := run(t, sink, &relay.SinkOptions{PerMinute: 6000})
 		time.Sleep(time.Minute)
 		for i := range 20 {
@@ -44,6 +47,8 @@ func TestSuccessForgetsTheProblemsFailures(t *testing.T) {
 			accept(t, r, event(t, problem+" 2", problem, "fatal"))
 			time.Sleep(5 * time.Minute)
 		}
+		sink.mu.Lock()
+		defer sink.mu.Unlock()
 		if len(waits) != 20 {
 			t.Fatalf("%d events behind one that failed were delivered, want 20", len(waits))
 		}
