@@ -15,13 +15,18 @@
 //     the reason; it can be replayed). There is no fifth.
 //  3. Never a stale state after a newer one. In a lane, events of one problem go out in the order accepted. A resolve never
 //     overtakes its trigger, a trigger is never retried once a later state went out — across retries, restarts, dead-letter
-//     replay and hand-over to another node.
-//  4. It converges. When faults end, what PagerDuty shows for each problem is what Guance last said.
+//     replay and hand-over to another node. Between nodes this holds as far as a process that was stopped and continued looks at
+//     the clock before it sends: a pause between that look and the packet cannot be excluded by anybody.
+//  4. It converges. When faults end, what PagerDuty shows for each problem is what Guance last said. A resolve that follows a
+//     request whose answer was lost is said once more, a minute later: what PagerDuty handles late, within that minute, cannot
+//     undo it.
 //  5. The budget is kept. No 60-second window holds more requests per routing key than allowed; retries spend from the same
 //     budget. Being throttled is not a failure: it never uses up attempts and never kills an event.
 //  6. The worst news travels first. Under any backlog a new critical problem waits for at most a stated number of sends.
 //  7. Trouble stays where it is. A sink that is down, a poison event or a slow target delays no other problem or lane.
 //  8. Stopping is safe. Shutdown finishes or hands back what is in flight within its deadline; what was handed back is sent later, once.
+//  9. It says so. Whatever keeps an alert from getting through shows in the log, in the metrics and in the console within a
+//     minute, with the reason and what to do.
 //
 // At-least-once is the honest word for the wire: a request whose answer was lost is sent again, with the same dedup_key, so that
 // PagerDuty sees one incident.
@@ -57,10 +62,26 @@
 //
 // What an error of a sink means is said by [Permanent], [RetryAfter] and [Ignore], or by an error of any package that has their methods. Everything
 // else is tried again: after up to a second at first, up to half a minute later, until SinkOptions.MaxAge. A failure counts towards
-// MaxAttempts only if the target took another event in between, so that an outage kills nothing and a poison event does not live for ever. After
+// MaxAttempts only if the target took another event in between, so that an outage kills nothing and a poison event does not live for ever: it
+// is dead after MaxAttempts such failures or six hours after the first of them, whichever is first. After
 // five failures of more than one problem the target counts as down and is probed with one request at a time, every fifteen seconds at most.
 // After a 429 the lane pauses, then finds out with one request whether the pause was long enough, and keeps half its rate until quiet
 // minutes raise it again.
+//
+// The answer to a request is lost if the error of a sink says so, by a method AnswerLost, or is a timeout, the end of a connection or of a
+// context; if the sink called [Delivery.LostAnswer]; and if the process ended before it knew the answer. The target may have such a request,
+// and may handle it later, after the problem's recovery. So the store remembers the doubt, and the recovery is sent once more, a minute after
+// it was taken: behind all news, within the budget, and delivered whatever the second answer is. A newer state cancels the second sending and
+// leaves the problem in doubt. Lanes that want every event send each once.
+//
+// What failed three times in a row, what the store cannot read, and all that is pending while the target counts as down is stuck: [LaneStats]
+// and the metric relay.stuck count it, and the log has a line a minute, with the last reason and, if the error has a method Remedy, what to do.
+//
+// # Time
+//
+// What waits, expires or ages goes by [Store.Clock], and an event's age counts from [Entry].Kept. A wall clock that is wrong or is set delays,
+// expires and erases nothing, and time in which the relay did not run does not age an event. Wall time is for people: outcomes and log lines have
+// that of their moment; figures and stories of what is pending are told by the present one. A step of the wall clock is logged.
 //
 // # Decorators
 //
@@ -98,5 +119,5 @@
 //
 // # Memory
 //
-// A lane keeps some 200 bytes in memory for each pending problem; bodies stay in the store.
+// A lane keeps some 100 bytes in memory for each pending problem, and 75 more for one that was tried; bodies stay in the store.
 package relay

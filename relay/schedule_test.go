@@ -413,3 +413,155 @@ func TestScheduleExpires(t *testing.T) {
 		t.Errorf("%d entries pending, want the young one", b.pending)
 	}
 }
+
+// What a target took is sent once more at its time, whatever wakes the others.
+func TestScheduleForgivesAndKeepsTheTimeOfARepeat(t *testing.T) {
+	b := newBench(t, policy{})
+	known := Record{Seq: 1, Open: true, Doubt: true}
+	b.accept(b.recovery("p", 1), known)
+	if o := b.answer(b.send(1), nil); o != 0 {
+		t.Fatalf("the recovery of a problem in doubt is %v at once", o)
+	}
+	for i := range 5 {
+		e := b.fault(fmt.Sprint(i), guance.LevelCritical, 1)
+		b.accept(e, Record{})
+		b.answer(b.send(e.Seq), errors.New("502"))
+	}
+	if !b.breaker.down() {
+		t.Fatal("the target does not count as down")
+	}
+	b.now = b.now.Add(maxProbe)
+	tk, _ := b.next(b.now)
+	b.answer(tk, nil)
+	if at := moment(b.until(b.problems.find(idOf("p")))); !at.Equal(now.Add(time.Minute)) {
+		t.Errorf("it is sent once more at %v, want %v", at, now.Add(time.Minute))
+	}
+}
+
+// It ranks as a repeat: news that came later goes first.
+func TestScheduleRepeatOfARecoveryIsNoNews(t *testing.T) {
+	b := newBench(t, policy{})
+	b.accept(b.recovery("p", 1), Record{Seq: 1, Open: true, Shown: guance.LevelFatal, Doubt: true})
+	b.answer(b.send(1), nil)
+	b.accept(b.fault("escalation", guance.LevelWarning, 1), Record{Open: true, Shown: guance.LevelInfo})
+	b.now = b.now.Add(time.Minute)
+	b.answer(b.send(2), nil)
+	if o := b.answer(b.send(1), nil); o != Delivered {
+		t.Errorf("it ends as %v", o)
+	}
+}
+
+// A remark says nothing of the state: it waits behind, and cancels nothing.
+func TestScheduleRemarkCancelsNoRepeat(t *testing.T) {
+	b := newBench(t, policy{})
+	b.accept(b.recovery("p", 1), Record{Seq: 1, Open: true, Doubt: true})
+	b.answer(b.send(1), nil)
+	if marks, over := b.add(b.said("p", guance.StateNeither, guance.LevelInfo, 2), Record{}); len(marks) != 0 || over != nil {
+		t.Fatalf("a remark ends %v and %v", marks, over)
+	}
+	b.send(0)
+	b.now = b.now.Add(time.Minute)
+	b.answer(b.send(1), nil)
+	b.send(2)
+}
+
+// A fault and its recovery that were never sent go out all the same where a request of before may still be handled.
+func TestScheduleDoubtKeepsAPair(t *testing.T) {
+	b := newBench(t, policy{})
+	known := Record{Seq: 1, Doubt: true}
+	b.accept(b.fault("p", guance.LevelCritical, 1), known)
+	if diff := cmp.Diff(map[uint64]Outcome{1: Superseded}, b.accept(b.recovery("p", 2), known)); diff != "" {
+		t.Error(diff)
+	}
+	b.send(2)
+}
+
+// The newer state is not sent before it is durable that the recovery has ended.
+func TestScheduleNewerStateWaitsForTheEndOfARepeat(t *testing.T) {
+	b := newBench(t, policy{})
+	b.accept(b.recovery("p", 1), Record{Open: true, Doubt: true})
+	b.answer(b.send(1), nil)
+	_, over := b.add(b.fault("p", guance.LevelError, 2), Record{})
+	if over == nil || over.item.seq != 1 {
+		t.Fatalf("got %+v, want the recovery", over)
+	}
+	b.now = b.now.Add(time.Hour)
+	b.send(0)
+	b.settle(*over, over.item.mark("p", Delivered, ""))
+	if tk := b.send(2); !tk.item.doubt {
+		t.Error("the doubt is over")
+	}
+}
+
+// A recovery that was taken does not die of its age.
+func TestScheduleRepeatIsNeverDead(t *testing.T) {
+	b := newBench(t, policy{maxAge: 30 * time.Second})
+	b.accept(b.recovery("p", 1), Record{Seq: 1, Open: true, Doubt: true})
+	b.answer(b.send(1), nil)
+	b.now = b.now.Add(31 * time.Second)
+	tickets := b.expired(b.now, 10)
+	if len(tickets) != 1 {
+		t.Fatalf("%d entries are too old, want one", len(tickets))
+	}
+	if m := b.tooOld(tickets[0], "too old"); m.Outcome != Delivered || !m.Doubt {
+		t.Errorf("it ends as %v, doubt %v; want it delivered, and the doubt kept", m.Outcome, m.Doubt)
+	}
+}
+
+// An entry that failed in a way that counts is dead six hours later, though it has attempts left; one that never did is not.
+func TestScheduleCountsForSixHours(t *testing.T) {
+	b := newBench(t, policy{maxAttempts: 1000, maxAge: 72 * time.Hour})
+	fail := errors.New("500")
+	b.accept(b.fault("poison", guance.LevelFatal, 1), Record{})
+	for b.now.Before(now.Add(7 * time.Hour)) { // nothing else goes through
+		if o := b.answer(b.send(1), fail); o != 0 {
+			t.Fatalf("%v in an outage", o)
+		}
+		b.now = b.now.Add(10 * time.Minute)
+	}
+	for since := time.Duration(0); ; since += 10 * time.Minute {
+		e := b.fault(fmt.Sprint(since), guance.LevelWarning, 1)
+		tk := b.send(1)
+		b.accept(e, Record{})
+		b.answer(b.send(e.Seq), nil)
+		if o := b.answer(tk, fail); (o == Dead) != (since >= 6*time.Hour) || since > 7*time.Hour {
+			t.Fatalf("%v after the first failure that counted it is %v", since, o)
+		} else if o == Dead {
+			return
+		}
+		b.now = b.now.Add(10 * time.Minute)
+	}
+}
+
+// What is stuck is counted, also while it is due, in flight and set aside, and only until it has ended.
+func TestScheduleStuck(t *testing.T) {
+	b := newBench(t, policy{maxAttempts: 1000})
+	stuck := func(want int, since time.Time) {
+		t.Helper()
+		if n, oldest := b.stuckSince(); n != want || !oldest.Equal(since) {
+			t.Fatalf("%d entries are stuck since %v, want %d since %v", n, oldest, want, since)
+		}
+	}
+	b.accept(b.fault("p", guance.LevelFatal, 1), Record{})
+	for i := range 5 {
+		if i < stubborn {
+			stuck(0, time.Time{})
+		} else {
+			stuck(1, now)
+		}
+		b.answer(b.send(1), errors.New("500"))
+		b.now = b.now.Add(maxBackoff)
+	}
+	stuck(1, now)
+	tk := b.send(1)
+	stuck(1, now)
+	b.answer(tk, nil)
+	stuck(0, time.Time{})
+	b.accept(b.fault("q", guance.LevelFatal, 1), Record{})
+	kept := b.now
+	b.setAside(b.send(2).problem, b.now)
+	stuck(1, kept)
+	b.now = b.now.Add(asideFor)
+	b.answer(b.send(2), nil)
+	stuck(0, time.Time{})
+}
