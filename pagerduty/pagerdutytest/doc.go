@@ -79,7 +79,8 @@
 // one by one, [Fake.Outage] and [Fake.OutageBetween] for a stretch of time,
 // [Fake.Poison] for the requests that a function picks. If several apply, an
 // outage comes before a poison and a poison before the script, which then
-// waits for the next request.
+// waits for the next request. [Fault.IngestAfter] has a request handled late,
+// after the client has given up on it.
 //
 // # Time
 //

@@ -33,6 +33,7 @@ type Fake struct {
 	pending   []Step // not yet given to the observers
 	telling   bool   // somebody is giving them
 	made      int    // incidents and dedup keys made so far
+	resets    int    // calls of Reset
 }
 
 // ledger is what the fake knows of one routing key. Keys know nothing of each
@@ -74,6 +75,7 @@ func (f *Fake) Reset() {
 	f.keys = make(map[keyID]*ledger)
 	f.incidents, f.changes, f.requests, f.unread = nil, nil, nil, nil
 	f.faults = faultPlan{}
+	f.resets++
 	f.signal()
 }
 
@@ -143,12 +145,34 @@ func (f *Fake) treat(x *exchange) {
 		x.answer = f.process(x, now)
 	}
 	x.answer = x.fault.apply(x.answer)
+	if x.fault.IngestAfter > 0 {
+		f.processLater(x)
+	}
 	x.request.Fault = x.fault
 	if x.fault.answers() {
 		x.request.Status, x.request.Answer = x.answer.status, x.answer.body
 	}
 	f.requests = append(f.requests, x.request)
 	f.signal()
+}
+
+// processLater has the request that is about to be logged processed after its fault's time. It is called with mu held.
+func (f *Fake) processLater(x *exchange) {
+	late := &exchange{request: x.request, event: x.event} // x goes on to be answered
+	logged, resets := len(f.requests), f.resets
+	time.AfterFunc(x.fault.IngestAfter, func() {
+		f.mu.Lock()
+		forgotten := f.resets != resets
+		if !forgotten {
+			f.process(late, time.Now())
+			f.requests[logged].Dropped = late.request.Dropped
+			f.signal()
+		}
+		f.mu.Unlock()
+		if !forgotten {
+			f.tell()
+		}
+	})
 }
 
 // leaveUnread reports whether a request meets a fault by which nobody reads

@@ -61,6 +61,13 @@ type Fault struct {
 	// Ingest takes the event in although the answer denies it or never
 	// comes, as when an answer is lost on its way.
 	Ingest bool
+	// IngestAfter takes the event in that long after it was read, as when a
+	// queue in front of PagerDuty hands it on after the client gave up: a trigger
+	// that is handled after its resolve opens an incident again. The event
+	// then meets the rules and the rate of that moment, and nobody hears the
+	// answer. It needs a Status or a Connection that does not answer, and stands in
+	// place of Ingest. Heal does not take it back; Reset does.
+	IngestAfter time.Duration
 }
 
 // check panics for a fault that cannot be: no test should run without it.
@@ -72,6 +79,10 @@ func (f Fault) check() Fault {
 		panic(fmt.Sprintf("pagerdutytest: Fault with unknown Connection %d", f.Connection))
 	case f.Ingest && f.leavesUnread():
 		panic("pagerdutytest: Fault with Ingest and a Connection that leaves the event unread")
+	case f.IngestAfter < 0:
+		panic(fmt.Sprintf("pagerdutytest: Fault with IngestAfter %v, which is in the past", f.IngestAfter))
+	case f.IngestAfter > 0 && (f.leavesUnread() || f.Ingest || f.Status == 0 && f.answers()):
+		panic("pagerdutytest: Fault with IngestAfter and an event that is unread or ingested at once")
 	}
 	f.Header = f.Header.Clone() // the caller's may change
 	return f

@@ -248,8 +248,12 @@ func TestWhichFaultComesFirst(t *testing.T) {
 func TestFaultsThatCannotBePanic(t *testing.T) {
 	fake := pagerdutytest.New()
 	for name, set := range map[string]func(){
-		"status":     func() { fake.Script(fault{Status: 99}) },
-		"connection": func() { fake.Outage(time.Hour, fault{Connection: 99}) },
+		"status":                     func() { fake.Script(fault{Status: 99}) },
+		"an IngestAfter in the past": func() { fake.Script(fault{Connection: pagerdutytest.Hang, IngestAfter: -1}) },
+		"IngestAfter, unread":        func() { fake.Script(fault{Connection: pagerdutytest.Refuse, IngestAfter: time.Second}) },
+		"IngestAfter and Ingest":     func() { fake.Script(fault{Connection: pagerdutytest.Hang, Ingest: true, IngestAfter: time.Second}) },
+		"IngestAfter, answered":      func() { fake.Script(fault{IngestAfter: time.Second}) },
+		"connection":                 func() { fake.Outage(time.Hour, fault{Connection: 99}) },
 		"unread": func() {
 			fake.Poison(func(pagerdutytest.Request) bool { return true }, fault{Connection: pagerdutytest.DropBeforeRead, Ingest: true})
 		},

@@ -14,7 +14,7 @@ import (
 )
 
 // Transport is a [Fake] as an http.RoundTripper. It opens no connection and
-// starts no goroutine, so it works inside testing/synctest, where time spent
+// starts no goroutine but that of [Fault.IngestAfter], so it works inside testing/synctest, where time spent
 // waiting costs none. It answers for every host, over HTTP or HTTPS.
 //
 // A fault that hangs lasts until the request's context ends. In a test whose
