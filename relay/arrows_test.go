@@ -17,11 +17,12 @@ const module = "github.com/guance-relay/guance-relay/"
 var arrows = map[string][]string{
 	"guance":                  {},
 	"guance/guancetest":       {"guance"},
-	"pagerduty":               {"internal/secretfile"},
+	"pagerduty":               {"internal/ratewindow", "internal/secretfile"},
 	"pagerduty/pagerdutytest": {}, // a wrong JSON tag in the client must not be cancelled by the same tag in the fake
-	"relay":                   {"guance"},
+	"relay":                   {"guance", "internal/ratewindow"},
 	"internal/mutate":         {},
 	"internal/secretfile":     {},
+	"internal/ratewindow":     {},
 	"internal/simulate":       {"guance", "guance/guancetest", "pagerduty", "pagerduty/pagerdutytest", "relay", "relay/pagerdutysink", "relay/relaytest"},
 	"internal/torn":           {},
 	"relay/boltstore":         {"guance", "relay"},

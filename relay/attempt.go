@@ -36,16 +36,16 @@ func (l *lane) attempt(ctx context.Context, t ticket) report {
 		fmt.Errorf("relay: no answer within the attempt timeout of %v", l.opts.AttemptTimeout))
 	defer cancel()
 	ctx, end := l.telemetry.deliver(ctx, e)
-	purse := &purse{lane: l}
 	var lost atomic.Bool
+	paid := &requests{lane: l}
 	err = deliver(ctx, l.delivers, &Delivery{
 		Event: events[0], Lane: l.name, Problem: e.Problem, Seq: e.Seq, Attempt: int(t.item.failed) + 1, Accepted: e.Accepted,
-		spend: purse.spend, lost: func() { lost.Store(true) }, log: func(attrs ...slog.Attr) { r.said = append(r.said, attrs...) },
+		wait: paid.wait, lost: func() { lost.Store(true) }, log: func(attrs ...slog.Attr) { r.said = append(r.said, attrs...) },
 	})
 	end(err)
 	r.verdict = judge(err)
 	r.verdict.lost = lost.Load() || answerLost(err, ctx.Err() != nil)
 	// That our own budget was empty is no failure of the target's.
-	r.verdict.handedBack = r.verdict.outcome == 0 && !r.verdict.throttled && purse.empty.Load()
+	r.verdict.handedBack = r.verdict.outcome == 0 && !r.verdict.throttled && paid.refused.Load()
 	return r
 }

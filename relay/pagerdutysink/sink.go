@@ -19,6 +19,7 @@ package pagerdutysink
 import (
 	"cmp"
 	"context"
+	"errors"
 	"log/slog"
 
 	"github.com/guance-relay/guance-relay/guance"
@@ -91,11 +92,11 @@ func (s *Sink) Account() string {
 
 // Deliver implements [relay.Sink].
 func (s *Sink) Deliver(ctx context.Context, d *relay.Delivery) error {
-	client := s.client.WithLimiter(&allowance{d: d})
+	client := s.client.WithLimiter(d)
 	if s.isChange(d.Event) {
 		result, err := client.SendChange(ctx, change(d.Event))
 		if err == nil {
-			d.LogAttrs(slog.String("event_action", "change"), slog.Int("status", result.StatusCode), slog.String("message", result.Message))
+			d.LogAttrs(append([]slog.Attr{slog.String("event_action", "change")}, answerOf(result)...)...)
 		}
 		return err
 	}
@@ -103,32 +104,34 @@ func (s *Sink) Deliver(ctx context.Context, d *relay.Delivery) error {
 	if reason != "" {
 		return relay.Ignore(reason)
 	}
-	result, err := client.Send(ctx, ev)
-	if err != nil {
+	if err := send(ctx, client, ev, d); err != nil {
 		return err
 	}
-	d.LogAttrs(
-		slog.String("event_action", string(ev.Action)), slog.String("severity", string(ev.Severity)), slog.String("dedup_key", result.DedupKey),
-		slog.Int("status", result.StatusCode), slog.String("message", result.Message))
 	if sibling := d.Event.SiblingKey(); s.opts.Sibling && sibling != "" && ev.Action == pagerduty.ActionResolve {
 		ev.DedupKey = sibling
-		_, err := client.Send(ctx, ev)
-		return err
+		return send(ctx, client, ev, d)
 	}
 	return nil
 }
 
-// An allowance charges the lane's budget for every request but the first, which the lane has paid for.
-type allowance struct {
-	d    *relay.Delivery
-	used bool
+// send sends ev, and tells the lane if the answer to one of the requests was lost, also if a later one was answered.
+func send(ctx context.Context, client *pagerduty.Client, ev *pagerduty.Event, d *relay.Delivery) error {
+	result, err := client.Send(ctx, ev)
+	failed, _ := errors.AsType[*pagerduty.Error](err)
+	if failed != nil && failed.AnswerLost() || result != nil && result.AnswerLost {
+		d.LostAnswer()
+	}
+	if err == nil {
+		d.LogAttrs(append([]slog.Attr{
+			slog.String("event_action", string(ev.Action)), slog.String("severity", string(ev.Severity)), slog.String("dedup_key", result.DedupKey),
+		}, answerOf(result)...)...)
+	}
+	return err
 }
 
-// Wait implements [pagerduty.Limiter].
-func (a *allowance) Wait(ctx context.Context) error {
-	if !a.used {
-		a.used = true
-		return nil
+// answerOf returns PagerDuty's words for the log.
+func answerOf(result *pagerduty.Result) []slog.Attr {
+	return []slog.Attr{
+		slog.String("status", result.Status), slog.Int("code", result.StatusCode), slog.String("message", result.Message),
 	}
-	return a.d.Spend(ctx)
 }
