@@ -1,8 +1,9 @@
 package pagerduty
 
 import (
+	"bytes"
+	"io"
 	"net/http"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -24,25 +25,22 @@ type answer struct {
 	Message string
 	Errors  []string
 	quote   string // the beginning of a body that was not understood
+	own     bool   // it has PagerDuty's form
+	named   bool   // and names errors
 }
 
-// readAnswer appends the answer to body, as much as is wanted of it. One that
-// breaks off is as good as its beginning: the status has already decided.
-func readAnswer(resp *http.Response, body []byte) []byte {
-	for len(body) < maxAnswer {
-		if len(body) == cap(body) {
-			body = slices.Grow(body, len(body))
-		}
-		n, err := resp.Body.Read(body[len(body):min(cap(body), maxAnswer)])
-		body = body[:len(body)+n]
-		if err != nil {
-			break
-		}
-	}
-	return body
+// readAnswer returns as much of an answer as is wanted of it. The error says that it broke off before.
+func readAnswer(body io.Reader) ([]byte, error) { return io.ReadAll(io.LimitReader(body, maxAnswer)) }
+
+// form is what PagerDuty's answers are: an object whose status and message are strings (PagerDuty/api-schema, events-v2: Success and
+// Error). It is read strictly, with nothing after it: what is cut off, or has a name twice, is not PagerDuty's.
+type form struct {
+	Status  *string        `json:"status"`
+	Message *string        `json:"message"`
+	Errors  jsontext.Value `json:"errors"`
 }
 
-// wireAnswer is the answer's JSON.
+// wireAnswer is what may be understood of JSON that has not PagerDuty's form: a person wants to read it.
 type wireAnswer struct {
 	Status   word           `json:"status"`
 	Message  word           `json:"message"`
@@ -76,6 +74,13 @@ var lenient = json.JoinOptions(
 // asked after decoding, since JSON has several ways to write a letter, and
 // before cutting, which would leave half a key it does not know.
 func parseAnswer(body []byte, hide func(string) string) answer {
+	body = bytes.TrimPrefix(body, []byte("\ufeff")) // RFC 8259, 8.1, lets a reader ignore it, and some gateways write it
+	var f form
+	if json.Unmarshal(body, &f) == nil && f.Status != nil && f.Message != nil {
+		a := answer{Status: excerpt(*f.Status, hide), Message: excerpt(*f.Message, hide), Errors: parseErrors(f.Errors, hide), own: true}
+		a.named = len(a.Errors) > 0 && (f.Errors.Kind() == jsontext.KindBeginArray || f.Errors.Kind() == jsontext.KindString)
+		return a
+	}
 	var wire wireAnswer
 	if err := json.Unmarshal(body, &wire, lenient); err != nil {
 		return answer{quote: quote(body, hide)}
@@ -129,9 +134,13 @@ func excerpt(s string, hide func(string) string) string {
 
 // retryAfter returns the wait a server asks for, at most limit, or 0. The
 // Events API documents no such header; the REST API's ratelimit-reset and
-// HTTP's Retry-After, in seconds or as a date, are taken where they come.
+// HTTP's Retry-After, in seconds or as a date, are taken where they come. A date
+// is read by the clock that wrote it, which the Date of the answer tells: ours may be hours off.
 func retryAfter(header http.Header, now time.Time, limit time.Duration) time.Duration {
 	limit = max(limit, 0)
+	if said, err := http.ParseTime(header.Get("Date")); err == nil {
+		now = said
+	}
 	for _, name := range []string{"Retry-After", "Ratelimit-Reset"} {
 		value := strings.TrimSpace(header.Get(name))
 		if value == "" {

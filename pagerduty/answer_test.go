@@ -162,29 +162,199 @@ func (e *endless) Read(p []byte) (int, error) {
 
 func (e *endless) Close() error { return nil }
 
-// Fact 15: 202 is success whatever comes with it, and nothing is sent twice.
-func TestFact15AcceptedWithOddBody(t *testing.T) {
+// Fact 15: a 2xx whose body is not PagerDuty's is a lost answer, of which little is read.
+func TestFact15OddBodyIsALostAnswer(t *testing.T) {
 	huge := new(endless)
-	for name, body := range map[string]io.ReadCloser{
-		"not JSON":       io.NopCloser(strings.NewReader("OK")),
-		"empty":          http.NoBody,
-		"cut off":        io.NopCloser(io.MultiReader(strings.NewReader(`{"status":"succ`), brokenReader{})),
-		"other JSON":     io.NopCloser(strings.NewReader(`[1,2]`)),
-		"huge":           huge,
-		"no body at all": nil,
+	for name, body := range map[string]func() io.ReadCloser{
+		"not JSON": func() io.ReadCloser { return io.NopCloser(strings.NewReader("OK")) },
+		"empty":    func() io.ReadCloser { return http.NoBody },
+		"cut off": func() io.ReadCloser {
+			return io.NopCloser(io.MultiReader(strings.NewReader(accepted[:40]), brokenReader{}))
+		},
+		"cut in half":    func() io.ReadCloser { return io.NopCloser(strings.NewReader(accepted[:20])) },
+		"other JSON":     func() io.ReadCloser { return io.NopCloser(strings.NewReader(`[1,2]`)) },
+		"huge":           func() io.ReadCloser { return huge },
+		"no body at all": func() io.ReadCloser { return nil },
 	} {
-		requests := 0
-		client := newClient(t, &pagerduty.Options{Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
-			requests++
-			return &http.Response{StatusCode: 202, Header: http.Header{}, Body: body, ContentLength: -1}, nil
-		})})
-		result, err := client.Send(t.Context(), trigger("mine"))
-		if err != nil || requests != 1 || result.DedupKey != "mine" || result.Confirmed {
-			t.Errorf("%s: %+v, %v after %d requests", name, result, err, requests)
-		}
+		synctest.Test(t, func(t *testing.T) {
+			requests := 0
+			client := newClient(t, &pagerduty.Options{Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
+				requests++
+				return &http.Response{StatusCode: 202, Header: http.Header{}, Body: body(), ContentLength: -1}, nil
+			})})
+			e := failed(t, client, trigger("mine"))
+			if e.Class != pagerduty.ClassAmbiguous || !e.AnswerLost() || requests != 3 || e.Remedy() == "" {
+				t.Errorf("%s: %v after %d requests", name, e, requests)
+			}
+		})
 	}
 	if huge.read > 1<<20 {
 		t.Errorf("read %d bytes of an endless answer", huge.read)
+	}
+}
+
+// PagerDuty's word is whole before its answer ends.
+func TestAnswerThatBreaksOffBehindItsWords(t *testing.T) {
+	client := newClient(t, &pagerduty.Options{Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
+		body := io.MultiReader(strings.NewReader(accepted), brokenReader{})
+		return &http.Response{StatusCode: 202, Header: http.Header{}, Body: io.NopCloser(body), ContentLength: -1}, nil
+	})})
+	if result, err := client.Send(t.Context(), trigger("a")); err != nil || !result.Confirmed || result.Attempts != 1 {
+		t.Errorf("Send = %+v, %v", result, err)
+	}
+}
+
+// accepted is PagerDuty's answer to an event that it took.
+const accepted = `{"status":"success","message":"Event processed","dedup_key":"a"}`
+
+// Delivered is what PagerDuty says it took, and nothing that looks like it.
+func TestReport04AnswerOfAPortalIsNotDelivered(t *testing.T) {
+	for _, status := range []int{200, 201, 202, 204, 299} {
+		for body, delivered := range map[string]bool{
+			accepted: true,
+			`{"status":"success","message":"Event processed"}`:                true,
+			`{"message":"Change event processed", "status":"success"}` + "\n": true,
+			"\ufeff" + accepted:                   true,
+			"":                                    false,
+			"<html>please log in</html>":          false,
+			"{}":                                  false,
+			"null":                                false,
+			"[" + accepted + "]":                  false,
+			accepted + accepted:                   false,
+			accepted + "<script>":                 false,
+			accepted[:len(accepted)-1]:            false,
+			`"success"`:                           false,
+			`{"status":200,"message":"OK"}`:       false,
+			`{"status":"success"}`:                false,
+			`{"status":"success","message":null}`: false,
+			`{"message":"Event processed"}`:       false,
+			`{"Status":"success","Message":"m"}`:  false,
+			`{"status":"success","message":"m","status":"error"}`:         false,
+			`{"data":{"status":"success","message":"Event processed"}}`:   false,
+			`{"status":"error","message":"please log in"}`:                false,
+			`{"status":"invalid event","message":"m","errors":["e"]}`:     false,
+			`{"status":"throttle exceeded","message":"Requests for ..."}`: false,
+		} {
+			synctest.Test(t, func(t *testing.T) {
+				requests := 0
+				client := newClient(t, &pagerduty.Options{Transport: answering(status, body, &requests)})
+				result, err := client.Send(t.Context(), trigger("a"))
+				if (err == nil) != delivered {
+					t.Fatalf("%d with %q: %+v, %v", status, body, result, err)
+				}
+				if err == nil {
+					if result.Confirmed != (status == 202) || result.AnswerLost || requests != 1 {
+						t.Errorf("%d with %q: %+v after %d requests", status, body, result, requests)
+					}
+					return
+				}
+				e, _ := errors.AsType[*pagerduty.Error](err)
+				if e == nil || e.Permanent() || e.Throttled() || !e.AnswerLost() || e.RetryAfter() != 0 || e.Remedy() == "" || requests != 3 {
+					t.Errorf("%d with %q: %+v after %d requests", status, body, e, requests)
+				}
+			})
+		}
+	}
+}
+
+// A gateway that answers in words of its own is taken at its word, if that was asked for.
+func TestAcceptAny2xx(t *testing.T) {
+	for status, body := range map[int]string{200: "OK", 202: "", 204: "", 201: `{"status":"queued"}`, 299: `{"status":"error","message":"m"}`} {
+		requests := 0
+		client := newClient(t, &pagerduty.Options{AcceptAny2xx: true, Transport: answering(status, body, &requests)})
+		result, err := client.Send(t.Context(), trigger("a"))
+		if err != nil || result.StatusCode != status || result.Confirmed || result.DedupKey != "a" || requests != 1 {
+			t.Errorf("%d with %q: %+v, %v after %d requests", status, body, result, err, requests)
+		}
+	}
+	requests := 0
+	if e := failed(t, newClient(t, &pagerduty.Options{AcceptAny2xx: true, Transport: answering(302, accepted, &requests)}), trigger("a")); e.Class != pagerduty.ClassConfig {
+		t.Errorf("302: %v", e)
+	}
+}
+
+// An answer that was lost is told although a later one says that the event was taken.
+func TestResultTellsOfALostAnswer(t *testing.T) {
+	for name, fault := range map[string]pagerdutytest.Fault{
+		"a connection that broke":  {Connection: pagerdutytest.DropAfterRead},
+		"a time-out":               {Connection: pagerdutytest.Hang},
+		"an answer of a portal":    {Status: 200, Body: "<html>", ContentType: "text/html"},
+		"an answer cut off":        {Connection: pagerdutytest.CutAnswer},
+		"a gateway's 502":          {Status: 502, Body: "<html>", ContentType: "text/html"},
+		"a gateway's 504":          {Status: 504, Ingest: true},
+		"nothing: PagerDuty's 503": {Status: 503},
+		"nothing: a refused dial":  {Connection: pagerdutytest.Refuse},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			fake := pagerdutytest.NewTransport()
+			fake.Script(fault)
+			result, err := newClient(t, &pagerduty.Options{Transport: fake}).Send(t.Context(), trigger("a"))
+			if want := !strings.HasPrefix(name, "nothing"); err != nil || result.Attempts != 2 || result.AnswerLost != want {
+				t.Errorf("%s: %+v, %v; want a lost answer: %t", name, result, err, want)
+			}
+		})
+	}
+}
+
+// Of all answers that say no, PagerDuty's own word about the event alone is final.
+func TestReport03NothingDiesOfWhatIsNotPagerDutysWord(t *testing.T) {
+	const about = "'payload.severity' is invalid (must be one of the following: 'critical', 'warning', 'error' or 'info')"
+	words := func(errors string) string {
+		return `{"status":"invalid event","message":"Event object is invalid","errors":` + errors + `}`
+	}
+	type row struct {
+		status int
+		body   string
+		final  bool
+	}
+	tests := []row{
+		{400, words(`["` + about + `"]`), true},
+		{400, words(`"` + about + `"`), true},
+		{400, "\ufeff" + words(`["`+about+`",""]`), true},
+		{400, `{"status":"Unrecognized object","message":"Event object format is unrecognized","errors":["JSON parse error"]}`, true},
+		{400, words(`["` + wrongLength + `"]`), false},
+		{400, words(`["` + about + `","'routing_key' is missing or blank"]`), false}, // once the key is right, PagerDuty judges again
+		{400, words(`["Invalid routing key"]`), false},
+		{400, words(`["'event_type' is missing or blank","Service key can't be blank"]`), false},
+		{400, words(`[]`), false},
+		{400, words(`null`), false},
+		{400, words(`""`), false},
+		{400, words(`{"severity":"bad"}`), false},
+		{400, words(`["` + about + `"]`)[:60], false},
+		{400, words(`["`+about+`"]`) + "<!-- proxy -->", false},
+		{400, `{"status":"invalid event","message":"Event object is invalid"}`, false},
+		{400, `{"errors":["` + about + `"]}`, false},
+		{400, `{"status":400,"message":"Bad Request","errors":["` + about + `"]}`, false},
+		{400, "Invalid routing key", false},
+		{400, "<html>Bad Request</html>", false},
+		{400, "", false},
+		{101, "", false},
+	}
+	for _, status := range []int{300, 301, 302, 303, 304, 307, 308, 401, 402, 403, 404, 405, 406, 407, 409, 410, 411, 412, 413, 414, 415, 416, 417, 418, 421, 422, 423, 424, 426, 428, 431, 451, 499} {
+		tests = append(tests, row{status, "", false}, row{status, "<html>default backend</html>", false}, row{status, words(`["` + about + `"]`), false})
+	}
+	for _, test := range tests {
+		synctest.Test(t, func(t *testing.T) {
+			requests := 0
+			wire := answering(test.status, test.body, &requests)
+			client := newClient(t, &pagerduty.Options{ThrottleRetries: 3, Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
+				resp, err := wire(r)
+				resp.Header.Set("Retry-After", "3600")
+				resp.Header.Set("Location", "https://login.example.com/")
+				return resp, err
+			})})
+			e := failed(t, client, trigger("a"))
+			want := pagerduty.ClassConfig
+			if test.final {
+				want = pagerduty.ClassPermanent
+			}
+			if e.Class != want || e.Permanent() != test.final || requests != 1 || e.RetryAfter() != 0 || e.Throttled() || e.AnswerLost() {
+				t.Errorf("%d with %q: class %s, %d requests, %v; want class %s and one request", test.status, test.body, e.Class, requests, e, want)
+			}
+			if !test.final && (e.Remedy() == "" || !strings.Contains(e.Error(), e.Remedy())) {
+				t.Errorf("%d with %q: %v, without a word who to ask", test.status, test.body, e)
+			}
+		})
 	}
 }
 
@@ -206,7 +376,7 @@ func TestFact16RedirectIsNotFollowed(t *testing.T) {
 				following := &http.Client{Transport: new(http.Transport)}
 				defer following.CloseIdleConnections()
 				e := failed(t, newClient(t, &pagerduty.Options{BaseURL: server.URL, HTTPClient: following}), trigger("a"))
-				if !e.Permanent() || e.StatusCode != status || e.Hint == "" {
+				if e.Class != pagerduty.ClassConfig || e.StatusCode != status || e.Hint == "" {
 					t.Errorf("error = %+v", e)
 				}
 				if here, there := len(server.Requests()), len(elsewhere.Requests()); here != 1 || there != 0 {
@@ -257,6 +427,10 @@ func TestTooLargeIsShrunkOnce(t *testing.T) {
 		fake.Script(pagerdutytest.Fault{Status: 413}, pagerdutytest.Fault{Status: 413})
 		if e := failed(t, newClient(t, &pagerduty.Options{Transport: fake}), ev); e.StatusCode != 413 || !e.Permanent() || e.Attempts != 2 {
 			t.Errorf("error = %+v", e)
+		}
+		fake.Script(pagerdutytest.Fault{Status: 413}, pagerdutytest.Fault{})
+		if e := failed(t, newClient(t, &pagerduty.Options{Transport: fake}), trigger("a")); e.StatusCode != 413 || e.Class != pagerduty.ClassConfig || e.Attempts != 1 {
+			t.Errorf("of an event that cannot be made smaller: %+v", e)
 		}
 	})
 }

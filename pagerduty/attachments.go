@@ -1,12 +1,10 @@
 package pagerduty
 
-import (
-	"net/url"
-	"strings"
-)
+import "strings"
 
 // links returns the links PagerDuty takes, in their order. One without href
-// would get the whole event refused.
+// would get the whole event refused, and one that is not of the web leads nowhere
+// or, as javascript: does, runs in the browser of who clicks on it.
 func (r *repairer) links(links []Link) []Link {
 	if len(links) == 0 {
 		return nil
@@ -17,6 +15,9 @@ func (r *repairer) links(links []Link) []Link {
 		switch {
 		case fixed.Href == "":
 			r.note("links", "one without href left out")
+			continue
+		case !ofTheWeb(fixed.Href):
+			r.note("links", "one whose href is not http or https left out")
 			continue
 		case fixed != link:
 			r.note("links", "white space, invalid UTF-8 or control characters replaced")
@@ -35,6 +36,10 @@ func (r *repairer) images(images []Image) []Image {
 	kept := make([]Image, 0, len(images))
 	for _, image := range images {
 		fixed := Image{Src: secure(address(image.Src)), Href: address(image.Href), Alt: clean(image.Alt, true)}
+		if fixed.Href != "" && !ofTheWeb(fixed.Href) {
+			r.note("images", "an href that is not http or https left out")
+			fixed.Href, image.Href = "", ""
+		}
 		switch {
 		case address(image.Src) == "":
 			r.note("images", "one without src left out")
@@ -55,12 +60,17 @@ func address(s string) string { return strings.TrimSpace(clean(s, true)) }
 // secure returns src if it is an https URL, with the scheme in lower case,
 // and otherwise nothing.
 func secure(src string) string {
-	const scheme = "https://"
-	if len(src) <= len(scheme) || !strings.EqualFold(src[:len(scheme)], scheme) {
+	scheme, rest, _ := strings.Cut(src, "://")
+	if !strings.EqualFold(scheme, "https") || !ofTheWeb(src) {
 		return ""
 	}
-	if u, err := url.Parse(src); err != nil || u.Host == "" {
-		return ""
-	}
-	return scheme + src[len(scheme):]
+	return "https://" + rest
+}
+
+// ofTheWeb reports whether s is an http or https URL with a host. It does not
+// look at the rest: a browser opens many a URL that net/url does not read.
+func ofTheWeb(s string) bool {
+	scheme, rest, _ := strings.Cut(s, "://")
+	host, _, _ := strings.Cut(rest, "/")
+	return (strings.EqualFold(scheme, "http") || strings.EqualFold(scheme, "https")) && host != ""
 }

@@ -3,8 +3,10 @@ package pagerduty
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
+	"os"
 	"time"
 
 	"go.opentelemetry.io/otel/attribute"
@@ -13,88 +15,120 @@ import (
 
 // outcome is what came of one attempt.
 type outcome struct {
-	class  Class
+	verdict
 	status int
 	answer answer
-	hint   string
 	delay  time.Duration
-	err    error
-	unsent bool // given up before it was a request: the limiter said no
+	err    error // no answer came, or not all of it
+	unsent bool  // given up before it was a request: the limiter said no
 }
 
-// try makes one request: it takes its turn at the limiter, bounds the
-// attempt, reads the answer and keeps the outcome.
-func (x *exchange) try(ctx context.Context, body []byte) {
-	if err := x.limiter.Wait(ctx); err != nil {
-		if x.attempts == 0 {
-			x.last = outcome{class: ClassTransient}
-		}
-		x.last.err, x.last.unsent = causeOf(err, x.key), true
-		return
-	}
-	x.attempts++
-	start := time.Now()
-	out := &outbound{body: body}
-	bounded := out.limit.begin(ctx, x.core.bounds)
-	defer out.limit.end()
+// errFailed tells go-retryablehttp that an attempt failed; why is in the outcome. The errors of net/http must not be wrapped: they
+// hold the request.
+var errFailed = errors.New("pagerduty: attempt failed")
 
-	resp, err := x.core.wire.RoundTrip(out.request(bounded, x.url, x.core.standard))
+// RoundTrip implements http.RoundTripper for go-retryablehttp: it is one attempt. It takes its turn at the limiter, bounds the time,
+// reads the answer, judges it and keeps the outcome. The response that it returns has no body any more.
+func (d *delivery) RoundTrip(req *http.Request) (*http.Response, error) {
+	ctx := req.Context()
+	if err := d.limiter.Wait(ctx); err != nil {
+		if d.attempts == 0 {
+			d.last.class = ClassTransient
+		}
+		d.last.err, d.last.unsent = causeOf(err, d.key), true
+		return nil, errFailed
+	}
+	d.attempts++
+	start := time.Now()
+	bounded := ctx
+	if d.core.timeout > 0 {
+		var cancel context.CancelFunc
+		bounded, cancel = context.WithTimeout(ctx, d.core.timeout)
+		defer cancel()
+	}
+	out := new(sending)
+	resp, err := d.core.wire.RoundTrip(out.request(bounded, req))
 	if err == nil && resp == nil {
 		err = errors.New("transport returned neither answer nor error")
 	}
-	if err != nil {
-		if bounded.Err() != nil && ctx.Err() == nil {
-			err = &timeoutError{after: x.core.bounds.header}
-		}
-		class, hint := classifyFailure(err, out.left.Load())
-		x.last = outcome{class: class, hint: hint, err: causeOf(err, x.key)}
+	if err == nil {
+		d.last = d.read(resp, func(err error) error { return d.explain(ctx, bounded, err) })
 	} else {
-		out.limit.answered.Store(true)
-		x.last = x.read(resp)
+		err = d.explain(ctx, bounded, err)
+		d.last = outcome{verdict: classifyFailure(err, out.left.Load(), d.core.proxy), err: causeOf(err, d.key)}
 	}
-	if x.last.class == ClassAmbiguous {
-		x.maybe = true
+	if misdirected := d.last.status == http.StatusMisdirectedRequest; misdirected || errors.Is(bounded.Err(), context.DeadlineExceeded) {
+		out.closeConnection()
 	}
-	x.observe(ctx, time.Since(start))
+	d.lost = d.lost || d.last.lost
+	d.observe(ctx, time.Since(start))
+	if err != nil {
+		return nil, errFailed
+	}
+	return &http.Response{StatusCode: resp.StatusCode, Header: http.Header{}, Body: http.NoBody, Request: req}, nil
 }
 
-// read takes all that is wanted from an answer and gives the connection back.
-func (x *exchange) read(resp *http.Response) outcome {
+// explain returns the error of an attempt that was ended by its own bound, and err itself for any other.
+func (d *delivery) explain(ctx, bounded context.Context, err error) error {
+	if bounded.Err() != nil && ctx.Err() == nil {
+		return &timeoutError{after: d.core.timeout, proxy: d.core.proxy}
+	}
+	return err
+}
+
+// read takes all that is wanted from an answer and gives the connection back. explain says what broke an answer off.
+func (d *delivery) read(resp *http.Response, explain func(error) error) outcome {
+	o := outcome{status: resp.StatusCode}
 	var body []byte
 	if resp.Body != nil {
-		body = readAnswer(resp, x.answer[:0])
+		var err error
+		if body, err = readAnswer(resp.Body); err != nil {
+			o.err = causeOf(fmt.Errorf("the answer broke off: %w", explain(err)), d.key)
+		}
 		_ = resp.Body.Close() // nothing depends on it: the answer is here
 	}
-	v := decide(resp.StatusCode)
-	said := parseAnswer(body, func(s string) string { return scrub(s, x.key) })
-	o := outcome{class: v.class, status: resp.StatusCode, answer: said, hint: v.hint}
-	if v.class == classSuccess {
-		return o
+	o.answer = parseAnswer(body, func(s string) string { return scrub(s, d.key) })
+	o.verdict = decide(resp.StatusCode, &o.answer, d.core.acceptAny2xx, d.shrunk)
+	if resp.StatusCode == http.StatusTooManyRequests || resp.StatusCode >= 500 {
+		// That of any other status is of whoever stands in the road, and says nothing of PagerDuty.
+		o.delay = retryAfter(resp.Header, time.Now(), d.core.maxRetryAfter)
 	}
-	if hint := hintFor(append(said.Errors, said.Message, said.quote)...); hint != "" {
-		o.hint = hint
-	}
-	o.delay = retryAfter(resp.Header, time.Now(), x.core.maxRetryAfter)
 	return o
 }
 
 // observe tells the log, the span and the metrics of an attempt.
-func (x *exchange) observe(ctx context.Context, took time.Duration) {
-	x.core.telemetry.attempt(ctx, x.last.class, took)
-	if x.span.IsRecording() {
-		x.span.AddEvent("attempt", trace.WithAttributes(
-			attribute.String("class", string(x.last.class)),
-			attribute.Int("http.response.status_code", x.last.status)))
+func (d *delivery) observe(ctx context.Context, took time.Duration) {
+	d.core.telemetry.attempt(ctx, d.last.class, took)
+	if d.span.IsRecording() {
+		d.span.AddEvent("attempt", trace.WithAttributes(
+			attribute.String("class", string(d.last.class)),
+			attribute.Int("http.response.status_code", d.last.status)))
 	}
-	if x.core.log.Enabled(ctx, slog.LevelDebug) {
+	if d.core.log.Enabled(ctx, slog.LevelDebug) {
 		attrs := []slog.Attr{
-			slog.String("action", x.action), slog.String("dedup_key", x.dedupKey), slog.Any("key", x.key),
-			slog.Int("attempt", x.attempts), slog.String("class", string(x.last.class)),
-			slog.Int("status", x.last.status), slog.Duration("took", took),
+			slog.String("action", d.action), slog.String("dedup_key", d.dedupKey), slog.Any("key", d.key),
+			slog.Int("attempt", d.attempts), slog.String("class", string(d.last.class)),
+			slog.Int("status", d.last.status), slog.Duration("took", took),
 		}
-		if x.last.err != nil {
-			attrs = append(attrs, slog.String("error", x.last.err.Error()))
+		if d.last.err != nil {
+			attrs = append(attrs, slog.String("error", d.last.err.Error()))
 		}
-		x.core.log.LogAttrs(ctx, slog.LevelDebug, "pagerduty: attempt", attrs...)
+		d.core.log.LogAttrs(ctx, slog.LevelDebug, "pagerduty: attempt", attrs...)
 	}
 }
+
+// timeoutError is an attempt that outlived its bound. It is not context.DeadlineExceeded, by which a caller knows its own deadline.
+type timeoutError struct {
+	after time.Duration
+	proxy string
+}
+
+func (e *timeoutError) Error() string {
+	if e.proxy != "" {
+		return fmt.Sprintf("no answer within %v through the proxy %s", e.after, e.proxy)
+	}
+	return fmt.Sprintf("no answer within %v", e.after)
+}
+func (e *timeoutError) Timeout() bool        { return true }
+func (e *timeoutError) Temporary() bool      { return true }
+func (e *timeoutError) Is(target error) bool { return target == os.ErrDeadlineExceeded }

@@ -15,5 +15,5 @@ type ChangeEvent struct {
 	Timestamp time.Time      // when; zero means PagerDuty's clock
 	Details   map[string]any // as in [Event]
 
-	Links []Link // those without Href are left out
+	Links []Link // those whose Href is not http or https are left out
 }

@@ -20,13 +20,16 @@ type Options struct {
 	// Region is where the account lives. Zero means [RegionUS].
 	Region Region
 	// BaseURL replaces the region's address, for an agent, a gateway or a
-	// test: https://host, or http to the loopback. Zero means the region's.
+	// test: https://host, or http to the loopback. The API's own path at its end,
+	// such as /v2/enqueue, is cut off. Zero means the region's.
 	BaseURL string
 
 	// HTTPClient lends its Transport and Timeout (which becomes the
 	// AttemptTimeout); its Jar and CheckRedirect are not used, as redirects
 	// are never followed. Zero means a transport of the client's own, with
-	// timeouts and the proxy from the environment.
+	// timeouts, HTTP/2 pings that find out a silent connection, and the proxy
+	// that the environment names when the client is made (HTTPS_PROXY and NO_PROXY,
+	// in either case).
 	HTTPClient *http.Client
 	// Transport takes precedence over that of HTTPClient. Zero means as there.
 	Transport http.RoundTripper
@@ -50,10 +53,16 @@ type Options struct {
 	// one may set 3, which is PagerDuty's own advice.
 	ThrottleRetries int
 	// AttemptTimeout bounds each request, from dialling to the last byte of
-	// the answer, but not the wait for the limiter. Zero means 20
-	// seconds, of which 15 until the answer begins; negative, no bound but the
-	// context's.
+	// the answer, but not the wait for the limiter. Zero means 15 seconds;
+	// negative, no bound but the context's. The connection of a request that
+	// ran out of time is closed, and no other request uses it.
 	AttemptTimeout time.Duration
+	// AcceptAny2xx takes every 2xx for PagerDuty's acceptance, whatever its body.
+	// It is for a gateway that answers in words of its own. False means that an
+	// event is accepted by a 2xx with PagerDuty's JSON alone, an object whose
+	// status is "success" and whose message is a string: login pages and block
+	// pages answer 200 too, and the event would be lost.
+	AcceptAny2xx bool
 	// MaxRetryAfter caps the wait a server may ask for. Zero means 5 minutes;
 	// negative, that no server is listened to.
 	MaxRetryAfter time.Duration
@@ -74,6 +83,7 @@ type Options struct {
 
 const (
 	defaultRetries       = 2
+	defaultTimeout       = 15 * time.Second
 	defaultMaxRetryAfter = 5 * time.Minute
 )
 
@@ -87,14 +97,15 @@ type Client struct {
 
 // core is what the copies of a client share.
 type core struct {
-	alerts   *url.URL // /v2/enqueue
-	changes  *url.URL // /v2/change/enqueue
-	wire     http.RoundTripper
-	standard bool // wire is an http.Transport
+	alerts  *url.URL // /v2/enqueue
+	changes *url.URL // /v2/change/enqueue
+	wire    http.RoundTripper
+	proxy   string // host and port of the proxy that our own transport uses; "" is none
 
 	retries         int
 	throttleRetries int
-	bounds          bounds
+	timeout         time.Duration // of an attempt; no bound if it is not positive
+	acceptAny2xx    bool
 	maxRetryAfter   time.Duration
 	source          string
 	severity        Severity
@@ -145,31 +156,31 @@ func newCore(opts *Options) (*core, error) {
 		return nil, err
 	}
 	c := &core{
-		alerts:          below(base, "/v2/enqueue"),
-		changes:         below(base, "/v2/change/enqueue"),
+		alerts:          below(base, alertPath),
+		changes:         below(base, changePath),
 		wire:            opts.Transport,
 		retries:         orDefault(opts.Retries, defaultRetries),
 		throttleRetries: max(opts.ThrottleRetries, 0),
+		acceptAny2xx:    opts.AcceptAny2xx,
 		maxRetryAfter:   orDefault(opts.MaxRetryAfter, defaultMaxRetryAfter),
 		perMinute:       orDefault(opts.PerMinute, DefaultPerMinute),
 		source:          clean(opts.DefaultSource, true),
 		severity:        SeverityError,
 		log:             opts.Logger,
 	}
-	timeout := opts.AttemptTimeout
+	c.timeout = opts.AttemptTimeout
 	if lent := opts.HTTPClient; lent != nil {
 		if c.wire == nil {
 			c.wire = lent.Transport
 		}
-		timeout = cmp.Or(timeout, lent.Timeout)
+		c.timeout = cmp.Or(c.timeout, lent.Timeout)
 	}
-	if c.bounds = defaultBounds; timeout != 0 {
-		c.bounds = boundsOf(timeout)
-	}
+	c.timeout = orDefault(c.timeout, defaultTimeout)
 	if c.wire == nil {
-		c.wire = newTransport()
+		if c.wire, c.proxy, err = ownTransport(c.alerts); err != nil {
+			return nil, err
+		}
 	}
-	_, c.standard = c.wire.(*http.Transport)
 	if blank(c.source) {
 		c.source = hostName()
 	}
@@ -249,13 +260,17 @@ func (c *Client) limiterFor(key RoutingKey) Limiter {
 type Result struct {
 	// DedupKey names the alert in later events. Empty for change events.
 	DedupKey string
-	// Message is PagerDuty's word for it, if it could be read.
+	// Message is PagerDuty's word for it.
 	Message string
 	// StatusCode is 202, or another 2xx from what sits in front of PagerDuty.
 	StatusCode int
 	// Confirmed reports that the answer was PagerDuty's own: 202, in JSON,
-	// with success for its status. An agent in between may answer otherwise.
+	// with success for its status. An agent in between may say it with another
+	// 2xx, and with AcceptAny2xx it may say anything.
 	Confirmed bool
+	// AnswerLost reports that the answer to an earlier request of this call was
+	// lost. PagerDuty may handle that request later, and after what is sent next.
+	AnswerLost bool
 	// Attempts is how many requests were made.
 	Attempts int
 	// Repairs lists what was changed so that PagerDuty takes the event.
@@ -277,18 +292,17 @@ func (c *Client) Send(ctx context.Context, ev *Event) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	x := c.exchange(key)
-	defer x.release()
-	x.alert = alertMessage{key: key, ev: *ev}
-	fixed := &x.alert.ev
+	m := &alertMessage{key: key, ev: *ev}
 	r := repairer{source: c.core.source, severity: c.core.severity}
-	r.event(fixed)
-	if !fixed.sendable() {
-		return nil, refusal(*fixed)
+	r.event(&m.ev)
+	if err := check(&m.ev); err != nil {
+		return nil, err
 	}
-	x.url, x.action, x.dedupKey = c.core.alerts, string(fixed.Action), fixed.DedupKey
-	x.message, x.repairs = &x.alert, r.repairs
-	return x.send(ctx)
+	d := &delivery{
+		core: c.core, limiter: c.limiterFor(key), key: key, url: c.core.alerts,
+		action: string(m.ev.Action), dedupKey: m.ev.DedupKey, message: m, repairs: r.repairs,
+	}
+	return d.send(ctx)
 }
 
 // SendChange sends a change event and returns once PagerDuty accepted it. It
@@ -310,31 +324,32 @@ func (c *Client) SendChange(ctx context.Context, ev *ChangeEvent) (*Result, erro
 			Hint:    "use the Integration Key of an Events API v2 integration on a service",
 		}
 	}
-	x := c.exchange(key)
-	defer x.release()
-	x.change = changeMessage{key: key, ev: *ev}
-	fixed := &x.change.ev
+	m := &changeMessage{key: key, ev: *ev}
 	r := repairer{source: c.core.source, severity: c.core.severity}
-	r.change(fixed)
-	if !fixed.sendable() {
-		return nil, refusal(*fixed)
+	r.change(&m.ev)
+	if err := check(&m.ev); err != nil {
+		return nil, err
 	}
-	x.url, x.action = c.core.changes, "change"
-	x.message, x.repairs = &x.change, r.repairs
-	return x.send(ctx)
+	d := &delivery{
+		core: c.core, limiter: c.limiterFor(key), key: key, url: c.core.changes,
+		action: "change", message: m, repairs: r.repairs,
+	}
+	return d.send(ctx)
 }
+
+const noKeyHint = "look at where the routing key comes from, such as the mounted secret"
 
 // sendingKey asks the source. That it has no key now says nothing about the event.
 func (c *Client) sendingKey() (RoutingKey, error) {
 	if c.key == nil {
-		return RoutingKey{}, &Error{Class: ClassConfig, Message: "no routing key"}
+		return RoutingKey{}, &Error{Class: ClassConfig, Message: "no routing key", Hint: noKeyHint}
 	}
 	key, err := c.key.Key()
 	if err == nil && key.IsZero() {
 		_, err = key.Key()
 	}
 	if err != nil {
-		return RoutingKey{}, &Error{Class: ClassConfig, Err: err}
+		return RoutingKey{}, &Error{Class: ClassConfig, Err: err, Hint: noKeyHint}
 	}
 	return key, nil
 }

@@ -2,6 +2,7 @@ package pagerduty_test
 
 import (
 	"errors"
+	"io"
 	"net/http"
 	"net/http/cookiejar"
 	"net/url"
@@ -112,11 +113,45 @@ func TestBaseURL(t *testing.T) {
 	}
 }
 
+// The Integration URL that PagerDuty shows is the whole address, and what Alertmanager calls pagerduty_url is too.
+func TestReport12BaseURLWithThePathOfTheAPI(t *testing.T) {
+	for base, want := range map[string]string{
+		"https://events.pagerduty.com/v2/enqueue":           "https://events.pagerduty.com",
+		"https://events.pagerduty.com/v2/enqueue/":          "https://events.pagerduty.com",
+		"https://events.eu.pagerduty.com/v2/change/enqueue": "https://events.eu.pagerduty.com",
+		"https://EVENTS.pagerduty.com/v2/":                  "https://EVENTS.pagerduty.com",
+		"https://gateway.example.com/pd/v2/enqueue//":       "https://gateway.example.com/pd",
+		"http://127.0.0.1:8080/v2/change/enqueue/":          "http://127.0.0.1:8080",
+		"https://gateway.example.com/v2/enqueue/pd":         "https://gateway.example.com/v2/enqueue/pd",
+		"https://events.pagerduty.com/":                     "https://events.pagerduty.com",
+	} {
+		var asked []string
+		client := newClient(t, &pagerduty.Options{BaseURL: base, Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
+			asked = append(asked, r.URL.String())
+			return &http.Response{StatusCode: 202, Header: http.Header{}, Body: io.NopCloser(strings.NewReader(accepted))}, nil
+		})})
+		_, alertErr := client.Send(t.Context(), trigger("a"))
+		_, changeErr := client.SendChange(t.Context(), &pagerduty.ChangeEvent{Summary: "s"})
+		if err := errors.Join(alertErr, changeErr); err != nil || asked[0] != want+"/v2/enqueue" || asked[1] != want+"/v2/change/enqueue" {
+			t.Errorf("BaseURL %q: asked %q, %v", base, asked, err)
+		}
+	}
+	for _, base := range []string{
+		"https://events.pagerduty.com/generic/2010-04-15/create_event.json", "https://gateway.example.com/generic/2010-04-15",
+		"https://events.pagerduty.com/integration/" + secret + "/enqueue", "https://events.eu.pagerduty.com/v3/enqueue", "https://api.pagerduty.com/incidents",
+	} {
+		_, err := pagerduty.NewClient(routingKey(t, secret), &pagerduty.Options{BaseURL: base})
+		if err == nil || !strings.Contains(err.Error(), "Options.BaseURL") || strings.Contains(err.Error(), secret) {
+			t.Errorf("BaseURL %q: %v", base, err)
+		}
+	}
+}
+
 func TestPathOfBaseURLIsKept(t *testing.T) {
 	var path string
 	client := newClient(t, &pagerduty.Options{BaseURL: "https://gateway.example.com/pd/", Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
 		path = r.URL.Path
-		return &http.Response{StatusCode: 202, Header: http.Header{}, Body: http.NoBody}, nil
+		return &http.Response{StatusCode: 202, Header: http.Header{}, Body: io.NopCloser(strings.NewReader(accepted))}, nil
 	})})
 	if _, err := client.Send(t.Context(), trigger("a")); err != nil || path != "/pd/v2/enqueue" {
 		t.Errorf("sent to %s: %v", path, err)
@@ -155,7 +190,7 @@ func TestRequestsShareNothingWithTheTransport(t *testing.T) {
 		hosts = append(hosts, r.URL.Host+" "+r.Header.Get("X-Extra"))
 		r.URL.Host = "elsewhere.example.com"
 		r.Header.Set("X-Extra", "set")
-		return &http.Response{StatusCode: 202, Header: http.Header{}, Body: http.NoBody}, nil
+		return &http.Response{StatusCode: 202, Header: http.Header{}, Body: io.NopCloser(strings.NewReader(accepted))}, nil
 	})})
 	for range 2 {
 		if _, err := client.Send(t.Context(), trigger("a")); err != nil {

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"maps"
 	"math"
+
+	"github.com/go-json-experiment/json/jsontext"
 )
 
 // The bounds of a details tree. Both exist so that a value that contains
@@ -19,7 +21,7 @@ const (
 	maxNodes = maxBody / 2
 )
 
-// details returns m as a tree that encoding/json certainly writes and
+// details returns m as a tree that the encoder certainly writes and
 // PagerDuty certainly reads, sharing whatever needs no change.
 func (r *repairer) details(m map[string]any) map[string]any {
 	if len(m) == 0 {
@@ -94,7 +96,7 @@ func (g *gardener) value(given any, depth int) (any, bool) {
 func (g *gardener) number(n json.Number) (any, bool) {
 	var f float64
 	if json.Unmarshal([]byte(n), &f) == nil {
-		return n, false
+		return jsontext.Value(n), true // which go-json-experiment writes as it is; json.Number is a string to it
 	}
 	g.note("a number JSON cannot write sent as text")
 	return clean(string(n), false), true

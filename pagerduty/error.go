@@ -19,18 +19,16 @@ const (
 	// ClassThrottled: not accepted because too many came; nothing should be
 	// sent under this routing key for a while.
 	ClassThrottled Class = "throttled"
-	// ClassAmbiguous: the event went out and no answer came. Send it again,
-	// under the same dedup key, before any later state of the same alert.
+	// ClassAmbiguous: the event went out, and no answer came or none of
+	// PagerDuty's. Send it again, under the same dedup key, before any later
+	// state of the same alert.
 	ClassAmbiguous Class = "ambiguous"
-	// ClassConfig: the way to PagerDuty is shut for every event alike, as by
-	// a certificate that does not verify. No event is to blame: stop, put it
-	// right, go on.
+	// ClassConfig: the road to PagerDuty or the configuration is in trouble: a
+	// routing key that is not live, a login page, a proxy that refuses, a
+	// certificate that does not verify. It says nothing of the event, which is to
+	// be sent again once it is put right.
 	ClassConfig Class = "config"
 )
-
-// configPause is how long nothing should be sent after a ClassConfig error:
-// a person has to change something, and each try meets the same wall.
-const configPause = time.Minute
 
 // Error is why an event was not accepted, or may not have been. Every error
 // of [Client.Send] and [Client.SendChange] is an *Error; errors.Is finds
@@ -51,17 +49,19 @@ type Error struct {
 	// Body quotes the beginning of an answer that was not understood.
 	Body string
 
-	// Hint says what commonly causes this, if it is known.
+	// Hint says what commonly causes this and who to ask, if it is known.
 	Hint string
-	// Delay is the wait the server asked for, capped; 0 if it did not.
+	// Delay is the wait that a 429 or 5xx asked for, capped; 0 if it did not.
 	Delay time.Duration
 	// Attempts is how many requests were made.
 	Attempts int
 	// MaybeAccepted reports that one of the attempts may have been accepted
-	// although no answer said so.
+	// although no answer said so, and may be handled later: none came, or a 2xx
+	// that was not PagerDuty's, or a 502 or 504 of what stands in front of it.
 	MaybeAccepted bool
 
-	// Err is the cause if no answer came, or what ended the retries.
+	// Err is the cause if no answer came or it broke off, or what ended the
+	// retries.
 	Err error
 }
 
@@ -78,14 +78,16 @@ func (e *Error) Permanent() bool { return e.Class == ClassPermanent }
 func (e *Error) Throttled() bool { return e.Class == ClassThrottled }
 
 // RetryAfter is how long nothing should be sent under this routing key: the
-// wait the server asked for, capped, or a minute after a ClassConfig error.
-// 0 means that the server said nothing.
-func (e *Error) RetryAfter() time.Duration {
-	if e.Class == ClassConfig {
-		return max(e.Delay, configPause)
-	}
-	return e.Delay
-}
+// wait that a 429 or 5xx asked for, capped. 0 means that nothing was asked for.
+func (e *Error) RetryAfter() time.Duration { return e.Delay }
+
+// AnswerLost reports that PagerDuty may have accepted the event although no
+// answer said so: it is MaybeAccepted.
+func (e *Error) AnswerLost() bool { return e.MaybeAccepted }
+
+// Remedy is what a person may do about the error and who to ask, or "" if that
+// is not known: it is Hint.
+func (e *Error) Remedy() string { return e.Hint }
 
 // Unwrap returns e.Err.
 func (e *Error) Unwrap() error { return e.Err }
@@ -140,7 +142,7 @@ func (e *Error) said() string {
 // state says what became of the event and what to do.
 func (e *Error) state() string {
 	if e.MaybeAccepted && e.Class != ClassAmbiguous {
-		return "an earlier attempt may have been accepted: send the same event again under the same dedup key"
+		return "an attempt may have been accepted: send the same event again under the same dedup key"
 	}
 	switch e.Class {
 	case ClassPermanent:
@@ -156,7 +158,10 @@ func (e *Error) state() string {
 	case ClassAmbiguous:
 		return "the event may have been accepted: send the same event again under the same dedup key"
 	case ClassConfig:
-		return "nothing was sent and nothing can be until this is put right"
+		if !e.Answered() {
+			return "the event was not sent; send it again once this is put right"
+		}
+		return "the event was not accepted, and this says nothing of it; send it again once this is put right"
 	}
 	return "the event was not accepted; send it again later"
 }

@@ -96,23 +96,23 @@ type Event struct {
 	Details map[string]any
 
 	Client    string // monitoring system that sends this; used with triggers
-	ClientURL string // where that system shows the event; used with triggers
+	ClientURL string // where that system shows the event; left out unless http or https; used with triggers
 
-	Links  []Link  // those without Href are left out
+	Links  []Link  // those whose Href is not http or https are left out
 	Images []Image // those without an https Src are left out
 }
 
 // Link is a link shown with the incident.
 type Link struct {
-	Href string
-	Text string
+	Href string `json:"href"`
+	Text string `json:"text,omitzero"`
 }
 
 // Image is a picture shown with the incident.
 type Image struct {
-	Src  string // PagerDuty shows only what is served over HTTPS
-	Href string // makes the image clickable
-	Alt  string
+	Src  string `json:"src"`           // PagerDuty shows only what is served over HTTPS
+	Href string `json:"href,omitzero"` // makes the image clickable; http or https
+	Alt  string `json:"alt,omitzero"`
 }
 
 // bare reports whether the event carries no payload at all, the documented

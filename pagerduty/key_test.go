@@ -62,7 +62,7 @@ func TestFact32NoKeyIsALocalError(t *testing.T) {
 	for _, none := range []pagerduty.KeySource{nil, pagerduty.RoutingKey{}} {
 		e := failed(t, client.WithKey(none), trigger("a"))
 		// The event is not to blame, so it must not be given up.
-		if e.Class != pagerduty.ClassConfig || e.Permanent() || e.RetryAfter() <= 0 || len(fake.Requests()) != 0 {
+		if e.Class != pagerduty.ClassConfig || e.Permanent() || e.RetryAfter() != 0 || e.Remedy() == "" || len(fake.Requests()) != 0 {
 			t.Errorf("with key %v: %v after %d requests", none, e, len(fake.Requests()))
 		}
 	}

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"golang.org/x/time/rate"
+
+	"github.com/guance-relay/guance-relay/internal/ratewindow"
 )
 
 // DefaultPerMinute is how many requests PagerDuty takes per routing key in
@@ -21,14 +23,7 @@ type Limiter interface {
 	Wait(ctx context.Context) error
 }
 
-// window keeps at most n requests in any 60 seconds.
-//
-// PagerDuty looks back over a sliding window, and a token bucket of burst b
-// and rate r lets b + 60r through in one. A bucket of 120 refilled by 120 a
-// minute is therefore off by a factor of two. Here b = n/12 and
-// r = (n-b+1)/61s, so that b + 61r = n + 1: at most n requests fall in any
-// half-open window of 61 seconds, and the second beyond 60 is for requests
-// that bunch up on their way.
+// window keeps at most n requests in any 60 seconds, looking back as PagerDuty does: see internal/ratewindow.
 type window struct {
 	bucket *rate.Limiter
 
@@ -43,9 +38,7 @@ func newWindow(n int) *window {
 	if n < 0 {
 		return &window{bucket: rate.NewLimiter(rate.Inf, 0)}
 	}
-	burst := max(n/12, 1)
-	perSecond := float64(n-burst+1) / 61
-	return &window{bucket: rate.NewLimiter(rate.Limit(perSecond), burst)}
+	return &window{bucket: ratewindow.New(n)}
 }
 
 func (w *window) Wait(ctx context.Context) error {

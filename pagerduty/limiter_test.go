@@ -29,7 +29,7 @@ func (c *clocked) RoundTrip(r *http.Request) (*http.Response, error) {
 	c.times = append(c.times, time.Now())
 	status := c.status(len(c.times))
 	c.mu.Unlock()
-	return &http.Response{StatusCode: status, Header: http.Header{}, Body: io.NopCloser(strings.NewReader(`{"status":"success"}`))}, nil
+	return &http.Response{StatusCode: status, Header: http.Header{}, Body: io.NopCloser(strings.NewReader(accepted))}, nil
 }
 
 // mostPerWindow looks at every window of 60 seconds in which a request came

@@ -14,14 +14,14 @@ type alertMessage struct {
 }
 
 func (m *alertMessage) encode(limit int) ([]byte, []Repair, error) {
-	body, err := encode(func(w *writer) { w.alert(m.key, &m.ev) })
+	body, err := encode(m.ev.request(m.key))
 	if err != nil || len(body) <= limit {
 		return body, nil, err
 	}
 	ev := m.ev
 	c := &cargo{
 		limit:  limit,
-		encode: func() ([]byte, error) { return encode(func(w *writer) { w.alert(m.key, &ev) }) },
+		encode: func() ([]byte, error) { return encode(ev.request(m.key)) },
 		lines: map[string]*string{
 			"payload.source": &ev.Source, "payload.component": &ev.Component, "payload.group": &ev.Group,
 			"payload.class": &ev.Class, "client": &ev.Client,
@@ -41,14 +41,14 @@ type changeMessage struct {
 }
 
 func (m *changeMessage) encode(limit int) ([]byte, []Repair, error) {
-	body, err := encode(func(w *writer) { w.change(m.key, &m.ev) })
+	body, err := encode(m.ev.request(m.key))
 	if err != nil || len(body) <= limit {
 		return body, nil, err
 	}
 	ev := m.ev
 	c := &cargo{
 		limit:   limit,
-		encode:  func() ([]byte, error) { return encode(func(w *writer) { w.change(m.key, &ev) }) },
+		encode:  func() ([]byte, error) { return encode(ev.request(m.key)) },
 		lines:   map[string]*string{"payload.source": &ev.Source},
 		details: &ev.Details, links: &ev.Links,
 	}

@@ -56,7 +56,32 @@ func parseBase(raw string) (*url.URL, error) {
 	}
 	base.Path = strings.TrimRight(base.Path, "/")
 	base.RawPath = ""
+	// The Integration URL that PagerDuty shows ends in the API's path, and so does what other systems ask for.
+	for _, own := range []string{alertPath, changePath, "/v2"} {
+		if path, ok := strings.CutSuffix(base.Path, own); ok {
+			base.Path = strings.TrimRight(path, "/")
+			break
+		}
+	}
+	switch {
+	case strings.Contains(base.Path, "/generic/2010-04-15"):
+		return nil, fmt.Errorf("pagerduty: Options.BaseURL is the address of Events API v1, which this client does not speak; write it as https://%s", base.Host)
+	case base.Path != "" && ofPagerDuty(base.Hostname()):
+		// The path is not repeated: that of an integration's own address holds its key.
+		return nil, fmt.Errorf("pagerduty: Options.BaseURL has a path where PagerDuty has no Events API v2; write it as https://%s", base.Host)
+	}
 	return base, nil
+}
+
+// The paths of the Events API v2.
+const (
+	alertPath  = "/v2/enqueue"
+	changePath = "/v2/change/enqueue"
+)
+
+func ofPagerDuty(host string) bool {
+	host = strings.ToLower(host)
+	return host == "pagerduty.com" || strings.HasSuffix(host, ".pagerduty.com")
 }
 
 // below returns the address of path under base.

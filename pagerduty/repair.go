@@ -49,7 +49,10 @@ func (r *repairer) event(ev *Event) {
 		r.payload(ev)
 	}
 	ev.Client = r.line("client", ev.Client)
-	ev.ClientURL = r.line("client_url", ev.ClientURL)
+	if ev.ClientURL = address(r.line("client_url", ev.ClientURL)); ev.ClientURL != "" && !ofTheWeb(ev.ClientURL) {
+		r.note("client_url", "not http or https; left out")
+		ev.ClientURL = ""
+	}
 	ev.Links = r.links(ev.Links)
 	ev.Images = r.images(ev.Images)
 }

@@ -55,7 +55,7 @@ func TestFact01ClassOfEveryStatus(t *testing.T) {
 		case status == 429:
 			return pagerduty.ClassThrottled
 		}
-		return pagerduty.ClassPermanent
+		return pagerduty.ClassConfig
 	}
 	for status := 100; status <= 599; status++ {
 		if 200 <= status && status <= 299 {
@@ -69,13 +69,8 @@ func TestFact01ClassOfEveryStatus(t *testing.T) {
 				t.Errorf("%d: class %s, status %d; want class %s", status, e.Class, e.StatusCode, want(status))
 			}
 			wantRequests := 1
-			switch e.Class {
-			case pagerduty.ClassTransient:
+			if e.Class == pagerduty.ClassTransient {
 				wantRequests = 3
-			case pagerduty.ClassPermanent:
-				if status == http.StatusRequestEntityTooLarge {
-					wantRequests = 1 // a small event cannot be made smaller
-				}
 			}
 			if requests != wantRequests || e.Attempts != requests {
 				t.Errorf("%d: %d requests, Attempts %d; want %d", status, requests, e.Attempts, wantRequests)
@@ -99,11 +94,13 @@ func TestFact02RequestTimeoutIsTransient(t *testing.T) {
 	})
 }
 
-func TestFact03BadRequestAndNotFoundAreFinal(t *testing.T) {
-	for _, status := range []int{400, 404} {
+// 400 is final if it is PagerDuty's word about the event, and 404 never is: neither is retried within Send.
+func TestFact03BadRequestIsFinalAndNotFoundIsNot(t *testing.T) {
+	const invalid = `{"status":"invalid event","message":"Event object is invalid","errors":["'payload.source' is missing or blank"]}`
+	for status, want := range map[int]pagerduty.Class{400: pagerduty.ClassPermanent, 404: pagerduty.ClassConfig} {
 		requests := 0
-		e := failed(t, newClient(t, &pagerduty.Options{Transport: answering(status, "", &requests)}), trigger("a"))
-		if !e.Permanent() || e.Throttled() || requests != 1 {
+		e := failed(t, newClient(t, &pagerduty.Options{Transport: answering(status, invalid, &requests)}), trigger("a"))
+		if e.Class != want || e.Throttled() || requests != 1 {
 			t.Errorf("%d: class %s after %d requests", status, e.Class, requests)
 		}
 	}
@@ -112,7 +109,7 @@ func TestFact03BadRequestAndNotFoundAreFinal(t *testing.T) {
 func TestFact04Any2xxIsAccepted(t *testing.T) {
 	for status := 200; status <= 299; status++ {
 		requests := 0
-		client := newClient(t, &pagerduty.Options{PerMinute: -1, Transport: answering(status, `{"status":"success"}`, &requests)})
+		client := newClient(t, &pagerduty.Options{PerMinute: -1, Transport: answering(status, accepted, &requests)})
 		result, err := client.Send(t.Context(), trigger("a"))
 		if err != nil {
 			t.Fatalf("%d: %v", status, err)
@@ -347,9 +344,9 @@ func (b slowBody) Read([]byte) (int, error) {
 }
 func (slowBody) Close() error { return nil }
 
-// The phases of an attempt: 15 s until the answer begins, 20 s in all, unless
-// the caller sets one time for both. What is accepted stays accepted although the rest of the answer does not come.
-func TestAttemptIsBoundedByPhase(t *testing.T) {
+// An attempt takes 15 s at most, unless the caller sets another time, whether no answer comes or it does not end. An answer whose end is
+// missing says nothing.
+func TestAttemptIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		fake := pagerdutytest.NewTransport()
 		fake.Script(pagerdutytest.Fault{Connection: pagerdutytest.Hang})
@@ -358,15 +355,15 @@ func TestAttemptIsBoundedByPhase(t *testing.T) {
 		if took := time.Since(start); took != 15*time.Second || !errors.Is(e, os.ErrDeadlineExceeded) || !strings.Contains(e.Error(), "15s") {
 			t.Errorf("%v after %v", e, took)
 		}
-		for timeout, want := range map[time.Duration]time.Duration{0: 20 * time.Second, time.Minute: time.Minute} {
-			client := newClient(t, &pagerduty.Options{AttemptTimeout: timeout, Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
+		for timeout, want := range map[time.Duration]time.Duration{0: 15 * time.Second, time.Minute: time.Minute} {
+			client := newClient(t, &pagerduty.Options{Retries: -1, AttemptTimeout: timeout, Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
 				time.Sleep(14 * time.Second)
 				return &http.Response{StatusCode: 202, Header: http.Header{}, Body: slowBody{r.Context()}}, nil
 			})})
 			start = time.Now()
-			result, err := client.Send(t.Context(), trigger("a"))
-			if took := time.Since(start); err != nil || result.Confirmed || took != want {
-				t.Errorf("AttemptTimeout %v: %+v, %v after %v", timeout, result, err, took)
+			e := failed(t, client, trigger("a"))
+			if took := time.Since(start); !e.AnswerLost() || !errors.Is(e, os.ErrDeadlineExceeded) || took != want {
+				t.Errorf("AttemptTimeout %v: %v after %v", timeout, e, took)
 			}
 		}
 	})
@@ -453,6 +450,29 @@ func TestRetryAfter(t *testing.T) {
 			}
 		}
 	})
+}
+
+// A date is read by the clock of who wrote it, for ours may be wrong by hours.
+func TestRetryAfterIsADateOfTheServersClock(t *testing.T) {
+	server := time.Date(2026, 11, 27, 8, 0, 0, 0, time.UTC)
+	for name, test := range map[string]struct {
+		date string
+		want time.Duration
+	}{
+		"its own clock":                {server.Format(http.TimeFormat), 90 * time.Second},
+		"no clock, and ours is behind": {"", 5 * time.Minute}, // the cap
+		"a clock that cannot be read":  {"yesterday", 5 * time.Minute},
+	} {
+		synctest.Test(t, func(t *testing.T) { // the bubble's clock is at 2000
+			client := newClient(t, &pagerduty.Options{Transport: roundTripper(func(*http.Request) (*http.Response, error) {
+				header := http.Header{"Retry-After": {server.Add(90 * time.Second).Format(http.TimeFormat)}, "Date": {test.date}}
+				return &http.Response{StatusCode: 429, Header: header, Body: http.NoBody}, nil
+			})})
+			if got := failed(t, client, trigger("a")).RetryAfter(); got != test.want {
+				t.Errorf("%s: RetryAfter = %v, want %v", name, got, test.want)
+			}
+		})
+	}
 }
 
 // A 503 that asks for more than a moment is handed up with its wish.

@@ -61,7 +61,7 @@ const maxTold = 16
 // makes it fit.
 func (c *cargo) fit(body []byte) ([]byte, []Repair, error) {
 	grades := []func(over int){c.cutLines, c.cutValues, c.dropFields, c.dropImages, c.dropLinks}
-	if c.details != nil && valueSize(*c.details) < len(body)-c.limit {
+	if c.details != nil && encodedSize(*c.details) < len(body)-c.limit {
 		// The details are not the trouble: emptying them would not do.
 		grades = []func(over int){c.cutLines, c.dropImages, c.dropLinks, c.cutValues, c.dropFields}
 	}
@@ -219,10 +219,10 @@ func (c *cargo) dropFields(over int) {
 	}
 	slices.Sort(fields)
 	_, dropped := lighten(fields, over, func(field string) int {
-		return measure(field, encoded) + valueSize((*c.details)[field]) + len(`"":,`)
+		return measure(field, encoded) + encodedSize((*c.details)[field]) + len(`"":,`)
 	})
 	for _, field := range dropped {
-		c.cut("payload.custom_details."+field, valueSize((*c.details)[field]), 0, "bytes")
+		c.cut("payload.custom_details."+field, encodedSize((*c.details)[field]), 0, "bytes")
 		delete(*c.details, field)
 	}
 }
@@ -231,7 +231,7 @@ func (c *cargo) dropImages(over int) {
 	if c.images == nil {
 		return
 	}
-	kept, dropped := lighten(*c.images, over, func(i Image) int { return encodedSize(func(w *writer) { w.image(&i) }) + 1 })
+	kept, dropped := lighten(*c.images, over, func(i Image) int { return encodedSize(i) + 1 })
 	if len(dropped) > 0 {
 		c.cut("images", len(*c.images), len(kept), "images")
 		*c.images = kept
@@ -239,7 +239,7 @@ func (c *cargo) dropImages(over int) {
 }
 
 func (c *cargo) dropLinks(over int) {
-	kept, dropped := lighten(*c.links, over, func(l Link) int { return encodedSize(func(w *writer) { w.link(&l) }) + 1 })
+	kept, dropped := lighten(*c.links, over, func(l Link) int { return encodedSize(l) + 1 })
 	if len(dropped) > 0 {
 		c.cut("links", len(*c.links), len(kept), "links")
 		*c.links = kept
@@ -287,9 +287,6 @@ func (c *cargo) writeNote() {
 	}
 	(*c.details)[c.note] = "Cut to fit PagerDuty's limit of event size: " + strings.Join(cuts, "; ")
 }
-
-// valueSize is what a value in details takes when it is encoded.
-func valueSize(v any) int { return encodedSize(func(w *writer) { w.value(v) }) }
 
 // cloneTree copies the maps and slices of a tree, for the caller's are not
 // ours to cut.

@@ -212,7 +212,7 @@ func TestSpans(t *testing.T) {
 	r = new(recorder)
 	requests := 0
 	e := failed(t, newClient(t, &pagerduty.Options{TracerProvider: r.tracers(), Transport: answering(400, "", &requests)}), trigger("a"))
-	if s := r.spans[0]; s.status != codes.Error || s.message != e.Error() || !slices.Contains(s.labels, "error.type=permanent") {
+	if s := r.spans[0]; s.status != codes.Error || s.message != e.Error() || !slices.Contains(s.labels, "error.type=config") {
 		t.Errorf("span of a failure = %+v", s)
 	}
 }

@@ -129,12 +129,12 @@ func TestCutProperties(t *testing.T) {
 func TestEncodedRulerAgreesWithTheEncoder(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		s := rapid.String().Draw(t, "text")
-		if got, want := measure(s, encoded), valueSize(s)-len(`""`); got != want {
+		if got, want := measure(s, encoded), encodedSize(s)-len(`""`); got != want {
 			t.Fatalf("%+q: %d, the encoder writes %d", s, got, want)
 		}
 	})
 	all := "\x00\x01\b\f\n\r\t\"\\<>&/\x7f\u0080\u2028\u2029\ufffd\U0010ffff"
-	if got, want := measure(all, encoded), valueSize(all)-len(`""`); got != want {
+	if got, want := measure(all, encoded), encodedSize(all)-len(`""`); got != want {
 		t.Errorf("%+q: %d, the encoder writes %d", all, got, want)
 	}
 }

@@ -38,29 +38,15 @@ var faults = map[string]string{
 	"Summary.notblank":    "payload.summary is blank",
 }
 
-// sendable reports what the tags of a repaired event say, at the cost of a few
-// comparisons: reflection over every event would be a twentieth of sending it.
-func (e *Event) sendable() bool {
-	switch e.Action {
-	case ActionTrigger:
-		if e.Summary == "" {
-			return false
-		}
-	case ActionAcknowledge, ActionResolve:
-	default:
-		return false
-	}
-	return !blank(e.DedupKey) && within(e.DedupKey, maxDedupKey) && within(e.Summary, maxSummary)
-}
-
-func (e *ChangeEvent) sendable() bool { return !blank(e.Summary) && within(e.Summary, maxSummary) }
-
 func within(s string, limit int) bool { return len(s) <= limit || measure(s, units) <= limit }
 
-// refusal is the local error for an event that no repair makes sendable, with
-// all that its tags find wrong. ev is an Event or a ChangeEvent, by value.
-func refusal(ev any) *Error {
+// check returns the local error for an event that no repair makes sendable, with
+// all that its tags find wrong. ev is an *Event or a *ChangeEvent.
+func check(ev any) error {
 	err := validate.Struct(ev)
+	if err == nil {
+		return nil
+	}
 	local := &Error{Class: ClassPermanent, Message: "event is not valid"}
 	var found validator.ValidationErrors
 	if !errors.As(err, &found) {

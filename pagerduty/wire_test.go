@@ -218,7 +218,7 @@ func TestFact39RegionDecidesTheHost(t *testing.T) {
 		var urls []string
 		client := newClient(t, &pagerduty.Options{Region: region, Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
 			urls = append(urls, r.Method+" "+r.URL.String())
-			return &http.Response{StatusCode: 202, Header: http.Header{}, Body: io.NopCloser(strings.NewReader(`{"status":"success"}`))}, nil
+			return &http.Response{StatusCode: 202, Header: http.Header{}, Body: io.NopCloser(strings.NewReader(accepted))}, nil
 		})})
 		_, alertErr := client.Send(t.Context(), trigger("a"))
 		_, changeErr := client.WithKey(routingKey(t, secret)).SendChange(t.Context(), &pagerduty.ChangeEvent{Summary: "s"})

@@ -17,10 +17,11 @@ const module = "github.com/guance-relay/guance-relay/"
 var arrows = map[string][]string{
 	"guance":                  {},
 	"guance/guancetest":       {"guance"},
-	"pagerduty":               {},
+	"pagerduty":               {"internal/ratewindow"},
 	"pagerduty/pagerdutytest": {}, // a wrong JSON tag in the client must not be cancelled by the same tag in the fake
-	"relay":                   {"guance"},
+	"relay":                   {"guance", "internal/ratewindow"},
 	"internal/mutate":         {},
+	"internal/ratewindow":     {},
 	"internal/simulate":       {"guance", "guance/guancetest", "pagerduty", "pagerduty/pagerdutytest", "relay", "relay/pagerdutysink", "relay/relaytest"},
 	"internal/torn":           {},
 	"relay/boltstore":         {"guance", "relay"},

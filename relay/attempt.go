@@ -35,16 +35,16 @@ func (l *lane) attempt(ctx context.Context, t ticket) report {
 		fmt.Errorf("relay: no answer within the attempt timeout of %v", l.opts.AttemptTimeout))
 	defer cancel()
 	ctx, end := l.telemetry.deliver(ctx, e)
-	purse := &purse{lane: l}
+	paid := &requests{lane: l}
 	var lost atomic.Bool
 	err = deliver(ctx, l.sink, &Delivery{
 		Event: events[0], Lane: l.name, Problem: e.Problem, Seq: e.Seq, Attempt: int(t.item.failed) + 1, Accepted: e.Accepted,
-		spend: purse.spend, lost: func() { lost.Store(true) },
+		wait: paid.wait, lost: func() { lost.Store(true) },
 	})
 	end(err)
 	r.verdict = judge(err)
 	r.verdict.lost = lost.Load() || answerLost(err, ctx.Err() != nil)
 	// That our own budget was empty is no failure of the target's.
-	r.verdict.handedBack = r.verdict.outcome == 0 && !r.verdict.throttled && purse.empty.Load()
+	r.verdict.handedBack = r.verdict.outcome == 0 && !r.verdict.throttled && paid.refused.Load()
 	return r
 }

@@ -4,18 +4,13 @@ import (
 	"time"
 
 	"golang.org/x/time/rate"
-)
 
-// span is what targets count requests over. PagerDuty looks back 60 s (developer docs, Events API v2: Rate Limits); the second on
-// top absorbs the jitter between our clock and the moment a request is counted.
-const span = 61 * time.Second
+	"github.com/guance-relay/guance-relay/internal/ratewindow"
+)
 
 // A budget keeps the requests of a lane within what its target allows. One token is one request on the wire. It has no clock: time is
 // given.
-//
-// A token bucket of burst b and rate r lets at most b + 60r requests pass in a minute, so "burst 120 and 2 a second" would
-// allow 240. The burst is a twelfth of the allowance and the rate is what is left: the bound is exact, nine tenths of
-// the allowance can be used, and no request waits behind a whole minute's burst, as it would in a sliding log.
+// How a token bucket keeps a window is said in internal/ratewindow.
 type budget struct {
 	limiter *rate.Limiter
 	full    rate.Limit    // the rate without any 429
@@ -36,11 +31,9 @@ const (
 
 // newBudget starts with an empty bucket: a restart cannot double the burst then, however often the process is killed.
 func newBudget(perMinute int, now time.Time) *budget {
-	burst := max(1, perMinute/12)
-	full := rate.Limit(float64(perMinute-burst+1) / span.Seconds())
-	b := &budget{full: full, limiter: rate.NewLimiter(full, burst)}
-	b.limiter.AllowN(now, burst)
-	return b
+	limiter := ratewindow.New(perMinute)
+	limiter.AllowN(now, limiter.Burst())
+	return &budget{full: limiter.Limit(), limiter: limiter}
 }
 
 // take spends one request if there is one to spend at now, and otherwise says when to ask again.
@@ -107,4 +100,4 @@ func (b *budget) raise(now time.Time) {
 }
 
 // perMinute is the rate that the lane keeps now, in requests a minute.
-func (b *budget) perMinute() float64 { return float64(b.limiter.Limit()) * span.Seconds() }
+func (b *budget) perMinute() float64 { return float64(b.limiter.Limit()) * ratewindow.Span.Seconds() }

@@ -89,8 +89,8 @@ type Delivery struct {
 	Attempt  int       // 1, and one more for each failed attempt that counted
 	Accepted time.Time // when the relay took the event
 
-	spend func(ctx context.Context) error
-	lost  func() // nil: nobody keeps it
+	wait func(ctx context.Context) error // nil: no budget
+	lost func()                          // nil: nobody keeps it
 }
 
 // LostAnswer says that no answer came to a request of this delivery, although the target may have it and may handle it later. The lane
@@ -102,14 +102,15 @@ func (d *Delivery) LostAnswer() {
 	}
 }
 
-// Spend takes one more request from the lane's budget and waits for it if need be. The lane has paid for the first request of
-// a delivery; a sink that sends another one, a quick retry for instance, calls Spend before it. It fails when the budget has no request
-// before the context's deadline, or when the context ends; the sink then returns, and the attempt costs the entry nothing.
-func (d *Delivery) Spend(ctx context.Context) error {
-	if d.spend == nil {
+// Wait waits until the lane's budget has a request. A sink calls it before every request that it sends. The first call of a delivery
+// returns at once, as the lane has paid for one request. Wait fails when the budget has no request before the deadline of ctx, or when
+// ctx ends; the sink then returns, and the attempt costs the entry nothing. It may be called concurrently. With this method a Delivery is a
+// Limiter of package pagerduty.
+func (d *Delivery) Wait(ctx context.Context) error {
+	if d.wait == nil {
 		return nil
 	}
-	return d.spend(ctx)
+	return d.wait(ctx)
 }
 
 type permanentError struct{ err error }

@@ -72,7 +72,8 @@ func sign(timestamp, key string) string {
 	return base64.StdEncoding.EncodeToString(hmac.New(sha256.New, []byte(timestamp+"\n"+key)).Sum(nil))
 }
 
-// verdict tells the lane what an answer means. Feishu says most of it by a code in the body, with status 200 or 400.
+// verdict tells the lane what an answer means. Feishu says most of it by a code in the body, with status 200 or 400, and its code alone
+// decides: a login page has status 200 too, and a proxy's 403 says nothing of the message.
 func verdict(resp *http.Response, body []byte) error {
 	var answer struct {
 		Code *int   `json:"code"`
@@ -91,10 +92,10 @@ func verdict(resp *http.Response, body []byte) error {
 		return relay.RetryAfter(err, time.Duration(max(seconds, 0))*time.Second)
 	case resp.StatusCode/100 == 2 && code == 0:
 		return nil
-	case resp.StatusCode/100 == 4 || code == 9499 || 19000 < code && code < 20000:
-		return relay.Permanent(err)
+	case code == 9499 || code == 19024:
+		return relay.Permanent(err) // it is about this message
 	}
-	return err
+	return err // the address, the key or the bot's settings are wrong, or it is not Feishu who answers: tried again until it is put right
 }
 
 func meaning(code int) string {

@@ -71,7 +71,8 @@ func TestFeishuKeepsTheContract(t *testing.T) {
 		return NewFeishu(target.URL+"/open-apis/bot/v2/hook/"+hookToken, signingKey, loopback)
 	}, &relaytest.SuiteOptions{
 		Takes:     http.HandlerFunc(bot),
-		Refuses:   says(19021, "sign match fail or timestamp is not within one hour from current time"),
+		Refuses:   says(19024, "Key Words Not Found"),
+		Confirms:  true,
 		Throttles: says(11232, "frequency limited psm[lark.oapi.app_platform_runtime]appID[1500]"),
 		Secrets:   []string{hookToken, signingKey},
 	})
@@ -88,11 +89,16 @@ func TestVerdicts(t *testing.T) {
 		{200, `{"code":9499,"msg":"Bad Request","data":{}}`, relaytest.Refused},
 		{200, `{"code":9499,"msg":"too many request","data":{}}`, relaytest.Throttled},
 		{400, `{"code":11232,"msg":"frequency limited"}`, relaytest.Throttled},
-		{400, `{"code":19001,"msg":"param invalid: incoming webhook access token invalid"}`, relaytest.Refused},
-		{200, `{"code":19022,"msg":"Ip Not Allowed"}`, relaytest.Refused},
+		{400, `{"code":19001,"msg":"param invalid: incoming webhook access token invalid"}`, relaytest.Unknown},
+		{200, `{"code":19021,"msg":"sign match fail"}`, relaytest.Unknown},
+		{200, `{"code":19022,"msg":"Ip Not Allowed"}`, relaytest.Unknown},
 		{200, `{"code":19024,"msg":"Key Words Not Found"}`, relaytest.Refused},
 		{200, `{"code":1254290,"msg":"who knows"}`, relaytest.Unknown},
 		{200, `<html>please log in</html>`, relaytest.Unknown},
+		{200, `{"status":200}`, relaytest.Unknown},
+		{200, `{"code":"0"}`, relaytest.Unknown},
+		{204, ``, relaytest.Unknown},
+		{403, `<html>blocked</html>`, relaytest.Unknown},
 		{500, `{"code":0}`, relaytest.Unknown},
 	} {
 		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {

@@ -84,6 +84,21 @@ var mutations = []mutation{
 		first.failed++`,
 	},
 	{
+		"2", "any 2xx counts as delivered", "a login page takes the alert, and nobody is told", "pagerduty",
+		`status/100 == 2 && (any2xx || said.success()):`,
+		`status/100 == 2:`,
+	},
+	{
+		"2", "any 400 is PagerDuty's word about the event", "a proxy that says 400 for a second kills every alert that waits", "pagerduty",
+		`case status == http.StatusBadRequest && said.refusal():`,
+		`case status == http.StatusBadRequest:`,
+	},
+	{
+		"2", "a complaint about the key is one about the event", "a key that was mistyped for ten minutes kills the alerts of ten minutes", "pagerduty",
+		`a.own && a.named && a.hint() == ""`,
+		`a.own && a.named`,
+	},
+	{
 		"2", "a dead letter loses its event", "a replay sends nothing", "relay/boltstore",
 		`l.bury(ended, slices.Clone(it.body))`,
 		`l.bury(ended, slices.Clone(it.body[:0]))`,
@@ -249,15 +264,18 @@ var mutations = []mutation{
 	},
 	{
 		"4", "a body changes between retries", "a request that is sent again is not the one whose answer was lost", "pagerduty",
-		`r.x.try(req.Context(), r.body)`,
-		`r.x.try(req.Context(), append(r.body, ' '))`,
+		`CheckRetry:   d.checkRetry,`,
+		`CheckRetry: func(ctx context.Context, resp *http.Response, err error) (bool, error) {
+			body[len(body)-2] ^= 1
+			return d.checkRetry(ctx, resp, err)
+		},`,
 	},
 
 	// 5. The budget is kept.
 	{
 		"5", "a sink's further requests are not paid for", "retries go beyond what PagerDuty allows", "relay/pagerdutysink",
-		`return a.d.Spend(ctx)`,
-		`return nil`,
+		`client := s.client.WithLimiter(d)`,
+		`client := s.client`,
 	},
 	{
 		"5", "lanes of one account have a budget each", "two lanes under one routing key send twice what PagerDuty allows", "relay",
@@ -265,20 +283,20 @@ var mutations = []mutation{
 		`_ = m.Account()`,
 	},
 	{
-		"5", "Spend never waits", "a sink that asks for leave is given it without a budget", "relay",
-		`ok, again := p.lane.account.take(now)`,
+		"5", "Wait never waits", "a sink that asks for leave is given it without a budget", "relay",
+		`ok, again := r.lane.account.take(now)`,
 		`ok, again := true, now`,
 	},
 	{
 		"5", "the bucket is full after a restart", "each restart sends a burst on top of the last one", "relay",
-		`	b.limiter.AllowN(now, burst)
+		`	limiter.AllowN(now, limiter.Burst())
 `,
 		``,
 	},
 	{
-		"5", "the burst is the whole allowance", "a minute sees twice what PagerDuty allows", "relay",
-		`rate.NewLimiter(full, burst)`,
-		`rate.NewLimiter(full, perMinute)`,
+		"5", "the burst is the whole allowance", "a minute sees twice what PagerDuty allows", "internal/ratewindow",
+		`/Span.Seconds()), burst)`,
+		`/Span.Seconds()), n)`,
 	},
 	{
 		"5", "a 429 pauses nothing", "the lane hammers a target that asked to be left alone", "relay",
@@ -299,8 +317,13 @@ var mutations = []mutation{
 	},
 	{
 		"5", "the Retry-After of PagerDuty is not read", "the relay is told of no wait and comes back before PagerDuty wants it", "pagerduty",
-		`o.delay = retryAfter(resp.Header, time.Now(), x.core.maxRetryAfter)`,
-		`_ = retryAfter(resp.Header, time.Now(), x.core.maxRetryAfter)`,
+		`o.delay = retryAfter(resp.Header, time.Now(), d.core.maxRetryAfter)`,
+		`_ = retryAfter(resp.Header, time.Now(), d.core.maxRetryAfter)`,
+	},
+	{
+		"5", "anybody's Retry-After is believed", "a login page pauses every alert", "pagerduty",
+		`if resp.StatusCode == http.StatusTooManyRequests || resp.StatusCode >= 500 {`,
+		`if resp.StatusCode > 0 {`,
 	},
 	{
 		"5", "being throttled counts as an attempt", "two hours of 429 turn alerts into dead letters", "relay",
@@ -314,8 +337,8 @@ var mutations = []mutation{
 	},
 	{
 		"5", "429 is taken for a server error", "a throttled client tries again at once", "pagerduty",
-		`{429, 429, ClassThrottled, ""},`,
-		`{429, 429, ClassTransient, ""},`,
+		`{429, 429, verdict{ClassThrottled, false, ""}},`,
+		`{429, 429, verdict{ClassTransient, false, ""}},`,
 	},
 
 	// 6. The worst news travels first.
@@ -404,8 +427,24 @@ var mutations = []mutation{
 	},
 	{
 		"7", "a refusal is tried again", "an event that PagerDuty refuses is sent for hours", "pagerduty",
-		`{400, 400, ClassPermanent, ""},`,
-		`{400, 400, ClassTransient, ""},`,
+		`v = verdict{class: ClassPermanent}`,
+		`v = verdict{class: ClassTransient}`,
+	},
+	{
+		"7", "a connection that is silent is used again", "an HTTP/2 connection that swallows everything stops every page", "pagerduty",
+		`		out.closeConnection()
+`,
+		``,
+	},
+	{
+		"7", "a proxy that cannot be read is passed over", "behind a firewall nothing gets out, and no error names the proxy", "pagerduty",
+		`		if fault != "" {
+`,
+		`		if fault != "" {
+			continue
+		}
+		if false {
+`,
 	},
 
 	// 8. Stopping is safe.

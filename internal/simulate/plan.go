@@ -126,10 +126,13 @@ func outage(rng *rand.Rand) Action {
 	)
 	if rng.IntN(4) == 0 { // one problem is poison
 		o.of = 1 + rng.IntN(12)
-		o.fault = pick(rng, pagerdutytest.Fault{Status: http.StatusInternalServerError}, pagerdutytest.Fault{Status: http.StatusBadRequest})
+		o.fault = pick(rng, pagerdutytest.Fault{Status: http.StatusInternalServerError}, pagerdutytest.Fault{Status: http.StatusBadRequest, Body: refusal})
 	}
 	return o
 }
+
+// refusal is PagerDuty's word about an event.
+const refusal = `{"status":"invalid event","message":"Event object is invalid","errors":["'payload.severity' is invalid"]}`
 
 // String tells the plan, a line for each step.
 func (p *Plan) String() string {

@@ -19,6 +19,7 @@ package pagerdutysink
 import (
 	"cmp"
 	"context"
+	"errors"
 
 	"github.com/guance-relay/guance-relay/guance"
 	"github.com/guance-relay/guance-relay/pagerduty"
@@ -87,7 +88,7 @@ func (s *Sink) Account() string {
 
 // Deliver implements [relay.Sink].
 func (s *Sink) Deliver(ctx context.Context, d *relay.Delivery) error {
-	client := s.client.WithLimiter(&allowance{d: d})
+	client := s.client.WithLimiter(d)
 	if s.isChange(d.Event) {
 		_, err := client.SendChange(ctx, change(d.Event))
 		return err
@@ -96,28 +97,22 @@ func (s *Sink) Deliver(ctx context.Context, d *relay.Delivery) error {
 	if reason != "" {
 		return relay.Ignore(reason)
 	}
-	if _, err := client.Send(ctx, ev); err != nil {
+	if err := send(ctx, client, ev, d); err != nil {
 		return err
 	}
 	if sibling := d.Event.SiblingKey(); s.opts.Sibling && sibling != "" && ev.Action == pagerduty.ActionResolve {
 		ev.DedupKey = sibling
-		_, err := client.Send(ctx, ev)
-		return err
+		return send(ctx, client, ev, d)
 	}
 	return nil
 }
 
-// An allowance charges the lane's budget for every request but the first, which the lane has paid for.
-type allowance struct {
-	d    *relay.Delivery
-	used bool
-}
-
-// Wait implements [pagerduty.Limiter].
-func (a *allowance) Wait(ctx context.Context) error {
-	if !a.used {
-		a.used = true
-		return nil
+// send sends ev, and tells the lane if the answer to one of the requests was lost, also if a later one was answered.
+func send(ctx context.Context, client *pagerduty.Client, ev *pagerduty.Event, d *relay.Delivery) error {
+	result, err := client.Send(ctx, ev)
+	failed, _ := errors.AsType[*pagerduty.Error](err)
+	if failed != nil && failed.AnswerLost() || result != nil && result.AnswerLost {
+		d.LostAnswer()
 	}
-	return a.d.Spend(ctx)
+	return err
 }

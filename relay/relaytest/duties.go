@@ -22,6 +22,7 @@ var duties = []duty{
 	{"TakesEvents", takesEvents},
 	{"ReturnsAfterTheAnswer", returnsAfterTheAnswer},
 	{"RefusalIsPermanent", refusalIsPermanent},
+	{"RoadIsNoTarget", roadIsNoTarget},
 	{"ThrottlingPausesTheLane", throttlingPausesTheLane},
 	{"ServerErrorIsTriedAgain", serverErrorIsTriedAgain},
 	{"ConnectionErrorIsTriedAgain", connectionErrorIsTriedAgain},
@@ -93,17 +94,30 @@ func returnsAfterTheAnswer(tr *trial) error {
 }
 
 func refusalIsPermanent(tr *trial) error {
-	for _, status := range []int{400, 401, 403, 404, 413, 422} {
-		tr.target.as(answers(status))
-		if err := want(fmt.Sprintf("status %d", status), tr.deliver(context.Background(), fault("refused")), permanent); err != nil {
+	refuses := tr.Refuses
+	if refuses == nil {
+		refuses = answers(400)
+	}
+	tr.target.as(refuses)
+	return want("the target's refusal of the event", tr.deliver(context.Background(), fault("refused")), permanent)
+}
+
+// roadIsNoTarget holds a sink to what others than the target may answer: gateways, proxies, login pages.
+func roadIsNoTarget(tr *trial) error {
+	classes := []class{again, permanent}
+	if tr.Confirms {
+		classes = []class{again}
+	}
+	for _, status := range []int{302, 400, 401, 403, 404, 407, 413, 421, 451} {
+		if status == 400 && tr.Refuses == nil {
+			continue // which is the target's own refusal
+		}
+		tr.target.as(says(fmt.Sprintf("HTTP/1.1 %d Gateway\r\nLocation: /login\r\nRetry-After: 60\r\nContent-Length: 17\r\n\r\n<html>page</html>", status)))
+		if err := want(fmt.Sprintf("status %d of a gateway", status), tr.deliver(context.Background(), fault("stopped")), classes...); err != nil {
 			return err
 		}
 	}
-	if tr.Refuses == nil {
-		return nil
-	}
-	tr.target.as(tr.Refuses)
-	return want("the target's own refusal", tr.deliver(context.Background(), fault("refused")), permanent)
+	return nil
 }
 
 func throttlingPausesTheLane(tr *trial) error {
@@ -171,15 +185,21 @@ func garbageIsNoRefusal(tr *trial) error {
 	if err := want("an answer that is not HTTP", tr.deliver(context.Background(), fault("garbage")), again); err != nil {
 		return err
 	}
-	for _, body := range []string{"", "null", "[]", `{"code":`, "<html>please log in</html>", "\x00\xff\xfe"} {
-		tr.target.as(says(fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s", len(body), body)))
-		err := tr.deliver(context.Background(), fault("garbage"))
-		if err := want(fmt.Sprintf("status 200 with the body %q", body), err, taken, again); err != nil {
-			return err
+	classes := []class{taken, again}
+	if tr.Confirms {
+		classes = []class{again}
+	}
+	for _, body := range []string{"", "null", "[]", "{}", `{"code":`, `{"status":200}`, "<html>please log in</html>", "\x00\xff\xfe"} {
+		for _, status := range []int{200, 202} {
+			tr.target.as(says(fmt.Sprintf("HTTP/1.1 %d OK\r\nContent-Length: %d\r\n\r\n%s", status, len(body), body)))
+			err := tr.deliver(context.Background(), fault("garbage"))
+			if err := want(fmt.Sprintf("status %d with the body %q", status, body), err, classes...); err != nil {
+				return err
+			}
 		}
 	}
 	tr.target.as(says("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{"))
-	return want("status 200 with a body cut short", tr.deliver(context.Background(), fault("garbage")), taken, again)
+	return want("status 200 with a body cut short", tr.deliver(context.Background(), fault("garbage")), classes...)
 }
 
 func redirectIsNotFollowed(tr *trial) error {

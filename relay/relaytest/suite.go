@@ -22,8 +22,12 @@ type SuiteOptions struct {
 	// Takes is how the target answers when all is well. It may check what it is sent, such as a signature, and refuse what is
 	// wrong. Nil means 202 and an empty JSON object.
 	Takes http.Handler
-	// Refuses is how the target says that it will never take an event, if it has another way than status 4xx, which is always tried.
+	// Refuses is how the target says that it will never take an event. Nil means status 400, whatever the body.
 	Refuses http.Handler
+	// Confirms says that the target answers in words of its own, which Takes and Refuses have, and that the sink looks for them: a
+	// login page with status 200, or a gateway's 403, is then neither a delivery nor a refusal, and has to be tried again. False
+	// lets the sink go by the status.
+	Confirms bool
 	// Throttles is how the target says that it is sent too much, if it has another way than status 429, which is always tried.
 	Throttles http.Handler
 	// Secrets are what newSink gave the sink and nobody may read in an error: keys, tokens, a path with a token in it.
@@ -46,8 +50,8 @@ type Tester[T any] interface {
 // state shows. It takes a few seconds of real time.
 //
 // What is held: Deliver returns once the target has answered and not before, soon after its context ends and with the context's
-// error; 4xx is relay.Permanent, 429 is relay.RetryAfter with the target's delay and without another try, 5xx and failures of the
-// connection are to be tried again; redirects are not followed, answers without end not read; what the sink is given is neither
+// error; the target's refusal is relay.Permanent, 429 is relay.RetryAfter with the target's delay and without another try, 5xx and
+// failures of the connection are to be tried again, and what is not the target's answer pauses nothing and, with Confirms, decides nothing; redirects are not followed, answers without end not read; what the sink is given is neither
 // changed nor kept; deliveries do not wait for each other; no event makes it panic or be tried for ever; no error has a secret in it,
 // even where the target's answer has.
 func TestSink[T Tester[T]](t T, newSink func(t T, target *Target) relay.Sink, opts *SuiteOptions) {

@@ -44,7 +44,7 @@ type hook struct {
 	keepsBuffer  bool
 	changes      bool
 	panicsOn     string
-	refusesCode  int
+	confirms     bool // of the suite: the sink claims to look for the target's words
 	retryOdd     bool
 	sticky       bool
 	unrefused    bool
@@ -173,7 +173,7 @@ func (h *hook) send(ctx context.Context, body []byte) error {
 		return nil
 	case code == 429:
 		return relay.RetryAfter(err, max(delay, 0))
-	case code/100 == 5 && !h.permanent5xx || code/100 == 4 && h.unrefused || code == h.refusesCode:
+	case code/100 == 5 && !h.permanent5xx || code/100 == 4 && h.unrefused:
 		return err
 	}
 	return relay.Permanent(err)
@@ -197,6 +197,13 @@ func TestSinkThatKeepsTheContract(t *testing.T) {
 	TestSink(t, func(_ *testing.T, target *Target) relay.Sink { return newHook(target.URL, nil) }, &SuiteOptions{Secrets: []string{secret}})
 }
 
+func pagerDuty(status int, body string) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(status)
+		_, _ = io.WriteString(w, body)
+	})
+}
+
 func TestPagerDutySinkKeepsTheContract(t *testing.T) {
 	t.Parallel()
 	const key = "0123456789abcdef0123456789abcdef"
@@ -210,7 +217,12 @@ func TestPagerDutySinkKeepsTheContract(t *testing.T) {
 			t.Fatal(err)
 		}
 		return pagerdutysink.New(client, nil)
-	}, &SuiteOptions{Secrets: []string{key}})
+	}, &SuiteOptions{
+		Takes:    pagerDuty(http.StatusAccepted, `{"status":"success","message":"Event processed","dedup_key":"k"}`),
+		Refuses:  pagerDuty(http.StatusBadRequest, `{"status":"invalid event","message":"Event object is invalid","errors":["'payload.source' is missing or blank"]}`),
+		Confirms: true,
+		Secrets:  []string{key},
+	})
 }
 
 // Each of these sinks is wrong in one way that somebody's sink was wrong in; the suite has to name it.
@@ -242,7 +254,8 @@ func TestSuiteNamesFaultySinks(t *testing.T) {
 		{"tries odd events for ever", func(h *hook) { h.retryOdd = true }, "OddEventsSettle", "to be tried again"},
 		{"stays broken", func(h *hook) { h.sticky = true }, "FailureIsForgotten", "an event after one that was"},
 		{"tries a refusal again", func(h *hook) { h.unrefused = true }, "RefusalIsPermanent", "to be tried again"},
-		{"tries a missing path again", func(h *hook) { h.refusesCode = 404 }, "RefusalIsPermanent", "status 404"},
+		{"tries no path again", func(h *hook) { h.confirms = true }, "RoadIsNoTarget", "the delivery is permanent"},
+		{"takes a login page for an answer", func(h *hook) { h.confirms = true }, "GarbageIsNoRefusal", "the delivery is taken"},
 		{"takes 5xx for a refusal", func(h *hook) { h.permanent5xx = true }, "ServerErrorIsTriedAgain", "the delivery is permanent"},
 		{"takes a reset for a refusal", func(h *hook) { h.permanentNet = true }, "ConnectionErrorIsTriedAgain", "the delivery is permanent"},
 		{"forgets the delay", func(h *hook) { h.noDelay = true }, "ThrottlingPausesTheLane", "asked to wait for 0s"},
@@ -259,7 +272,8 @@ func TestSuiteNamesFaultySinks(t *testing.T) {
 					t.Fatal(err)
 				}
 				t.Cleanup(target.close)
-				err = d.hold(newHook(target.URL, fault.spoil), target, &SuiteOptions{Secrets: []string{secret}, Patience: 500 * time.Millisecond})
+				sink := newHook(target.URL, fault.spoil)
+				err = d.hold(sink, target, &SuiteOptions{Confirms: sink.confirms, Secrets: []string{secret}, Patience: 500 * time.Millisecond})
 				if err == nil || !strings.Contains(err.Error(), fault.says) {
 					t.Errorf("%s says %v, want %q", d.name, err, fault.says)
 				}

@@ -1,0 +1,41 @@
+package relay
+
+import (
+	"context"
+	"fmt"
+	"sync/atomic"
+	"time"
+)
+
+// requests charges the budget for the requests of one attempt. The lane has paid for the first.
+type requests struct {
+	lane    *lane
+	begun   atomic.Bool // the first was asked for
+	refused atomic.Bool // the budget had none
+}
+
+// wait implements [Delivery.Wait].
+func (r *requests) wait(ctx context.Context) error {
+	if !r.begun.Swap(true) {
+		return nil
+	}
+	for {
+		now := r.lane.clock.now()
+		ok, again := r.lane.account.take(now)
+		if ok {
+			return nil
+		}
+		if deadline, bounded := ctx.Deadline(); bounded && again.Sub(now) > time.Until(deadline) {
+			r.refused.Store(true)
+			return fmt.Errorf("relay: lane %q: the budget has no request left before the attempt ends", r.lane.name)
+		}
+		timer := time.NewTimer(again.Sub(now))
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			r.refused.Store(true)
+			return context.Cause(ctx)
+		case <-timer.C:
+		}
+	}
+}
