@@ -141,6 +141,13 @@ func TestLimits(t *testing.T) {
 	title := func(size int) string {
 		return `{"df_title":"` + strings.Repeat("x", size-len(`{"df_title":""}`)) + `"}`
 	}
+	object := func(first string, n int) string {
+		var b strings.Builder
+		for i := range n - strings.Count(first, ",") {
+			fmt.Fprintf(&b, `,"%x":1`, i)
+		}
+		return "{" + first + b.String()[1:] + "}"
+	}
 	for _, test := range []struct {
 		name, body string
 		limit      guance.Limit
@@ -158,6 +165,13 @@ func TestLimits(t *testing.T) {
 		{"elements", list("{}", guance.MaxEvents+1), guance.LimitEvents, 0},
 		{"wrapped", `{"a":` + list(`{"df_status":"ok"}`, guance.MaxEvents) + `}`, "", guance.MaxEvents},
 		{"wrapped", `{"a":` + list(`{"df_status":"ok"}`, guance.MaxEvents+1) + `}`, guance.LimitEvents, 0},
+		{"members", object("", guance.MaxMembers), "", 1},
+		{"members", object("", guance.MaxMembers+1), guance.LimitMembers, 0},
+		{"members of one name", "{" + strings.Repeat(`"a":1,`, guance.MaxMembers) + `"a":1}`, guance.LimitMembers, 0},
+		{"members of an element", "[{}," + object("", guance.MaxMembers+1) + "]", guance.LimitMembers, 0},
+		{"members of an event inside", `{"a":` + object(`"df_event_id":"event-1",`, guance.MaxMembers+1) + `}`, guance.LimitMembers, 0},
+		{"members of an event in a string", "[" + mustQuote(object("", guance.MaxMembers+1)) + "]", guance.LimitMembers, 0},
+		{"members of what is no event", `{"df_status":"ok","a":` + object("", 3*guance.MaxMembers) + `}`, "", 1},
 		{"wrapped in two", list(`{"a":`+list(`{"df_status":"ok"}`, guance.MaxEvents/2)+`}`, 3), guance.LimitEvents, 0},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -179,6 +193,48 @@ func TestLimits(t *testing.T) {
 	deep := one(t, `{"df_status":"ok","df_meta":"`+nested("[", "", "]", guance.MaxDepth+1)+`","df_label":"`+nested("[", "", "]", guance.MaxDepth+1)+`"}`, "")
 	if deep.Meta[0] != '"' || deep.Label != nil || len(deep.Invalid) != 1 {
 		t.Errorf("Meta = %s, Label = %q, Invalid = %q, want what is too deep left as text", deep.Meta, deep.Label, deep.Invalid)
+	}
+}
+
+func mustQuote(text string) string {
+	quoted, err := json.Marshal(text)
+	if err != nil {
+		panic(err)
+	}
+	return string(quoted)
+}
+
+// A list or object that is too long for its field is kept as it is, and costs no alert.
+func TestReport19LongLists(t *testing.T) {
+	var numbers, members, ranges strings.Builder
+	for i := range guance.MaxMembers + 1 {
+		fmt.Fprintf(&numbers, ",%d", i)
+		fmt.Fprintf(&members, `,"%d":1`, i)
+		fmt.Fprintf(&ranges, ",[%d,null]", i)
+	}
+	long := map[string]string{
+		"df_label": "[" + numbers.String()[1:] + "]", "df_dimension_tags": "{" + members.String()[1:] + "}",
+		"df_workspace_declaration": "{" + members.String()[1:] + "}", "alert_time_ranges": "[" + ranges.String()[1:] + "]",
+		"df_check_condition": `{"operands":[` + numbers.String()[1:] + "]}",
+	}
+	for name, value := range long {
+		values := []string{value}
+		if name != "alert_time_ranges" {
+			values = append(values, mustQuote(value))
+		}
+		for _, value := range values {
+			e := one(t, `{"df_status":"critical","df_monitor_checker_id":"rul_1","`+name+`":`+value+`}`, "")
+			if e.State() != guance.StateProblem || len(e.Invalid) != 1 || !strings.HasPrefix(e.Invalid[0], name) || string(e.Extra[name]) != value {
+				t.Errorf("%s: %s, Invalid %q, %d bytes in Extra; want a problem, and the field kept as it is", name, e.State(), e.Invalid, len(e.Extra[name]))
+			}
+			if len(e.Label)+len(e.DimensionTags)+len(e.WorkspaceDeclaration)+len(e.AlertTimeRanges) > 0 || e.CheckCondition != nil {
+				t.Errorf("%s: the field is filled in", name)
+			}
+			other := one(t, `{"df_status":"critical","df_monitor_checker_id":"rul_1"}`, "")
+			if same := e.ProblemKey() == other.ProblemKey(); same == (name == "df_dimension_tags") {
+				t.Errorf("%s: the problem is that of an event without it: %v", name, same)
+			}
+		}
 	}
 }
 

@@ -27,8 +27,8 @@ import (
 //     *SyntaxError otherwise. A text/plain body counts as JSON only if it is an
 //     object or array.
 //
-// A body beyond MaxBodySize, MaxDepth or MaxEvents is a *LimitError. If the
-// error is not nil, there are no events.
+// A body beyond MaxBodySize, MaxDepth, MaxEvents or MaxMembers is a *LimitError.
+// If the error is not nil, there are no events.
 //
 // The values of fields are read as Guance is known to write them somewhere: a
 // number or a string of one; a time in seconds, or in milliseconds above 10^10;
@@ -193,7 +193,10 @@ func (r *reader) event() (*Event, error) {
 	start := r.InputOffset() - 1
 	e := new(Event)
 	var seen [len(fields)]bool
-	for r.PeekKind() != '}' {
+	for n := 1; r.PeekKind() != '}'; n++ {
+		if n > MaxMembers {
+			return nil, &LimitError{LimitMembers, MaxMembers}
+		}
 		name, err := r.next()
 		if err != nil {
 			return nil, err

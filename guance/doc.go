@@ -24,8 +24,8 @@
 // named in [Event.Invalid], and a body that is no alert at all becomes an event
 // of [KindUnknown] with its bytes in [Event.Raw] and the reasons in
 // [Event.Invalid]. Only two things are refused, with a typed error: what is not
-// JSON ([SyntaxError]), and what exceeds [MaxBodySize], [MaxDepth] or
-// [MaxEvents] ([LimitError]).
+// JSON ([SyntaxError]), and what exceeds [MaxBodySize], [MaxDepth], [MaxEvents]
+// or [MaxMembers] ([LimitError]).
 //
 // # What an event says
 //
@@ -68,6 +68,8 @@
 //     checker/receive.md, Issues under issue
 //   - release notes: docs/zh/release-notes/index.md
 //   - Issue page: docs/zh/exception/issue.md
+//   - DataKit: https://docs.guance.com/datakit/, its change events and its
+//     Zabbix exporter
 //   - Incident pages: https://docs.truewatch.com/incidents/
 //   - on-call script: feishu_oncall/oncall.py in the repository
 //     GuanceDemo/best-practices-scripts

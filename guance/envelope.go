@@ -75,9 +75,13 @@ func (d *decoder) unwrap(e *Event) error {
 	}
 	var found []*Event
 	events, incidents := 0, 0
-	for part, class := range inner(object) {
+	for value, class := range inner(object) {
 		if len(found) > MaxEvents {
 			break // one too many is enough to be refused
+		}
+		part, err := parse(value)
+		if err != nil {
+			return err
 		}
 		switch class {
 		case classEvent:
@@ -102,8 +106,8 @@ func (d *decoder) unwrap(e *Event) error {
 
 // inner yields the events and Incidents inside an object that is neither, but
 // not those inside documented fields: they belong to the event that has them.
-func inner(object jsontext.Value) iter.Seq2[*Event, class] {
-	return func(yield func(*Event, class) bool) {
+func inner(object jsontext.Value) iter.Seq2[jsontext.Value, class] {
+	return func(yield func(jsontext.Value, class) bool) {
 		for name, v := range members(object).all {
 			if _, documented := fieldIndex[name]; !documented && !visit(v, 1, yield) {
 				return
@@ -114,7 +118,7 @@ func inner(object jsontext.Value) iter.Seq2[*Event, class] {
 
 // visit yields v or what is inside it, and reports whether to go on. An array
 // or string is not a level of its own unless it stands in an array.
-func visit(v jsontext.Value, level int, yield func(*Event, class) bool) bool {
+func visit(v jsontext.Value, level int, yield func(jsontext.Value, class) bool) bool {
 	if level > wrapperLevels {
 		return true
 	}
@@ -135,7 +139,7 @@ func visit(v jsontext.Value, level int, yield func(*Event, class) bool) bool {
 		}
 	case '{':
 		if class := classify(v); class != classNone {
-			return yield(parse(v), class)
+			return yield(v, class)
 		}
 		for _, member := range members(v).all {
 			if !visit(member, level+1, yield) {
@@ -146,13 +150,10 @@ func visit(v jsontext.Value, level int, yield func(*Event, class) bool) bool {
 	return true
 }
 
-// parse returns the event of an object that is known to be valid JSON.
-func parse(object jsontext.Value) *Event {
+// parse returns the event of an object that is known to be valid JSON. The only
+// error is a *LimitError.
+func parse(object jsontext.Value) (*Event, error) {
 	r := read(object)
 	defer r.release()
-	e, err := r.event()
-	if err != nil {
-		return &Event{Raw: object} // unreachable for valid JSON
-	}
-	return e
+	return r.event()
 }

@@ -13,6 +13,12 @@ const (
 	MaxDepth = 64
 	// MaxEvents is how many events one body may hold.
 	MaxEvents = 1000
+	// MaxMembers is how many members one event may have, not counting those of
+	// objects inside it, and how many a list or an object of texts may have that
+	// a field of Event holds. The largest body that is documented has some 70; a
+	// body of a mebibyte could have 100,000, for which an event would take
+	// fifteen times as much memory.
+	MaxMembers = 2000
 )
 
 // A SyntaxError says that a body is not JSON although its content type did not
@@ -41,6 +47,8 @@ const (
 	LimitSize   Limit = "bytes"
 	LimitDepth  Limit = "levels of nesting"
 	LimitEvents Limit = "events"
+	// LimitMembers is of one event.
+	LimitMembers Limit = "members in one event"
 )
 
 // A LimitError says that a body exceeds a bound. No event was decoded, not even

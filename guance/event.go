@@ -58,12 +58,17 @@ type Event struct {
 	// (level page, event fields)
 	Status Status `json:"df_status" validate:"required,oneofci=fatal critical error warning nodata info ok nodata_ok nodata_as_ok manual_ok high medium low security_critical security_high security_medium security_low security_info"`
 	// SubStatus is the detail of Status: how it recovered, such as manual_ok,
-	// and otherwise the level again. Present in 2023. (older event fields, sample)
-	SubStatus Status `json:"df_sub_status" validate:"omitempty,oneofci=fatal critical error warning nodata info ok nodata_ok nodata_as_ok manual_ok high medium low security_critical security_high security_medium security_low security_info"`
-	// EventID names this one event: "event-" and 32 hex digits. New for every
-	// check result, though not for every delivery: two alert policies that match
-	// send the same one twice. Always present. (integration guide, sample)
-	EventID string `json:"df_event_id" validate:"omitempty,startswith=event-"`
+	// and otherwise the level again. Present in 2023. DataKit's Zabbix exporter
+	// puts the severity of Zabbix there, 0 to 5, as text or as a number; it says
+	// nothing about the state and names no level. (older event fields, sample,
+	// DataKit)
+	SubStatus Status `json:"df_sub_status" validate:"omitempty,oneofci=fatal critical error warning nodata info ok nodata_ok nodata_as_ok manual_ok high medium low security_critical security_high security_medium security_low security_info 0 1 2 3 4 5"`
+	// EventID names this one event. New for every check result, though not for
+	// every delivery: two alert policies that match send the same one twice.
+	// Always present. Guance's own are "event-" and 32 hex digits; the change
+	// events of DataKit have a UUID with hyphens, its Zabbix exporter a number,
+	// as text or as a JSON number. (integration guide, sample, DataKit)
+	EventID string `json:"df_event_id"`
 	// Title is the rendered title. Always present; as a template of the user's it
 	// can be empty or hold unrendered variables. (integration guide, sample)
 	Title string `json:"df_title"`
@@ -78,8 +83,8 @@ type Event struct {
 	// EventLink is the event's console page. It carries a time window and the
 	// workspace. Optional; see Link. (integration guide, sample)
 	EventLink string `json:"df_event_link" validate:"omitempty,startswith=http"`
-	// EventURL is the older name of EventLink, in English documents only. (older
-	// event fields)
+	// EventURL is the older name of EventLink. (older event fields, older
+	// template variables)
 	EventURL string `json:"df_event_url" validate:"omitempty,startswith=http"`
 	// SiteName is the Guance site, such as 中国区1（杭州）. Seen on the wire.
 	// (template variables, sample)
@@ -320,6 +325,18 @@ func (e *Event) Time() time.Time {
 		return e.Incident.Time
 	}
 	return time.Time{}
+}
+
+// OrderTime returns the time by which the event can be told to be older than
+// another one of its problem: Time, or the zero time if only the order of
+// arrival says so. That is so for events from other systems, external and custom
+// ones: their times come from the clocks of their senders (OpenAPI,
+// checker/receive: date), and two senders of one problem may be a minute apart.
+func (e *Event) OrderTime() time.Time {
+	if e.foreign() {
+		return time.Time{}
+	}
+	return e.Time()
 }
 
 // Workspace returns the id and name of the workspace, each from its legacy twin

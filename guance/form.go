@@ -51,6 +51,21 @@ func scalar(name string, at func(*Event) *string) field {
 	return f
 }
 
+// code is text that may come as a bare number, for what other systems number: their ids and severities.
+func code[T ~string](name string, at func(*Event) *T) field {
+	f := text(name, at)
+	decodeText := f.decode
+	f.want = "a string or number"
+	f.decode = func(e *Event, v jsontext.Value) bool {
+		if v.Kind() == '0' {
+			*at(e) = T(v)
+			return true
+		}
+		return decodeText(e, v)
+	}
+	return f
+}
+
 // value is any JSON value, kept as it is.
 func value(name string, at func(*Event) *Value) field {
 	return field{name: name, decode: func(e *Event, v jsontext.Value) bool {
@@ -147,7 +162,7 @@ func flag(name string, at func(*Event) *bool) field {
 func list(name string, at func(*Event) *[]string) field {
 	return field{name: name, decode: func(e *Event, v jsontext.Value) bool {
 		array, ok := undump(v)
-		if !ok || len(array) > 0 && array.Kind() != '[' {
+		if !ok || len(array) > 0 && array.Kind() != '[' || !few(array) {
 			return false
 		}
 		all := room[string](array)
@@ -168,21 +183,21 @@ func list(name string, at func(*Event) *[]string) field {
 			dst = append(dst, ']')
 		}
 		return dst
-	}, want: "a list"}
+	}, want: "a list" + ofFew}
 }
 
 // pairs is an object of texts, or one inside a JSON string.
 func pairs(name string, at func(*Event) *map[string]string) field {
 	return field{name: name, decode: func(e *Event, v jsontext.Value) bool {
 		object, ok := undump(v)
-		if !ok || len(object) > 0 && object.Kind() != '{' {
+		if !ok || len(object) > 0 && object.Kind() != '{' || !few(object) {
 			return false
 		}
 		*at(e) = texts(object)
 		return true
 	}, encode: func(e *Event, dst []byte) []byte {
 		return appendPairs(dst, *at(e))
-	}, want: "an object"}
+	}, want: "an object" + ofFew}
 }
 
 // dimensions is pairs whose text is kept too, because identity rests on it. What
@@ -192,15 +207,20 @@ func dimensions(name string) field {
 	return field{name: name, decode: func(e *Event, v jsontext.Value) bool {
 		switch v.Kind() {
 		case '{':
-			e.DimensionTags, e.DimensionTagsText = texts(v), string(v)
+			if e.DimensionTagsText = string(v); !few(v) {
+				return false
+			}
+			e.DimensionTags = texts(v)
 			return true
 		case '"':
 			object, ok := undump(v)
-			e.DimensionTagsText = unquote(v)
-			if ok && object.Kind() == '{' {
+			if e.DimensionTagsText = unquote(v); !ok || !few(object) {
+				return false
+			}
+			if object.Kind() == '{' {
 				e.DimensionTags = texts(object)
 			}
-			return ok && (len(object) == 0 || object.Kind() == '{')
+			return len(object) == 0 || object.Kind() == '{'
 		}
 		e.DimensionTagsText = string(v)
 		return false
@@ -209,7 +229,7 @@ func dimensions(name string) field {
 			return dst // Extra has it as it was sent
 		}
 		return appendText(dst, e.tagsText())
-	}, want: "an object"}
+	}, want: "an object" + ofFew}
 }
 
 // condition is {"operator": text, "operands": [numbers or strings]}.
@@ -224,7 +244,7 @@ func condition(name string, at func(*Event) **Condition) field {
 			switch {
 			case name == "operator" && member.Kind() == '"':
 				c.Operator = unquote(member)
-			case name == "operands" && member.Kind() == '[':
+			case name == "operands" && member.Kind() == '[' && few(member):
 				c.Operands = room[Value](member)
 				for operand := range elements(member).all {
 					c.Operands = append(c.Operands, Value(operand))
@@ -257,7 +277,7 @@ func condition(name string, at func(*Event) **Condition) field {
 // ranges is [[start, end], ...]; an open end is null (OpenAPI).
 func ranges(name string, at func(*Event) *[]TimeRange) field {
 	return field{name: name, decode: func(e *Event, v jsontext.Value) bool {
-		if v.Kind() != '[' {
+		if v.Kind() != '[' || !few(v) {
 			return false
 		}
 		all := room[TimeRange](v)
@@ -280,7 +300,7 @@ func ranges(name string, at func(*Event) *[]TimeRange) field {
 			dst = append(dst, ']')
 		}
 		return dst
-	}, want: "a list of pairs of times"}
+	}, want: "a list of pairs of times" + ofFew}
 }
 
 // tenDigits is the largest number of seconds; what is above is milliseconds.

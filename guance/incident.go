@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -22,7 +23,9 @@ type Incident struct {
 	// Resource is the identity of the monitor event behind it, equal to that
 	// event's EventRef, which is how it joins the event's problem.
 	Resource string
-	Severity string    // such as system_level_0 for P0
+	// Severity is such as system_level_0 for P0. The number that the OpenAPI of
+	// 2023 had for it, 0 for P0, is translated.
+	Severity string
 	Title    string    // its title or name
 	Time     time.Time // when its status changed, else when it was updated
 }
@@ -150,11 +153,16 @@ func (i *Incident) describe(text []byte, around []int) {
 	var when string
 	for s := range leaves(text).all {
 		value := Value(s.value).String()
+		if level, numbered := priority(s.value); numbered {
+			take(&i.Severity, severityNames, s, level)
+		}
 		if s.name == "statusType" {
 			take(&i.Status, statusNames, s, issueStatuses[value])
 		} else if s.value.Kind() == '"' {
 			take(&i.Resource, resourceNames, s, value)
-			take(&i.Severity, severityNames, s, value)
+			if _, numbered := priority(s.value); !numbered {
+				take(&i.Severity, severityNames, s, value)
+			}
 			if s.name != "name" || slices.Equal(s.around, around) { // farther out it may be a person's
 				take(&i.Title, titleNames, s, value)
 			}
@@ -168,6 +176,18 @@ func (i *Incident) describe(text []byte, around []int) {
 		}
 	}
 	i.Time, _ = parseInstant(jsontext.Value(when))
+}
+
+// priority translates a priority that is a number, or a string of one, to the
+// name that later versions have for it: 0 is system_level_0 (OpenAPI, issue/add
+// and issue/list of 2023).
+func priority(v jsontext.Value) (name string, numbered bool) {
+	text := strings.TrimSpace(Value(v).String())
+	n, err := strconv.ParseUint(text, 10, 8)
+	if err != nil {
+		return "", false
+	}
+	return "system_level_" + strconv.FormatUint(n, 10), true
 }
 
 // rank tells whether a member counts as one of the names for an id inside the

@@ -124,8 +124,10 @@ func (e *Event) missingData() bool {
 // checker/receive). The second sign is a guess that a new plain-named field of
 // Guance's would mislead.
 func (e *Event) external() bool {
-	if strings.Contains(strings.ReplaceAll(strings.ToLower(e.Checker), "_", ""), "outerevent") {
-		return true
+	for _, name := range []string{e.Checker, e.MonitorType} {
+		if strings.Contains(strings.ReplaceAll(strings.ToLower(name), "_", ""), "outerevent") {
+			return true
+		}
 	}
 	if e.CheckerID == "" {
 		return false
@@ -140,4 +142,10 @@ func (e *Event) external() bool {
 		}
 	}
 	return false
+}
+
+// foreign reports whether another system than Guance made the event, with its
+// own clock.
+func (e *Event) foreign() bool {
+	return e.Incident == nil && !e.Text && (sources[e.Source] == KindCustom || e.external())
 }

@@ -73,6 +73,12 @@ func TestPayloads(t *testing.T) {
 		"synthetic-aggregated-in-string.json":   {[]string{"fault problem error " + share, "fault problem critical " + web002}, "not documented: a list in a string, as Guance sends lists"},
 		"synthetic-test-message.json":           {[]string{"test neither none content-6279f30de55be5e76394cef3743be227"}, "newest webhook page: the console's button"},
 		"synthetic-scheduled-report.json":       {[]string{"unknown neither none content-16c3f5115057d969a437e0f1af7be22b"}, "release notes, 2025-03-12"},
+		"synthetic-datakit-change.json":         {[]string{"change neither info 0f5b8c0e-6f1d-4a53-9d2e-8d3f6c1b7a90"}, "DataKit: an id that is a UUID"},
+		"synthetic-zabbix.json":                 {[]string{"custom problem error problem-1856803d8f28bcc8e799ddc041a38192"}, "DataKit, Zabbix exporter: an id and a severity that are numbers"},
+		"synthetic-zabbix-recovery.json":        {[]string{"custom recovered none problem-1856803d8f28bcc8e799ddc041a38192"}, "the same, as JSON numbers"},
+		"synthetic-issue-2023.json":             {[]string{"issue problem critical " + issue}, "OpenAPI of 2023: level 0; a docid joins nothing"},
+		"synthetic-issue-2023-resolved.json":    {[]string{"issue recovered none " + issue}, "OpenAPI of 2023: statusType 20"},
+		"synthetic-func-null-result.json":       {[]string{"fault problem critical " + share}, "DataFlux Func writes NaN as null; template variables of 2023: df_event_url"},
 		"synthetic-every-field-2025.json":       {[]string{"fault problem error " + share}, "event fields, template variables: all of them"},
 	}
 	files, err := filepath.Glob("testdata/*.json")

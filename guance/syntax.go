@@ -117,6 +117,26 @@ func room[T any](array jsontext.Value) []T {
 	return make([]T, 0, n)
 }
 
+// ofFew says of a list or object what few demands, for Invalid.
+const ofFew = ", 2000 at most"
+
+// few reports whether an array or object has no more than MaxMembers. What is
+// neither has none.
+func few(v jsontext.Value) bool {
+	n := 0
+	for range elements(v).all {
+		if n++; n > MaxMembers {
+			return false
+		}
+	}
+	for range members(v).all {
+		if n++; n > MaxMembers {
+			return false
+		}
+	}
+	return true
+}
+
 // leaves is any text that is known to be valid JSON.
 type leaves []byte
 

@@ -35,6 +35,9 @@ func TestEventID(t *testing.T) {
 		{EventID: "a", Status: "ok"},
 		{EventID: "a", Status: "ok", SubStatus: "nodata_ok"},
 		{EventID: "a", Status: "critical", SubStatus: "ok"},
+		// Two systems that number their events alike.
+		{EventID: "1001", Status: "error", Title: "disk full"},
+		{EventID: "1001", Status: "error", Title: "host down"},
 	} {
 		id := relay.EventID(&e)
 		if same, known := seen[id]; known {
@@ -43,8 +46,10 @@ func TestEventID(t *testing.T) {
 		seen[id] = e
 	}
 	for _, status := range []guance.Status{"critical", "ok"} {
-		if id := relay.EventID(&guance.Event{Status: status}); id != "" {
-			t.Errorf("an event without an id is recognised by %q", id)
+		for _, none := range []string{"", "0", "000"} {
+			if id := relay.EventID(&guance.Event{EventID: none, Status: status}); id != "" {
+				t.Errorf("an event with the id %q is recognised by %q", none, id)
+			}
 		}
 	}
 }

@@ -50,7 +50,8 @@ type HandlerOptions struct {
 	MaxBytes int64
 	// MaxHeldBytes bounds the memory of all the webhooks that are being taken together; above it, the one whose body has been arriving
 	// for the longest is answered 503, or one more if all have arrived. Zero means 64 times MaxBytes: 64 MiB, or several thousand
-	// webhooks of the usual size at once.
+	// webhooks of the usual size at once. Besides, two large bodies are decoded at once, which takes up to 15 times MaxBytes each; others
+	// wait for them.
 	MaxHeldBytes int64
 	// ReadTimeout is how long a body may take to arrive, whatever the server's own ReadTimeout; zero means 15 s.
 	ReadTimeout time.Duration
@@ -72,7 +73,7 @@ func (HandlerOptions) Format(f fmt.State, _ rune) {
 //	403  the sender's network is not allowed, whatever secret it carries
 //	405  not POST
 //	408  the body did not arrive in time
-//	413  the body is larger than MaxBytes, or nests deeper or holds more events than [guance.Decode] takes
+//	413  the body is larger than MaxBytes, or nests deeper or holds more events or members than [guance.Decode] takes
 //	415  a Content-Encoding other than gzip
 //	503  with Retry-After; the reason is full, failed or closing for the store, and busy for the handler or a store that does not answer
 //
@@ -86,8 +87,9 @@ type Handler struct {
 	maxBytes    int64
 	readTimeout time.Duration
 	room        room
-	refusals    complaint // of what the sender does wrong
-	failures    complaint // of what is wrong here
+	large       chan struct{} // holds as many as there are large bodies being decoded and kept
+	refusals    complaint     // of what the sender does wrong
+	failures    complaint     // of what is wrong here
 }
 
 // Format implements [fmt.Formatter] for every verb: the digest of a short secret is nearly as good as the secret.
@@ -101,6 +103,7 @@ func NewHandler(r *Relay, opts *HandlerOptions) (*Handler, error) {
 	}
 	h := &Handler{relay: r, maxBytes: cmp.Or(opts.MaxBytes, 1<<20), readTimeout: cmp.Or(opts.ReadTimeout, 15*time.Second)}
 	h.refusals.often.Interval, h.failures.often.Interval = time.Minute, time.Minute
+	h.large = make(chan struct{}, largeAtOnce)
 	h.room.max = cmp.Or(opts.MaxHeldBytes, 64*h.maxBytes)
 	var err error
 	if h.secrets, err = newSecrets(opts); err != nil {
@@ -163,9 +166,6 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 // keeps nothing of a call that it gave up.
 const acceptTimeout = 20 * time.Second
 
-// eventSize is what an event takes beside its part of the body, roughly.
-const eventSize = 2 << 10
-
 // take does all but answer.
 func (h *Handler) take(w http.ResponseWriter, req *http.Request, held *hold) ([]Receipt, *refusal) {
 	if req.Method != http.MethodPost {
@@ -185,6 +185,16 @@ func (h *Handler) take(w http.ResponseWriter, req *http.Request, held *hold) ([]
 	if no != nil {
 		return nil, no
 	}
+	// A client that hangs up while the store writes has most likely run out of patience, and Guance promises no second try: a webhook
+	// that has arrived whole is kept, whether or not anybody waits for the answer. If it does come again, it is a duplicate.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(req.Context()), acceptTimeout)
+	defer cancel()
+	done, no := h.admit(ctx, body.bytes, held)
+	if no != nil {
+		body.giveBack()
+		return nil, no
+	}
+	defer done()
 	events, err := guance.Decode(body.bytes, req.Header.Get("Content-Type"))
 	body.giveBack()
 	if _, limit := errors.AsType[*guance.LimitError](err); limit {
@@ -193,13 +203,9 @@ func (h *Handler) take(w http.ResponseWriter, req *http.Request, held *hold) ([]
 	if err != nil {
 		return nil, &refusal{code: http.StatusBadRequest, message: err.Error()}
 	}
-	if !held.take(int64(len(events)) * eventSize) {
+	if !held.take(int64(len(events)) * eventWeight) {
 		return nil, busy()
 	}
-	// A client that hangs up while the store writes has most likely run out of patience, and Guance promises no second try: a webhook
-	// that has arrived whole is kept, whether or not anybody waits for the answer. If it does come again, it is a duplicate.
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(req.Context()), acceptTimeout)
-	defer cancel()
 	receipts, err := h.relay.Accept(ctx, events...)
 	if err != nil {
 		return nil, unavailable(err)

@@ -20,6 +20,7 @@ type MemStore struct {
 	lanes  map[string]*memLane // guarded by mu
 	limit  int                 // guarded by mu
 	closed bool                // guarded by mu
+	end    time.Duration       // what Clock said when it was closed; guarded by mu
 	next   *failure            // guarded by mu: what becomes of the next write
 	failed error               // guarded by mu
 }
@@ -49,7 +50,19 @@ func NewMemStore() *MemStore {
 var _ Store = (*MemStore)(nil)
 
 // Clock implements [Store].
-func (s *MemStore) Clock() time.Duration { return s.before + time.Since(s.opened) }
+func (s *MemStore) Clock() time.Duration {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.clock()
+}
+
+// clock is called with mu held.
+func (s *MemStore) clock() time.Duration {
+	if s.closed {
+		return s.end
+	}
+	return s.before + time.Since(s.opened)
+}
 
 // Limit bounds the unsettled entries of all lanes together; zero lifts the bound.
 func (s *MemStore) Limit(entries int) {
@@ -83,7 +96,7 @@ func (s *MemStore) write(change func()) error {
 func (s *MemStore) Close() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.closed = true
+	s.end, s.closed = s.clock(), true
 	s.wakeAll()
 	return nil
 }
@@ -95,7 +108,7 @@ func (s *MemStore) Restart() *MemStore {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	restarted := NewMemStore()
-	restarted.before = s.Clock()
+	restarted.before = s.end
 	restarted.lanes, restarted.limit = s.lanes, s.limit
 	s.lanes = make(map[string]*memLane)
 	return restarted
@@ -178,7 +191,7 @@ func (s *MemStore) Append(ctx context.Context, entries []*Entry) error {
 	}
 	return s.write(func() {
 		for _, e := range fresh {
-			e.Kept = s.Clock()
+			e.Kept = s.clock()
 			s.lane(e.Lane).append(e)
 		}
 	})
@@ -406,7 +419,7 @@ func (l *memLease) Revive(ctx context.Context, seq uint64) (*Entry, error) {
 	var e Entry
 	err := l.exhume(ctx, seq, func(st Settlement) {
 		e = st.Entry
-		e.Begun, e.Failed, e.Kept = true, 0, l.store.Clock()
+		e.Begun, e.Failed, e.Kept = true, 0, l.store.clock()
 		kept := e
 		l.lane.insert(&kept)
 		l.lane.wake()

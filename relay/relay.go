@@ -167,9 +167,9 @@ func problemKey(ev *guance.Event) string {
 	return fmt.Sprintf("sha256:%x", sha256.Sum256([]byte(key)))
 }
 
-// eventTime is when the event happened, or zero for a time that no store could write down.
+// eventTime is when the event happened, or zero where that does not tell its order, and for a time that no store could write down.
 func eventTime(ev *guance.Event) time.Time {
-	t := ev.Time()
+	t := ev.OrderTime()
 	if y := t.UTC().Year(); y < 1970 || y > 9998 {
 		return time.Time{}
 	}
@@ -178,13 +178,21 @@ func eventTime(ev *guance.Event) time.Time {
 
 // EventID is what an event is recognised by when its webhook is sent again, and "" for an event that has no id; [Entry].ID has it.
 // df_event_id alone would not do: the statuses are part of it, so that a sender which keeps the id over a fault and its recovery does
-// not lose the recovery.
+// not lose the recovery. For an id that is a number of another system, the problem is part of it too.
 func EventID(ev *guance.Event) string {
-	if ev.EventID == "" {
+	if strings.Trim(ev.EventID, "0") == "" { // a sender that has none may write a zero
 		return ""
 	}
-	return ev.EventID + "/" + string(ev.Status) + "/" + string(ev.SubStatus)
+	id := ev.EventID + "/" + string(ev.Status) + "/" + string(ev.SubStatus)
+	if len(ev.EventID) < uniqueID && !strings.HasPrefix(ev.EventID, "event-") {
+		id += "/" + problemKey(ev)
+	}
+	return id
 }
+
+// uniqueID is the length from which an id is taken for the only one in the world, as that of a UUID is. A shorter one, unless Guance made it,
+// is a number of another system, and two of those systems may count alike.
+const uniqueID = 32
 
 // Run delivers until ctx ends, and then lets attempts in flight finish for the drain time. It returns nil after a clean stop; an
 // error means that the store has failed or was closed, and that the process should be restarted. It may be called once.

@@ -43,8 +43,58 @@ var mutations = []mutation{
 	// 2. Nothing vanishes.
 	{
 		"2", "the status is not part of an event's identity", "a recovery with the id of its fault is a duplicate, and the incident stays open", "relay",
-		`return ev.EventID + "/" + string(ev.Status) + "/" + string(ev.SubStatus)`,
-		`return ev.EventID`,
+		`id := ev.EventID + "/" + string(ev.Status) + "/" + string(ev.SubStatus)`,
+		`id := ev.EventID`,
+	},
+	{
+		"2", "a number of another system is an id of its own", "an alert of a second Zabbix is a duplicate of one of the first, and nobody is paged", "relay",
+		`id += "/" + problemKey(ev)`,
+		`id += ""`,
+	},
+	{
+		"1", "a file that is not in its place is written on", "events are accepted into a file without a name and gone at the restart", "relay/boltstore",
+		`if moved := s.inPlace(); moved != nil {`,
+		`if moved := s.inPlace(); false && moved != nil {`,
+	},
+	{
+		"2", "ages count the wall clock", "a start with the clock a month ahead erases dead letters and records", "relay/boltstore",
+		`return s.before + time.Since(s.opened)`,
+		`return time.Duration(time.Now().UnixNano())`,
+	},
+	{
+		"2", "the store's time is not saved", "after a crash the store's time is less than that of its entries", "relay/boltstore",
+		`if err := c.tx.Bucket(metaBucket).Put(clockKey, encodeClock(c.now)); err != nil {`,
+		`if err := error(nil); err != nil {`,
+	},
+	{
+		"1", "records are not bounded by number", "a storm of problems that come and go fills the disk, and webhooks get 503", "relay/boltstore",
+		`return l.remembered - l.commit.store.opts.MaxRecords`,
+		`return 0`,
+	},
+	{
+		"3", "the record of a problem that waits or is dead is forgotten", "a dead letter is replayed after its recovery", "relay/boltstore",
+		`case l.problems[hashProblem(string(key[1:]))] > 0:`,
+		`case false:`,
+	},
+	{
+		"4", "an external event has its sender's time", "a recovery from a clock that is a minute behind is dropped", "guance",
+		`	if e.foreign() {`,
+		`	if false {`,
+	},
+	{
+		"4", "the number of a priority is not read", "a P0 Issue of an older installation pages nobody", "guance",
+		`if level, numbered := priority(s.value); numbered {`,
+		`if level, numbered := priority(s.value); false && numbered {`,
+	},
+	{
+		"–", "an event may have any number of members", "64 bodies of short keys take half a gigabyte", "guance",
+		`return nil, &LimitError{LimitMembers, MaxMembers}`,
+		`_ = n`,
+	},
+	{
+		"–", "large bodies do not wait for each other", "senders of large bodies turn each other away, or the process grows", "relay",
+		`if int64(len(body))+w <= largeWeight {`,
+		`if w >= 0 {`,
 	},
 	{
 		"2", "duplicates are not recognised", "a webhook that is sent again opens an incident that was resolved", "relay/boltstore",

@@ -3,6 +3,7 @@ package boltstore
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/guance-relay/guance-relay/relay"
 )
@@ -44,6 +45,7 @@ func (s *Store) Append(ctx context.Context, entries []*relay.Entry) error {
 		j.bytes += int64(n.size())
 	}
 	seqs := make([]uint64, len(entries))
+	var kept time.Duration
 	var add []int // the entries that are not duplicates
 	j.check = func(c *commit) error {
 		add = add[:0]
@@ -76,6 +78,7 @@ func (s *Store) Append(ctx context.Context, entries []*relay.Entry) error {
 		return s.full(pending, bytes)
 	}
 	j.write = func(c *commit) error {
+		kept = c.now
 		for _, i := range add {
 			l, err := c.lane(fresh[i].Lane, true)
 			if err != nil {
@@ -89,7 +92,9 @@ func (s *Store) Append(ctx context.Context, entries []*relay.Entry) error {
 	}
 	j.after = func() {
 		for i, e := range entries {
-			e.Seq = seqs[i]
+			if e.Seq = seqs[i]; e.Seq != 0 {
+				e.Kept = kept
+			}
 		}
 	}
 	return s.submit(ctx, j)

@@ -11,21 +11,24 @@
 //
 // # File
 //
-// The file relay.db, 0600, in a directory made 0700, is locked: a second process is turned away with [ErrLocked]. A file that is cut
+// The file relay.db, 0600, in a directory made 0700, is locked: a second process is turned away with [ErrLocked]. If the file is removed or
+// replaced while it is in use, appends answer [ErrMoved], and marks go on. A file that is cut
 // short or not what the store wrote is refused with relay.ErrDamaged, at Open or when the damaged part is read. docs/durability.md
 // says what to do then, how to copy the file, and why not to put it on NFS.
 //
 // # Bounds
 //
-// Memory holds counters, the hashes of the newest event IDs and four bytes for each problem that is pending. Events stay on disk; their
+// Memory holds counters, some 55 bytes for each of the newest event IDs and some 20 for each problem that is pending or dead. Events stay on disk; their
 // room is used again once they are settled, and a segment of the file holds at most as much that is settled as it holds that is not.
-// Outcomes, dead letters and records of problems are forgotten by number and age, a few in each commit. See [Options].
+// Outcomes, dead letters and records of problems are forgotten by number and age, a few in each commit. Ages count the store's own time
+// and not the wall clock's, see [Store.Clock]. See [Options].
 package boltstore
 
 import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"sync"
 	"sync/atomic"
@@ -46,14 +49,21 @@ type Options struct {
 	// MaxBytes bounds what the unsettled entries of all lanes take, in bytes of events and their headers; zero means 4 GiB.
 	// Append answers relay.ErrFull above it. Dead letters may take a quarter of it besides; then the oldest of the lane go.
 	MaxBytes int64
-	// Remembered is how many event IDs each lane keeps to recognise duplicates, 16 bytes each; zero means 100,000.
+	// Remembered is how many event IDs each lane keeps to recognise duplicates: 16 bytes each in the file and some 55 in memory. Zero
+	// means 100,000.
 	Remembered int
 	// History is how many outcomes of each lane are kept for History, the last ones; zero means 10,000.
 	History int
 	// MaxDead is how many dead letters each lane keeps, the oldest go first; zero means 100,000. Their outcomes stay in the history.
 	MaxDead int
-	// DeadAge is how long dead letters are kept after they died; zero means 30 days.
+	// DeadAge is how long dead letters are kept after they died, by the store's time; zero means 30 days.
 	DeadAge time.Duration
+	// MaxRecords is how many problems of each lane are remembered that have nothing pending and no dead letter, some 200 bytes of the
+	// file each; zero means 200,000. Above it those go first that are not open at the target, and of them the ones that have not changed
+	// for the longest time. That one of an open problem had to go is logged at level ERROR: its recovery will not be sent.
+	MaxRecords int
+	// Logger takes what an operator must see and no call returns; nil means slog.Default().
+	Logger *slog.Logger
 }
 
 func (o *Options) withDefaults() Options {
@@ -67,6 +77,10 @@ func (o *Options) withDefaults() Options {
 	orDefault(&d.History, 10_000)
 	orDefault(&d.MaxDead, 100_000)
 	orDefault(&d.DeadAge, 30*24*time.Hour)
+	orDefault(&d.MaxRecords, 200_000)
+	if d.Logger == nil {
+		d.Logger = slog.Default()
+	}
 	return d
 }
 
@@ -79,13 +93,16 @@ func orDefault[T int | int64 | time.Duration](v *T, d T) {
 // A Store is a relay.Store on one file. It is safe for concurrent use.
 type Store struct {
 	db   *bolt.DB
-	file *os.File // bbolt's own, to reserve room in it
+	file *os.File    // bbolt's own, to reserve room in it
+	info os.FileInfo // of file, to tell it from another one in its place
 	path string
 	opts Options
 
-	opened time.Time // with the monotonic clock
+	log *slog.Logger
 
-	now  func() time.Time
+	opened time.Time     // with the monotonic clock
+	before time.Duration // the store's time then
+
 	sync atomic.Pointer[func(commit func() error) error] // makes each commit if it is set: tests put failures here
 
 	jobs chan *job
@@ -96,9 +113,12 @@ type Store struct {
 
 	// Owned by the committer.
 	books     *books
-	encoded   []byte // segments of the transaction
-	allocated int64  // how far the file has room on the disk
-	turn      string // the lane whose turn it was to be tidied
+	encoded   []byte        // segments of the transaction
+	allocated int64         // how far the file has room on the disk
+	moved     bool          // the file is not in its place
+	turn      string        // the lane whose turn it was to be tidied
+	saved     time.Duration // the store's time as of the last commit
+	closing   error         // why the store's time could not be saved at the end
 
 	mu     sync.Mutex
 	failed error             // guarded by mu: the commit that failed
@@ -117,17 +137,19 @@ var _ relay.Store = (*Store)(nil)
 
 // Open opens the store in dir, making both if need be. It fails with [ErrLocked] if the store is open already, and with
 // relay.ErrDamaged if the file is not what a store wrote.
-func Open(dir string, opts *Options) (*Store, error) { return open(dir, opts, time.Now) }
-
-func open(dir string, opts *Options, now func() time.Time) (*Store, error) {
+func Open(dir string, opts *Options) (*Store, error) {
 	s := &Store{
-		opts: opts.withDefaults(), now: now, opened: time.Now(),
+		opts: opts.withDefaults(),
 		jobs: make(chan *job, maxBatch), stop: make(chan struct{}), done: make(chan struct{}), owners: make(map[string]*owner),
 	}
+	s.log = s.opts.Logger
 	if err := s.openFile(dir); err != nil {
 		return nil, err
 	}
-	err := s.load()
+	err := s.loadClock()
+	if err == nil {
+		err = s.load()
+	}
 	if err == nil {
 		s.publish()
 		err = s.tidyAtOpen()
@@ -154,17 +176,29 @@ func (s *Store) Close() error {
 	close(s.stop)
 	<-s.done
 	if err := s.db.Close(); err != nil {
-		return fmt.Errorf("boltstore: closing %s: %w", s.path, err)
+		return errors.Join(s.closing, fmt.Errorf("boltstore: closing %s: %w", s.path, err))
 	}
-	return nil
+	return s.closing
 }
 
-// Clock implements [relay.Store].
-func (s *Store) Clock() time.Duration { return time.Since(s.opened) }
+// Clock implements [relay.Store]. It is what the file says and the time since it was opened, by the monotonic clock.
+func (s *Store) Clock() time.Duration { return s.before + time.Since(s.opened) }
+
+// loadClock reads what the file says.
+func (s *Store) loadClock() error {
+	return s.view(func(tx *bolt.Tx) (err error) {
+		s.before, err = decodeClock(tx.Bucket(metaBucket).Get(clockKey))
+		s.opened, s.saved = time.Now(), s.before
+		return err
+	})
+}
 
 // Check implements [relay.Store].
 func (s *Store) Check(ctx context.Context) error {
 	return s.submit(ctx, &job{check: func(c *commit) error {
+		if err := s.inPlace(); err != nil {
+			return err
+		}
 		if err := s.full(1, 0); err != nil {
 			return err
 		}

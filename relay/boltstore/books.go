@@ -26,8 +26,8 @@ type laneBooks struct {
 	window   window
 	problems map[uint32]int32 // pending entries and dead letters by the hash of their problem: their records stay
 
-	nextRecord []byte // where tidying goes on
-	nextDead   uint64
+	remembered int    // records
+	nextDead   uint64 // where tidying goes on
 }
 
 func (b *books) lane(name string) *laneBooks {
@@ -75,7 +75,7 @@ func (s *Store) load() error {
 		return lanes.ForEachBucket(func(name []byte) error {
 			l := s.books.lane(string(name))
 			if old != nil && old.lanes[string(name)] != nil {
-				l.nextRecord, l.nextDead = old.lanes[string(name)].nextRecord, old.lanes[string(name)].nextDead
+				l.nextDead = old.lanes[string(name)].nextDead
 			}
 			if err := s.loadLane(lanes.Bucket(name), l); err != nil {
 				return fmt.Errorf("lane %q: %w", name, err)
@@ -116,6 +116,11 @@ func (s *Store) loadLane(b *bolt.Bucket, l *laneBooks) error {
 	err = b.Bucket(historyPart).ForEach(func(_, _ []byte) error { l.history++; return nil })
 	if err != nil {
 		return err
+	}
+	for _, turns := range [][]byte{closedPart, openPart} {
+		if err := b.Bucket(turns).ForEach(func(_, _ []byte) error { l.remembered++; return nil }); err != nil {
+			return err
+		}
 	}
 	return b.Bucket(deadPart).ForEach(func(k, v []byte) error {
 		_, h, err := decodeSettlement(k, v)

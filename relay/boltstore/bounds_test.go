@@ -1,10 +1,14 @@
 package boltstore_test
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
+	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/guance-relay/guance-relay/guance"
@@ -154,21 +158,6 @@ func TestDeadLettersAreBounded(t *testing.T) {
 	}
 }
 
-// clock is a clock that the test sets.
-type clock struct{ t time.Time }
-
-func (c *clock) now() time.Time { return c.t }
-
-func openAt(t *testing.T, dir string, c *clock) *boltstore.Store {
-	t.Helper()
-	s, err := boltstore.OpenAt(dir, nil, c.now)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { s.Close() })
-	return s
-}
-
 // ticks makes commits that have nothing to do with what is looked for.
 func ticks(t *testing.T, s *boltstore.Store, n int) {
 	t.Helper()
@@ -179,104 +168,191 @@ func ticks(t *testing.T, s *boltstore.Store, n int) {
 	}
 }
 
+// The wall clock of the outcomes says nothing: it is a year behind, and ages are counted from when the store was told.
 func TestDeadLettersAge(t *testing.T) {
-	for name, how := range map[string]func(*testing.T, *boltstore.Store, string, *clock) *boltstore.Store{
-		"by the commits of another lane": func(t *testing.T, s *boltstore.Store, _ string, _ *clock) *boltstore.Store {
+	for name, how := range map[string]func(*testing.T, *boltstore.Store, string) *boltstore.Store{
+		"by the commits of another lane": func(t *testing.T, s *boltstore.Store, _ string) *boltstore.Store {
 			ticks(t, s, 10)
 			return s
 		},
-		"by opening": func(t *testing.T, s *boltstore.Store, dir string, c *clock) *boltstore.Store {
-			s.Close()
-			return openAt(t, dir, c)
-		},
+		"by opening": func(t *testing.T, s *boltstore.Store, dir string) *boltstore.Store { return reopen(t, s, dir, nil) },
 	} {
 		t.Run(name, func(t *testing.T) {
-			dir, c := t.TempDir(), &clock{time.Unix(1_000_000, 0)}
-			s := openAt(t, dir, c)
-			var all []*relay.Entry
-			for i := range 40 {
-				all = append(all, entry(fmt.Sprint(i), fmt.Sprint("p", i)))
-			}
-			add(t, s, all...)
-			l := acquire(t, s)
-			settle(t, l, relay.Dead, c.t, all[1:]...)
-			settle(t, l, relay.Dead, c.t.Add(time.Hour), all[0]) // the oldest entry died last
-			c.t = c.t.Add(30*24*time.Hour + time.Minute)
-			s = how(t, s, dir, c)
-			if got := deadLetters(t, s); !slices.Equal(got, []uint64{1}) {
-				t.Errorf("after 30 days: got %v, want the one that died later", got)
-			}
+			synctest.Test(t, func(t *testing.T) {
+				dir, lastYear := t.TempDir(), time.Now().AddDate(-1, 0, 0)
+				s := open(t, dir, nil)
+				var all []*relay.Entry
+				for i := range 40 {
+					all = append(all, entry(fmt.Sprint(i), fmt.Sprint("p", i)))
+				}
+				add(t, s, all...)
+				l := acquire(t, s)
+				settle(t, l, relay.Dead, lastYear, all[1:]...)
+				time.Sleep(time.Hour)
+				settle(t, l, relay.Dead, lastYear, all[0]) // the oldest entry died last
+				time.Sleep(30*24*time.Hour - time.Hour - time.Minute)
+				ticks(t, s, 10)
+				if got := deadLetters(t, s); len(got) != 40 {
+					t.Errorf("before 30 days are over: got %d dead letters, want all 40", len(got))
+				}
+				time.Sleep(2 * time.Minute)
+				s = how(t, s, dir)
+				if got := deadLetters(t, s); !slices.Equal(got, []uint64{1}) {
+					t.Errorf("after 30 days: got %v, want the one that died later", got)
+				}
+			})
 		})
 	}
 }
 
-func TestRecordsAge(t *testing.T) {
-	dir, c := t.TempDir(), &clock{time.Unix(1_000_000, 0)}
-	s := openAt(t, dir, c)
-	l := acquire(t, s)
-	begin := func(problem string, outcomes ...relay.Outcome) *relay.Entry {
-		e := entry(problem, problem)
-		add(t, s, e)
-		settle(t, l, 0, c.t, e)
-		for _, o := range outcomes {
-			settle(t, l, o, c.t, e)
-		}
-		return e
-	}
-	recovered := func(problem string) {
-		e := entry(problem+" recovered", problem)
-		e.State = guance.StateRecovered
-		add(t, s, e)
-		settle(t, l, relay.Delivered, c.t, e)
-	}
-	begin("closed", relay.Delivered)
-	recovered("closed")
-	begin("open", relay.Delivered)
-	begin("pending")
-	dead := begin("dead", relay.Dead)
-	recovered("dead")
-	for i := range 300 {
-		begin(fmt.Sprint("many ", i), relay.Delivered)
-		recovered(fmt.Sprint("many ", i))
-	}
-	has := func(problem string) bool {
-		t.Helper()
-		records, err := l.Records(t.Context(), []string{problem})
-		if err != nil {
-			t.Fatal(err)
-		}
-		return records[0] != relay.Record{}
-	}
-	expect := func(when string, want map[string]bool) {
-		t.Helper()
-		for problem, want := range want {
-			if got := has(problem); got != want {
-				t.Errorf("%s: the record of the problem %q is there: %v, want %v", when, problem, got, want)
-			}
-		}
-	}
-	s.Close() // what holds a record is found again in the file
-	s = openAt(t, dir, c)
-	l = acquire(t, s)
-	c.t = c.t.Add(24*time.Hour - time.Minute)
-	ticks(t, s, 100)
-	expect("before a day is over", map[string]bool{"closed": true, "open": true, "pending": true, "dead": true, "many 0": true, "many 299": true})
-	c.t = c.t.Add(2 * time.Minute)
-	ticks(t, s, 5)
-	expect("after a few commits", map[string]bool{"open": true, "pending": true, "dead": true, "many 99": true}) // a few at a time
-	ticks(t, s, 100)
-	expect("after a day", map[string]bool{"closed": false, "open": true, "pending": true, "dead": true, "many 0": false, "many 299": false})
-
-	// A dead letter may be replayed as long as it is there, and only the record tells that its problem has moved on.
-	c.t = c.t.Add(29 * 24 * time.Hour)
-	if _, err := l.Revive(t.Context(), dead.Seq); err != nil {
+// has reports whether a problem has a record.
+func has(t *testing.T, l relay.Lease, problem string) bool {
+	t.Helper()
+	records, err := l.Records(t.Context(), []string{problem})
+	if err != nil {
 		t.Fatal(err)
 	}
-	ticks(t, s, 100)
-	expect("after 29 days more", map[string]bool{"open": false, "pending": true, "dead": true})
-	settle(t, l, relay.Superseded, time.Unix(1_000_000, 0), dead)
-	s.Close()
-	s = openAt(t, dir, c)
-	l = acquire(t, s)
-	expect("when it is settled and the store is opened", map[string]bool{"pending": true, "dead": false})
+	return records[0] != relay.Record{}
+}
+
+// show marks the trigger of a problem as delivered, and, if it is over, its recovery too.
+func show(t *testing.T, s *boltstore.Store, l relay.Lease, problem string, over bool) {
+	t.Helper()
+	trigger := entry(problem, problem)
+	add(t, s, trigger)
+	settle(t, l, 0, time.Now(), trigger)
+	settle(t, l, relay.Delivered, time.Now(), trigger)
+	if over {
+		recovery := entry(problem+" recovered", problem)
+		recovery.State = guance.StateRecovered
+		add(t, s, recovery)
+		settle(t, l, relay.Delivered, time.Now(), recovery)
+	}
+}
+
+func TestRecordsAge(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		dir := t.TempDir()
+		var log bytes.Buffer
+		opts := &boltstore.Options{Logger: slog.New(slog.NewTextHandler(&log, nil))}
+		s := open(t, dir, opts)
+		l := acquire(t, s)
+		show(t, s, l, "closed", true)
+		show(t, s, l, "open", false)
+		pending, dead := entry("pending", "pending"), entry("dead", "dead")
+		add(t, s, pending, dead)
+		settle(t, l, 0, time.Now(), pending, dead)
+		settle(t, l, relay.Dead, time.Now(), dead)
+		recovery := entry("dead recovered", "dead")
+		recovery.State = guance.StateRecovered
+		add(t, s, recovery)
+		settle(t, l, relay.Delivered, time.Now(), recovery)
+		for i := range 300 {
+			show(t, s, l, fmt.Sprint("many ", i), true)
+		}
+		expect := func(when string, want map[string]bool) {
+			t.Helper()
+			for problem, want := range want {
+				if got := has(t, l, problem); got != want {
+					t.Errorf("%s: the record of the problem %q is there: %v, want %v", when, problem, got, want)
+				}
+			}
+		}
+		s = reopen(t, s, dir, opts) // what holds a record is found again in the file
+		l = acquire(t, s)
+		time.Sleep(24*time.Hour - time.Minute)
+		ticks(t, s, 100)
+		expect("before a day is over", map[string]bool{"closed": true, "open": true, "pending": true, "dead": true, "many 0": true, "many 299": true})
+		time.Sleep(3 * time.Minute)
+		ticks(t, s, 5)
+		left := 0
+		for i := range 300 {
+			if has(t, l, fmt.Sprint("many ", i)) {
+				left++
+			}
+		}
+		if left < 200 || left == 300 {
+			t.Errorf("after a few commits: %d of 300 closed records are there, want that they go a few at a time", left)
+		}
+		ticks(t, s, 100)
+		expect("after a day", map[string]bool{"closed": false, "open": true, "pending": true, "dead": true, "many 0": false, "many 299": false})
+
+		// A dead letter may be replayed as long as it is there, and only the record tells that its problem has moved on.
+		time.Sleep(29 * 24 * time.Hour)
+		if _, err := l.Revive(t.Context(), dead.Seq); err != nil {
+			t.Fatal(err)
+		}
+		ticks(t, s, 100)
+		expect("after 29 days more", map[string]bool{"open": false, "pending": true, "dead": true})
+		if !strings.Contains(log.String(), "level=WARN") || !strings.Contains(log.String(), "problem=open") {
+			t.Errorf("the record of an open problem was forgotten after 30 days: the log says %q", log.String())
+		}
+		settle(t, l, relay.Superseded, time.Now(), dead)
+		time.Sleep(24*time.Hour + 2*time.Minute)
+		s = reopen(t, s, dir, opts)
+		l = acquire(t, s)
+		expect("a day after it is settled, when the store is opened", map[string]bool{"pending": true, "dead": false})
+	})
+}
+
+// Of many problems a bounded number is remembered, whatever becomes of them; what was never sent is no exception.
+func TestReport18RecordsAreBoundedByNumber(t *testing.T) { inBubble(recordsAreBounded)(t) }
+
+func recordsAreBounded(t *testing.T) {
+	dir := t.TempDir()
+	var log bytes.Buffer
+	opts := &boltstore.Options{MaxRecords: 50, Logger: slog.New(slog.NewTextHandler(&log, nil))}
+	s := open(t, dir, opts)
+	l := acquire(t, s)
+	for i := range 20 {
+		time.Sleep(time.Second)
+		show(t, s, l, fmt.Sprint("open ", i), false)
+	}
+	pending := entry("pending", "pending")
+	add(t, s, pending)
+	settle(t, l, 0, time.Now(), pending)
+	// Storms of problems that come and go and are never sent.
+	round := func(n int) {
+		time.Sleep(time.Second)
+		var batch []*relay.Entry
+		for i := range 40 {
+			trigger, recovery := entry(fmt.Sprint("t", n, "-", i), fmt.Sprint("pair ", n, "-", i)), entry(fmt.Sprint("r", n, "-", i), fmt.Sprint("pair ", n, "-", i))
+			recovery.State = guance.StateRecovered
+			batch = append(batch, trigger, recovery)
+		}
+		add(t, s, batch...)
+		settle(t, l, relay.Superseded, time.Now(), batch...)
+	}
+	for n := range 25 {
+		if round(n); n%10 == 5 {
+			s = reopen(t, s, dir, opts)
+			l = acquire(t, s)
+		}
+		if got := s.Records(t, lane); got > 50+1 {
+			t.Fatalf("after %d problems there are %d records, want 50 and the one that is pending at most", 21+40*(n+1), got)
+		}
+	}
+	for i := range 20 {
+		if !has(t, l, fmt.Sprint("open ", i)) {
+			t.Errorf("the record of open problem %d is gone, and those of closed ones are there", i)
+		}
+	}
+	if !has(t, l, "pending") || !has(t, l, "pair 24-39") || has(t, l, "pair 0-0") {
+		t.Errorf("pending: %v, the last pair: %v, the first: %v; want true, true, false", has(t, l, "pending"), has(t, l, "pair 24-39"), has(t, l, "pair 0-0"))
+	}
+	if log.Len() > 0 {
+		t.Errorf("only closed ones were forgotten: the log says %s", log.String())
+	}
+	// Nothing but open problems: the one that has not changed for the longest time goes, and the log says so.
+	for i := range 40 {
+		time.Sleep(time.Second)
+		show(t, s, l, fmt.Sprint("more ", i), false)
+	}
+	if got := s.Records(t, lane); got > 50+1 || !has(t, l, "more 0") || !has(t, l, "pending") || has(t, l, "open 9") {
+		t.Errorf("60 open problems: %d records, the 21st: %v, pending: %v, the tenth: %v; want true, true, false",
+			got, has(t, l, "more 0"), has(t, l, "pending"), has(t, l, "open 9"))
+	}
+	if n := strings.Count(log.String(), "level=ERROR"); n == 0 || n > 20 || !strings.Contains(log.String(), "MaxRecords") {
+		t.Errorf("%d ERROR lines for open problems that were forgotten: %s", n, log.String())
+	}
 }

@@ -81,6 +81,7 @@ func (s *Store) commit() {
 		case j := <-s.jobs:
 			batch = append(batch[:0], j)
 		case <-s.stop:
+			s.saveClock()
 			return
 		}
 		s.gather()
@@ -99,6 +100,20 @@ func (s *Store) commit() {
 		clear(batch)
 		s.mapped.touched(1) // the pages of the tree that it has read
 		s.mapped.trim(s.db)
+	}
+}
+
+// saveClock keeps the time since the last commit, when the store closes. Without room it is not counted, which makes everything a little younger.
+func (s *Store) saveClock() {
+	s.mu.Lock()
+	failed := s.failed
+	s.mu.Unlock()
+	if failed != nil || s.Clock() == s.saved {
+		return
+	}
+	_, err := s.try([]*job{{write: func(c *commit) error { c.changed = true; return nil }}}, make([]error, 1))
+	if err != nil && !errors.Is(err, relay.ErrFull) {
+		s.closing = err
 	}
 }
 
@@ -124,7 +139,9 @@ func (s *Store) commitBatch(batch []*job) {
 	}
 	err := s.usable(context.Background())
 	if err == nil && bytes > 0 {
-		if err = s.reserve(bytes); errors.Is(err, relay.ErrFull) {
+		if moved := s.inPlace(); moved != nil {
+			refuseAppends(batch, refused, moved)
+		} else if err = s.reserve(bytes); errors.Is(err, relay.ErrFull) {
 			refuseAppends(batch, refused, err)
 			err = nil
 		} else if err != nil {
@@ -172,7 +189,7 @@ func (s *Store) try(batch []*job, refused []error) (again bool, err error) {
 		return false, s.fail(err)
 	}
 	s.encoded = s.encoded[:0]
-	c := &commit{tx: tx, store: s, now: s.now(), lanes: make(map[string]*lane)}
+	c := &commit{tx: tx, store: s, now: s.Clock(), lanes: make(map[string]*lane)}
 	checked := make([]error, len(batch))
 	for i, j := range batch {
 		if refused[i] != nil {
@@ -291,6 +308,12 @@ func (s *Store) fail(err error) error {
 
 // committed makes known what a commit changed.
 func (s *Store) committed(c *commit) {
+	if c.changed {
+		s.saved = c.now
+	}
+	for name, l := range c.lanes {
+		l.lost.report(s.log, name)
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for name, l := range c.lanes {
@@ -331,8 +354,8 @@ type commit struct {
 	tx      *bolt.Tx
 	id      int
 	store   *Store
-	now     time.Time
-	changed bool // there is something to commit
+	now     time.Duration // by the store's clock
+	changed bool          // there is something to commit
 	lanes   map[string]*lane
 }
 
@@ -374,6 +397,10 @@ func (c *commit) finish() error {
 		if err := l.flush(); err != nil {
 			return err
 		}
+	}
+	// It stands in the page of the root bucket, which every commit writes: it costs no page and no sync.
+	if err := c.tx.Bucket(metaBucket).Put(clockKey, encodeClock(c.now)); err != nil {
+		return err
 	}
 	return c.tidy()
 }

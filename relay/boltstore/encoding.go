@@ -13,7 +13,7 @@ import (
 )
 
 // version names the form of all that this file and layout.go describe. It is in the file's "meta" bucket, and a program refuses a file of
-// another version. There is no version 1 to read: it was never released.
+// another version. There is none before it to read: none was released.
 //
 // Allowed changes within a version: fields may be added at the end of a header, a record or a settlement. None is removed, moved or given
 // another meaning. A reader takes a field that is not there as zero and ignores what follows the fields it knows; headers and records that
@@ -22,7 +22,7 @@ import (
 // The values, apart from a header, begin with four bytes of CRC-32C (Castagnoli) over the key and the rest: a damaged value, or one that
 // stands under another's key, is told from garbage. Numbers are little-endian or varints of encoding/binary, keys are big-endian so that
 // they sort.
-const version = "2"
+const version = "3"
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
@@ -114,9 +114,10 @@ func decodeHeader(b []byte) (h header, ok bool) {
 }
 
 // entry returns the entry that h is the header of.
-func (h *header) entry(lane string, seq uint64) relay.Entry {
+func (h *header) entry(lane string, seq uint64, kept time.Duration) relay.Entry {
 	return relay.Entry{
-		Lane: lane, Seq: seq, ID: h.id, Problem: h.problem, State: h.state, Level: h.level, Time: h.time, Accepted: h.accepted, Trace: h.trace,
+		Lane: lane, Seq: seq, ID: h.id, Problem: h.problem, State: h.state, Level: h.level, Time: h.time, Accepted: h.accepted, Kept: kept,
+		Trace: h.trace,
 	}
 }
 
@@ -184,29 +185,41 @@ func decodeSlots(dst []slot, key, value []byte) ([]slot, error) {
 	return dst, nil
 }
 
-// An item is one entry on its way into a segment.
+// An item is one entry of a segment, on its way in or out. Its time stands beside its header and not in it, because the caller encodes the
+// header and the committer alone knows the time.
 type item struct {
 	slot
+	kept   time.Duration
 	header []byte
 	body   []byte
+}
+
+// entry returns the entry of an item, without its body. h is its header.
+func (it *item) entry(lane string, h *header) *relay.Entry {
+	e := h.entry(lane, it.seq, it.kept)
+	if e.Begun = it.state != 0; e.Begun {
+		e.Failed = int(it.state - 1)
+	}
+	return &e
 }
 
 // appendSegment encodes entries that stand together in the file: the headers, so that a backlog is listed without its bodies, and then the
 // bodies.
 //
 //	headers   uint32, the size of the next part; the checksum covers as much
-//	          for each entry: seq above the first as uvarint, size of the header as uvarint, header
+//	          for each entry: seq above the first as uvarint, kept as clock, size of the header as uvarint, header
 //	bodies    one after the other; each header has the checksum of its own
 func appendSegment(dst []byte, items []item) []byte {
 	first, size := items[0].seq, 8
 	for _, it := range items {
-		size += 2*binary.MaxVarintLen32 + len(it.header) + len(it.body)
+		size += 2*binary.MaxVarintLen32 + binary.MaxVarintLen64 + len(it.header) + len(it.body)
 	}
 	dst = slices.Grow(dst, size)
 	start := len(dst)
 	b := append(dst[start:], 0, 0, 0, 0, 0, 0, 0, 0)
 	for _, it := range items {
 		b = binary.AppendUvarint(b, it.seq-first)
+		b = appendClock(b, it.kept)
 		b = binary.AppendUvarint(b, uint64(len(it.header)))
 		b = append(b, it.header...)
 	}
@@ -234,40 +247,91 @@ func segmentHeaders(key, value []byte) (headers, bodies []byte, err error) {
 }
 
 // nextHeader cuts the first header off a segment's headers.
-func nextHeader(first uint64, headers []byte) (seq uint64, header, rest []byte, ok bool) {
+func nextHeader(first uint64, headers []byte) (seq uint64, kept time.Duration, header, rest []byte, ok bool) {
 	d := decoder{b: headers}
 	seq = first + d.uvarint()
+	kept = d.clock()
 	header = d.bytes()
-	return seq, header, d.b, !d.bad
+	return seq, kept, header, d.b, !d.bad
 }
 
-// encodeRecord encodes a record: last and seq as uvarint, open as a byte, shown as varint, time and at.
-func encodeRecord(key []byte, r relay.Record) []byte {
-	b := make([]byte, 4, 48)
+// A record is what is remembered of a problem, and when by the store's time it last changed.
+//
+//	last     uvarint
+//	seq      uvarint
+//	open     byte
+//	shown    varint
+//	doubt    byte
+//	time     time
+//	at       time
+//	changed  clock
+type record struct {
+	relay.Record
+	changed time.Duration
+}
+
+func encodeRecord(key []byte, r record) []byte {
+	b := make([]byte, 4, 64)
 	b = binary.AppendUvarint(b, r.Last)
 	b = binary.AppendUvarint(b, r.Seq)
-	open := byte(0)
-	if r.Open {
-		open = 1
-	}
-	b = append(b, open)
+	b = appendBool(b, r.Open)
 	b = binary.AppendVarint(b, int64(r.Shown))
+	b = appendBool(b, r.Doubt)
 	b = appendTime(b, r.Time)
 	b = appendTime(b, r.At)
+	b = appendClock(b, r.changed)
 	return seal(key, b)
 }
 
-func decodeRecord(key, value []byte) (relay.Record, error) {
+func decodeRecord(key, value []byte) (record, error) {
 	b, err := unseal("record", key, value)
 	if err != nil {
-		return relay.Record{}, err
+		return record{}, err
 	}
 	d := decoder{b: b}
-	r := relay.Record{Last: d.uvarint(), Seq: d.uvarint(), Open: d.byte() == 1, Shown: guance.Level(d.varint()), Time: d.time(), At: d.time()}
+	r := record{Record: relay.Record{
+		Last: d.uvarint(), Seq: d.uvarint(), Open: d.byte() == 1, Shown: guance.Level(d.varint()), Doubt: d.byte() == 1, Time: d.time(), At: d.time(),
+	}, changed: d.clock()}
 	if d.bad {
-		return relay.Record{}, damaged("record", key)
+		return record{}, damaged("record", key)
 	}
 	return r, nil
+}
+
+// turnSize is the size of a turn before the record's key.
+const turnSize = 4
+
+// turn is the record's key among those that are forgotten in turn: the second of its last change, big-endian, and its own key. Seconds will
+// do, and of a problem whose attempt begins and ends within one the turn stays.
+func (r *record) turn(key []byte) []byte {
+	seconds := min(r.changed/time.Second, math.MaxUint32)
+	return append(binary.BigEndian.AppendUint32(nil, uint32(seconds)), key...)
+}
+
+// turnTime returns when the record of a turn changed, to the second.
+func turnTime(turn []byte) time.Duration {
+	if len(turn) < turnSize {
+		return 0
+	}
+	return time.Duration(binary.BigEndian.Uint32(turn)) * time.Second
+}
+
+// The file's clock is a clock under clockKey.
+func encodeClock(now time.Duration) []byte {
+	return seal(clockKey, appendClock(make([]byte, 4, 16), now))
+}
+
+func decodeClock(value []byte) (time.Duration, error) {
+	b, err := unseal("clock", clockKey, value)
+	if err != nil {
+		return 0, err
+	}
+	d := decoder{b: b}
+	now := d.clock()
+	if d.bad || now == 0 {
+		return 0, damaged("clock", clockKey)
+	}
+	return now, nil
 }
 
 // A settlement is an entry that has ended.
@@ -275,12 +339,16 @@ func decodeRecord(key, value []byte) (relay.Record, error) {
 //	seq      uvarint
 //	outcome  byte
 //	at       time
+//	kept     clock
+//	ended    clock: when it ended by the store's time
 //	header   its size as uvarint, header
 //	reason   string
 type settlement struct {
 	seq     uint64
 	outcome relay.Outcome
 	at      time.Time
+	kept    time.Duration
+	ended   time.Duration
 	header  []byte
 	reason  string
 }
@@ -290,6 +358,8 @@ func encodeSettlement(key []byte, s settlement) []byte {
 	b = binary.AppendUvarint(b, s.seq)
 	b = append(b, byte(s.outcome))
 	b = appendTime(b, s.at)
+	b = appendClock(b, s.kept)
+	b = appendClock(b, s.ended)
 	b = appendString(b, s.header)
 	b = appendString(b, s.reason)
 	return seal(key, b)
@@ -302,7 +372,9 @@ func decodeSettlement(key, value []byte) (s settlement, h header, err error) {
 		return s, h, err
 	}
 	d := decoder{b: b}
-	s = settlement{seq: d.uvarint(), outcome: relay.Outcome(d.byte()), at: d.time(), header: d.bytes(), reason: string(d.bytes())}
+	s = settlement{
+		seq: d.uvarint(), outcome: relay.Outcome(d.byte()), at: d.time(), kept: d.clock(), ended: d.clock(), header: d.bytes(), reason: string(d.bytes()),
+	}
 	h, ok := decodeHeader(s.header)
 	if d.bad || !ok {
 		return s, h, damaged("outcome", key)
@@ -312,7 +384,7 @@ func decodeSettlement(key, value []byte) (s settlement, h header, err error) {
 
 // settlement returns what the API calls so.
 func (s *settlement) settlement(lane string, h *header, body []byte) relay.Settlement {
-	e := h.entry(lane, s.seq)
+	e := h.entry(lane, s.seq, s.kept)
 	e.Body = body
 	return relay.Settlement{Entry: e, Outcome: s.outcome, Reason: s.reason, At: s.at}
 }
@@ -345,6 +417,16 @@ func decodeHashes(key, value []byte) ([]hash, error) {
 
 func appendString[T string | []byte](b []byte, s T) []byte {
 	return append(binary.AppendUvarint(b, uint64(len(s))), s...)
+}
+
+// appendClock writes a moment of the store's time: nanoseconds as uvarint.
+func appendClock(b []byte, t time.Duration) []byte { return binary.AppendUvarint(b, uint64(max(t, 0))) }
+
+func appendBool(b []byte, v bool) []byte {
+	if v {
+		return append(b, 1)
+	}
+	return append(b, 0)
 }
 
 // appendTime writes a zero for the zero time, and otherwise a one, the Unix seconds and the nanoseconds. The location is not kept: times are
@@ -420,6 +502,15 @@ func (d *decoder) time() time.Time {
 		return time.Time{}
 	}
 	return time.Unix(sec, int64(nsec)).UTC()
+}
+
+func (d *decoder) clock() time.Duration {
+	n := d.uvarint()
+	if n > math.MaxInt64 {
+		d.fail()
+		return 0
+	}
+	return time.Duration(n)
 }
 
 // size reads a number of bytes.

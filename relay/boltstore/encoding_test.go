@@ -32,7 +32,7 @@ func TestHeader(t *testing.T) {
 		}
 		want := *e
 		want.Seq, want.Lane, want.Body = 7, "lane", nil
-		if diff := cmp.Diff(want, h.entry("lane", 7)); diff != "" {
+		if diff := cmp.Diff(want, h.entry("lane", 7, want.Kept)); diff != "" {
 			t.Error(diff)
 		}
 		// A field that a later program of this version added is ignored; one that an earlier program did not know is zero.
@@ -46,9 +46,10 @@ func TestHeader(t *testing.T) {
 }
 
 func TestRecord(t *testing.T) {
-	for _, r := range []relay.Record{
+	for _, r := range []record{
 		{},
-		{Last: 1, Seq: math.MaxUint64, Open: true, Shown: guance.LevelCritical, Time: first, At: first.Add(time.Hour)},
+		{relay.Record{Last: 1, Seq: math.MaxUint64, Open: true, Shown: guance.LevelCritical, Time: first, At: first.Add(time.Hour)}, math.MaxInt64},
+		{relay.Record{Doubt: true}, time.Nanosecond},
 	} {
 		got, err := decodeRecord(key, encodeRecord(key, r))
 		if err != nil || got != r {
@@ -59,7 +60,7 @@ func TestRecord(t *testing.T) {
 
 func TestSettlement(t *testing.T) {
 	e := &relay.Entry{ID: "id", Problem: "p", Accepted: first, Body: []byte("body")}
-	want := settlement{7, relay.Dead, first, encodeHeader(e), "why"}
+	want := settlement{7, relay.Dead, first, time.Hour, 2*time.Hour + 1, encodeHeader(e), "why"}
 	got, h, err := decodeSettlement(key, encodeSettlement(key, want))
 	if err != nil || h.problem != "p" || !bytes.Equal(got.header, want.header) {
 		t.Fatalf("got %+v, %+v, %v", got, h, err)
@@ -75,7 +76,8 @@ func sampleItems() []item {
 	for i := range uint64(3) {
 		e := &relay.Entry{ID: "id", Problem: "p", Body: bytes.Repeat([]byte{byte(i)}, int(i*1000))}
 		h := encodeHeader(e)
-		items = append(items, item{slot{seq: 7 + i*i, problem: 3, size: uint32(len(h) + len(e.Body)), state: begun(int(i))}, h, e.Body})
+		s := slot{seq: 7 + i*i, problem: 3, size: uint32(len(h) + len(e.Body)), state: begun(int(i))}
+		items = append(items, item{s, time.Hour + time.Duration(i), h, e.Body})
 	}
 	return items
 }
@@ -94,9 +96,9 @@ func TestSegment(t *testing.T) {
 		t.Error(diff)
 	}
 	n := 0
-	err = each(key, appendSegment(nil, items), slots, func(i int, header, body []byte) bool {
-		if !bytes.Equal(header, items[i].header) || !bytes.Equal(body, items[i].body) {
-			t.Errorf("entry %d differs", i)
+	err = each(key, appendSegment(nil, items), slots, func(it item) bool {
+		if want := items[n]; it.slot != want.slot || it.kept != want.kept || !bytes.Equal(it.header, want.header) || !bytes.Equal(it.body, want.body) {
+			t.Errorf("entry %d differs", n)
 		}
 		n++
 		return true
@@ -115,17 +117,17 @@ func TestDamageIsFound(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	st := encodeSettlement(key, settlement{7, relay.Delivered, first, items[0].header, "why"})
+	st := encodeSettlement(key, settlement{7, relay.Delivered, first, 1, 2, items[0].header, "why"})
 	for name, c := range map[string]struct {
 		value  []byte
 		decode func(key, value []byte) error
 	}{
 		"progress":   {encodeSlots(7, slots), func(k, v []byte) error { _, err := decodeSlots(nil, k, v); return err }},
-		"record":     {encodeRecord(key, relay.Record{Seq: 1, At: first}), func(k, v []byte) error { _, err := decodeRecord(k, v); return err }},
+		"record":     {encodeRecord(key, record{relay.Record{Seq: 1, At: first}, time.Hour}), func(k, v []byte) error { _, err := decodeRecord(k, v); return err }},
 		"settlement": {st, func(k, v []byte) error { _, _, err := decodeSettlement(k, v); return err }},
 		"hashes":     {encodeHashes(key, []hash{hashID("a"), hashID("b")}), func(k, v []byte) error { _, err := decodeHashes(k, v); return err }},
 		"segment": {segment[:8+len(headers)], func(k, v []byte) error {
-			return each(k, append(v[:len(v):len(v)], bodies...), slots, func(int, []byte, []byte) bool { return true })
+			return each(k, append(v[:len(v):len(v)], bodies...), slots, func(item) bool { return true })
 		}},
 	} {
 		if err := c.decode(key, c.value); err != nil {
@@ -163,8 +165,8 @@ func TestHashes(t *testing.T) {
 func FuzzDecode(f *testing.F) {
 	items := sampleItems()
 	f.Add(encodeSlots(7, []slot{items[0].slot, items[1].slot}))
-	f.Add(encodeRecord(key, relay.Record{Last: 1, Seq: 2, Open: true, Shown: 3, Time: first, At: first}))
-	f.Add(encodeSettlement(key, settlement{7, relay.Dead, first, items[1].header, "why"}))
+	f.Add(encodeRecord(key, record{relay.Record{Last: 1, Seq: 2, Open: true, Shown: 3, Doubt: true, Time: first, At: first}, time.Hour}))
+	f.Add(encodeSettlement(key, settlement{7, relay.Dead, first, 1, 2, items[1].header, "why"}))
 	f.Add(encodeHashes(key, []hash{hashID("a")}))
 	f.Add(appendSegment(nil, items))
 	f.Add(items[1].header)
@@ -176,7 +178,7 @@ func FuzzDecode(f *testing.F) {
 			return err == nil
 		}
 		if h, ok := decodeHeader(data); ok {
-			e := h.entry("lane", 7)
+			e := h.entry("lane", 7, 0)
 			again := encodeHeader(&e)
 			if h2, ok := decodeHeader(again); !ok || h2.problem != h.problem || !h2.time.Equal(h.time) {
 				t.Errorf("header: %+v became %+v", h, h2)
@@ -196,7 +198,7 @@ func FuzzDecode(f *testing.F) {
 			}
 		}
 		if s, _, err := decodeSettlement(key, sealed); check("settlement", err) {
-			if s2, _, err := decodeSettlement(key, encodeSettlement(key, s)); err != nil || s2.reason != s.reason || !s2.at.Equal(s.at) {
+			if s2, _, err := decodeSettlement(key, encodeSettlement(key, s)); err != nil || s2.reason != s.reason || !s2.at.Equal(s.at) || s2.kept != s.kept || s2.ended != s.ended {
 				t.Errorf("settlement: %+v became %+v, %v", s, s2, err)
 			}
 		}
@@ -211,8 +213,8 @@ func FuzzDecode(f *testing.F) {
 		if end := 8 + int(segment[4]) + int(segment[5])<<8; segment[6] == 0 && segment[7] == 0 && end <= len(segment) {
 			seal(key, segment[:end])
 		}
-		check("segment", each(key, segment, []slot{items[0].slot, items[1].slot, items[2].slot}, func(_ int, header, body []byte) bool {
-			decodeHeader(header)
+		check("segment", each(key, segment, []slot{items[0].slot, items[1].slot, items[2].slot}, func(it item) bool {
+			decodeHeader(it.header)
 			return true
 		}))
 	})

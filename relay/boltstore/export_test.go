@@ -2,13 +2,10 @@ package boltstore
 
 import (
 	"sync/atomic"
-	"time"
-)
+	"testing"
 
-// OpenAt opens a store whose clock is now.
-func OpenAt(dir string, opts *Options, now func() time.Time) (*Store, error) {
-	return open(dir, opts, now)
-}
+	bolt "go.etcd.io/bbolt"
+)
 
 // OnCommit has fn make each commit; nil brings the usual back. Call it from fn or when nothing else is going on.
 func (s *Store) OnCommit(fn func(commit func() error) error) {
@@ -49,4 +46,16 @@ func (s *Store) PretendRoom() {
 	done := make(chan error, 1)
 	s.jobs <- &job{check: func(*commit) error { s.allocated = 1 << 50; return nil }, done: done}
 	<-done
+}
+
+// Records returns how many records of problems a lane has in the file.
+func (s *Store) Records(t *testing.T, lane string) (n int) {
+	t.Helper()
+	err := s.viewLane(lane, func(b *bolt.Bucket) error {
+		return b.Bucket(recordsPart).ForEach(func(_, _ []byte) error { n++; return nil })
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
 }

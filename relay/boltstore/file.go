@@ -25,21 +25,20 @@ const (
 
 // openFile opens the file in dir, making both if need be.
 func (s *Store) openFile(dir string) error {
-	if err := makeDir(dir); err != nil {
+	if err := s.makeDir(dir); err != nil {
 		return err
 	}
 	s.path = filepath.Join(dir, fileName)
-	info, err := os.Stat(s.path)
+	info, err := os.Lstat(s.path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		err = create(dir, s.path)
+	case err == nil && info.Mode()&fs.ModeSymlink != 0:
+		// Where anybody may write, somebody else's link would have the store lock, or write, a file of their choice.
+		err = fmt.Errorf("boltstore: %s is a symbolic link, which is not followed; nothing was changed. "+
+			"Give the store the directory that the link points into", s.path)
 	case err == nil && !info.Mode().IsRegular():
-		err = fmt.Errorf("boltstore: %s is not a regular file", s.path)
-	case err == nil && info.Mode().Perm()&^0o600 != 0 && runtime.GOOS != "windows":
-		// Events name hosts and customers. Volumes that are shared by a group come with wider modes.
-		if err = os.Chmod(s.path, 0o600); err != nil {
-			err = fmt.Errorf("boltstore: others may read %s, and that cannot be changed: %w", s.path, err)
-		}
+		err = fmt.Errorf("boltstore: %s is not a regular file (mode %v); nothing was changed", s.path, info.Mode())
 	case err != nil:
 		err = fmt.Errorf("boltstore: %w", err)
 	}
@@ -51,7 +50,7 @@ func (s *Store) openFile(dir string) error {
 	}
 	opts := options()
 	opts.OpenFile = func(name string, flag int, mode os.FileMode) (*os.File, error) {
-		f, err := os.OpenFile(name, flag, mode)
+		f, err := openFile(name, flag, mode)
 		s.file = f
 		return f, err
 	}
@@ -62,11 +61,26 @@ func (s *Store) openFile(dir string) error {
 		}
 		return s.explain(err)
 	}
+	if s.info, err = s.file.Stat(); err != nil {
+		return errors.Join(fmt.Errorf("boltstore: looking at %s: %w", s.path, err), s.db.Close())
+	}
+	if s.info.Mode().Perm()&^0o600 != 0 && runtime.GOOS != "windows" {
+		// Events name hosts and customers. Volumes that are shared by a group come with wider modes, and some take no other.
+		if err := s.file.Chmod(0o600); err != nil {
+			s.log.Warn("boltstore: others may read the store's file, and that cannot be changed", "file", s.path, "mode", s.info.Mode().String(),
+				"error", err.Error())
+		}
+	}
 	return nil
 }
 
 func options() *bolt.Options {
-	return &bolt.Options{Timeout: lockWait, NoFreelistSync: true, FreelistType: bolt.FreelistMapType}
+	return &bolt.Options{Timeout: lockWait, NoFreelistSync: true, FreelistType: bolt.FreelistMapType, OpenFile: openFile}
+}
+
+// openFile follows no symbolic link in the place of the file.
+func openFile(name string, flag int, mode os.FileMode) (*os.File, error) {
+	return os.OpenFile(name, flag|noFollow, mode)
 }
 
 // explain says what an error of opening means and what to do.
@@ -120,7 +134,7 @@ func inspect(path string) (err error) {
 			err = fmt.Errorf("%w: %v", relay.ErrDamaged, p)
 		}
 	}()
-	file, err := os.Open(path)
+	file, err := openFile(path, os.O_RDONLY, 0)
 	if err != nil {
 		return err
 	}
@@ -137,7 +151,8 @@ func inspect(path string) (err error) {
 			return fmt.Errorf("%w: it is a bbolt file, but not of a relay", relay.ErrDamaged)
 		}
 		if v := meta.Get(versionKey); string(v) != version {
-			return fmt.Errorf("it has version %q, and this program knows version %q: use the program that wrote it", v, version)
+			return fmt.Errorf("the file has version %q, and this program knows version %q alone; nothing was changed. "+
+				"Let the program that wrote it deliver what is pending; then stop it and move the file away", v, version)
 		}
 		return tx.Bucket(lanesBucket).ForEach(func(lane, value []byte) error {
 			for _, part := range parts {
@@ -151,15 +166,16 @@ func inspect(path string) (err error) {
 }
 
 // makeDir makes dir, 0700, and makes sure that it is not forgotten.
-func makeDir(dir string) error {
+func (s *Store) makeDir(dir string) error {
 	info, err := os.Stat(dir)
 	if err == nil {
 		switch {
 		case !info.IsDir():
 			return fmt.Errorf("boltstore: %s is not a directory", dir)
 		case info.Mode().Perm()&0o002 != 0 && info.Mode()&fs.ModeSticky == 0 && runtime.GOOS != "windows":
-			return fmt.Errorf("boltstore: anybody may put another file in the place of the store's in %s (mode %v): chmod o-w it, or choose another directory",
-				dir, info.Mode())
+			// Provisioners of volumes make them so: rancher/local-path-provisioner#182, nfs-subdir-external-provisioner#41.
+			s.log.Warn("boltstore: anybody on this machine may remove the store's file, or put another one in its place: chmod o-w the directory, "+
+				"or choose another one if other users work here", "directory", dir, "mode", info.Mode().String())
 		}
 		return nil // it may be somebody's volume: its mode is left alone, the file is private anyway
 	}
@@ -205,7 +221,8 @@ func create(dir, path string) error {
 		if _, err := tx.CreateBucket(lanesBucket); err != nil {
 			return err
 		}
-		return meta.Put(versionKey, []byte(version))
+		// The time begins with 1, as 0 is that of an entry that no store has kept.
+		return errors.Join(meta.Put(versionKey, []byte(version)), meta.Put(clockKey, encodeClock(1)))
 	})
 	if err = errors.Join(err, db.Close()); err != nil {
 		return fmt.Errorf("boltstore: making %s: %w", path, err)

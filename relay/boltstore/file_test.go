@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"log/slog"
 	"math/rand/v2"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"runtime"
 	"strings"
@@ -55,11 +57,150 @@ func TestModes(t *testing.T) {
 		t.Errorf("a directory that was there has the mode %v, want it left alone", got)
 	}
 	s.Close()
-	if err := os.Chmod(dir, 0o777); err != nil {
+}
+
+// Provisioners of volumes hand out directories of mode 0777. The store works there, and the log says what that means.
+func TestReport16DirectoryOfMode0777(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("Windows has no such modes")
+	}
+	for _, test := range []struct {
+		mode os.FileMode
+		warn bool
+	}{{0o777, true}, {0o757, true}, {0o777 | os.ModeSticky, false}, {0o770, false}, {0o700, false}} {
+		t.Run(test.mode.String(), func(t *testing.T) {
+			dir := filepath.Join(t.TempDir(), "volume")
+			if err := errors.Join(os.Mkdir(dir, 0o700), os.Chmod(dir, test.mode)); err != nil {
+				t.Fatal(err)
+			}
+			var log bytes.Buffer
+			opts := &boltstore.Options{Logger: slog.New(slog.NewTextHandler(&log, nil))}
+			s := open(t, dir, opts)
+			add(t, s, entry("a", "p"))
+			s = reopen(t, s, dir, opts)
+			if held, err := s.Holdings(t.Context()); err != nil || held[lane].Pending != 1 {
+				t.Errorf("Holdings: got %+v, %v", held, err)
+			}
+			if got := mode(t, filepath.Join(dir, "relay.db")); got != 0o600 {
+				t.Errorf("the file has the mode %v, want 0600", got)
+			}
+			if got := mode(t, dir); got != test.mode.Perm() {
+				t.Errorf("the directory has the mode %v, want it left alone", got)
+			}
+			if warned := strings.Contains(log.String(), "level=WARN") && strings.Contains(log.String(), dir); warned != test.warn {
+				t.Errorf("a warning that names the directory: %v, want %v; the log says %s", warned, test.warn, log.String())
+			}
+		})
+	}
+}
+
+// What stands at the file's name and is no file is refused, and nothing is changed: neither it, nor what it leads to.
+func TestReport16NoRegularFile(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("making links takes a privilege on Windows")
+	}
+	elsewhere := place(t, sample(t)) // a good store
+	target := filepath.Join(elsewhere, "relay.db")
+	if err := os.Chmod(target, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := boltstore.Open(dir, nil); err == nil || !strings.Contains(err.Error(), dir) {
-		t.Errorf("a directory that anybody may write to: got %v, want an error that names it", err)
+	before, err := os.ReadFile(target)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, place := range map[string]func(path string) error{
+		"a link to a good store": func(path string) error { return os.Symlink(target, path) },
+		"a link to nothing":      func(path string) error { return os.Symlink(filepath.Join(elsewhere, "new"), path) },
+		"a link to a directory":  func(path string) error { return os.Symlink(elsewhere, path) },
+		"a link to itself":       func(path string) error { return os.Symlink("relay.db", path) },
+		"a directory":            func(path string) error { return os.Mkdir(path, 0o700) },
+		"a pipe":                 func(path string) error { return exec.Command("mkfifo", path).Run() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			path := filepath.Join(dir, "relay.db")
+			if err := place(path); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := boltstore.Open(dir, nil); err == nil || !strings.Contains(err.Error(), path) || !strings.Contains(err.Error(), "nothing was changed") {
+				t.Errorf("Open: got %v, want an error that names the path and says that nothing was changed", err)
+			}
+			after, err := os.ReadFile(target)
+			names, errDir := os.ReadDir(elsewhere)
+			if err != nil || errDir != nil || !bytes.Equal(before, after) || mode(t, target) != 0o644 || len(names) != 1 {
+				t.Errorf("what the link leads to was changed: mode %v, %d names, %v, %v", mode(t, target), len(names), err, errDir)
+			}
+			if names, err := os.ReadDir(dir); err != nil || len(names) != 1 {
+				t.Errorf("the directory has %v, %v; want what was there alone", names, err)
+			}
+		})
+	}
+}
+
+// A file that is not in its place takes no events, says so, and still gives out what it has. It heals when it is put back.
+func TestReport17FileMoved(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("an open file cannot be moved on Windows")
+	}
+	for name, move := range map[string]func(dir, path string) error{
+		"removed":    func(_, path string) error { return os.Remove(path) },
+		"replaced":   func(dir, path string) error { return os.Rename(filepath.Join(dir, "backup"), path) },
+		"moved away": func(dir, path string) error { return os.Rename(path, filepath.Join(dir, "away")) },
+		"a link in between": func(dir, path string) error {
+			return errors.Join(os.Rename(path, path+"2"), os.Symlink(path+"2", path))
+		},
+		"directory removed": func(dir, _ string) error { return os.RemoveAll(dir) },
+		"directory moved":   func(dir, _ string) error { return os.Rename(dir, dir+"2") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := filepath.Join(t.TempDir(), "data")
+			path := filepath.Join(dir, "relay.db")
+			var log bytes.Buffer
+			s := open(t, dir, &boltstore.Options{Logger: slog.New(slog.NewTextHandler(&log, nil))})
+			first, second := entry("first", "p"), entry("second", "q")
+			add(t, s, first, second)
+			l := acquire(t, s)
+			if err := os.WriteFile(filepath.Join(dir, "backup"), []byte("another file"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			if err := move(dir, path); err != nil {
+				t.Fatal(err)
+			}
+			for range 3 {
+				if err := s.Check(t.Context()); !errors.Is(err, boltstore.ErrMoved) || !strings.Contains(err.Error(), path) {
+					t.Errorf("Check: got %v, want ErrMoved and the path", err)
+				}
+				lost := entry("lost", "p")
+				err := s.Append(t.Context(), []*relay.Entry{lost})
+				if !errors.Is(err, boltstore.ErrMoved) || errors.Is(err, relay.ErrFailed) || lost.Seq != 0 {
+					t.Errorf("Append: got %v, sequence number %d; want ErrMoved, which ends nothing", err, lost.Seq)
+				}
+			}
+			if n := strings.Count(log.String(), "level=ERROR"); n != 1 {
+				t.Errorf("the log has %d ERROR lines, want one: %s", n, log.String())
+			}
+			// What was accepted still gets out.
+			if e, err := l.Load(t.Context(), first.Seq); err != nil || e.ID != "first" {
+				t.Errorf("Load: got %+v, %v", e, err)
+			}
+			settle(t, l, relay.Delivered, time.Now(), first)
+			if held, err := s.Holdings(t.Context()); err != nil || held[lane].Pending != 1 {
+				t.Errorf("Holdings: got %+v, %v", held, err)
+			}
+			if name != "moved away" {
+				return
+			}
+			if err := os.Rename(filepath.Join(dir, "away"), path); err != nil {
+				t.Fatal(err)
+			}
+			if err := s.Check(t.Context()); err != nil {
+				t.Errorf("Check after the file is back: %v", err)
+			}
+			add(t, s, entry("lost", "p"))
+			if !strings.Contains(log.String(), "level=INFO") {
+				t.Errorf("the log does not say that the file is back: %s", log.String())
+			}
+		})
 	}
 }
 
@@ -185,7 +326,7 @@ func TestDamagedFile(t *testing.T) {
 }
 
 func TestVersion(t *testing.T) {
-	for _, v := range []string{"1", "3", ""} {
+	for _, v := range []string{"1", "2", "4", ""} {
 		dir := t.TempDir()
 		db, err := bolt.Open(filepath.Join(dir, "relay.db"), 0o600, nil)
 		if err != nil {
@@ -331,19 +472,20 @@ func TestDamagedRecord(t *testing.T) {
 	}
 	add(t, s, entry("3", "the key of it"))
 	s.Close()
-	data, err := os.ReadFile(filepath.Join(dir, "relay.db"))
+	db, err := bolt.Open(filepath.Join(dir, "relay.db"), 0o600, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for at := 0; ; at++ { // in old pages too: the value follows its key, after four bytes of checksum
-		i := bytes.Index(data[at:], []byte("pthe key of it"))
-		if i < 0 {
-			break
-		}
-		at += i
-		data[at+len("pthe key of it")+5] ^= 1
+	err = db.Update(func(tx *bolt.Tx) error {
+		records := tx.Bucket([]byte("lanes")).Bucket([]byte(lane)).Bucket([]byte("records"))
+		value := bytes.Clone(records.Get([]byte("pthe key of it")))
+		value[5] ^= 1
+		return records.Put([]byte("pthe key of it"), value)
+	})
+	if err := errors.Join(err, db.Close()); err != nil {
+		t.Fatal(err)
 	}
-	s = open(t, place(t, data), nil)
+	s = open(t, dir, nil)
 	l = acquire(t, s)
 	if _, err := l.Records(t.Context(), []string{"the key of it"}); !errors.Is(err, relay.ErrDamaged) {
 		t.Fatalf("Records: got %v, want ErrDamaged", err)

@@ -1,7 +1,6 @@
 package boltstore
 
 import (
-	"errors"
 	"slices"
 
 	bolt "go.etcd.io/bbolt"
@@ -15,16 +14,17 @@ type lane struct {
 	name   string
 	*laneBooks
 
-	bucket, segments, progress, seen, past, deadOnes, bodies, records *bolt.Bucket
+	bucket, segments, progress, seen, past, deadOnes, bodies, records, closed, open *bolt.Bucket
 
 	fresh  []item // appended by this commit
 	hashes []hash // of their IDs
 
-	open   map[uint64]*segment // read by this commit
+	read   map[uint64]*segment // by this commit
 	recent *segment
 
 	arrived bool // something became readable
 	marked  int  // records that were written
+	lost    lost // records of open problems that were forgotten
 }
 
 func newLane(c *commit, name string, b *bolt.Bucket) *lane {
@@ -32,10 +32,11 @@ func newLane(c *commit, name string, b *bolt.Bucket) *lane {
 		commit: c, name: name, laneBooks: c.store.books.lane(name),
 		bucket: b, segments: b.Bucket(segmentsPart), progress: b.Bucket(progressPart), seen: b.Bucket(seenPart),
 		past: b.Bucket(historyPart), deadOnes: b.Bucket(deadPart), bodies: b.Bucket(bodiesPart), records: b.Bucket(recordsPart),
-		open: make(map[uint64]*segment),
+		closed: b.Bucket(closedPart), open: b.Bucket(openPart),
+		read: make(map[uint64]*segment),
 	}
 	// These grow at their end: bbolt would leave half of each page empty.
-	for _, b := range []*bolt.Bucket{l.segments, l.progress, l.seen, l.past, l.deadOnes, l.bodies} {
+	for _, b := range []*bolt.Bucket{l.segments, l.progress, l.seen, l.past, l.deadOnes, l.bodies, l.closed, l.open} {
 		b.FillPercent = sequentialFill
 	}
 	return l
@@ -72,9 +73,10 @@ func (l *lane) append(n *newEntry) (uint64, error) {
 		l.hashes = append(l.hashes, n.hash)
 	}
 	if n.Ignored != "" {
-		return l.seq, l.remember(settlement{l.seq, relay.Ignored, n.Accepted, n.header, n.Ignored})
+		now := l.commit.now
+		return l.seq, l.remember(settlement{l.seq, relay.Ignored, n.Accepted, now, now, n.header, n.Ignored})
 	}
-	it := item{slot{seq: l.seq, problem: n.problem, size: n.size()}, n.header, n.Body}
+	it := item{slot{seq: l.seq, problem: n.problem, size: n.size()}, l.commit.now, n.header, n.Body}
 	l.fresh = append(l.fresh, it)
 	l.counts(&it.slot, 1)
 	l.arrived = true
@@ -104,14 +106,7 @@ func (l *lane) mark(m *relay.Mark) error {
 	if sl == nil {
 		return nil
 	}
-	key := recordKey(m.Problem)
-	record, err := readRecord(l.records, key)
-	if errors.Is(err, relay.ErrDamaged) {
-		record = relay.Record{Open: true} // so that no recovery is taken for one of a problem that was never sent
-	} else if err != nil {
-		return err
-	}
-	if err := l.records.Put(key, encodeRecord(key, record.Apply(*m))); err != nil {
+	if err := l.apply(m); err != nil {
 		return err
 	}
 	l.marked++
@@ -124,7 +119,7 @@ func (l *lane) mark(m *relay.Mark) error {
 	if err != nil {
 		return err
 	}
-	ended := settlement{m.Seq, m.Outcome, m.At, slices.Clone(it.header), m.Reason}
+	ended := settlement{m.Seq, m.Outcome, m.At, it.kept, l.commit.now, slices.Clone(it.header), m.Reason}
 	if err := l.remember(ended); err != nil {
 		return err
 	}

@@ -4,7 +4,7 @@ import (
 	bolt "go.etcd.io/bbolt"
 )
 
-// The file's layout. The bucket "meta" holds the version. Each lane is a bucket within "lanes", named after it; its sequence is the last
+// The file's layout. The bucket "meta" holds the version and the store's clock as of the last commit. Each lane is a bucket within "lanes", named after it; its sequence is the last
 // sequence number that was given out. Within it:
 //
 //	segments  seq of the first → a bucket with one value, entries that were committed together: headers, then bodies. A bucket of its
@@ -15,14 +15,17 @@ import (
 //	dead      seq → the settlement of a dead letter
 //	bodies    seq → the body of a dead letter
 //	records   "p" and the problem key → record
+//	closed    turn → nothing: the records of problems that are not open, in the order in which they last changed
+//	open      the same of those that are
 //
 // Sequence and running numbers are eight bytes, big-endian. encoding.go has the values.
-var parts = []string{"segments", "progress", "seen", "history", "dead", "bodies", "records"}
+var parts = []string{"segments", "progress", "seen", "history", "dead", "bodies", "records", "closed", "open"}
 
 var (
 	metaBucket     = []byte("meta")
 	lanesBucket    = []byte("lanes")
 	versionKey     = []byte("version")
+	clockKey       = []byte("clock")
 	segmentsPart   = []byte("segments")
 	progressPart   = []byte("progress")
 	seenPart       = []byte("seen")
@@ -30,6 +33,8 @@ var (
 	deadPart       = []byte("dead")
 	bodiesPart     = []byte("bodies")
 	recordsPart    = []byte("records")
+	closedPart     = []byte("closed")
+	openPart       = []byte("open")
 	segmentValue   = []byte("e")
 	sequentialFill = 0.9
 )

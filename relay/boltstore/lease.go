@@ -120,11 +120,11 @@ func (l *lease) readSegment(found []*relay.Entry, segments *bolt.Bucket, k []byt
 	}
 	l.store.mapped.touched(1)
 	whole := true
-	err = each(k, value, slots, func(i int, encoded, _ []byte) bool {
-		if s := &slots[i]; s.seq > after && s.state != settled {
+	err = each(k, value, slots, func(it item) bool {
+		if it.seq > after && it.state != settled {
 			var h header
-			if h, whole = decodeHeader(encoded); whole {
-				found = append(found, s.entry(l.lane, &h))
+			if h, whole = decodeHeader(it.header); whole {
+				found = append(found, it.entry(l.lane, &h))
 			}
 		}
 		return whole && len(found) < limit
@@ -163,21 +163,20 @@ func load(b *bolt.Bucket, lane string, seq uint64) (e *relay.Entry, err error) {
 		return nil, err
 	}
 	s := &segment{first: keySeq(k), slots: slots}
-	sl := s.slot(seq)
-	if sl == nil {
+	if s.slot(seq) == nil {
 		return nil, nil
 	}
 	value, err := segmentOf(b.Bucket(segmentsPart), k)
 	if err != nil {
 		return nil, err
 	}
-	err = each(k, value, slots, func(i int, encoded, body []byte) bool {
-		if slots[i].seq != seq {
+	err = each(k, value, slots, func(it item) bool {
+		if it.seq != seq {
 			return true
 		}
-		if h, ok := decodeHeader(encoded); ok && h.holds(body) {
-			e = sl.entry(lane, &h)
-			e.Body = slices.Clone(body)
+		if h, ok := decodeHeader(it.header); ok && h.holds(it.body) {
+			e = it.entry(lane, &h)
+			e.Body = slices.Clone(it.body)
 		}
 		return false
 	})
@@ -193,12 +192,14 @@ func (l *lease) Records(ctx context.Context, problems []string) ([]relay.Record,
 		return nil, err
 	}
 	records := make([]relay.Record, len(problems))
-	err := l.store.viewLane(l.lane, func(b *bolt.Bucket) (err error) {
+	err := l.store.viewLane(l.lane, func(b *bolt.Bucket) error {
 		b = b.Bucket(recordsPart)
 		for i, problem := range problems {
-			if records[i], err = readRecord(b, recordKey(problem)); err != nil {
+			r, err := readRecord(b, recordKey(problem))
+			if err != nil {
 				return err
 			}
+			records[i] = r.Record
 		}
 		return nil
 	})
@@ -232,7 +233,8 @@ func (l *lease) Mark(ctx context.Context, marks []relay.Mark) error {
 // Revive implements [relay.Lease].
 func (l *lease) Revive(ctx context.Context, seq uint64) (revived *relay.Entry, err error) {
 	err = l.withDead(ctx, seq, func(lane *lane, st settlement, h *header, body []byte) error {
-		it := item{slot{seq: seq, problem: hashProblem(h.problem), size: uint32(len(st.header) + len(body)), state: begun(0)}, st.header, body}
+		again := slot{seq: seq, problem: hashProblem(h.problem), size: uint32(len(st.header) + len(body)), state: begun(0)}
+		it := item{again, lane.commit.now, st.header, body}
 		revived = it.entry(l.lane, h)
 		lane.counts(&it.slot, 1)
 		lane.arrived = true

@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"reflect"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -19,7 +20,7 @@ import (
 // The file's layout, with its merging, rewriting and reviving, may not show: whatever is done to it, the store answers like the memory store.
 func TestLikeMemory(t *testing.T) {
 	for seed := range uint64(6) {
-		t.Run(fmt.Sprint("seed=", seed), func(t *testing.T) {
+		t.Run(fmt.Sprint("seed=", seed), inBubble(func(t *testing.T) {
 			rnd := rand.New(rand.NewPCG(seed, 1))
 			dir := t.TempDir()
 			s, m := open(t, dir, nil), relay.NewMemStore()
@@ -41,6 +42,7 @@ func TestLikeMemory(t *testing.T) {
 			grouped := seed%3 == 0
 			for step := range 300 {
 				now = now.Add(time.Second)
+				time.Sleep(time.Second)
 				switch op := rnd.IntN(100); {
 				case op < 45:
 					n := 1
@@ -73,7 +75,7 @@ func TestLikeMemory(t *testing.T) {
 					var marks []relay.Mark
 					seq := pick()
 					for range 1 + rnd.IntN(60) {
-						m := relay.Mark{Seq: seq, Problem: fmt.Sprint("p", seq%50), State: guance.State(rnd.IntN(3)), Time: now, At: now, Failed: rnd.IntN(5)}
+						m := relay.Mark{Seq: seq, Problem: fmt.Sprint("p", seq%50), State: guance.State(rnd.IntN(3)), Time: now, At: now, Failed: rnd.IntN(5), Doubt: rnd.IntN(5) == 0}
 						if rnd.IntN(3) > 0 {
 							m.Outcome, m.Reason = relay.Outcome(1+rnd.IntN(4)), fmt.Sprint("step ", step)
 						}
@@ -108,8 +110,13 @@ func TestLikeMemory(t *testing.T) {
 			}
 			s = reopen(t, s, dir, nil)
 			alike(t, s, m, acquire(t, s), lm, last)
-		})
+		}))
 	}
+}
+
+// inBubble runs a test in a bubble of its own: the clocks of two stores that were opened at one time are equal there.
+func inBubble(fn func(*testing.T)) func(*testing.T) {
+	return func(t *testing.T) { synctest.Test(t, fn) }
 }
 
 func acquireMem(t *testing.T, m *relay.MemStore) relay.Lease {

@@ -4,8 +4,6 @@ import (
 	"math"
 
 	bolt "go.etcd.io/bbolt"
-
-	"github.com/guance-relay/guance-relay/relay"
 )
 
 // Segments hold the pending entries of a lane: what was committed together stands together. They never overlap: each holds all that is
@@ -76,20 +74,20 @@ func segmentOf(segments *bolt.Bucket, key []byte) ([]byte, error) {
 	return nil, damaged("segment", key)
 }
 
-// each calls fn with the header and the body of each slot of a segment, in sequence, until it returns false.
-func each(key, value []byte, slots []slot, fn func(i int, header, body []byte) bool) error {
+// each calls fn with each entry of a segment, in sequence, until it returns false.
+func each(key, value []byte, slots []slot, fn func(item) bool) error {
 	headers, bodies, err := segmentHeaders(key, value)
 	if err != nil {
 		return err
 	}
 	first := keySeq(key)
 	for i := range slots {
-		seq, header, rest, ok := nextHeader(first, headers)
+		seq, kept, header, rest, ok := nextHeader(first, headers)
 		size := int(slots[i].size) - len(header)
 		if !ok || seq != slots[i].seq || size < 0 || size > len(bodies) {
 			return damaged("segment", key)
 		}
-		if !fn(i, header, bodies[:size:size]) {
+		if !fn(item{slots[i], kept, header, bodies[:size:size]}) {
 			return nil
 		}
 		headers, bodies = rest, bodies[size:]
@@ -107,14 +105,14 @@ func (l *lane) segment(seq uint64) (*segment, error) {
 		return nil, nil
 	}
 	first := keySeq(k)
-	s := l.open[first]
+	s := l.read[first]
 	if s == nil {
 		slots, err := decodeSlots(nil, k, v)
 		if err != nil {
 			return nil, err
 		}
 		s = &segment{first: first, slots: slots}
-		l.open[first] = s
+		l.read[first] = s
 		l.commit.store.mapped.touched(1)
 	}
 	if s.last() < seq {
@@ -131,11 +129,11 @@ func (l *lane) item(s *segment, seq uint64) (found item, err error) {
 	if err != nil {
 		return found, err
 	}
-	err = each(key, value, s.slots, func(i int, header, body []byte) bool {
-		if s.slots[i].seq != seq {
+	err = each(key, value, s.slots, func(it item) bool {
+		if it.seq != seq {
 			return true
 		}
-		found = item{s.slots[i], header, body}
+		found = it
 		return false
 	})
 	return found, err
@@ -148,9 +146,9 @@ func (l *lane) items(dst []item, s *segment) ([]item, error) {
 	if err != nil {
 		return nil, err
 	}
-	err = each(key, value, s.slots, func(i int, header, body []byte) bool {
-		if s.slots[i].state != settled {
-			dst = append(dst, item{s.slots[i], header, body})
+	err = each(key, value, s.slots, func(it item) bool {
+		if it.state != settled {
+			dst = append(dst, it)
 		}
 		return true
 	})
@@ -191,7 +189,7 @@ func (l *lane) putSegments(items []item) error {
 }
 
 func (l *lane) deleteSegment(first uint64) error {
-	delete(l.open, first)
+	delete(l.read, first)
 	l.recent = nil
 	if err := l.segments.DeleteBucket(seqKey(first)); err != nil {
 		return err
@@ -202,7 +200,7 @@ func (l *lane) deleteSegment(first uint64) error {
 // saveSegments writes the progress of the segments that were marked. One that holds nothing pending is deleted, and one that holds mostly
 // settled entries is rewritten without them: all rewriting of a segment together is not more than writing it once.
 func (l *lane) saveSegments() error {
-	for first, s := range l.open {
+	for first, s := range l.read {
 		if !s.changed {
 			continue
 		}
@@ -306,13 +304,4 @@ func (l *lane) revive(it item) error {
 	}
 	items = append(items[:at:at], append([]item{it}, items[at:]...)...)
 	return l.replace(items, old...)
-}
-
-// entry returns the entry of a slot, without its body.
-func (s *slot) entry(lane string, h *header) *relay.Entry {
-	e := h.entry(lane, s.seq)
-	if e.Begun = s.state != 0; e.Begun {
-		e.Failed = int(s.state - 1)
-	}
-	return &e
 }

@@ -125,7 +125,7 @@ func keepsNoReference(r *run) {
 	want := *e
 	want.Body = slices.Clone(e.Body)
 	r.append(e)
-	want.Seq = e.Seq
+	want.Seq, want.Kept = e.Seq, e.Kept
 	clear(e.Body)
 	*e = relay.Entry{Lane: "elsewhere", Problem: "another"}
 	l := r.pending(lane, &want)

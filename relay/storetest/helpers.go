@@ -153,10 +153,11 @@ func (r *run) same(got, want *relay.Entry) {
 		level          guance.Level
 		time, accepted int64
 		zero           bool
+		kept           time.Duration
 		trace          string
 	}
 	of := func(e *relay.Entry) identity {
-		id := identity{e.Lane, e.Seq, e.ID, e.Problem, e.State, e.Level, 0, 0, e.Time.IsZero(), e.Trace}
+		id := identity{e.Lane, e.Seq, e.ID, e.Problem, e.State, e.Level, 0, 0, e.Time.IsZero(), e.Kept, e.Trace}
 		if !e.Time.IsZero() {
 			id.time = e.Time.UnixNano()
 		}

@@ -18,7 +18,7 @@ func findsEverything(r *run) {
 	r.append(ignored)
 	l := r.acquire(lane)
 	begun := mark(all[1], 0, "")
-	begun.Failed = 5
+	begun.Failed, begun.Doubt = 5, true
 	r.mark(l, begun)
 	outcomes := map[int]relay.Outcome{2: relay.Delivered, 3: relay.Superseded, 4: relay.Ignored, 5: relay.Dead, 6: relay.Dead, 7: relay.Dead}
 	var records []relay.Record
@@ -28,9 +28,8 @@ func findsEverything(r *run) {
 	if err := l.Drop(r.ctx, all[6].Seq); err != nil {
 		r.errorf("Drop: %v", err)
 	}
-	if _, err := l.Revive(r.ctx, all[7].Seq); err != nil {
-		r.errorf("Revive: %v", err)
-	}
+	again := *all[7]
+	r.revive(l, &again)
 	for _, e := range all {
 		records = append(records, r.record(l, e.Problem))
 	}
@@ -43,7 +42,7 @@ func findsEverything(r *run) {
 		}
 		l = r.pending(lane, all[0], all[1], all[7])
 		for i, got := range r.read(l, 0, 3) {
-			want := []*relay.Entry{all[0], all[1], all[7]}[i]
+			want := []*relay.Entry{all[0], all[1], &again}[i]
 			r.same(got, want)
 			r.body(l, want)
 			if got.Begun != (i > 0) || got.Failed != []int{0, 5, 0}[i] {

@@ -32,6 +32,7 @@ func marksApply(r *run) {
 		marks = append(marks, mark(e, relay.Outcome(1+rnd.IntN(4)), "reason"))
 		for j := range marks {
 			marks[j].At = noon.Add(time.Duration(i*2+j) * time.Second)
+			marks[j].Doubt = rnd.IntN(4) == 0
 			want = want.Apply(marks[j])
 		}
 		if rnd.IntN(2) == 0 {
@@ -137,16 +138,12 @@ func revives(r *run) {
 		r.is("Revive of "+what, err, relay.ErrNotFound)
 	}
 	before := r.record(l, all[3].Problem)
-	e, err := l.Revive(r.ctx, all[3].Seq)
-	if err != nil {
-		r.fatalf("Revive: %v", err)
-	}
-	r.same(e, all[3])
+	e := r.revive(l, all[3])
 	if e.Body != nil || !e.Begun || e.Failed != 0 {
 		r.errorf("Revive: got a body of %d bytes, begun %v, %d failed attempts; want no body, begun, none", len(e.Body), e.Begun, e.Failed)
 	}
 	r.sameRecord("Revive", r.record(l, all[3].Problem), before)
-	_, err = l.Revive(r.ctx, all[3].Seq)
+	_, err := l.Revive(r.ctx, all[3].Seq)
 	r.is("Revive of what is revived", err, relay.ErrNotFound)
 	r.is("Drop of what is revived", l.Drop(r.ctx, all[3].Seq), relay.ErrNotFound)
 	r.body(l, all[3])
@@ -162,13 +159,9 @@ func revives(r *run) {
 	}
 	// It ends once more, as often as it takes.
 	r.mark(l, mark(all[3], relay.Dead, "again"))
-	if _, err := l.Revive(r.ctx, all[3].Seq); err != nil {
-		r.fatalf("Revive for the second time: %v", err)
-	}
+	r.revive(l, all[3])
 	r.mark(l, mark(all[0], relay.Delivered, ""), mark(all[2], relay.Delivered, ""))
-	if _, err := l.Revive(r.ctx, all[1].Seq); err != nil { // when nothing around it is left
-		r.fatalf("Revive: %v", err)
-	}
+	r.revive(l, all[1]) // when nothing around it is left
 	l = r.pending(lane, all[1], all[3])
 	r.body(l, all[1])
 	r.body(l, all[3])

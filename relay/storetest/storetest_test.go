@@ -24,6 +24,7 @@ type broken struct {
 	times  map[uint64]time.Time // likewise
 
 	append      func(ctx context.Context, entries []*relay.Entry) error
+	clock       func() time.Duration
 	check       func(ctx context.Context) error
 	holdings    func(ctx context.Context) (map[string]relay.Holdings, error)
 	history     func(ctx context.Context, lane, problem string) ([]relay.Settlement, error)
@@ -57,7 +58,12 @@ func (b *broken) Check(ctx context.Context) error {
 	return b.inner.Check(ctx)
 }
 
-func (b *broken) Clock() time.Duration { return b.inner.Clock() }
+func (b *broken) Clock() time.Duration {
+	if b.clock != nil {
+		return b.clock()
+	}
+	return b.inner.Clock()
+}
 
 func (b *broken) Holdings(ctx context.Context) (map[string]relay.Holdings, error) {
 	if b.holdings != nil {
@@ -269,7 +275,7 @@ var bugs = []struct {
 				if err := b.inner.Append(ctx, []*relay.Entry{&c}); err != nil {
 					return err
 				}
-				e.Seq = c.Seq
+				e.Seq, e.Kept = c.Seq, c.Kept
 			}
 			return nil
 		}
@@ -314,6 +320,84 @@ var bugs = []struct {
 			return err
 		}
 	}, "Append numbers each lane in order"},
+	{"an entry is kept at the time that its caller says", func(b *broken) {
+		b.append = func(ctx context.Context, entries []*relay.Entry) error {
+			before := make([]time.Duration, len(entries))
+			for i, e := range entries {
+				before[i] = e.Kept
+			}
+			err := b.inner.Append(ctx, entries)
+			for i, e := range entries {
+				if before[i] != 0 {
+					e.Kept = before[i]
+				}
+			}
+			return err
+		}
+	}, "Append sets the store's time"},
+	{"Read forgets when an entry was kept", func(b *broken) {
+		onEntries(b, func(found []*relay.Entry) []*relay.Entry {
+			for _, e := range found {
+				e.Kept = 0
+			}
+			return found
+		})
+	}, "Append sets the store's time"},
+	{"a dead letter was kept when it died", func(b *broken) {
+		b.deadLetters = func(ctx context.Context, lane string, after uint64, limit int) ([]relay.Settlement, error) {
+			found, err := b.inner.DeadLetters(ctx, lane, after, limit)
+			for i := range found {
+				found[i].Kept = b.inner.Clock()
+			}
+			return found, err
+		}
+	}, "Append sets the store's time"},
+	{"the clock moves with each commit alone", func(b *broken) {
+		b.clock = func() time.Duration { return time.Hour }
+	}, "Clock grows steadily"},
+	{"the clock counts milliseconds as seconds", func(b *broken) {
+		b.clock = func() time.Duration { return 1000 * b.inner.Clock() }
+	}, "Clock grows steadily"},
+	{"the clock begins anew", func(b *broken) {
+		var began time.Duration
+		b.clock = func() time.Duration { return b.inner.Clock() - began }
+		b.restart = func() { began = b.inner.Clock() }
+	}, "opening again goes on with the time"},
+	{"the clock counts the time that the store was closed", func(b *broken) {
+		start := time.Now()
+		b.clock = func() time.Duration { return time.Since(start) + 1 }
+	}, "opening again goes on with the time"},
+	{"the clock is the wall clock", func(b *broken) {
+		b.clock = func() time.Duration { return time.Duration(time.Now().UnixNano()) }
+	}, "opening again goes on with the time"},
+	{"a dead letter is revived at its old time", func(b *broken) {
+		kept := make(map[uint64]time.Duration)
+		b.revive = func(l relay.Lease, ctx context.Context, seq uint64) (*relay.Entry, error) {
+			dead, _ := b.inner.DeadLetters(ctx, lane, seq-1, 1)
+			if len(dead) == 1 {
+				kept[seq] = dead[0].Kept
+			}
+			e, err := l.Revive(ctx, seq)
+			if err == nil {
+				e.Kept = kept[seq]
+			}
+			return e, err
+		}
+	}, "Revive puts a dead letter back into its place"},
+	{"a lost answer is forgotten", func(b *broken) {
+		onRecords(b, func(r relay.Record, m relay.Mark) relay.Record {
+			m.Doubt = false
+			return r.Apply(m)
+		})
+	}, "Mark applies to the record as Record.Apply says"},
+	{"a lost answer is remembered for ever", func(b *broken) {
+		onRecords(b, func(r relay.Record, m relay.Mark) relay.Record {
+			doubt := r.Doubt
+			r = r.Apply(m)
+			r.Doubt = r.Doubt || doubt
+			return r
+		})
+	}, "Mark applies to the record as Record.Apply says"},
 	{"an ID twice in one call is kept twice", func(b *broken) {
 		b.append = func(ctx context.Context, entries []*relay.Entry) error {
 			here := make(map[string]int)

@@ -1,0 +1,103 @@
+package boltstore_test
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/guance-relay/guance-relay/relay"
+	"github.com/guance-relay/guance-relay/relay/boltstore"
+)
+
+// A clock that is set a month ahead before a start is, for the store, a month in which it was closed.
+func TestReport08TimeThatTheStoreWasClosedErasesNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		dir := t.TempDir()
+		s := open(t, dir, nil)
+		l := acquire(t, s)
+		dead := entry("dead", "dead")
+		add(t, s, dead)
+		settle(t, l, relay.Dead, time.Now(), dead)
+		show(t, s, l, "closed", true)
+		show(t, s, l, "open", false)
+		time.Sleep(23 * time.Hour)
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(40 * 24 * time.Hour)
+		s = open(t, dir, nil)
+		l = acquire(t, s)
+		ticks(t, s, 100)
+		if got := deadLetters(t, s); len(got) != 1 {
+			t.Errorf("after 40 days in which the store was closed: got the dead letters %v, want entry 1", got)
+		}
+		if !has(t, l, "closed") || !has(t, l, "open") {
+			t.Errorf("after 40 days in which the store was closed: records closed %v, open %v; want both", has(t, l, "closed"), has(t, l, "open"))
+		}
+		// And an hour more makes the day full.
+		time.Sleep(time.Hour + 2*time.Second)
+		ticks(t, s, 100)
+		if has(t, l, "closed") {
+			t.Error("after 24 hours in which the store was open, all in all: the closed record is still there")
+		}
+	})
+}
+
+func TestClock(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		dir := t.TempDir()
+		s := open(t, dir, nil)
+		start := s.Clock()
+		if start != 1 {
+			t.Errorf("a new store's clock is %v, want 1ns", start)
+		}
+		time.Sleep(time.Hour)
+		e := entry("a", "p")
+		add(t, s, e)
+		if e.Kept != start+time.Hour {
+			t.Errorf("an entry of an hour later was kept at %v", e.Kept)
+		}
+		// A crash: what was not committed is not counted, and no entry is in the future.
+		time.Sleep(time.Minute)
+		data, err := os.ReadFile(filepath.Join(dir, "relay.db"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		crashed := open(t, place(t, data), nil)
+		if got := crashed.Clock(); got != e.Kept {
+			t.Errorf("after a crash the clock is %v, want %v, that of the last commit", got, e.Kept)
+		}
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Hour)
+		s = open(t, dir, nil)
+		if got, want := s.Clock(), start+time.Hour+time.Minute; got != want {
+			t.Errorf("after a close the clock is %v, want %v", got, want)
+		}
+	})
+}
+
+// A store that is opened and closed, and nothing else, writes nothing if no time has passed.
+func TestCloseSavesTheClockOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for _, wait := range []time.Duration{0, time.Minute} {
+			s, err := boltstore.Open(t.TempDir(), nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			commits := s.CountCommits()
+			time.Sleep(wait)
+			for range 2 {
+				if err := s.Close(); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if n := commits(); (n == 1) != (wait > 0) || n > 1 {
+				t.Errorf("closed after %v: %d commits", wait, n)
+			}
+		}
+	})
+}
