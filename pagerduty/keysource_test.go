@@ -45,7 +45,7 @@ func TestSourceWithoutAKey(t *testing.T) {
 			_, change := client.SendChange(t.Context(), &pagerduty.ChangeEvent{Summary: "deployed"})
 			for what, err := range map[string]error{"alert": alert, "change event": change} {
 				e, ok := errors.AsType[*pagerduty.Error](err)
-				if !ok || e.Class != pagerduty.ClassConfig || e.Permanent() || e.RetryAfter() <= 0 {
+				if !ok || e.Class != pagerduty.ClassConfig || e.Permanent() || e.Hint == "" {
 					t.Errorf("%s: got %v, want an error of the configuration that is tried again", what, err)
 				}
 				if none != nil && !errors.Is(err, none) {

@@ -25,7 +25,7 @@ func (r *requests) wait(ctx context.Context) error {
 		if ok {
 			return nil
 		}
-		if deadline, bounded := ctx.Deadline(); bounded && again.After(deadline) {
+		if deadline, bounded := ctx.Deadline(); bounded && again.Sub(now) > time.Until(deadline) {
 			r.refused.Store(true)
 			return fmt.Errorf("relay: lane %q: the budget has no request left before the attempt ends", r.lane.name)
 		}

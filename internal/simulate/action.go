@@ -31,12 +31,16 @@ type trip struct {
 	lasts time.Duration
 	share float64 // of the requests that meet it
 	of    int     // if not 0, only those of the problem with this number meet it
+	only  string  // if not empty, only requests with this action meet it
 }
 
 func (o trip) do(w *world) {
 	until, rng := time.Now().Add(o.lasts), w.fork()
 	w.fake.Poison(func(r pagerdutytest.Request) bool {
 		if o.of != 0 && w.number(r.DedupKey) != o.of {
+			return false
+		}
+		if o.only != "" && r.Action != o.only {
 			return false
 		}
 		return time.Now().Before(until) && rng() < o.share
@@ -48,6 +52,9 @@ func (o trip) String() string {
 	if o.of != 0 {
 		what = fmt.Sprintf("PagerDuty, for problem number %d,", o.of)
 	}
+	if o.only != "" {
+		what += fmt.Sprintf(", for a %s,", o.only)
+	}
 	return fmt.Sprintf("%s meets %.0f %% of requests with %+v for %v", what, 100*o.share, o.fault, o.lasts.Round(time.Millisecond))
 }
 
@@ -58,6 +65,12 @@ func (a allowance) do(w *world) { w.fake.SetRateLimit(a.perMinute) }
 func (a allowance) String() string {
 	return fmt.Sprintf("PagerDuty allows %d requests a minute", a.perMinute)
 }
+
+// set has somebody set the clock on the wall, so that it is ahead of what the store counts by this much.
+type set struct{ ahead time.Duration }
+
+func (s set) do(w *world)    { w.wall.Store(int64(s.ahead)) }
+func (s set) String() string { return fmt.Sprintf("the wall clock is set: it is %v ahead", s.ahead) }
 
 // crash kills the process and starts it again.
 type crash struct{ down time.Duration }

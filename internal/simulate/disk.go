@@ -33,10 +33,18 @@ type disk struct {
 	of       condition
 	until    time.Time
 	accepted map[string][]relaytest.Accepted // by lane, in sequence
+	ended    map[end]time.Time               // when the mark was made, as marks have the time of the clock on the wall
+}
+
+// An end is a mark or an ignored entry that was given to the disk.
+type end struct {
+	lane string
+	seq  uint64
+	at   int64
 }
 
 func newDisk(s relay.Store, takes time.Duration, random func() float64) *disk {
-	return &disk{store: s, takes: takes, random: random, accepted: make(map[string][]relaytest.Accepted)}
+	return &disk{store: s, takes: takes, random: random, accepted: make(map[string][]relaytest.Accepted), ended: make(map[end]time.Time)}
 }
 
 func (d *disk) fall(c condition, lasts time.Duration) {
@@ -64,6 +72,30 @@ func (d *disk) kept(lane string) []relaytest.Accepted {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return slices.Clone(d.accepted[lane])
+}
+
+// note keeps when something ended that says it ended at a time.
+func (d *disk) note(lane string, seq uint64, at, when time.Time) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if e := (end{lane, seq, at.UnixNano()}); d.ended[e].IsZero() {
+		d.ended[e] = when
+	}
+}
+
+// settled returns how the entries of a lane ended, with times of the clock that nobody sets.
+func (d *disk) settled(lane string, accepted []relaytest.Accepted) ([]relay.Settlement, error) {
+	all, err := relaytest.Settled(context.Background(), d.store, lane, accepted)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for i, s := range all {
+		when, ok := d.ended[end{lane, s.Seq, s.At.UnixNano()}]
+		if !ok {
+			return nil, fmt.Errorf("entry %d of lane %s ended at %v, and nobody said so", s.Seq, lane, s.At)
+		}
+		all[i].At = when
+	}
+	return all, err
 }
 
 // A mount is the disk as one process sees it. Every call takes a moment, within which the process may die: what was asked for has then
@@ -110,9 +142,15 @@ func (m *mount) attempt(fn func() error, spared bool) error {
 }
 
 func (m *mount) Append(_ context.Context, entries []*relay.Entry) error {
+	now := time.Now()
 	return m.write(func() error {
 		if err := m.store.Append(context.Background(), entries); err != nil {
 			return err
+		}
+		for _, e := range entries {
+			if e.Ignored != "" {
+				m.note(e.Lane, e.Seq, e.Accepted, now)
+			}
 		}
 		m.mu.Lock()
 		defer m.mu.Unlock()
@@ -129,7 +167,7 @@ func (m *mount) Append(_ context.Context, entries []*relay.Entry) error {
 
 func (m *mount) Acquire(ctx context.Context, lane string) (relay.Lease, error) {
 	l, err := m.store.Acquire(ctx, lane)
-	return &lease{l, m}, err
+	return &lease{l, m, lane}, err
 }
 
 // Check asks without writing.
@@ -157,6 +195,7 @@ func (m *mount) DeadLetters(ctx context.Context, lane string, after uint64, limi
 type lease struct {
 	relay.Lease
 	mount *mount
+	lane  string
 }
 
 func (l *lease) Read(ctx context.Context, after uint64, limit int) ([]*relay.Entry, error) {
@@ -170,6 +209,11 @@ func (l *lease) Load(ctx context.Context, seq uint64) (*relay.Entry, error) {
 }
 
 func (l *lease) Mark(ctx context.Context, marks []relay.Mark) error {
+	for _, mark := range marks {
+		if mark.Outcome != 0 {
+			l.mount.note(l.lane, mark.Seq, mark.At, time.Now())
+		}
+	}
 	// A store keeps some room back, or its lanes could never settle anything on a full disk.
 	return l.mount.attempt(func() error { return l.Lease.Mark(ctx, marks) }, true)
 }

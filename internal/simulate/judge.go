@@ -1,11 +1,12 @@
 package simulate
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"time"
 
+	"github.com/guance-relay/guance-relay/guance"
+	"github.com/guance-relay/guance-relay/pagerduty/pagerdutytest"
 	"github.com/guance-relay/guance-relay/relay/relaytest"
 )
 
@@ -35,10 +36,26 @@ func (w *world) judge(settled bool) error {
 	return nil
 }
 
+// shown returns what PagerDuty shows at the end, of the problems of which it took the last request. Where that failed, a recovery was not sent
+// a second time, and nothing is promised of what was handled late.
+func (w *world) shown(attempts []relaytest.Attempt) map[string]guance.State {
+	shown := make(map[string]guance.State)
+	for _, a := range attempts {
+		shown[a.Problem] = guance.StateRecovered
+		if i, ok := w.fake.Incident(a.Problem); ok && i.Status != pagerdutytest.Resolved {
+			shown[a.Problem] = guance.StateProblem
+		}
+		if a.Answer != relaytest.Taken {
+			delete(shown, a.Problem)
+		}
+	}
+	return shown
+}
+
 func (w *world) judgeLane(lane string, settled bool) error {
 	h := &relaytest.History{Accepted: w.disk.kept(lane)}
 	var err error
-	if h.Settled, err = relaytest.Settled(context.Background(), w.disk.store, lane, h.Accepted); err != nil {
+	if h.Settled, err = w.disk.settled(lane, h.Accepted); err != nil {
 		return err
 	}
 	rules := &relaytest.Rules{PerMinute: w.plan.PerMinute, MaxAge: w.plan.MaxAge - time.Second, InFlight: 3*w.plan.Concurrency + 8}
@@ -66,6 +83,7 @@ func (w *world) judgeLane(lane string, settled bool) error {
 			}
 			h.Attempts = append(h.Attempts, a)
 		}
+		h.Ends = w.shown(h.Attempts)
 	}
 	if !settled {
 		return fmt.Errorf("promise 2 is broken: a day after the last trouble entries are pending: %+v", w.now().relay.Stats())

@@ -66,6 +66,16 @@ func NewPlan(seed uint64) *Plan {
 		p.add(between(rng, 0, end), allowance{perMinute: pick(rng, 3, 20, 60)})
 		p.add(between(rng, end/2, end), allowance{perMinute: 240})
 	}
+	for range rng.IntN(3) { // PagerDuty handles triggers later than it seems, and within the minute that the promise covers
+		late := trip{lasts: between(rng, time.Second, 5*time.Minute), share: pick(rng, 1.0, 0.5), only: "trigger"}
+		late.fault = pagerdutytest.Fault{Connection: pagerdutytest.Hang, IngestAfter: between(rng, time.Second, 55*time.Second)}
+		p.add(between(rng, 0, end), late)
+	}
+	const year = 365 * 24 * time.Hour
+	for range rng.IntN(6) { // 0 as often as all else: most clocks are right in the end
+		p.add(between(rng, 0, end+10*time.Minute), set{ahead: pick(rng, 0, 0, 0, 3*time.Second, -3*time.Second, 8*time.Hour, -8*time.Hour,
+			96*time.Hour, -96*time.Hour, -20*year, 30*year)})
+	}
 	slices.SortStableFunc(p.Steps, func(a, b Step) int { return cmp.Compare(a.At, b.At) })
 	return p
 }

@@ -54,7 +54,7 @@ func newProcess(w *world) *process {
 	if err != nil {
 		panic(err)
 	}
-	if p.relay, err = relay.New(p.mount, &relay.Options{Logger: log, DrainTimeout: drain}); err != nil {
+	if p.relay, err = relay.New(p.mount, &relay.Options{Logger: log, DrainTimeout: drain, Now: w.date}); err != nil {
 		panic(err)
 	}
 	p.relay.Handle(pager, pagerdutysink.New(client, nil), &relay.SinkOptions{

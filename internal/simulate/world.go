@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/guance-relay/guance-relay/guance"
@@ -28,6 +29,7 @@ type world struct {
 	audit   *relaytest.Recorder
 	senders sync.WaitGroup
 	lives   sync.WaitGroup
+	wall    atomic.Int64 // how far the clock on the wall is ahead
 
 	mu       sync.Mutex
 	rng      *rand.Rand
@@ -48,6 +50,9 @@ func newWorld(p *Plan, s relay.Store) *world {
 	w.fake.SetRateLimit(2 * p.PerMinute) // the lane is to keep its budget, not the target
 	return w
 }
+
+// date is what the clock on the wall says.
+func (w *world) date() time.Time { return time.Now().Add(time.Duration(w.wall.Load())) }
 
 func (w *world) random() float64 {
 	w.mu.Lock()
@@ -88,6 +93,7 @@ func Run(p *Plan, s relay.Store) error {
 	}
 	w.heal()
 	settled := w.settle()
+	time.Sleep(time.Minute) // what PagerDuty handles late is handled by then
 	w.mu.Lock()
 	w.over = true
 	w.mu.Unlock()

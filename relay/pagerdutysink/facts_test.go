@@ -71,8 +71,8 @@ func TestFact47LostAnswer(t *testing.T) {
 			t.Fatalf("got %+v, want one incident, resolved", got)
 		}
 		reqs := fake.Requests()
-		if len(reqs) != 3 || string(reqs[0].Body) != string(reqs[1].Body) {
-			t.Errorf("%d requests, want the trigger twice with the same bytes and the resolve", len(reqs))
+		if len(reqs) != 4 || string(reqs[0].Body) != string(reqs[1].Body) || string(reqs[2].Body) != string(reqs[3].Body) {
+			t.Errorf("%d requests, want the trigger twice with the same bytes, and so the resolve", len(reqs))
 		}
 	})
 }

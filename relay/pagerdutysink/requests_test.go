@@ -49,6 +49,9 @@ func TestBothResolvesAreDelivered(t *testing.T) {
 	}
 }
 
+// refusal is PagerDuty's word about an event.
+const refusal = `{"status":"invalid event","message":"Event object is invalid","errors":["'payload.source' is missing or blank"]}`
+
 // The second resolve is refused for ever: that is in the dead letters, and the first one has happened.
 func TestRefusedSiblingIsADeadLetter(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -58,7 +61,7 @@ func TestRefusedSiblingIsADeadLetter(t *testing.T) {
 		fault, missing := p.Fault(guance.LevelCritical), p.NoData()
 		say(t, r, fault, missing)
 		fake.Poison(func(r pagerdutytest.Request) bool { return r.DedupKey == missing.ProblemKey() && r.Action == "resolve" },
-			pagerdutytest.Fault{Status: 400})
+			pagerdutytest.Fault{Status: 400, Body: refusal})
 		say(t, r, p.RecoverByHand())
 		dead, err := r.DeadLetters(t.Context(), "pagerduty", 0, 10)
 		if err != nil || len(dead) != 1 || dead[0].State != guance.StateRecovered {
@@ -121,16 +124,18 @@ func TestChangesOfEveryStatus(t *testing.T) {
 // A change event that PagerDuty does not take at first is tried again, and what it refuses is a dead letter.
 func TestChangesAreTriedAgain(t *testing.T) {
 	for name, test := range map[string]struct {
-		status, changes, dead int
+		status        int
+		body          string
+		changes, dead int
 	}{
-		"503 for a while": {503, 1, 0},
-		"400 for ever":    {400, 0, 1},
+		"503 for a while": {503, "", 1, 0},
+		"400 for ever":    {400, refusal, 0, 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				fake := pagerdutytest.NewTransport()
 				r, _ := start(t, fake, &pagerdutysink.Options{Changes: true})
-				fake.Outage(5*time.Minute, pagerdutytest.Fault{Status: test.status})
+				fake.Outage(5*time.Minute, pagerdutytest.Fault{Status: test.status, Body: test.body})
 				say(t, r, decodeOne(t, `{"df_source":"change","df_event_id":"event-1","df_title":"scaled"}`))
 				time.Sleep(10 * time.Minute)
 				dead, err := r.DeadLetters(t.Context(), "pagerduty", 0, 10)

@@ -11,8 +11,14 @@ import (
 // diverged decides promise 4.
 func (c *checker) diverged() *Violation {
 	for _, key := range c.keys {
-		if v := c.problems[key].diverged(key); v != nil {
+		s := c.problems[key]
+		if v := s.diverged(key); v != nil {
 			return v
+		}
+		if ends, known := c.ends[key]; known {
+			if v := s.endsWrong(key, ends); v != nil {
+				return v
+			}
 		}
 	}
 	return nil
@@ -34,6 +40,30 @@ func (s *story) diverged(problem string) *Violation {
 		return v
 	}
 	return nil
+}
+
+// endsWrong judges what the target shows at the end.
+func (s *story) endsWrong(problem string, ends guance.State) *Violation {
+	if slices.ContainsFunc(s.entries, func(e *entry) bool { return e.outcome() == 0 }) {
+		return nil // not at its end
+	}
+	open := ends == guance.StateProblem
+	said := s.lastSaid()
+	for _, e := range said {
+		if (e != nil && e.State == guance.StateProblem) == open {
+			return nil
+		}
+	}
+	for _, e := range s.entries { // what died may have arrived all the same
+		if e.outcome() == relay.Dead && (said[0] == nil || e.Seq > said[0].Seq) && (e.State == guance.StateProblem) == open {
+			return nil
+		}
+	}
+	v := &Violation{Promise: 4, Problem: problem, Text: fmt.Sprintf("the target shows %v at the end, and last said was %s", ends, said[0].words())}
+	if said[0] != nil {
+		v.Seq = said[0].Seq
+	}
+	return v
 }
 
 // lastSaid returns the entry that the target should show, nil for nothing; several if it is open which one it is.

@@ -22,6 +22,9 @@ type History struct {
 	// Settled are the recorded outcomes, those of one entry in the order recorded. Only Seq or ID, Problem, Outcome, Reason and At
 	// are read.
 	Settled []relay.Settlement
+	// Ends is what the target shows at the end of each problem of which that is known, whatever it answered: it may have handled a request
+	// later than it seemed. To show nothing is to show a recovery.
+	Ends map[string]guance.State
 	// Unfinished says that the run was stopped before the lane had settled everything: an entry may be pending, and a problem with
 	// such an entry need not have converged.
 	Unfinished bool
@@ -140,7 +143,7 @@ func (v *Violation) Error() string {
 // Promise 4, it converges. What the target shows is what it took last; an attempt whose answer is unknown leaves both possible. What
 // Guance last said is the last event of the problem with a state, save what was late, ignored or dead, or gave its place to what is dead.
 // The two agree in state and, for a problem, in level; to show nothing is to show a recovery. A dead entry newer than what was last said
-// may show instead.
+// may show instead. Where Ends says what the target shows, that has to agree in state as well.
 //
 // Promise 5, the budget is kept. No half-open span of one Window holds the beginnings of more than PerMinute attempts. No entry younger
 // than MaxAge is dead that was only ever throttled.
@@ -203,6 +206,7 @@ func (h *History) Story(problem string) string {
 type checker struct {
 	Rules
 	unfinished bool
+	ends       map[string]guance.State
 	accepted   []*entry // in order
 	attempts   []*attempt
 	problems   map[string]*story
@@ -247,7 +251,7 @@ func (e *entry) neverWas() bool { return e.Unsure && len(e.settled) == 0 && len(
 
 // index joins the three parts of a history.
 func (h *History) index(rules Rules) (*checker, error) {
-	c := &checker{Rules: rules, unfinished: h.Unfinished, problems: make(map[string]*story)}
+	c := &checker{Rules: rules, unfinished: h.Unfinished, ends: h.Ends, problems: make(map[string]*story)}
 	told := len(h.Accepted) > 0
 	for _, a := range h.Accepted {
 		told = told && a.Seq == 0
