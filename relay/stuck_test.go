@@ -174,7 +174,9 @@ func TestTroubleIsNotSaidForEachAttempt(t *testing.T) {
 			accept(t, r, event(t, fmt.Sprint(i), fmt.Sprint("p", i), "warning"))
 			time.Sleep(time.Second)
 		}
-		lines := slices.Collect(strings.Lines(log.String()))
+		lines := slices.DeleteFunc(slices.Collect(strings.Lines(log.String())), func(line string) bool {
+			return strings.Contains(line, "event delivered") // that is one line for each event
+		})
 		if len(lines) > 25 {
 			t.Errorf("%d lines in ten minutes of every other attempt failing, want about two a minute", len(lines))
 		}

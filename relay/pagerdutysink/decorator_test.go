@@ -190,7 +190,7 @@ func TestDeliveredEventIsOneLine(t *testing.T) {
 		for i, line := range lines {
 			for _, part := range []string{
 				want[i], "level=INFO", "lane=pager", "seq=" + fmt.Sprint(i+1), "problem=" + fault.ProblemKey(), "dedup_key=" + fault.ProblemKey(),
-				"status=202", `message="Event processed"`, "attempt=", "age=",
+				"status=success", `message="Event processed"`, "attempt=", "age=",
 			} {
 				if !strings.Contains(line, part) {
 					t.Errorf("line %d lacks %s: %s", i+1, part, line)
