@@ -41,7 +41,7 @@
 // # Two horizons
 //
 // Send bridges a moment: twice, within some two seconds, it tries again where no
-// answer came or the answer was 5xx, 408 or 425, with the same bytes each time.
+// answer of PagerDuty's came or it was 5xx, 408 or 425, with the same bytes each time.
 // It does not try again if the context would end before the next attempt.
 // Everything longer is for a queue, for PagerDuty's outages last for hours. 429
 // is handed up at once, unless [Options.ThrottleRetries] says otherwise.

@@ -117,7 +117,8 @@ func fault(problem string) string {
 
 // poison has the fake refuse a problem's events as none of PagerDuty's, until it heals.
 func poison(pd *pagerdutytest.Server, problem string) {
-	pd.Poison(func(r pagerdutytest.Request) bool { return strings.Contains(string(r.Body), problem) }, pagerdutytest.Fault{Status: http.StatusBadRequest})
+	pd.Poison(func(r pagerdutytest.Request) bool { return strings.Contains(string(r.Body), problem) }, pagerdutytest.Fault{Status: http.StatusBadRequest,
+		Body: `{"status":"invalid event","message":"Event object is invalid","errors":["'payload.severity' is invalid"]}`})
 }
 
 // A dead letter from its death to its replay, as the operator sees it.
