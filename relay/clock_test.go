@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -52,14 +53,12 @@ func TestReport06StepWhileSomethingWaits(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					var clock wallClock
 					var log lockedBuffer
-					answers := wait.answers
+					var asked atomic.Int32
 					sink := &recorder{answer: func(context.Context, *relay.Delivery) error {
-						if len(answers) == 0 {
-							return nil
+						if n := int(asked.Add(1)); n <= len(wait.answers) {
+							return wait.answers[n-1]
 						}
-						err := answers[0]
-						answers = answers[1:]
-						return err
+						return nil
 					}}
 					r, err := relay.New(relay.NewMemStore(), &relay.Options{Logger: slog.New(slog.NewTextHandler(&log, nil)), Now: clock.now})
 					if err != nil {
@@ -69,7 +68,7 @@ func TestReport06StepWhileSomethingWaits(t *testing.T) {
 					defer running(t, r)()
 					accept(t, r, event(t, "1", "p", "critical"))
 					time.Sleep(11 * time.Second) // the first request is allowed after 10 s
-					for len(answers) > 0 && len(wait.answers) > 1 {
+					for len(wait.answers) > 1 && int(asked.Load()) < len(wait.answers) {
 						time.Sleep(time.Second)
 					}
 					clock.set(step)
@@ -106,9 +105,10 @@ func TestReport07WrongDateExpiresNothing(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					var clock wallClock
 					clock.set(off)
-					store, down := relay.NewMemStore(), true
+					store := relay.NewMemStore()
+					var well atomic.Bool
 					sink := &recorder{answer: func(context.Context, *relay.Delivery) error {
-						if down {
+						if !well.Load() {
 							return errors.New("x509: certificate is not yet valid")
 						}
 						return nil
@@ -134,7 +134,7 @@ func TestReport07WrongDateExpiresNothing(t *testing.T) {
 						time.Sleep(3 * time.Second)
 						clock.set(0)
 					}
-					down = false
+					well.Store(true)
 					time.Sleep(31 * time.Second)
 					expect(t, sink, "p critical")
 					if s := r.Stats().Lanes[0]; s.Dead != 0 || s.Backlog != 0 {

@@ -16,7 +16,7 @@ func (l *lane) expire(ctx context.Context, now time.Time) error {
 	}
 	keep := context.WithoutCancel(ctx)
 	reason := "not delivered within " + l.opts.MaxAge.String()
-	var marks []Mark
+	var marks, dead []Mark
 	due := make(map[uint64]ticket)
 	for _, t := range tickets {
 		e, err := l.lease.Load(keep, t.item.seq)
@@ -39,7 +39,6 @@ func (l *lane) expire(ctx context.Context, now time.Time) error {
 	if err != nil {
 		return err
 	}
-	dead := made[:0:0]
 	for _, m := range made {
 		l.schedule.settle(due[m.Seq], m)
 		l.counted(m.Outcome, 1)

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -162,9 +163,9 @@ func TestStuckIsSaidWhateverElseGoesThrough(t *testing.T) {
 // A line says that the target takes events again where one said that it did not, and not for each success beside a failure.
 func TestTroubleIsNotSaidForEachAttempt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		fails := false
+		var asked atomic.Int32
 		sink := &recorder{answer: func(context.Context, *relay.Delivery) error {
-			if fails = !fails; fails {
+			if asked.Add(1)%2 == 1 {
 				return errors.New("503")
 			}
 			return nil

@@ -123,15 +123,15 @@ var mutations = []mutation{
 	},
 	{
 		"2", "poison never dies", "an event that PagerDuty never takes is tried for ever, and nobody is told", "relay",
-		`if int(first.failed) >= s.maxAttempts {`,
+		`if int(first.failed) >= s.maxAttempts || since >= countFor {`,
 		`if false {`,
 	},
 	{
 		"2", "an outage counts against what waits", "forty minutes of 502 kill every alert of those forty minutes", "relay",
 		`	if s.breaker.lives != p.lives {
-		first.failed++`,
+		p.lives`,
 		`	{
-		first.failed++`,
+		p.lives`,
 	},
 	{
 		"2", "any 2xx counts as delivered", "a login page takes the alert, and nobody is told", "pagerduty",
@@ -196,18 +196,64 @@ var mutations = []mutation{
 		`defer func() { s.put(p, due) }()`,
 	},
 	{
+		"2", "what fails beside others is tried for as long as it has attempts", "an alert that is never taken is no dead letter for days", "relay",
+		`|| since >= countFor {`,
+		`{`,
+	},
+	{
+		"2", "an entry's age goes by the wall clock", "a machine that boots with a wrong date gives up what it has just accepted", "relay",
+		`kept: max(int64(e.Kept), 1)`,
+		`kept: max(e.Accepted.UnixNano(), 1)`,
+	},
+	{
+		"4", "a lost answer is forgotten", "what PagerDuty handles late opens an incident that nobody closes", "relay",
+		`r.verdict.lost = lost.Load() || answerLost(err, ctx.Err() != nil)`,
+		`_ = answerLost(err, lost.Load())`,
+	},
+	{
+		"4", "what a crash left begun was answered", "what PagerDuty handles late opens an incident that nobody closes", "relay",
+		`if e.Begun && e.State == guance.StateProblem && !l.opts.Every {`,
+		`if false {`,
+	},
+	{
+		"4", "a newer state ends the doubt", "the next recovery is undone by what PagerDuty handles late", "relay",
+		`		over.item.doubt = true
+`,
+		``,
+	},
+	{
+		"4", "a fault and its recovery cancel each other although an answer was lost before", "what PagerDuty handles late opens an incident that nobody closes", "relay",
+		` && !p.waits() && !p.open && !t.doubt {`,
+		` && !p.waits() && !p.open {`,
+	},
+	{
+		"4", "a recovery is sent once more as soon as anything is taken", "what PagerDuty handles within the minute opens the incident again", "relay",
+		`			if !s.problems.tail(p).said {`,
+		`			{`,
+	},
+	{
+		"9", "a target that is down is not said to hold everything up", "for minutes no figure says that nothing gets through", "relay",
+		`	if s.breaker.down() {
+		return s.pending, s.oldest(), l.trouble.words
+	}
+`,
+		``,
+	},
+	{
+		"9", "what is stuck is only said while nothing gets through", "an alert that never gets through is missed beside those that do", "relay",
+		`	if n == 0 && !fails {`,
+		`	if !fails {`,
+	},
+	{
 		"3", "that an attempt begins is marked after it, not before", "after a crash a trigger that was sent counts as never sent, and its resolve is dropped", "relay",
-		`	if err == nil {
-		err = l.lease.Mark(keep, []Mark{t.item.mark(e.Problem, 0, "", r.began)})
-	}`,
-		`	if err == nil {
-		begun := t.item.mark(e.Problem, 0, "", r.began)
-		defer func() {
-			if err := l.lease.Mark(keep, []Mark{begun}); err != nil {
+		`		err = l.lease.Mark(keep, []Mark{begins})
+`,
+		`		defer func() {
+			if err := l.lease.Mark(keep, []Mark{begins}); err != nil {
 				l.report(report{err: err})
 			}
 		}()
-	}`,
+`,
 	},
 	{
 		"3", "what is on its way to the store is not remembered yet", "a fault that was overtaken by its recovery opens an incident that nobody ends", "relay",
@@ -216,12 +262,12 @@ var mutations = []mutation{
 	},
 	{
 		"3", "an outcome is not durable before the next entry is sent", "after a crash the trigger is sent again, behind its resolve", "relay",
-		`		_, err := l.mark(context.WithoutCancel(ctx), []Mark{m})
-		r.mark, r.err = &m, err
+		`		_, r.err = l.mark(context.WithoutCancel(ctx), marks)
+		r.mark = &marks[0]
 		l.report(r)`,
 		`		r.mark = &m
 		l.report(r)
-		if _, err := l.mark(context.WithoutCancel(ctx), []Mark{m}); err != nil {
+		if _, err := l.mark(context.WithoutCancel(ctx), marks); err != nil {
 			l.report(report{err: err})
 		}`,
 	},
@@ -265,7 +311,7 @@ var mutations = []mutation{
 	// 4. It converges.
 	{
 		"4", "a fault and its recovery cancel each other although something is open", "the incident of the fault before stays open", "relay",
-		` && !p.waits() && !p.open {`,
+		` && !p.waits() && !p.open && !t.doubt {`,
 		` && !p.waits() {`,
 	},
 	{
@@ -409,13 +455,8 @@ var mutations = []mutation{
 	},
 	{
 		"5", "being throttled counts as an attempt", "two hours of 429 turn alerts into dead letters", "relay",
-		`	case v.throttled:
-		// The pause of the lane is what makes it wait.`,
-		`	case v.throttled:
-		p.first.failed++
-		if int(p.first.failed) >= s.maxAttempts {
-			return Dead, v.reason
-		}`,
+		`return v.outcome == 0 && !v.throttled && !v.handedBack`,
+		`return v.outcome == 0 && !v.handedBack`,
 	},
 	{
 		"5", "429 is taken for a server error", "a throttled client tries again at once", "pagerduty",
@@ -522,8 +563,8 @@ var mutations = []mutation{
 	},
 	{
 		"7", "a wake-up is lost: the timer of the loop is not set again", "what backs off is not tried until another event comes", "relay",
-		`timer.Reset(l.send(attempts, now))`,
-		`l.send(attempts, now)`,
+		`timer.Reset(wait)`,
+		`_ = wait`,
 	},
 	{
 		"7", "Read is not woken by Append", "an alert waits for the next restart", "relay/boltstore",

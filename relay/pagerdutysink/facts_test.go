@@ -72,7 +72,24 @@ func TestFact47LostAnswer(t *testing.T) {
 		}
 		reqs := fake.Requests()
 		if len(reqs) != 4 || string(reqs[0].Body) != string(reqs[1].Body) || string(reqs[2].Body) != string(reqs[3].Body) {
-			t.Errorf("%d requests, want the trigger twice with the same bytes, and so the resolve", len(reqs))
+			t.Errorf("%d requests, want the trigger twice with the same bytes, and the resolve a minute later once more", len(reqs))
+		}
+	})
+}
+
+// PagerDuty handles the trigger 40 s after the relay gave up waiting for it, and after the resolve.
+func TestReport11LateTriggerEndsResolved(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		fake := pagerdutytest.NewTransport()
+		fake.Script(pagerdutytest.Fault{Connection: pagerdutytest.Hang, IngestAfter: 55 * time.Second})
+		r, _ := start(t, fake, nil)
+		p := guancetest.NewProblem("disk", "host", "web001")
+		fault := p.Fault(guance.LevelCritical)
+		say(t, r, fault)
+		say(t, r, p.Recover())
+		time.Sleep(5 * time.Minute)
+		if open := fake.Open(); len(open) != 0 {
+			t.Errorf("open at the end: %+v", open)
 		}
 	})
 }

@@ -636,3 +636,31 @@ func TestStory(t *testing.T) {
 		t.Error(diff)
 	}
 }
+
+// What the target shows at the end counts, whatever it answered; a recovery that was taken twice is no violation.
+func TestCheckJudgesWhatTheTargetShowsAtTheEnd(t *testing.T) {
+	at := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	sec := func(n int) time.Time { return at.Add(time.Duration(n) * time.Second) }
+	h := &relaytest.History{
+		Accepted: []relaytest.Accepted{
+			{Seq: 1, Problem: "p", State: guance.StateProblem, Level: guance.LevelCritical, At: sec(0)},
+			{Seq: 2, Problem: "p", State: guance.StateRecovered, At: sec(20)},
+		},
+		Attempts: []relaytest.Attempt{
+			{Seq: 1, Problem: "p", State: guance.StateProblem, Level: guance.LevelCritical, Start: sec(1), End: sec(2), Answer: relaytest.Taken},
+			{Seq: 2, Problem: "p", State: guance.StateRecovered, Start: sec(21), End: sec(22), Answer: relaytest.Taken},
+			{Seq: 2, Problem: "p", State: guance.StateRecovered, Start: sec(81), End: sec(82), Answer: relaytest.Taken},
+		},
+		Settled: []relay.Settlement{
+			{Entry: relay.Entry{Seq: 1, Problem: "p"}, Outcome: relay.Delivered, At: sec(3)},
+			{Entry: relay.Entry{Seq: 2, Problem: "p"}, Outcome: relay.Delivered, At: sec(83)},
+		},
+	}
+	for ends, sound := range map[guance.State]bool{guance.StateRecovered: true, guance.StateProblem: false} {
+		h.Ends = map[string]guance.State{"p": ends}
+		var v *relaytest.Violation
+		if err := h.Check(nil); (err == nil) != sound || !sound && (!errors.As(err, &v) || v.Promise != 4) {
+			t.Errorf("the target ends with %v: %v", ends, err)
+		}
+	}
+}
