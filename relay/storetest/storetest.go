@@ -123,9 +123,10 @@ func (c *check) run(ctx context.Context, place Place) error {
 	return errors.Join(r.found...)
 }
 
-var patience = 10 * time.Second // for what must happen; its own tests have less
-
-const moment = 100 * time.Millisecond // for what must not
+const (
+	patience = 10 * time.Second       // for what must happen
+	moment   = 100 * time.Millisecond // for what must not
+)
 
 // A run is one run of a check.
 type run struct {
