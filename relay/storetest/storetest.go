@@ -102,7 +102,7 @@ func (c *check) missing(p Place) string {
 
 // run runs the check and returns what it found wrong.
 func (c *check) run(ctx context.Context, place Place) error {
-	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Minute)
 	defer cancel()
 	r := &run{ctx: ctx, place: place}
 	ended := make(chan struct{})
@@ -124,7 +124,7 @@ func (c *check) run(ctx context.Context, place Place) error {
 }
 
 const (
-	patience = 10 * time.Second       // for what must happen
+	patience = 30 * time.Second       // for what must happen
 	moment   = 100 * time.Millisecond // for what must not
 )
 
