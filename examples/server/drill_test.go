@@ -152,8 +152,8 @@ func (d *drill) end(t *testing.T, signal syscall.Signal) {
 	}
 	began := time.Now()
 	err := d.server.Wait()
-	if signal == syscall.SIGTERM && (err != nil || time.Since(began) > 10*time.Second) {
-		t.Errorf("SIGTERM: %v after %v, want exit 0 within 10 s:\n%s", err, time.Since(began), d.server.output())
+	if signal == syscall.SIGTERM && (err != nil || time.Since(began) > stopTime) {
+		t.Errorf("SIGTERM: %v after %v, want exit 0 within %v:\n%s", err, time.Since(began), stopTime, d.server.output())
 	}
 	d.read.Wait()
 	_ = d.log.Close() // the case without a reader has closed it

@@ -26,8 +26,8 @@ const (
 	// siegeMemory is the most that the server may ever have resident, whatever strangers and senders do to it: 1024 connections with the
 	// largest headers, 64 MiB of bodies in buffers that grow by doubling, and as much again until the collector comes. Measured: 290 MiB.
 	siegeMemory = raceFactor * 512 << 20
-	// patience is how long an honest webhook may take meanwhile, from its first try.
-	patience = raceFactor * 10 * time.Second
+	// patience is how long an honest webhook may take meanwhile, from its first try: a second or two, unless the machine is busy.
+	patience = raceFactor * 30 * time.Second
 )
 
 // A hostile is one client of an attack.

@@ -30,7 +30,7 @@ func TestIdenticalEvents(t *testing.T) {
 			t.Fatal(err)
 		}
 		last[i] = func() map[string]int { // the last byte, and what became of the event
-			_ = conn.SetDeadline(time.Now().Add(30 * time.Second)) // an open connection can
+			_ = conn.SetDeadline(time.Now().Add(time.Minute)) // an open connection can
 			if _, err := conn.Write(sample[len(sample)-1:]); err != nil {
 				return map[string]int{err.Error(): 1}
 			}

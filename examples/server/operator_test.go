@@ -263,7 +263,7 @@ func TestOperatorRefuses(t *testing.T) {
 func TestOperatorSeesTheStop(t *testing.T) {
 	t.Parallel() // it mostly waits
 	p, pd := withOperator(t)
-	pd.Script(pagerdutytest.Fault{Delay: 2 * time.Second})
+	pd.Script(pagerdutytest.Fault{Delay: time.Minute}) // the stop waits for it for five seconds
 	p.post(t, string(sample))
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()

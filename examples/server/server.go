@@ -108,7 +108,7 @@ func newServer(c *config, client *pagerduty.Client, m *metrics, files *secrets, 
 			err = errors.Join(err, s.store.Close())
 		}
 	}()
-	if s.store, err = boltstore.Open(c.data, nil); err != nil {
+	if s.store, err = boltstore.Open(c.data, &boltstore.Options{Logger: log}); err != nil {
 		return nil, err
 	}
 	if s.relay, err = relay.New(s.store, &relay.Options{Logger: log, MeterProvider: m.meters()}); err != nil {

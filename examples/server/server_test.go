@@ -52,7 +52,7 @@ func start(t *testing.T, env ...string) *process {
 	t.Cleanup(func() { _ = p.Process.Kill(); _ = p.Wait() })
 	select {
 	case <-p.listening:
-	case <-time.After(20 * time.Second):
+	case <-time.After(time.Minute):
 		t.Fatalf("the server does not listen: %s", p.output())
 	}
 	return p
@@ -62,6 +62,9 @@ func start(t *testing.T, env ...string) *process {
 func serverEnv() []string {
 	return []string{"SERVER_UNDER_TEST=1", "RELAY_LISTEN=127.0.0.1:0", "RELAY_TOKENS=other, " + token, "LOG_LEVEL=debug", "PAGERDUTY_ROUTING_KEY=" + routingKey32}
 }
+
+// stopTime is what a stop may take: ten seconds at most by itself, and the rest for a machine that is busy with other things.
+const stopTime = 30 * time.Second
 
 // within is the test's context with a limit of time.
 func within(t *testing.T, d time.Duration) context.Context {
@@ -147,7 +150,7 @@ func (p *target) next(t *testing.T) map[string]any {
 	t.Helper()
 	select {
 	case <-p.came:
-	case <-time.After(90 * time.Second):
+	case <-time.After(2 * time.Minute): // the lane may have backed off
 		t.Fatal("nothing arrives")
 	}
 	p.mu.Lock()
@@ -195,8 +198,8 @@ func TestFaultAndRecovery(t *testing.T) {
 		t.Fatal(err)
 	}
 	began := time.Now()
-	if err := p.Wait(); err != nil || time.Since(began) > 10*time.Second {
-		t.Errorf("SIGTERM: %v after %v, want exit 0 within 10 s", err, time.Since(began))
+	if err := p.Wait(); err != nil || time.Since(began) > stopTime {
+		t.Errorf("SIGTERM: %v after %v, want exit 0 within %v", err, time.Since(began), stopTime)
 	}
 	for _, secret := range []string{routingKey32, token} {
 		if strings.Contains(p.output(), secret) {
@@ -261,7 +264,7 @@ func TestBadConfiguration(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second) // a configuration that works would run for ever
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute) // a configuration that works would run for ever
 			defer cancel()
 			cmd := exec.CommandContext(ctx, os.Args[0])
 			cmd.Env = []string{"SERVER_UNDER_TEST=1", "RELAY_LISTEN=127.0.0.1:0", "RELAY_TOKENS=" + token, "PAGERDUTY_ROUTING_KEY=" + routingKey32, "RELAY_DATA=" + t.TempDir(), test.env}

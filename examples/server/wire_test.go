@@ -30,7 +30,7 @@ func (p *process) address() string { return strings.TrimPrefix(p.url, "http://")
 // talk sends bytes and the end of them, and returns the status of each answer until the server ends too.
 func talk(t *testing.T, conn *net.TCPConn, bytes string) (statuses []int) {
 	t.Helper()
-	if err := errors.Join(conn.SetDeadline(time.Now().Add(30*time.Second)), second(io.WriteString(conn, bytes)), conn.CloseWrite()); err != nil {
+	if err := errors.Join(conn.SetDeadline(time.Now().Add(time.Minute)), second(io.WriteString(conn, bytes)), conn.CloseWrite()); err != nil {
 		t.Fatal(err)
 	}
 	method, _, _ := strings.Cut(bytes, " ")
