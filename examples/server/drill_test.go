@@ -29,6 +29,7 @@ var drillRounds = flag.Int("drill-rounds", 6, "how many rounds of trouble TestDr
 // In real time, with real processes: a server that is killed, stopped and cut from the reader of its log, whose wall clock is stepped and whose
 // way to PagerDuty leads through a proxy that misbehaves. Every alert that it answered with 202 reaches the right final state.
 func TestDrill(t *testing.T) {
+	t.Parallel() // it mostly waits
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
 	rng := rand.New(rand.NewPCG(seed, 0))
@@ -81,7 +82,7 @@ func TestDrill(t *testing.T) {
 	}
 
 	// With the clock as the last step left it.
-	d.drained(t, 3*time.Minute)
+	d.server.drained(t, 5*time.Minute)
 	d.end(t, syscall.SIGTERM)
 	store, err := boltstore.Open(d.dir, nil)
 	if err != nil {
@@ -172,12 +173,12 @@ func (d *drill) post(t *testing.T, n int) {
 	wg.Wait()
 }
 
-// drained waits until the lane has nothing pending.
-func (d *drill) drained(t *testing.T, patience time.Duration) {
+// drained waits until the lane of a server with an operator's address has nothing pending.
+func (p *process) drained(t *testing.T, patience time.Duration) {
 	t.Helper()
 	var stats relay.Stats
 	for deadline := time.Now().Add(patience); ; time.Sleep(100 * time.Millisecond) {
-		_, body := d.server.ask(t, "GET", "/stats")
+		_, body := p.ask(t, "GET", "/stats")
 		if err := json.Unmarshal([]byte(body), &stats); err != nil {
 			t.Fatal(err)
 		}
@@ -185,7 +186,7 @@ func (d *drill) drained(t *testing.T, patience time.Duration) {
 			return
 		}
 		if time.Now().After(deadline) {
-			log := strings.Split(d.server.output(), "\n")
+			log := strings.Split(p.output(), "\n")
 			t.Fatalf("after %v there is still %s\n%s", patience, body, strings.Join(log[max(0, len(log)-20):], "\n"))
 		}
 	}

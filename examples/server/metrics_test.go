@@ -22,6 +22,7 @@ var families = map[string]string{
 	"relay_entry_age_seconds":            "lane level",
 	"relay_backlog":                      "lane level",
 	"relay_backlog_age_seconds":          "lane",
+	"relay_stuck":                        "lane",
 	"relay_log_lines_dropped_total":      "",
 	"pagerduty_attempts_total":           "class",
 	"pagerduty_attempt_duration_seconds": "class",
