@@ -325,7 +325,7 @@ func (l *lane) settled(ctx context.Context, r report, now time.Time) {
 		l.logIgnored(r)
 	case Dead:
 		l.log.Error("relay: event given up; it is kept as a dead letter", "seq", r.entry.Seq, "event", r.entry.ID,
-			"level", r.entry.Level.String(), "reason", r.mark.Reason)
+			"event_level", r.entry.Level.String(), "reason", r.mark.Reason)
 	}
 }
 
