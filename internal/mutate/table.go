@@ -387,11 +387,11 @@ var mutations = []mutation{
 	},
 	{
 		"4", "a body changes between retries", "a request that is sent again is not the one whose answer was lost", "pagerduty",
-		`CheckRetry:   d.checkRetry,`,
-		`CheckRetry: func(ctx context.Context, resp *http.Response, err error) (bool, error) {
+		`d.retries.CheckRetry = d.checkRetry`,
+		`d.retries.CheckRetry = func(ctx context.Context, resp *http.Response, err error) (bool, error) {
 			body[len(body)-2] ^= 1
 			return d.checkRetry(ctx, resp, err)
-		},`,
+		}`,
 	},
 
 	// 5. The budget is kept.
