@@ -290,6 +290,9 @@ func (l *lane) report(r report) {
 func (l *lane) learn(ctx context.Context, r report, again bool, now time.Time) {
 	l.telemetry.attempt(ctx, l.name, r.verdict, now.Sub(r.began))
 	if r.verdict.handedBack {
+		if ctx.Err() == nil { // the budget was empty: no failure of the target's, and yet the event does not get through
+			l.trouble.seen(l.log, r, now)
+		}
 		return
 	}
 	switch {

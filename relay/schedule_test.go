@@ -378,7 +378,9 @@ func TestScheduleProbesWithAnotherProblem(t *testing.T) {
 		b.now = at
 	}
 	b.now = b.now.Add(maxBackoff) // both are due again
-	b.send(e.Seq)
+	b.answer(b.send(e.Seq), nil)
+	b.accept(b.fault("newer", guance.LevelWarning, 1), Record{})
+	b.send(1) // it failed because of the target, so it seems: as bad news as it was at first
 }
 
 func TestScheduleExpires(t *testing.T) {

@@ -188,3 +188,28 @@ func TestTroubleIsNotSaidForEachAttempt(t *testing.T) {
 		}
 	})
 }
+
+// A budget that is too small for an attempt's requests keeps events from getting through, and that is said as any other trouble is.
+func TestEmptyBudgetIsSaid(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sink := &recorder{answer: func(ctx context.Context, d *relay.Delivery) error {
+			for range 2 {
+				if err := d.Wait(ctx); err != nil {
+					return fmt.Errorf("503, and then: %w", err)
+				}
+			}
+			return nil
+		}}
+		r, log := noisy(t, sink, &relay.SinkOptions{PerMinute: 1})
+		time.Sleep(time.Hour)
+		accept(t, r, event(t, "1", "p", "critical"))
+		time.Sleep(10*time.Minute + time.Second)
+		lines := complaints(log)
+		if len(lines) < 9 || len(lines) > 11 || !strings.Contains(lines[0], "the budget has no request left") {
+			t.Errorf("%d complaints in ten minutes, want one a minute:\n%s", len(lines), strings.Join(lines, ""))
+		}
+		if s := r.Stats().Lanes[0]; s.Failed != 0 || !strings.Contains(s.Reason, "the budget has no request left") {
+			t.Errorf("%+v, want no failure of the target's, and the reason", s)
+		}
+	})
+}
