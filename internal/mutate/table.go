@@ -24,6 +24,13 @@ var mutations = []mutation{
 		`respond(w, http.StatusOK, answer{`,
 	},
 	{
+		"1", "a store that cannot take events counts as one that has failed", "Guance and the log say that events may be there which are not", "relay",
+		`	case errors.Is(err, ErrFailed): // comes first, as it alone leaves a doubt, whatever else the error wraps
+`,
+		`	case !errors.Is(err, ErrFull):
+`,
+	},
+	{
 		"1", "a client that hangs up takes its webhook with it", "an alert is lost whenever Guance is in a hurry", "relay",
 		`context.WithTimeout(context.WithoutCancel(req.Context()), acceptTimeout)`,
 		`context.WithTimeout(req.Context(), acceptTimeout)`,
