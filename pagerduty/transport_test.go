@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -46,7 +47,7 @@ func sendTo(t *testing.T, base string, wire http.RoundTripper) *Error {
 	if err != nil {
 		t.Fatal(err)
 	}
-	client, err := NewClient(key, &Options{BaseURL: base, Transport: wire, Retries: -1, AttemptTimeout: time.Second})
+	client, err := NewClient(key, &Options{BaseURL: base, Transport: wire, Retries: -1})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -122,13 +123,18 @@ func TestNoConnectionIsNotAmbiguous(t *testing.T) {
 		t.Fatal(err)
 	}
 	blackHole := &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-		<-ctx.Done()
-		return nil, ctx.Err()
+		select {
+		case <-ctx.Done():
+		case <-time.After(time.Hour): // the transport dials on after the request was given up
+		}
+		return nil, errors.New("nobody answers")
 	}}
-	for name, e := range map[string]*Error{
-		"refused":    sendTo(t, closed, newTransport()),
-		"black hole": sendTo(t, closed, blackHole),
-	} {
+	var lost *Error
+	synctest.Test(t, func(t *testing.T) {
+		lost = sendTo(t, closed, blackHole)
+		time.Sleep(2 * time.Hour) // until the transport has given up as well
+	})
+	for name, e := range map[string]*Error{"refused": sendTo(t, closed, newTransport()), "black hole": lost} {
 		if e == nil || e.Class != ClassTransient || e.MaybeAccepted || e.Answered() {
 			t.Errorf("%s: error = %+v", name, e)
 		}

@@ -75,6 +75,7 @@ func TestFeishuKeepsTheContract(t *testing.T) {
 		Confirms:  true,
 		Throttles: says(11232, "frequency limited psm[lark.oapi.app_platform_runtime]appID[1500]"),
 		Secrets:   []string{hookToken, signingKey},
+		Patience:  time.Minute,
 	})
 }
 

@@ -33,33 +33,46 @@ type badProxy struct {
 	mu      sync.Mutex
 	mood    mood
 	tunnels map[net.Conn]bool
-	asked   int // how many tunnels were asked for in this mood
+	asked   chan struct{} // has one when a tunnel was asked for in this mood
 }
 
 func newBadProxy(t *testing.T, target string) *badProxy {
-	p := &badProxy{target: target, mood: open, tunnels: make(map[net.Conn]bool)}
+	p := &badProxy{target: target, mood: open, asked: make(chan struct{}, 1), tunnels: make(map[net.Conn]bool)}
 	p.Server = httptest.NewServer(http.HandlerFunc(p.connect))
 	t.Cleanup(func() { p.set(cuts); p.Close() })
 	return p
 }
 
-// set changes the mood and cuts the tunnels that are open, so that the next request meets it. It returns how many tunnels were asked for
-// in the last one.
-func (p *badProxy) set(m mood) int {
+// set changes the mood and cuts the tunnels that are open, so that the next request meets it.
+func (p *badProxy) set(m mood) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for conn := range p.tunnels {
 		_ = conn.Close() // twice at most
 	}
+	p.mood, p.asked = m, make(chan struct{}, 1)
+}
+
+// wait waits until somebody has asked for a tunnel in this mood.
+func (p *badProxy) wait(t *testing.T, patience time.Duration) {
+	t.Helper()
+	p.mu.Lock()
 	asked := p.asked
-	p.mood, p.asked = m, 0
-	return asked
+	p.mu.Unlock()
+	select {
+	case <-asked:
+	case <-time.After(patience):
+		t.Fatalf("nobody has asked for a tunnel in %v", patience)
+	}
 }
 
 func (p *badProxy) connect(w http.ResponseWriter, req *http.Request) {
 	p.mu.Lock()
 	m := p.mood
-	p.asked++
+	select {
+	case p.asked <- struct{}{}:
+	default: // it is known
+	}
 	p.mu.Unlock()
 	if req.Method != http.MethodConnect {
 		http.Error(w, "CONNECT", http.StatusMethodNotAllowed)

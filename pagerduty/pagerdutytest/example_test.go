@@ -130,7 +130,7 @@ func ExampleFake() {
 func ExampleFake_Wait() {
 	server := pagerdutytest.NewServer()
 	defer server.Close()
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 
 	go func() { // the program under test

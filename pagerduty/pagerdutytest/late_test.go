@@ -14,7 +14,12 @@ import (
 // attemptOf sends an event and gives up after a second.
 func attemptOf(t *testing.T, rt http.RoundTripper, base, event string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	attemptWithin(t, time.Second, rt, base, event)
+}
+
+func attemptWithin(t *testing.T, d time.Duration, rt http.RoundTripper, base, event string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), d)
 	defer cancel()
 	r, err := http.NewRequestWithContext(ctx, http.MethodPost, base+"/v2/enqueue", strings.NewReader(event))
 	if err != nil {
@@ -95,7 +100,7 @@ func TestIngestAfterOverANetwork(t *testing.T) {
 	server := pagerdutytest.NewServer()
 	defer server.Close()
 	server.Script(fault{Status: 504, IngestAfter: time.Millisecond})
-	attemptOf(t, http.DefaultTransport, server.URL, trigger(key1, "a").String())
+	attemptWithin(t, time.Minute, http.DefaultTransport, server.URL, trigger(key1, "a").String())
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	if err := server.WaitOpen(ctx, "a"); err != nil {

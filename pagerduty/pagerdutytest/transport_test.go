@@ -41,7 +41,7 @@ func TestOutageOfHours(t *testing.T) {
 			t.Errorf("MaxPerWindow = %d", got)
 		}
 	})
-	if took := time.Since(began); took > 10*time.Second {
+	if took := time.Since(began); took > time.Minute {
 		t.Errorf("took %v of real time", took)
 	}
 }

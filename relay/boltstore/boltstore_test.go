@@ -129,7 +129,9 @@ func TestContextWhileTheDiskHangs(t *testing.T) {
 	go func() { first <- s.Append(ctx, []*relay.Entry{entry("first", "p")}) }()
 	<-hanging
 	go func() { second <- s.Append(ctx, []*relay.Entry{entry("second", "p")}) }()
-	time.Sleep(10 * time.Millisecond) // it may be in the queue by then; either way it has to leave
+	for s.Queued() < 1 {
+		time.Sleep(time.Millisecond)
+	}
 	cancel()
 	if err := <-second; !errors.Is(err, context.Canceled) {
 		t.Errorf("an append in the queue: got %v, want context.Canceled", err)
@@ -170,7 +172,9 @@ func TestCloseWithCallsInTheQueue(t *testing.T) {
 			}
 		})
 	}
-	time.Sleep(20 * time.Millisecond)
+	for kept.Load() < callers {
+		time.Sleep(time.Millisecond)
+	}
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}

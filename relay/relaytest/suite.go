@@ -125,7 +125,7 @@ func (tr *trial) complain(format string, args ...any) {
 var errNoAnswer = errors.New("no answer of the sink")
 
 // longest bounds every delivery: an attempt of a lane has 30 s.
-const longest = 20 * time.Second
+const longest = 30 * time.Second
 
 // deliver has the sink deliver a body and returns its error. Whatever is asked of every delivery is asked here.
 func (tr *trial) deliver(ctx context.Context, body string) error {

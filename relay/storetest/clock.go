@@ -65,7 +65,7 @@ func clockGrows(r *run) {
 func clockGoesOn(r *run) {
 	e := event(lane, "a", "p")
 	r.append(e)
-	for range 3 {
+	for i := range 3 {
 		begin := time.Now()
 		from := r.store.Clock()
 		r.close()
@@ -84,7 +84,7 @@ func clockGoesOn(r *run) {
 		if now > 1e6*time.Hour {
 			r.errorf("Clock: %v, in a store that is new", now)
 		}
-		next := event(lane, fmt.Sprint("after ", now), "p")
+		next := event(lane, fmt.Sprint("after ", i), "p")
 		r.append(next)
 		if next.Kept < now {
 			r.errorf("Append when opened again: kept at %v, and the clock said %v", next.Kept, now)

@@ -102,7 +102,7 @@ func (c *check) missing(p Place) string {
 
 // run runs the check and returns what it found wrong.
 func (c *check) run(ctx context.Context, place Place) error {
-	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Minute)
 	defer cancel()
 	r := &run{ctx: ctx, place: place}
 	ended := make(chan struct{})
@@ -123,9 +123,10 @@ func (c *check) run(ctx context.Context, place Place) error {
 	return errors.Join(r.found...)
 }
 
-var patience = 10 * time.Second // for what must happen; its own tests have less
-
-const moment = 100 * time.Millisecond // for what must not
+const (
+	patience = 30 * time.Second       // for what must happen
+	moment   = 100 * time.Millisecond // for what must not
+)
 
 // A run is one run of a check.
 type run struct {
