@@ -590,6 +590,7 @@ func TestRandomDamage(t *testing.T) {
 			refused++
 			continue
 		}
+		s.NoSync()
 		whole := true
 		check := func(what string, err error) {
 			if err != nil && !errors.Is(err, relay.ErrNotFound) {
