@@ -82,7 +82,7 @@ func (d *delivery) read(resp *http.Response, explain func(error) error) outcome 
 	var body []byte
 	if resp.Body != nil {
 		var err error
-		if body, err = readAnswer(resp.Body); err != nil {
+		if body, err = readAnswer(resp); err != nil {
 			o.err = causeOf(fmt.Errorf("the answer broke off: %w", explain(err)), d.key)
 		}
 		_ = resp.Body.Close() // nothing depends on it: the answer is here
