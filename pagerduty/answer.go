@@ -2,6 +2,7 @@ package pagerduty
 
 import (
 	"bytes"
+	"compress/gzip"
 	"io"
 	"net/http"
 	"strconv"
@@ -30,7 +31,18 @@ type answer struct {
 }
 
 // readAnswer returns as much of an answer as is wanted of it. The error says that it broke off before.
-func readAnswer(body io.Reader) ([]byte, error) { return io.ReadAll(io.LimitReader(body, maxAnswer)) }
+func readAnswer(resp *http.Response) ([]byte, error) {
+	var body io.Reader = resp.Body
+	// The request does not ask for compression, and a gateway may compress all the same (RFC 9110, 12.5.3).
+	if strings.EqualFold(resp.Header.Get("Content-Encoding"), "gzip") {
+		unzipped, err := gzip.NewReader(resp.Body)
+		if err != nil {
+			return nil, err
+		}
+		body = unzipped
+	}
+	return io.ReadAll(io.LimitReader(body, maxAnswer))
+}
 
 // form is what PagerDuty's answers are: an object whose status and message are strings (PagerDuty/api-schema, events-v2: Success and
 // Error). It is read strictly, with nothing after it: what is cut off, or has a name twice, is not PagerDuty's.

@@ -1,6 +1,8 @@
 package pagerduty_test
 
 import (
+	"bytes"
+	"compress/gzip"
 	"context"
 	"errors"
 	"fmt"
@@ -206,6 +208,40 @@ func TestAnswerThatBreaksOffBehindItsWords(t *testing.T) {
 
 // accepted is PagerDuty's answer to an event that it took.
 const accepted = `{"status":"success","message":"Event processed","dedup_key":"a"}`
+
+// A gateway may compress an answer although nobody asked for it. What it is cut off of is a lost answer.
+func TestCompressedAnswer(t *testing.T) {
+	var zipped bytes.Buffer
+	z := gzip.NewWriter(&zipped)
+	if _, err := io.WriteString(z, accepted); err != nil {
+		t.Fatal(err)
+	}
+	if err := z.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for name, tc := range map[string]struct {
+		body      string
+		delivered bool
+	}{
+		"whole":          {zipped.String(), true},
+		"cut off":        {zipped.String()[:zipped.Len()-20], false},
+		"not compressed": {accepted, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			client := newClient(t, &pagerduty.Options{Retries: -1, Transport: roundTripper(func(*http.Request) (*http.Response, error) {
+				return &http.Response{
+					StatusCode: http.StatusAccepted, Header: http.Header{"Content-Encoding": {"gzip"}},
+					Body: io.NopCloser(strings.NewReader(tc.body)),
+				}, nil
+			})})
+			_, err := client.Send(t.Context(), trigger("a"))
+			e, _ := errors.AsType[*pagerduty.Error](err)
+			if tc.delivered != (err == nil) || e != nil && !e.AnswerLost() {
+				t.Errorf("got %v, want delivered %v, or else a lost answer", err, tc.delivered)
+			}
+		})
+	}
+}
 
 // Delivered is what PagerDuty says it took, and nothing that looks like it.
 func TestReport04AnswerOfAPortalIsNotDelivered(t *testing.T) {

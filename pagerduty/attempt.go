@@ -47,7 +47,7 @@ func (d *delivery) RoundTrip(req *http.Request) (*http.Response, error) {
 		defer cancel()
 	}
 	out := new(sending)
-	resp, err := d.core.wire.RoundTrip(out.request(bounded, req))
+	resp, err := d.core.wire.RoundTrip(out.request(bounded, req, d.core.traced))
 	if err == nil && resp == nil {
 		err = errors.New("transport returned neither answer nor error")
 	}
@@ -65,7 +65,7 @@ func (d *delivery) RoundTrip(req *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, errFailed
 	}
-	return &http.Response{StatusCode: resp.StatusCode, Header: http.Header{}, Body: http.NoBody, Request: req}, nil
+	return &http.Response{StatusCode: resp.StatusCode, Body: http.NoBody, Request: req}, nil
 }
 
 // explain returns the error of an attempt that was ended by its own bound, and err itself for any other.
@@ -82,7 +82,7 @@ func (d *delivery) read(resp *http.Response, explain func(error) error) outcome 
 	var body []byte
 	if resp.Body != nil {
 		var err error
-		if body, err = readAnswer(resp.Body); err != nil {
+		if body, err = readAnswer(resp); err != nil {
 			o.err = causeOf(fmt.Errorf("the answer broke off: %w", explain(err)), d.key)
 		}
 		_ = resp.Body.Close() // nothing depends on it: the answer is here

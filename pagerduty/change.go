@@ -9,7 +9,7 @@ import "time"
 // change events, and its schema says otherwise.
 type ChangeEvent struct {
 	// Summary is what changed; at most 1024 characters. Required.
-	Summary string `validate:"notblank,units=1024"`
+	Summary string
 
 	Source    string         // what changed it or where; may be empty
 	Timestamp time.Time      // when; zero means PagerDuty's clock

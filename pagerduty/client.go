@@ -100,6 +100,7 @@ type core struct {
 	alerts  *url.URL // /v2/enqueue
 	changes *url.URL // /v2/change/enqueue
 	wire    http.RoundTripper
+	traced  bool   // wire is net/http's, which tells httptrace of its connections
 	proxy   string // host and port of the proxy that our own transport uses; "" is none
 
 	retries         int
@@ -178,6 +179,7 @@ func newCore(opts *Options) (*core, error) {
 			return nil, err
 		}
 	}
+	_, c.traced = c.wire.(*http.Transport)
 	if blank(c.source) {
 		c.source = hostName()
 	}
@@ -294,7 +296,7 @@ func (c *Client) Send(ctx context.Context, ev *Event) (*Result, error) {
 	m := &alertMessage{key: key, ev: *ev}
 	r := repairer{source: c.core.source, severity: c.core.severity}
 	r.event(&m.ev)
-	if err := check(&m.ev); err != nil {
+	if err := check(&alertRules{m.ev.Action, m.ev.DedupKey, m.ev.Summary}); err != nil {
 		return nil, err
 	}
 	d := &delivery{
@@ -326,7 +328,7 @@ func (c *Client) SendChange(ctx context.Context, ev *ChangeEvent) (*Result, erro
 	m := &changeMessage{key: key, ev: *ev}
 	r := repairer{source: c.core.source, severity: c.core.severity}
 	r.change(&m.ev)
-	if err := check(&m.ev); err != nil {
+	if err := check(&changeRules{m.ev.Summary}); err != nil {
 		return nil, err
 	}
 	d := &delivery{

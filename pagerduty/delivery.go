@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"time"
 
+	"github.com/hashicorp/go-retryablehttp"
 	"go.opentelemetry.io/otel/trace"
 )
 
@@ -21,6 +22,8 @@ type delivery struct {
 	message  message
 	repairs  []Repair
 	span     trace.Span
+	retries  retryablehttp.Client
+	http     http.Client // that of retries, whose transport is the delivery itself
 
 	attempts  int
 	quick     int           // retries of failures that pass

@@ -56,25 +56,20 @@ func ParseSeverity(s string) (Severity, bool) {
 // missing, too long or malformed is put right on the way out, and
 // [Result.Repairs] says how: a page with a shortened summary beats a refused
 // one. An Event is never changed by sending it.
-//
-// The tags state what makes PagerDuty refuse an event (PagerDuty developer
-// docs, Events API v2: Trigger Events) and repair may not be able to mend. They
-// are checked after it; "units" counts UTF-16 code units, which holds under
-// either reading of PagerDuty's "characters".
 type Event struct {
 	// Action is required.
-	Action Action `validate:"oneof=trigger acknowledge resolve"`
+	Action Action
 
 	// DedupKey names the alert, across triggers, acknowledgement and resolve
 	// sent under one routing key. Longer than 255 characters, it is replaced
 	// by a readable prefix and a hash. Empty in a trigger: the client makes a
 	// random one, so that a retry after a lost answer does not page twice;
 	// Result.DedupKey is then the only handle on the alert.
-	DedupKey string `validate:"notblank,units=255"`
+	DedupKey string
 
 	// Summary is the line people are woken with; at most 1024 characters.
 	// Blank, it is made from the fields below.
-	Summary string `validate:"required_if=Action trigger,omitempty,units=1024"`
+	Summary string
 
 	// Source is what is affected: a host name, best. Blank means
 	// Options.DefaultSource.

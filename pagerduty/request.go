@@ -29,14 +29,22 @@ type changeRequest struct {
 
 // payload is that of both kinds. Repair gives every alert a source and a severity; a change event has no severity.
 type payload struct {
-	Summary   string         `json:"summary"`
-	Source    string         `json:"source,omitzero"`
-	Severity  Severity       `json:"severity,omitzero"`
-	Timestamp string         `json:"timestamp,omitzero"`
-	Component string         `json:"component,omitzero"`
-	Group     string         `json:"group,omitzero"`
-	Class     string         `json:"class,omitzero"`
-	Details   map[string]any `json:"custom_details,omitempty"`
+	Summary   string   `json:"summary"`
+	Source    string   `json:"source,omitzero"`
+	Severity  Severity `json:"severity,omitzero"`
+	Timestamp string   `json:"timestamp,omitzero"`
+	Component string   `json:"component,omitzero"`
+	Group     string   `json:"group,omitzero"`
+	Class     string   `json:"class,omitzero"`
+	Details   any      `json:"custom_details,omitzero"` // a map[string]any, or nil
+}
+
+// tree returns details for the encoder, which walks an any without reflection and a map with it.
+func tree(details map[string]any) any {
+	if len(details) == 0 {
+		return nil
+	}
+	return details
 }
 
 // request returns what is sent of a repaired event.
@@ -48,7 +56,7 @@ func (e *Event) request(key RoutingKey) *alertRequest {
 	if !e.bare() {
 		r.Payload = &payload{
 			Summary: e.Summary, Source: e.Source, Severity: e.Severity, Timestamp: timestamp(e.Timestamp),
-			Component: e.Component, Group: e.Group, Class: e.Class, Details: e.Details,
+			Component: e.Component, Group: e.Group, Class: e.Class, Details: tree(e.Details),
 		}
 	}
 	return r
@@ -58,7 +66,7 @@ func (e *Event) request(key RoutingKey) *alertRequest {
 func (e *ChangeEvent) request(key RoutingKey) *changeRequest {
 	return &changeRequest{
 		RoutingKey: key.Reveal(), Links: e.Links,
-		Payload: payload{Summary: e.Summary, Source: e.Source, Timestamp: timestamp(e.Timestamp), Details: e.Details},
+		Payload: payload{Summary: e.Summary, Source: e.Source, Timestamp: timestamp(e.Timestamp), Details: tree(e.Details)},
 	}
 }
 

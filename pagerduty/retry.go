@@ -19,24 +19,29 @@ const (
 	throttleWait = 30 * time.Second
 )
 
+// blankRequest is what is the same in every request. Its header is empty, as
+// [sending.request] sets it: http.Client copies that of a request for redirects,
+// which are never followed.
+var blankRequest = http.Request{
+	Method: http.MethodPost, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Header: http.Header{},
+}
+
 // attempt makes one request and its retries, all with the same bytes, through
 // go-retryablehttp, whose transport is d itself. What came of it is d.last; the
 // error is that the context ended the attempts.
 func (d *delivery) attempt(ctx context.Context, body []byte) *Error {
-	req, err := retryablehttp.NewRequestWithContext(ctx, http.MethodPost, d.url.String(), body)
-	if err != nil {
+	req := retryablehttp.Request{Request: blankRequest.WithContext(ctx)}
+	req.URL, req.Host = d.url, d.url.Host
+	if err := req.SetBody(body); err != nil {
 		return localError(err)
 	}
-	// No header holds the key, or anything that authorizes: PagerDuty documents the routing key in the body.
-	req.Header = http.Header{"Content-Type": {"application/json"}, "User-Agent": {userAgent()}}
-	client := retryablehttp.Client{
-		HTTPClient:   &http.Client{Transport: d, CheckRedirect: neverFollow},
-		RetryMax:     max(d.core.retries, 0) + d.core.throttleRetries,
-		CheckRetry:   d.checkRetry,
-		Backoff:      func(_, _ time.Duration, _ int, _ *http.Response) time.Duration { return d.wait },
-		ErrorHandler: retryablehttp.PassthroughErrorHandler,
-	}
-	_, err = client.Do(req)
+	d.http.Transport, d.http.CheckRedirect = d, neverFollow
+	d.retries.HTTPClient = &d.http
+	d.retries.RetryMax = max(d.core.retries, 0) + d.core.throttleRetries
+	d.retries.CheckRetry = d.checkRetry
+	d.retries.Backoff = func(_, _ time.Duration, _ int, _ *http.Response) time.Duration { return d.wait }
+	d.retries.ErrorHandler = retryablehttp.PassthroughErrorHandler
+	_, err := d.retries.Do(&req)
 	if d.last.class == classSuccess || d.last.unsent {
 		return nil
 	}

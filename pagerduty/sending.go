@@ -6,25 +6,35 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptrace"
+	"sync"
 	"sync/atomic"
 )
 
 // sending is one request on its way out: whether it may have left, and on which connection.
 type sending struct {
-	left atomic.Bool
-	conn atomic.Pointer[net.Conn]
+	left  atomic.Bool
+	trace httptrace.ClientTrace
+
+	mu   sync.Mutex // guards conn: a transport may tell of connections from goroutines of its own
+	conn net.Conn   // the last that the transport told of; nil: none
 }
 
-// request returns a copy of req for the transport, which may change it, bound to ctx.
+// request returns what the transport gets of req, bound to ctx. traced says that the transport is net/http's.
 //
-// That a request may have left is told by its body: no transport reads one before it has a connection to send it on. net/http then
-// sends the header and the body in two packets. Refused: going by httptrace for http.Transport and by the body for any other, which
-// spares the packet and is two ways to be wrong.
-func (s *sending) request(ctx context.Context, req *http.Request) *http.Request {
-	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
-		GotConn: func(info httptrace.GotConnInfo) { s.conn.Store(&info.Conn) },
-	})
+// The request may have left once it has a connection, as httptrace tells, for then another goroutine may write at any time. A transport
+// of another kind need not tell; so its body is watched too, which nobody reads without a connection. It also gets copies, as it may
+// break the contract of http.RoundTripper and change them. net/http's keeps it, and it writes a body that it knows to be in memory
+// together with the header; a body that is watched takes a second packet, and each event then costs both ends a tenth more.
+func (s *sending) request(ctx context.Context, req *http.Request, traced bool) *http.Request {
+	s.trace.GotConn = s.gotConn
+	ctx = httptrace.WithClientTrace(ctx, &s.trace)
+	if traced {
+		out := req.WithContext(ctx)
+		out.Header = requestHeader()
+		return out
+	}
 	out := req.Clone(ctx)
+	out.Header = requestHeader().Clone()
 	out.Body = &watchedBody{req.Body, &s.left}
 	out.GetBody = func() (io.ReadCloser, error) {
 		body, err := req.GetBody()
@@ -33,17 +43,30 @@ func (s *sending) request(ctx context.Context, req *http.Request) *http.Request 
 	return out
 }
 
+// requestHeader holds no key and nothing that authorizes: PagerDuty documents the routing key in the body.
+var requestHeader = sync.OnceValue(func() http.Header {
+	return http.Header{"Content-Type": {"application/json"}, "User-Agent": {userAgent()}}
+})
+
+func (s *sending) gotConn(info httptrace.GotConnInfo) {
+	s.left.Store(true)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.conn = info.Conn
+}
+
 // closeConnection closes the connection that the request was sent on, if the transport told of one, so that no request uses it again.
 //
 // An HTTP/2 connection that swallows everything in silence, as behind a NAT that has forgotten it, looks as good as any to net/http, which
 // ends the one stream and goes on using the connection (golang/go#36026, golang/go#30702). Other requests on the connection are lost
 // with it; they are tried again, and would most likely have met the same silence.
 func (s *sending) closeConnection() {
-	conn := s.conn.Load()
-	if conn == nil {
+	s.mu.Lock()
+	raw := s.conn
+	s.mu.Unlock()
+	if raw == nil {
 		return
 	}
-	raw := *conn
 	if secured, ok := raw.(interface{ NetConn() net.Conn }); ok {
 		raw = secured.NetConn() // the Close of a tls.Conn may wait five seconds for a farewell to be written
 	}

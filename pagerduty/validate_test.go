@@ -10,24 +10,24 @@ import (
 func TestCheckSaysWhatNobodyElseCanMend(t *testing.T) {
 	long := strings.Repeat("a", 2000)
 	for name, test := range map[string]struct {
-		ev   any
-		want []string // one in each error
+		rules any
+		want  []string // one in each error
 	}{
-		"sound trigger":      {&Event{Action: ActionTrigger, DedupKey: "k", Summary: "s"}, nil},
-		"sound resolve":      {&Event{Action: ActionResolve, DedupKey: "k"}, nil},
-		"sound change":       {&ChangeEvent{Summary: "s"}, nil},
-		"at the limits":      {&Event{Action: ActionTrigger, DedupKey: long[:255], Summary: strings.Repeat("界", 1024)}, nil},
-		"no action":          {&Event{DedupKey: "k", Summary: "s"}, []string{"event_action"}},
-		"an unknown action":  {&Event{Action: "Trigger", DedupKey: "k", Summary: "s"}, []string{"event_action"}},
-		"no dedup key":       {&Event{Action: ActionResolve}, []string{"dedup_key"}},
-		"a blank dedup key":  {&Event{Action: ActionResolve, DedupKey: "\u3000"}, []string{"dedup_key"}},
-		"no summary":         {&Event{Action: ActionTrigger, DedupKey: "k"}, []string{"payload.summary"}},
-		"too long":           {&Event{Action: ActionTrigger, DedupKey: long[:256], Summary: strings.Repeat("🙂", 513)}, []string{"DedupKey", "Summary"}},
-		"nothing at all":     {&Event{}, []string{"event_action", "dedup_key"}},
-		"a blank change":     {&ChangeEvent{Summary: " "}, []string{"payload.summary"}},
-		"a change too large": {&ChangeEvent{Summary: long}, []string{"Summary"}},
+		"sound trigger":      {&alertRules{Action: ActionTrigger, DedupKey: "k", Summary: "s"}, nil},
+		"sound resolve":      {&alertRules{Action: ActionResolve, DedupKey: "k"}, nil},
+		"sound change":       {&changeRules{Summary: "s"}, nil},
+		"at the limits":      {&alertRules{Action: ActionTrigger, DedupKey: long[:255], Summary: strings.Repeat("界", 1024)}, nil},
+		"no action":          {&alertRules{DedupKey: "k", Summary: "s"}, []string{"event_action"}},
+		"an unknown action":  {&alertRules{Action: "Trigger", DedupKey: "k", Summary: "s"}, []string{"event_action"}},
+		"no dedup key":       {&alertRules{Action: ActionResolve}, []string{"dedup_key"}},
+		"a blank dedup key":  {&alertRules{Action: ActionResolve, DedupKey: "\u3000"}, []string{"dedup_key"}},
+		"no summary":         {&alertRules{Action: ActionTrigger, DedupKey: "k"}, []string{"payload.summary"}},
+		"too long":           {&alertRules{Action: ActionTrigger, DedupKey: long[:256], Summary: strings.Repeat("🙂", 513)}, []string{"DedupKey", "Summary"}},
+		"nothing at all":     {&alertRules{}, []string{"event_action", "dedup_key"}},
+		"a blank change":     {&changeRules{Summary: " "}, []string{"payload.summary"}},
+		"a change too large": {&changeRules{Summary: long}, []string{"Summary"}},
 	} {
-		err := check(test.ev)
+		err := check(test.rules)
 		e, _ := errors.AsType[*Error](err)
 		if len(test.want) == 0 {
 			if err != nil {

@@ -68,7 +68,7 @@ func TestLanesShareAnAccount(t *testing.T) {
 			t.Errorf("%d requests in four minutes: an allowance of 60 is not used", len(sent))
 		}
 		for name, sink := range sinks {
-			n, least := len(sink.taken()), len(sent)/4 // a third each, roughly
+			n, least := len(sink.taken()), len(sent)/6 // a third each, by chance
 			if sink.account != "one" {
 				least = 4 * 120 * 85 / 100
 			}

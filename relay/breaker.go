@@ -52,9 +52,6 @@ type jitter func(n int64) int64
 // backoff is exponential with full jitter, so that problems which failed together do not return together: the nth wait is at least half of
 // [minBackoff], up to 2^n·minBackoff more, and never more than [maxBackoff].
 func (j jitter) backoff(n int) time.Duration {
-	most := maxBackoff
-	if n < 6 {
-		most = min(minBackoff<<n, maxBackoff)
-	}
+	most := min(minBackoff<<min(n, 6), maxBackoff)
 	return min(minBackoff/2+time.Duration(j(int64(most))), maxBackoff)
 }

@@ -39,10 +39,10 @@ func newBudget(perMinute int, now time.Time) *budget {
 // take spends one request if there is one to spend at now, and otherwise says when to ask again.
 func (b *budget) take(now time.Time) (ok bool, again time.Time) {
 	b.raise(now)
-	if again = b.next(now); again.After(now) {
-		return false, again
+	if again = b.next(now); !again.After(now) {
+		ok = b.limiter.AllowN(now, 1)
 	}
-	return b.limiter.AllowN(now, 1), now
+	return ok, again
 }
 
 // next returns when there is a request to spend: now, or the time to ask again.

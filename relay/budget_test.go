@@ -67,6 +67,9 @@ func TestBudgetThrottled(t *testing.T) {
 		t.Errorf("%d requests may be in flight after a 429, want one that finds out", got)
 	}
 	after := now.Add(31 * time.Second)
+	if next := b.next(after); !next.Equal(after) {
+		t.Errorf("after the pause the next may be sent at %v, want at once", next)
+	}
 	if ok, _ := b.take(after); !ok {
 		t.Error("nothing may be sent after the pause")
 	}

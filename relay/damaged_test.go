@@ -2,6 +2,7 @@ package relay_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -64,6 +65,9 @@ func (l *damagedLease) Records(ctx context.Context, problems []string) ([]relay.
 }
 
 func (l *damagedLease) Mark(ctx context.Context, marks []relay.Mark) error {
+	if len(marks) == 0 {
+		return errors.New("no mark to make")
+	}
 	for _, m := range marks {
 		if err := l.refuse(m.Seq); err != nil {
 			return err

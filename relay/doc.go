@@ -107,7 +107,7 @@
 //
 // # What the log says
 //
-// Each delivered event is one line at level Info, "relay: event delivered": lane, seq, event, problem, state, level, attempt, age (from acceptance),
+// Each delivered event is one line at level Info, "relay: event delivered": lane, seq, event, problem, state, event_level, attempt, age (from acceptance),
 // and what the sink adds by [Delivery.LogAttrs]. An event that no lane takes is a warning, at most once a minute with the number of them, and
 // counts in the metric relay.unrouted.
 //

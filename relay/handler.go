@@ -75,7 +75,8 @@ func (HandlerOptions) Format(f fmt.State, _ rune) {
 //	408  the body did not arrive in time
 //	413  the body is larger than MaxBytes, or nests deeper or holds more events or members than [guance.Decode] takes
 //	415  a Content-Encoding other than gzip
-//	503  with Retry-After; the reason is full, failed or closing for the store, and busy for the handler or a store that does not answer
+//	503  with Retry-After; the reason is full, unavailable, failed or closing for the store, and busy for the handler or a store that does
+//	     not answer. After failed alone it is not certain whether the events were kept; after the others nothing was
 //
 // Everything that is understood and not wanted is answered 202 as well, test messages and unknown kinds included, because Guance
 // switches off a target that has failed for two days (Guance release notes, 21 August 2024). The events of one body are kept all or
@@ -234,6 +235,9 @@ func busy() *refusal {
 func unavailable(err error) *refusal {
 	r := &refusal{code: http.StatusServiceUnavailable, cause: err}
 	switch {
+	case errors.Is(err, ErrFailed): // comes first, as it alone leaves a doubt, whatever else the error wraps
+		r.reason, r.retryAfter = "failed", 60
+		r.message = "the store has failed; whether the events were kept is not certain, send them again"
 	case errors.Is(err, ErrFull):
 		r.reason, r.retryAfter = "full", 30
 		r.message = "the store is full; nothing was kept, send the events again"
@@ -243,9 +247,9 @@ func unavailable(err error) *refusal {
 	case errors.Is(err, context.DeadlineExceeded):
 		r.reason, r.retryAfter = "busy", 10
 		r.message = "the store did not answer in time; nothing was kept, send the events again"
-	default:
-		r.reason, r.retryAfter = "failed", 60
-		r.message = "the store has failed; whether the events were kept is not certain, send them again"
+	default: // such as a file that was moved away; a Store promises that all errors but ErrFailed leave nothing behind
+		r.reason, r.retryAfter = "unavailable", 30
+		r.message = "the store cannot take events now; nothing was kept, send the events again"
 	}
 	return r
 }

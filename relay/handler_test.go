@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -207,12 +208,17 @@ func TestStoreThatTakesNothing(t *testing.T) {
 	tests := map[string]struct {
 		err                error
 		reason, retryAfter string
+		says               string
 	}{
-		"full":    {relay.ErrFull, "full", "30"},
-		"failed":  {relay.ErrFailed, "failed", "60"},
-		"closed":  {relay.ErrClosed, "closing", "10"},
-		"slow":    {context.DeadlineExceeded, "busy", "10"},
-		"damaged": {relay.ErrDamaged, "failed", "60"},
+		"full":    {relay.ErrFull, "full", "30", "nothing was kept"},
+		"failed":  {relay.ErrFailed, "failed", "60", "not certain"},
+		"closed":  {relay.ErrClosed, "closing", "10", "nothing was kept"},
+		"slow":    {context.DeadlineExceeded, "busy", "10", "nothing was kept"},
+		"damaged": {relay.ErrDamaged, "unavailable", "30", "nothing was kept"},
+		"another": {errors.New("the file is not in its place"), "unavailable", "30", "nothing was kept"},
+		"failed while it was slow": {
+			fmt.Errorf("%w: %w", relay.ErrFailed, context.DeadlineExceeded), "failed", "60", "not certain",
+		},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -226,8 +232,8 @@ func TestStoreThatTakesNothing(t *testing.T) {
 			if got.Code != http.StatusServiceUnavailable || got.Reason != test.reason || got.Header.Get("Retry-After") != test.retryAfter {
 				t.Errorf("got %d, reason %q, Retry-After %q, want 503, %q, %q", got.Code, got.Reason, got.Header.Get("Retry-After"), test.reason, test.retryAfter)
 			}
-			if strings.Contains(got.Message, "sector") || got.Message == "" {
-				t.Errorf("the answer says %q, want what happened and nothing of the disk", got.Message)
+			if strings.Contains(got.Message, "sector") || !strings.Contains(got.Message, test.says) {
+				t.Errorf("the answer says %q, want %q and nothing of the disk", got.Message, test.says)
 			}
 			if !strings.Contains(log.String(), "sector 7") || strings.Contains(log.String(), "hush") {
 				t.Errorf("the log says %q, want what the disk said and no secret", log.String())

@@ -1,6 +1,7 @@
 package relay
 
 import (
+	"cmp"
 	"container/heap"
 	"math/bits"
 )
@@ -12,13 +13,16 @@ type order struct {
 }
 
 var (
-	bySeq  = &order{older, placeOf}
-	byTurn = &order{func(ps *problems, a, b *problem) bool { return ps.tail(a).notBefore < ps.tail(b).notBefore }, placeOf}
-	byAge  = &order{older, func(ps *problems, p *problem) *int32 { return &ps.tail(p).at }}
-	stuck  = &order{older, func(ps *problems, p *problem) *int32 { return &ps.tail(p).atStuck }}
+	byArrival = &order{older, placeOf}
+	byTurn    = &order{func(ps *problems, a, b *problem) bool { return ps.tail(a).notBefore < ps.tail(b).notBefore }, placeOf}
+	byAge     = &order{older, func(ps *problems, p *problem) *int32 { return &ps.tail(p).at }}
+	stuck     = &order{older, func(ps *problems, p *problem) *int32 { return &ps.tail(p).atStuck }}
 )
 
-func older(_ *problems, a, b *problem) bool { return a.first.seq < b.first.seq }
+// older goes by when the first entries were kept: a dead letter that is replayed has its old sequence number, and is kept anew.
+func older(_ *problems, a, b *problem) bool {
+	return cmp.Or(cmp.Compare(a.first.kept, b.first.kept), cmp.Compare(a.first.seq, b.first.seq)) < 0
+}
 
 func placeOf(_ *problems, p *problem) *int32 { return &p.at }
 
@@ -68,7 +72,7 @@ func (h *problemHeap) Pop() any {
 	p := h.problems.at(h.refs[last])
 	h.mark(last, 0)
 	h.refs = h.refs[:last]
-	if cap(h.refs) > 1024 && last < cap(h.refs)/4 {
+	if last < cap(h.refs)/4 {
 		h.refs = append(make([]ref, 0, cap(h.refs)/2), h.refs...) // a backlog that is gone takes no memory
 	}
 	return p
@@ -116,7 +120,7 @@ func (d *dueHeap) oldest() (oldest *problem) {
 
 // elder returns the one of two problems whose first entry came first; either may be nil.
 func elder(a, b *problem) *problem {
-	if a == nil || b != nil && b.first.seq < a.first.seq {
+	if a == nil || b != nil && older(nil, b, a) {
 		return b
 	}
 	return a

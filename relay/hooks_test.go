@@ -208,7 +208,7 @@ func TestReport36EventThatNoLaneTakesShows(t *testing.T) {
 			}
 			time.Sleep(time.Second)
 		}
-		lines := log.with("level=WARN", "no lane takes the event", "problem=other", "level=critical")
+		lines := log.with("level=WARN", "no lane takes the event", "problem=other", "event_level=critical")
 		if len(lines) != 2 || !strings.Contains(lines[0], "unrouted=1") || !strings.Contains(lines[1], "unrouted=60") {
 			t.Errorf("the log has %q of 70 events in 70 s, want one at once and one a minute later with the count", lines)
 		}

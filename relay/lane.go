@@ -189,10 +189,8 @@ func (l *lane) send(ctx context.Context, now time.Time) time.Duration {
 	if at := l.schedule.expiry(); !at.IsZero() && at.Before(wake) {
 		wake = at.Add(1)
 	}
-	if !wake.After(now) { // more is too old than expire takes at once: that goes first, so that none of it is sent
-		return 0
-	}
-	for l.inFlight < l.limit() {
+	// If more is too old than expire takes at once, that goes first, so that none of it is sent.
+	for wake.After(now) && l.inFlight < l.limit() {
 		if l.unread > 0 && now.Before(l.ready) { // the worst news may not have been read yet
 			return l.ready.Sub(now)
 		}
@@ -292,6 +290,9 @@ func (l *lane) report(r report) {
 func (l *lane) learn(ctx context.Context, r report, again bool, now time.Time) {
 	l.telemetry.attempt(ctx, l.name, r.verdict, now.Sub(r.began))
 	if r.verdict.handedBack {
+		if ctx.Err() == nil { // the budget was empty: no failure of the target's, and yet the event does not get through
+			l.trouble.seen(l.log, r, now)
+		}
 		return
 	}
 	switch {
@@ -325,7 +326,7 @@ func (l *lane) settled(ctx context.Context, r report, now time.Time) {
 		l.logIgnored(r)
 	case Dead:
 		l.log.Error("relay: event given up; it is kept as a dead letter", "seq", r.entry.Seq, "event", r.entry.ID,
-			"level", r.entry.Level.String(), "reason", r.mark.Reason)
+			"event_level", r.entry.Level.String(), "reason", r.mark.Reason)
 	}
 }
 

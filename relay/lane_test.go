@@ -359,3 +359,46 @@ func TestStoreFailureOnAcceptEndsRun(t *testing.T) {
 		}
 	})
 }
+
+// headless is a store that cannot say what it holds.
+type headless struct{ *relay.MemStore }
+
+func (headless) Holdings(context.Context) (map[string]relay.Holdings, error) {
+	return nil, errors.New("no holdings")
+}
+
+// A lane that cannot start ends Run with the reason.
+func TestLaneThatCannotStart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, err := relay.New(headless{relay.NewMemStore()}, &relay.Options{Logger: slog.New(slog.DiscardHandler)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Handle("lane", &recorder{}, nil)
+		if err := r.Run(t.Context()); err == nil || !strings.Contains(err.Error(), "no holdings") {
+			t.Errorf("Run: %v, want the store's error", err)
+		}
+	})
+}
+
+// What the store has of an event may not decode, if an older version wrote it or a person did: it is a dead letter that says so.
+func TestStoredEventThatDoesNotDecode(t *testing.T) {
+	for name, body := range map[string]string{"no JSON": `{`, "two events": `[{"df_title":"a"},{"df_title":"b"}]`, "none": `[]`} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				sink := &recorder{}
+				r, store := run(t, sink, nil)
+				e := &relay.Entry{Lane: "lane", Problem: "p", State: guance.StateProblem, Level: guance.LevelCritical, Accepted: time.Now(), Body: []byte(body)}
+				if err := store.Append(t.Context(), []*relay.Entry{e}); err != nil {
+					t.Fatal(err)
+				}
+				time.Sleep(time.Minute)
+				dead := deadLetters(t, r)
+				if len(dead) != 1 || !strings.HasPrefix(dead[0].Reason, "the stored event does not decode to one event") {
+					t.Errorf("dead letters %+v, want the event and why", dead)
+				}
+				expect(t, sink)
+			})
+		})
+	}
+}

@@ -174,7 +174,13 @@ func TestRecoveryIsSentOnceMore(t *testing.T) {
 				target := &queued{loses: func(_ *relay.Delivery, n int) (error, time.Duration) {
 					return [...]error{context.DeadlineExceeded, nil, nil, second}[n-1], -1
 				}}
-				r, store := run(t, target, &relay.SinkOptions{MaxAttempts: 1})
+				store, log := relay.NewMemStore(), new(lockedBuffer)
+				r, err := relay.New(store, &relay.Options{Logger: slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug}))})
+				if err != nil {
+					t.Fatal(err)
+				}
+				r.Handle("lane", target, &relay.SinkOptions{MaxAttempts: 1})
+				defer running(t, r)()
 				accept(t, r, event(t, "1", "p", "critical"))
 				time.Sleep(5 * time.Second)
 				accept(t, r, event(t, "2", "p", "ok"))
@@ -186,6 +192,10 @@ func TestRecoveryIsSentOnceMore(t *testing.T) {
 				settled := store.Settled("lane")
 				if last := settled[len(settled)-1]; last.Outcome != relay.Delivered || (last.Reason == "") != (second == nil) {
 					t.Errorf("the recovery ended as %v, %q", last.Outcome, last.Reason)
+				}
+				failed := name == "failed" || name == "throttled"
+				if strings.Contains(log.String(), "did not take a recovery a second time") != failed {
+					t.Errorf("the log says that it was not taken a second time: %v", !failed)
 				}
 				if paused := r.Stats().Lanes[0].PerMinute < 60; paused != (name == "throttled") {
 					t.Errorf("%v requests a minute: the lane heard of the 429: %v", r.Stats().Lanes[0].PerMinute, paused)

@@ -14,7 +14,7 @@ import (
 func (l *lane) logDelivered(ctx context.Context, r report, age time.Duration) {
 	l.log.LogAttrs(ctx, slog.LevelInfo, "relay: event delivered", append([]slog.Attr{
 		slog.Uint64("seq", r.entry.Seq), slog.String("event", short(r.entry.ID)), slog.String("problem", r.entry.Problem),
-		slog.String("state", r.entry.State.String()), slog.String("level", r.entry.Level.String()),
+		slog.String("state", r.entry.State.String()), slog.String("event_level", r.entry.Level.String()),
 		slog.Int("attempt", int(r.ticket.item.failed)+1), slog.Duration("age", age),
 	}, r.said...)...)
 }
@@ -49,7 +49,7 @@ func (r *Relay) logUnrouted(events []*guance.Event, places []int) {
 		r.telemetry.unrouted.Add(context.Background(), 1)
 		r.unrouted.say(func(n uint64) {
 			r.log.Warn("relay: no lane takes the event; it was not kept. Add a lane whose Match takes it, or one without Match",
-				"event", short(EventID(e)), "problem", problemKey(e), "state", e.State().String(), "level", e.Level().String(), "kind", string(e.Kind()),
+				"event", short(EventID(e)), "problem", problemKey(e), "state", e.State().String(), "event_level", e.Level().String(), "kind", string(e.Kind()),
 				"lanes", len(r.lanes), "unrouted", n)
 		})
 	}

@@ -211,10 +211,31 @@ func (m *model) due() (heads []*Entry) {
 	return heads
 }
 
+// wakes is when something may be sent without another event or answer; zero: never.
+func (m *model) wakes() (first time.Time) {
+	for _, e := range m.entries {
+		if m.queue(e.Problem)[0] != e || m.flies(e.Seq) {
+			continue
+		}
+		at := m.wait[e.Problem]
+		if at.Before(m.probe) {
+			at = m.probe
+		}
+		if first.IsZero() || at.Before(first) {
+			first = at
+		}
+	}
+	return first
+}
+
 func (m *model) send(t *rapid.T) {
 	heads := m.due()
-	if ok, _ := m.s.ready(m.now); ok != (len(heads) > 0) {
+	ok, at := m.s.ready(m.now)
+	if ok != (len(heads) > 0) {
 		t.Fatalf("something is ready: %v, and %d problems are due", ok, len(heads))
+	}
+	if want := m.wakes(); !ok && !at.Equal(want) {
+		t.Fatalf("the next is sent at %v, want %v", at, want)
 	}
 	if len(heads) == 0 {
 		t.Skip("nothing is ready")

@@ -58,7 +58,7 @@ func newSchedule(p policy, j jitter) *schedule {
 		byTurn: problemHeap{problems: ps, order: byTurn}, byAge: problemHeap{problems: ps, order: byAge}, stuck: problemHeap{problems: ps, order: stuck},
 	}
 	for i := range s.due.ranks {
-		s.due.ranks[i] = problemHeap{problems: ps, order: bySeq}
+		s.due.ranks[i] = problemHeap{problems: ps, order: byArrival}
 	}
 	return s
 }
@@ -347,16 +347,14 @@ func (s *schedule) expiry() time.Time {
 
 // oldest returns when the oldest entry was kept; the zero time if there is none.
 func (s *schedule) oldest() time.Time {
-	var ns int64
-	if p := s.eldest(); p != nil {
-		ns = p.first.kept
-	}
+	eldest := s.eldest()
 	for p := range s.away {
-		if at := p.first.kept; ns == 0 || at < ns {
-			ns = at
-		}
+		eldest = elder(eldest, p)
 	}
-	return moment(ns)
+	if eldest == nil {
+		return time.Time{}
+	}
+	return moment(eldest.first.kept)
 }
 
 // eldest returns the problem with the oldest entry of all that are neither in flight nor set aside, or nil.

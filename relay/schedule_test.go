@@ -378,7 +378,9 @@ func TestScheduleProbesWithAnotherProblem(t *testing.T) {
 		b.now = at
 	}
 	b.now = b.now.Add(maxBackoff) // both are due again
-	b.send(e.Seq)
+	b.answer(b.send(e.Seq), nil)
+	b.accept(b.fault("newer", guance.LevelWarning, 1), Record{})
+	b.send(1) // it failed because of the target, so it seems: as bad news as it was at first
 }
 
 func TestScheduleExpires(t *testing.T) {
@@ -397,8 +399,11 @@ func TestScheduleExpires(t *testing.T) {
 		t.Errorf("the oldest is of %v and expires at %v, want %v and %v", b.oldest(), got, now, b.now)
 	}
 	b.now = b.now.Add(1)
-	got := append(b.expired(b.now, 3), b.expired(b.now, 10)...)
-	if len(got) != 5 {
+	got := b.expired(b.now, 3)
+	if len(got) != 3 {
+		t.Fatalf("%d entries that are too old, want the three that were asked for", len(got))
+	}
+	if got = append(got, b.expired(b.now, 10)...); len(got) != 5 {
 		t.Fatalf("%d entries are too old, want the five that wait", len(got))
 	}
 	for i, tk := range got {
@@ -411,6 +416,26 @@ func TestScheduleExpires(t *testing.T) {
 	b.send(7)
 	if b.pending != 1 {
 		t.Errorf("%d entries pending, want the young one", b.pending)
+	}
+}
+
+// A dead letter that is replayed has its old number and is as young as its replay: what waits beside it grows too old all the same.
+func TestScheduleReplayedEntryIsYoung(t *testing.T) {
+	b := newBench(t, policy{maxAge: time.Hour})
+	replayed := b.fault("replayed", guance.LevelCritical, 1)
+	b.accept(b.fault("p", guance.LevelCritical, 1), Record{})
+	b.now = b.now.Add(30 * time.Minute)
+	replayed.Begun, replayed.Kept = true, time.Duration(b.now.UnixNano())
+	b.accept(replayed, Record{})
+	tk := b.send(2)
+	b.answer(tk, errors.New("503"))
+	b.answer(b.send(1), errors.New("503"))
+	if want := now.Add(time.Hour); !b.expiry().Equal(want) || !b.oldest().Equal(now) {
+		t.Errorf("the oldest is of %v and expires at %v, want %v and %v", b.oldest(), b.expiry(), now, want)
+	}
+	b.now = now.Add(time.Hour + 1)
+	if got := b.expired(b.now, 10); len(got) != 1 || got[0].item.seq != 2 {
+		t.Errorf("%+v is too old, want the entry beside the replayed one", got)
 	}
 }
 

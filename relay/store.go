@@ -182,7 +182,7 @@ type Holdings struct {
 //
 // Every method answers [ErrClosed] after a close and [ErrFailed] after the store has failed. A call whose context has ended before it
 // changed anything returns the context's error; once a write is on its way, it is waited for, so that an error other than ErrFailed
-// always means that nothing was changed. relay/storetest holds a store to all of this.
+// always means that nothing was changed; whoever sends a webhook is told so. relay/storetest holds a store to all of this.
 type Store interface {
 	// Append keeps all entries or none, and returns nil only once they are durable. It sets each entry's Seq: sequence numbers of
 	// a lane grow in the order in which entries become visible to Read. An entry whose lane has seen its ID within the store's

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"regexp"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -94,7 +95,10 @@ func TestReport05UnknownKeyIsSaidAndWaits(t *testing.T) {
 						t.Errorf("%d lines after %d minutes, want one a minute:\n%s", len(lines), minute+1, strings.Join(lines, ""))
 					}
 					last := lines[len(lines)-1]
-					for _, part := range []string{"level=ERROR", "Invalid routing key", `remedy="check the routing key and the region"`} {
+					for _, part := range []string{
+						"level=ERROR", "Invalid routing key", `remedy="check the routing key and the region"`,
+						fmt.Sprintf("stuck=%d oldest=%s", waiting, start.Format(time.DateOnly)),
+					} {
 						if !strings.Contains(last, part) {
 							t.Errorf("the log says %q, want %s in it", last, part)
 						}
@@ -154,7 +158,8 @@ func TestStuckIsSaidWhateverElseGoesThrough(t *testing.T) {
 			t.Errorf("after six hours: %+v, want the poison dead and nothing stuck", s)
 		}
 		dead, err := r.DeadLetters(t.Context(), "lane", 0, 10)
-		if err != nil || len(dead) != 1 || !strings.Contains(dead[0].Reason, "no understanding of it") || dead[0].At.Sub(start) < 6*time.Hour {
+		reason := regexp.MustCompile(`^failed \d+ times within 6h0m\d+s while the target took other events, last: no understanding of it$`)
+		if err != nil || len(dead) != 1 || !reason.MatchString(dead[0].Reason) || dead[0].At.Sub(start) < 6*time.Hour {
 			t.Errorf("dead letters %+v, %v; want the poison, after six hours", dead, err)
 		}
 	})
@@ -180,6 +185,31 @@ func TestTroubleIsNotSaidForEachAttempt(t *testing.T) {
 		})
 		if len(lines) > 25 {
 			t.Errorf("%d lines in ten minutes of every other attempt failing, want about two a minute", len(lines))
+		}
+	})
+}
+
+// A budget that is too small for an attempt's requests keeps events from getting through, and that is said as any other trouble is.
+func TestEmptyBudgetIsSaid(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sink := &recorder{answer: func(ctx context.Context, d *relay.Delivery) error {
+			for range 2 {
+				if err := d.Wait(ctx); err != nil {
+					return fmt.Errorf("503, and then: %w", err)
+				}
+			}
+			return nil
+		}}
+		r, log := noisy(t, sink, &relay.SinkOptions{PerMinute: 1})
+		time.Sleep(time.Hour)
+		accept(t, r, event(t, "1", "p", "critical"))
+		time.Sleep(10*time.Minute + time.Second)
+		lines := complaints(log)
+		if len(lines) < 9 || len(lines) > 11 || !strings.Contains(lines[0], "the budget has no request left") {
+			t.Errorf("%d complaints in ten minutes, want one a minute:\n%s", len(lines), strings.Join(lines, ""))
+		}
+		if s := r.Stats().Lanes[0]; s.Failed != 0 || !strings.Contains(s.Reason, "the budget has no request left") {
+			t.Errorf("%+v, want no failure of the target's, and the reason", s)
 		}
 	})
 }

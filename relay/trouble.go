@@ -65,8 +65,7 @@ func (l *lane) stuck() (n int, oldest time.Time, why words) {
 func (l *lane) complain(now time.Time) time.Time {
 	t := &l.trouble
 	n, oldest, why := l.stuck()
-	fails := t.reason != "" && t.untold > 0
-	if n == 0 && !fails {
+	if n == 0 && t.untold == 0 {
 		return time.Time{}
 	}
 	if next := t.told.Add(complainEvery); !t.told.IsZero() && now.Before(next) {

@@ -24,6 +24,13 @@ var mutations = []mutation{
 		`respond(w, http.StatusOK, answer{`,
 	},
 	{
+		"1", "a store that cannot take events counts as one that has failed", "Guance and the log say that events may be there which are not", "relay",
+		`	case errors.Is(err, ErrFailed): // comes first, as it alone leaves a doubt, whatever else the error wraps
+`,
+		`	case !errors.Is(err, ErrFull):
+`,
+	},
+	{
 		"1", "a client that hangs up takes its webhook with it", "an alert is lost whenever Guance is in a hurry", "relay",
 		`context.WithTimeout(context.WithoutCancel(req.Context()), acceptTimeout)`,
 		`context.WithTimeout(req.Context(), acceptTimeout)`,
@@ -387,11 +394,11 @@ var mutations = []mutation{
 	},
 	{
 		"4", "a body changes between retries", "a request that is sent again is not the one whose answer was lost", "pagerduty",
-		`CheckRetry:   d.checkRetry,`,
-		`CheckRetry: func(ctx context.Context, resp *http.Response, err error) (bool, error) {
+		`d.retries.CheckRetry = d.checkRetry`,
+		`d.retries.CheckRetry = func(ctx context.Context, resp *http.Response, err error) (bool, error) {
 			body[len(body)-2] ^= 1
 			return d.checkRetry(ctx, resp, err)
-		},`,
+		}`,
 	},
 
 	// 5. The budget is kept.
@@ -630,7 +637,7 @@ var mutations = []mutation{
 	},
 	{
 		"9", "a delivered event is not in the log", "nobody can tell what PagerDuty was sent, and what it said", "relay",
-		`		l.logDelivered(ctx, r)`,
+		`		l.logDelivered(ctx, r, age)`,
 		`		_ = r`,
 	},
 	{

@@ -18,7 +18,16 @@ import (
 
 const lane = "pagerduty"
 
+// open opens a store that does not sync: no test that uses it has a power cut, and hundreds of syncs take tens of seconds on a busy disk.
 func open(t testing.TB, dir string, opts *boltstore.Options) *boltstore.Store {
+	t.Helper()
+	s := openSynced(t, dir, opts)
+	s.NoSync()
+	return s
+}
+
+// openSynced opens a store as a program does.
+func openSynced(t testing.TB, dir string, opts *boltstore.Options) *boltstore.Store {
 	t.Helper()
 	s, err := boltstore.Open(dir, opts)
 	if err != nil {
@@ -79,7 +88,7 @@ func inParallel(n int, fn func(int)) {
 }
 
 func TestConcurrentCallsShareACommit(t *testing.T) {
-	s := open(t, t.TempDir(), nil)
+	s := openSynced(t, t.TempDir(), nil)
 	commits := s.CountCommits()
 	const callers, each = 32, 20
 	inParallel(callers, func(c int) {

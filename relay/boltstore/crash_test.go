@@ -280,6 +280,7 @@ func (d *durable) holds(dir string) error {
 		return fmt.Errorf("it does not open: %w", err)
 	}
 	defer s.Close()
+	s.NoSync() // no second crash comes
 	lease, err := s.Acquire(ctx, "lane")
 	if err != nil {
 		return err

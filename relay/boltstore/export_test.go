@@ -28,6 +28,9 @@ func (s *Store) FailNext(err error, landed bool) {
 	})
 }
 
+// NoSync leaves the syncs out. Call it right after Open.
+func (s *Store) NoSync() { s.db.NoSync = true }
+
 // CountCommits returns a function that returns the number of commits since.
 func (s *Store) CountCommits() func() int64 {
 	var n atomic.Int64

@@ -2,10 +2,13 @@ package boltstore_test
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -202,6 +205,53 @@ func TestReport17FileMoved(t *testing.T) {
 				t.Errorf("the log does not say that the file is back: %s", log.String())
 			}
 		})
+	}
+}
+
+// Whoever sends the webhook, asks whether the relay is ready, or reads the log is told that nothing is kept, and why.
+func TestReport17FileMovedOverHTTP(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("an open file cannot be moved on Windows")
+	}
+	dir := t.TempDir()
+	path := filepath.Join(dir, "relay.db")
+	var log bytes.Buffer
+	s := open(t, dir, nil)
+	r, err := relay.New(s, &relay.Options{Logger: slog.New(slog.NewTextHandler(&log, nil))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Handle(lane, relay.SinkFunc(func(context.Context, *relay.Delivery) error { return nil }), nil)
+	h, err := relay.NewHandler(r, &relay.HandlerOptions{NoAuth: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	post := func() *httptest.ResponseRecorder {
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, httptest.NewRequest("POST", "/guance", strings.NewReader(`{"df_event_id":"event-1","df_status":"critical"}`)))
+		return w
+	}
+	if err := os.Rename(path, path+".away"); err != nil {
+		t.Fatal(err)
+	}
+	w := post()
+	if w.Code != http.StatusServiceUnavailable || w.Header().Get("Retry-After") == "" {
+		t.Errorf("got %d, Retry-After %q, want 503 with one", w.Code, w.Header().Get("Retry-After"))
+	}
+	if got := w.Body.String(); !strings.Contains(got, `"reason":"unavailable"`) || !strings.Contains(got, "nothing was kept") || strings.Contains(got, path) {
+		t.Errorf("the answer is %s; want the reason unavailable, that nothing was kept, and no path", got)
+	}
+	if !strings.Contains(log.String(), "level=ERROR") || !strings.Contains(log.String(), "is not in its place") {
+		t.Errorf("the log has no ERROR line that says why: %s", log.String())
+	}
+	if err := r.Check(t.Context()); !errors.Is(err, boltstore.ErrMoved) || !strings.Contains(err.Error(), path) {
+		t.Errorf("Check: got %v, want ErrMoved and the path", err)
+	}
+	if err := os.Rename(path+".away", path); err != nil {
+		t.Fatal(err)
+	}
+	if w := post(); w.Code != http.StatusAccepted || !strings.Contains(w.Body.String(), `"accepted"`) {
+		t.Errorf("with the file back: got %d %s, want 202 and no duplicate", w.Code, w.Body)
 	}
 }
 
@@ -540,6 +590,7 @@ func TestRandomDamage(t *testing.T) {
 			refused++
 			continue
 		}
+		s.NoSync()
 		whole := true
 		check := func(what string, err error) {
 			if err != nil && !errors.Is(err, relay.ErrNotFound) {

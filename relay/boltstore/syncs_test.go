@@ -50,7 +50,7 @@ func TestTwoSyncsToACommit(t *testing.T) {
 
 // oneOfEach makes one commit of each kind, and says before each what comes.
 func oneOfEach(t *testing.T, dir string) {
-	s := open(t, dir, nil)
+	s := openSynced(t, dir, nil)
 	l := acquire(t, s)
 	var batch []*relay.Entry
 	for i := range 64 {
