@@ -463,6 +463,11 @@ var mutations = []mutation{
 		`{429, 429, verdict{ClassThrottled, false, ""}},`,
 		`{429, 429, verdict{ClassTransient, false, ""}},`,
 	},
+	{
+		"4", "an answer that was lost before a success is not told", "PagerDuty handles the lost trigger after its resolve, and the incident stays open", "relay/pagerdutysink",
+		` || result != nil && result.AnswerLost`,
+		``,
+	},
 
 	// 6. The worst news travels first.
 	{
