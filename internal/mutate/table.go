@@ -393,6 +393,11 @@ var mutations = []mutation{
 			return d.checkRetry(ctx, resp, err)
 		}`,
 	},
+	{
+		"4", "an answer that was lost before a success is not told", "PagerDuty handles the lost trigger after its resolve, and the incident stays open", "relay/pagerdutysink",
+		` || result != nil && result.AnswerLost`,
+		``,
+	},
 
 	// 5. The budget is kept.
 	{
@@ -462,11 +467,6 @@ var mutations = []mutation{
 		"5", "429 is taken for a server error", "a throttled client tries again at once", "pagerduty",
 		`{429, 429, verdict{ClassThrottled, false, ""}},`,
 		`{429, 429, verdict{ClassTransient, false, ""}},`,
-	},
-	{
-		"4", "an answer that was lost before a success is not told", "PagerDuty handles the lost trigger after its resolve, and the incident stays open", "relay/pagerdutysink",
-		` || result != nil && result.AnswerLost`,
-		``,
 	},
 
 	// 6. The worst news travels first.
