@@ -50,6 +50,7 @@ func TestMapping(t *testing.T) {
 		"recovered by hand":      {nil, `{"df_status":"critical","df_sub_status":"manual_ok"}`, "resolve", "info"},
 		"connectivity test":      {nil, `{"df_title":"测试Webhook对接"}`, "", ""},
 		"unknown, like an alert": {nil, `{"df_title":"a","df_message":"b"}`, "trigger", "info"},
+		"a message alone":        {nil, `{"df_message":"b"}`, "", ""},
 		"unknown":                {nil, `{"hello":"world"}`, "", ""},
 		"the Map hook has a say": {&Options{Map: func(*guance.Event, *pagerduty.Event) bool { return false }}, `{"df_status":"fatal"}`, "", ""},
 	}
@@ -132,6 +133,11 @@ func TestFewFields(t *testing.T) {
 	}
 	if got.Client != "Guance" || got.Links != nil || got.ClientURL != "" || got.Summary != "Guance alert" {
 		t.Errorf("got %+v", got)
+	}
+	tags, labels := map[string]string{"host": "db-1"}, []string{"a"}
+	got, _ = New(&pagerduty.Client{}, nil).event(&guance.Event{Status: "critical", DimensionTags: tags, Label: labels})
+	if !reflect.DeepEqual(got.Details["tags"], tags) || !reflect.DeepEqual(got.Details["labels"], labels) {
+		t.Errorf("one tag and one label are %v and %v", got.Details["tags"], got.Details["labels"])
 	}
 	if got, _ := New(&pagerduty.Client{}, nil).event(&guance.Event{Status: "critical"}); got == nil || got.Details["date"] != nil {
 		t.Errorf("an event without a time has %+v", got)
