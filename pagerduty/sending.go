@@ -24,7 +24,7 @@ type sending struct {
 // The request may have left once it has a connection, as httptrace tells, for then another goroutine may write at any time. A transport
 // of another kind need not tell; so its body is watched too, which nobody reads without a connection. It also gets copies, as it may
 // break the contract of http.RoundTripper and change them. net/http's keeps it, and it writes a body that it knows to be in memory
-// together with the header; a body that is watched takes a second packet, and each event then costs both ends a tenth more.
+// together with the header; a body that is watched goes out in a second packet, for which both ends wake up once more.
 func (s *sending) request(ctx context.Context, req *http.Request, traced bool) *http.Request {
 	s.trace.GotConn = s.gotConn
 	ctx = httptrace.WithClientTrace(ctx, &s.trace)

@@ -400,6 +400,11 @@ var mutations = []mutation{
 			return d.checkRetry(ctx, resp, err)
 		}`,
 	},
+	{
+		"4", "an answer that was lost before a success is not told", "PagerDuty handles the lost trigger after its resolve, and the incident stays open", "relay/pagerdutysink",
+		` || result != nil && result.AnswerLost`,
+		``,
+	},
 
 	// 5. The budget is kept.
 	{

@@ -117,6 +117,33 @@ func TestErrorsTellOfLostAnswers(t *testing.T) {
 	}
 }
 
+// An answer that was lost within a delivery that succeeds in the end is told to the lane, which then sends the recovery twice.
+func TestLostAnswerIsToldWhenTheNextOneSucceeds(t *testing.T) {
+	for name, test := range map[string]struct {
+		first    pagerdutytest.Fault
+		resolves int
+	}{
+		"lost":    {pagerdutytest.Fault{Connection: pagerdutytest.DropAfterRead}, 2},
+		"refused": {pagerdutytest.Fault{Status: 500}, 1},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			fake := pagerdutytest.NewTransport()
+			fake.Script(test.first)
+			r, _ := start(t, fake, nil)
+			p := guancetest.NewProblem("disk", "host", "web001")
+			say(t, r, p.Fault(guance.LevelCritical))
+			if delivered := r.Stats().Lanes[0].Delivered; delivered != 1 || len(fake.Requests()) != 2 {
+				t.Fatalf("%s: %d delivered with %d requests, want one delivery of two", name, delivered, len(fake.Requests()))
+			}
+			say(t, r, p.Recover())
+			time.Sleep(5 * time.Minute)
+			if resolves := len(fake.Requests()) - 2; resolves != test.resolves {
+				t.Errorf("%s: %d resolves were sent, want %d", name, resolves, test.resolves)
+			}
+		})
+	}
+}
+
 // recording shows the errors of a sink.
 type recording struct {
 	relay.Sink
