@@ -164,3 +164,20 @@ func TestDamageAtTheStart(t *testing.T) {
 		})
 	}
 }
+
+// Where the record of a problem cannot be read something may be open: a fault and its recovery that were never sent do not cancel each other.
+func TestRecoveryWithoutARecordIsSent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		disk, sink := &damagedDisk{MemStore: relay.NewMemStore(), forgetful: true}, &recorder{}
+		disk.mended.Store(true)
+		r, err := relay.New(disk, &relay.Options{Logger: slog.New(slog.DiscardHandler)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Handle("lane", sink, nil)
+		accept(t, r, event(t, "1", "hurt", "critical"), event(t, "2", "hurt", "ok"))
+		defer running(t, r)()
+		time.Sleep(30 * time.Second)
+		expect(t, sink, "hurt ok")
+	})
+}

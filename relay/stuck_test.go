@@ -213,3 +213,23 @@ func TestEmptyBudgetIsSaid(t *testing.T) {
 		}
 	})
 }
+
+// Trouble that has passed is not said once more.
+func TestTroubleThatPassedIsNotSaid(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var asked atomic.Int32
+		sink := &recorder{answer: func(context.Context, *relay.Delivery) error {
+			if asked.Add(1) <= 2 {
+				return errors.New("503")
+			}
+			return nil
+		}}
+		r, log := noisy(t, sink, nil)
+		accept(t, r, event(t, "1", "p", "critical"))
+		time.Sleep(time.Hour)
+		expect(t, sink, "p critical")
+		if lines := complaints(log); len(lines) != 1 {
+			t.Errorf("%d complaints, want one at the first failure:\n%s", len(lines), strings.Join(lines, ""))
+		}
+	})
+}
