@@ -649,7 +649,7 @@ var mutations = []mutation{
 	},
 	{
 		"9", "a delivered event is not in the log", "nobody can tell what PagerDuty was sent, and what it said", "relay",
-		`		l.logDelivered(ctx, r)`,
+		`		l.logDelivered(ctx, r, age)`,
 		`		_ = r`,
 	},
 	{
