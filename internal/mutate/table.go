@@ -246,8 +246,8 @@ var mutations = []mutation{
 	},
 	{
 		"9", "what is stuck is only said while nothing gets through", "an alert that never gets through is missed beside those that do", "relay",
-		`	if n == 0 && !fails {`,
-		`	if !fails {`,
+		`	if n == 0 && t.untold == 0 {`,
+		`	if t.untold == 0 {`,
 	},
 	{
 		"3", "that an attempt begins is marked after it, not before", "after a crash a trigger that was sent counts as never sent, and its resolve is dropped", "relay",
