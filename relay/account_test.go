@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -109,5 +110,32 @@ func TestThrottledAccount(t *testing.T) {
 			t.Errorf("the lane of another account has sent %d events, want 2", n)
 		}
 		stop()
+	})
+}
+
+// After a 429 one request finds out whether the target takes events again, and then as many are in flight as before.
+func TestThrottledLaneRecovers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var asked atomic.Int32
+		sink := &recorder{answer: func(ctx context.Context, _ *relay.Delivery) error {
+			if asked.Add(1) == 1 {
+				return relay.RetryAfter(errors.New("429"), time.Second)
+			}
+			select {
+			case <-time.After(10 * time.Second):
+				return nil
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		}}
+		r, _ := run(t, sink, &relay.SinkOptions{PerMinute: 6000, Concurrency: 8})
+		for i := range 20 {
+			accept(t, r, event(t, fmt.Sprint(i), fmt.Sprint("p", i), "critical"))
+			time.Sleep(100 * time.Millisecond)
+		}
+		time.Sleep(30 * time.Second) // the pause, one attempt, and two times eight
+		if n := len(sink.taken()); n < 9 {
+			t.Errorf("%d events are through, want eight at a time after the first", n)
+		}
 	})
 }

@@ -2,6 +2,7 @@ package relay
 
 import (
 	"fmt"
+	"math"
 	"testing"
 	"time"
 )
@@ -98,6 +99,36 @@ func TestBudgetThrottled(t *testing.T) {
 	b.throttled(later, later, 24*time.Hour)
 	if got := b.until.Sub(later); got != maxAsked {
 		t.Errorf("the pause takes %v, want at most %v whatever the target asks for", got, maxAsked)
+	}
+}
+
+// Pauses double up to a bound and the rate halves down to one; a tenth of it comes back with each quiet minute.
+func TestBudgetBounds(t *testing.T) {
+	b := newBudget(120, now)
+	full, at := float64(b.limiter.Limit()), now
+	for i, want := range []time.Duration{30 * time.Second, time.Minute, 2 * time.Minute, 4 * time.Minute, 4 * time.Minute} {
+		b.throttled(at, at, 0)
+		if got := b.until.Sub(at); got != want {
+			t.Errorf("pause %d takes %v, want %v", i+1, got, want)
+		}
+		if want, got := full*max(math.Pow(0.5, float64(i+1)), 0.1), float64(b.limiter.Limit()); math.Abs(got-want) > full/1e6 {
+			t.Errorf("after %d of them the rate is %v of %v, want %v", i+1, got, full, want)
+		}
+		at = at.Add(time.Second)
+	}
+	at = at.Add(-time.Second)
+	began, until := at.Add(-time.Second), b.until
+	if b.throttled(began, at, time.Second); !b.until.Equal(until) {
+		t.Errorf("an attempt from before the 429 ends the pause at %v, want %v", b.until, until)
+	}
+	for _, quiet := range []struct {
+		seconds int
+		want    float64
+	}{{59, 0.1}, {90, 0.2}, {125, 0.3}, {3600, 1}} {
+		b.take(at.Add(time.Duration(quiet.seconds) * time.Second))
+		if got := float64(b.limiter.Limit()) / full; math.Abs(got-quiet.want) > 1e-6 {
+			t.Errorf("after %d quiet seconds the rate is %.2f of the full one, want %.2f", quiet.seconds, got, quiet.want)
+		}
 	}
 }
 

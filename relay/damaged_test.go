@@ -22,6 +22,7 @@ type damagedDisk struct {
 
 	illegible bool // it cannot even be listed
 	forgetful bool // nor can the record of its problem
+	legible   bool // it can be read, and not be marked
 }
 
 func (d *damagedDisk) Acquire(ctx context.Context, lane string) (relay.Lease, error) {
@@ -43,7 +44,7 @@ func (l *damagedLease) refuse(seq uint64) error {
 }
 
 func (l *damagedLease) Load(ctx context.Context, seq uint64) (*relay.Entry, error) {
-	if err := l.refuse(seq); err != nil {
+	if err := l.refuse(seq); err != nil && !l.disk.legible {
 		return nil, err
 	}
 	return l.Lease.Load(ctx, seq)
@@ -163,4 +164,45 @@ func TestDamageAtTheStart(t *testing.T) {
 			})
 		})
 	}
+}
+
+// Where the record of a problem cannot be read something may be open: a fault and its recovery that were never sent do not cancel each other.
+func TestRecoveryWithoutARecordIsSent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		disk, sink := &damagedDisk{MemStore: relay.NewMemStore(), forgetful: true}, &recorder{}
+		disk.mended.Store(true)
+		r, err := relay.New(disk, &relay.Options{Logger: slog.New(slog.DiscardHandler)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Handle("lane", sink, nil)
+		accept(t, r, event(t, "1", "hurt", "critical"), event(t, "2", "hurt", "ok"))
+		defer running(t, r)()
+		time.Sleep(30 * time.Second)
+		expect(t, sink, "hurt ok")
+	})
+}
+
+// An entry that is too old, and whose end cannot be recorded, is stuck until it can be.
+func TestEndOfTheOldThatCannotBeRecorded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		disk, sink := &damagedDisk{MemStore: relay.NewMemStore(), legible: true}, &recorder{}
+		r, err := relay.New(disk, &relay.Options{Logger: slog.New(slog.DiscardHandler)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Handle("lane", sink, &relay.SinkOptions{MaxAge: 30 * time.Minute})
+		defer running(t, r)()
+		accept(t, r, event(t, "1", "hurt", "critical"), event(t, "2", "other", "critical"))
+		time.Sleep(3*time.Hour + time.Minute)
+		expect(t, sink, "other critical")
+		if s := r.Stats().Lanes[0]; s.Backlog != 1 || s.InFlight != 0 || s.Stuck == nil || s.Stuck.Count != 1 {
+			t.Errorf("%+v, stuck %+v; want one entry that is stuck", s, s.Stuck)
+		}
+		disk.mended.Store(true)
+		time.Sleep(2 * time.Hour)
+		if s := r.Stats().Lanes[0]; s.Backlog != 0 || s.Dead != 1 || s.Stuck != nil {
+			t.Errorf("%+v, want it dead", s)
+		}
+	})
 }

@@ -360,17 +360,28 @@ func TestStoreFailureOnAcceptEndsRun(t *testing.T) {
 	})
 }
 
-// headless is a store that cannot say what it holds.
-type headless struct{ *relay.MemStore }
+// headless is a store that cannot say what it holds, once a lane is acquired.
+type headless struct {
+	*relay.MemStore
+	acquired bool
+}
 
-func (headless) Holdings(context.Context) (map[string]relay.Holdings, error) {
-	return nil, errors.New("no holdings")
+func (h *headless) Acquire(ctx context.Context, lane string) (relay.Lease, error) {
+	h.acquired = true
+	return h.MemStore.Acquire(ctx, lane)
+}
+
+func (h *headless) Holdings(ctx context.Context) (map[string]relay.Holdings, error) {
+	if h.acquired {
+		return nil, errors.New("no holdings")
+	}
+	return h.MemStore.Holdings(ctx)
 }
 
 // A lane that cannot start ends Run with the reason.
 func TestLaneThatCannotStart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r, err := relay.New(headless{relay.NewMemStore()}, &relay.Options{Logger: slog.New(slog.DiscardHandler)})
+		r, err := relay.New(&headless{MemStore: relay.NewMemStore()}, &relay.Options{Logger: slog.New(slog.DiscardHandler)})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -185,6 +185,18 @@ func TestScheduleAdd(t *testing.T) {
 	}
 }
 
+// An event whose time is not known has none in the marks either.
+func TestScheduleEventWithoutTime(t *testing.T) {
+	b := newBench(t, policy{})
+	e := b.fault("p", guance.LevelCritical, 1)
+	e.Time = time.Time{}
+	b.accept(e, Record{})
+	tk := b.send(1)
+	if m := tk.item.mark("p", 0, ""); !m.Time.IsZero() {
+		t.Errorf("the mark is of %v, want no time", m.Time)
+	}
+}
+
 // Promise 6: the worst news travels first.
 func TestScheduleOrder(t *testing.T) {
 	b := newBench(t, policy{})

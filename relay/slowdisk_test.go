@@ -21,6 +21,17 @@ type slowDisk struct {
 	reading time.Duration // what a read takes
 	mu      sync.Mutex
 	journal []string
+	busy    bool // it marks what was superseded
+}
+
+// superseding begins or ends a mark of what was superseded: there is one at a time.
+func (d *slowDisk) superseding(begins bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if begins && d.busy {
+		d.journal = append(d.journal, "two at a time")
+	}
+	d.busy = begins
 }
 
 func (d *slowDisk) note(format string, args ...any) {
@@ -45,6 +56,10 @@ func (l *slowLease) Read(ctx context.Context, after uint64, limit int) ([]*relay
 }
 
 func (l *slowLease) Mark(ctx context.Context, marks []relay.Mark) error {
+	if marks[0].Outcome == relay.Superseded {
+		l.disk.superseding(true)
+		defer l.disk.superseding(false)
+	}
 	time.Sleep(time.Second)
 	var words []string
 	for _, m := range marks {
@@ -140,6 +155,9 @@ func TestMarksOnTheirWay(t *testing.T) {
 		time.Sleep(time.Minute)
 		expect(t, sink, "q critical")
 		stop()
+		if slices.Contains(disk.journal, "two at a time") {
+			t.Errorf("the marks of what was superseded are not made one after the other: %v", disk.journal)
+		}
 		if held, err := disk.Holdings(t.Context()); err != nil || held["lane"].Pending != 0 {
 			t.Errorf("the store holds %+v, %v, want nothing", held, err)
 		}

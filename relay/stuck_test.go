@@ -213,3 +213,59 @@ func TestEmptyBudgetIsSaid(t *testing.T) {
 		}
 	})
 }
+
+// An event that the target took is delivered, though the budget had nothing left for a second request.
+func TestEmptyBudgetOfADeliveredEvent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sink := &recorder{answer: func(ctx context.Context, d *relay.Delivery) error {
+			if err := errors.Join(d.Wait(ctx), d.Wait(ctx)); err == nil {
+				t.Error("the budget has a second request")
+			}
+			return nil
+		}}
+		r, log := noisy(t, sink, &relay.SinkOptions{PerMinute: 1})
+		time.Sleep(time.Hour)
+		accept(t, r, event(t, "1", "p", "critical"))
+		time.Sleep(10 * time.Minute)
+		expect(t, sink, "p critical")
+		if s := r.Stats().Lanes[0]; s.Delivered != 1 || s.Reason != "" || len(complaints(log)) != 0 {
+			t.Errorf("%+v, want no trouble:\n%s", s, log)
+		}
+	})
+}
+
+// A 429 is one, though the budget had nothing left for a second request.
+func TestEmptyBudgetAfterA429(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sink := &recorder{answer: func(ctx context.Context, d *relay.Delivery) error {
+			return relay.RetryAfter(errors.Join(errors.New("429"), d.Wait(ctx), d.Wait(ctx)), 10*time.Minute)
+		}}
+		r, _ := noisy(t, sink, &relay.SinkOptions{PerMinute: 1})
+		time.Sleep(time.Hour)
+		accept(t, r, event(t, "1", "p", "critical"))
+		time.Sleep(time.Minute)
+		if s := r.Stats().Lanes[0]; s.State != relay.Paused || s.Throttled != 1 {
+			t.Errorf("%+v, want a pause after one attempt", s)
+		}
+	})
+}
+
+// Trouble that has passed is not said once more.
+func TestTroubleThatPassedIsNotSaid(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var asked atomic.Int32
+		sink := &recorder{answer: func(context.Context, *relay.Delivery) error {
+			if asked.Add(1) <= 2 {
+				return errors.New("503")
+			}
+			return nil
+		}}
+		r, log := noisy(t, sink, nil)
+		accept(t, r, event(t, "1", "p", "critical"))
+		time.Sleep(time.Hour)
+		expect(t, sink, "p critical")
+		if lines := complaints(log); len(lines) != 1 {
+			t.Errorf("%d complaints, want one at the first failure:\n%s", len(lines), strings.Join(lines, ""))
+		}
+	})
+}

@@ -124,6 +124,11 @@ var mutations = []mutation{
 	for _, m := range made {`,
 	},
 	{
+		"2", "a replayed dead letter is as old as its number", "what waits beside one that fails never grows too old, and pages late", "relay",
+		`cmp.Or(cmp.Compare(a.first.kept, b.first.kept), cmp.Compare(a.first.seq, b.first.seq)) < 0`,
+		`cmp.Compare(a.first.seq, b.first.seq) < 0`,
+	},
+	{
 		"2", "an entry's age is not looked at", "an alert of last week pages tonight", "relay",
 		`<= int64(s.maxAge) {`,
 		`>= 0 {`,
@@ -248,8 +253,8 @@ var mutations = []mutation{
 	},
 	{
 		"9", "what is stuck is only said while nothing gets through", "an alert that never gets through is missed beside those that do", "relay",
-		`	if n == 0 && !fails {`,
-		`	if !fails {`,
+		`	if n == 0 && t.untold == 0 {`,
+		`	if t.untold == 0 {`,
 	},
 	{
 		"3", "that an attempt begins is marked after it, not before", "after a crash a trigger that was sent counts as never sent, and its resolve is dropped", "relay",
@@ -492,6 +497,12 @@ var mutations = []mutation{
 `,
 	},
 	{
+		"6", "what failed in an outage keeps its low rank", "a fatal waits behind every new warning after an outage", "relay",
+		`		case due: // its rank was that of what fails
+			s.put(p, due)`,
+		`		case due:`,
+	},
+	{
 		"6", "what waits in front of worse news does not take its rank", "a fatal waits for as long as the warning before it", "relay",
 		`		if every {
 			break
@@ -630,6 +641,14 @@ var mutations = []mutation{
 	},
 
 	// 9. It says so.
+	{
+		"9", "a budget that is too small is not told of", "an alert waits for ever, and nothing says why", "relay",
+		`			l.trouble.seen(l.log, r, now)
+		}
+		return`,
+		`		}
+		return`,
+	},
 	{
 		"9", "an event that no lane takes is not told of", "a new team's alerts go nowhere, and nobody can see it", "relay",
 		`			unrouted = append(unrouted, i)`,
