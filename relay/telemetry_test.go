@@ -5,8 +5,11 @@ import (
 	"testing"
 	"time"
 
+	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
 	"go.opentelemetry.io/otel/metric/noop"
+
+	"github.com/guance-relay/guance-relay/guance"
 )
 
 // gauges keeps what observes the gauges, and what it observed.
@@ -45,12 +48,25 @@ func (m *gauges) RegisterCallback(f metric.Callback, _ ...metric.Observable) (me
 	return noop.Registration{}, nil
 }
 
-func (m *gauges) ObserveInt64(o metric.Int64Observable, n int64, _ ...metric.ObserveOption) {
-	m.values[m.names[o]] += float64(n)
+func (m *gauges) ObserveInt64(o metric.Int64Observable, n int64, opts ...metric.ObserveOption) {
+	set := metric.NewObserveConfig(opts).Attributes()
+	m.values[m.names[o]+"{"+set.Encoded(attribute.DefaultEncoder())+"}"] += float64(n)
 }
 
-func (m *gauges) ObserveFloat64(o metric.Float64Observable, f float64, _ ...metric.ObserveOption) {
-	m.values[m.names[o]] += f
+func (m *gauges) ObserveFloat64(o metric.Float64Observable, f float64, opts ...metric.ObserveOption) {
+	set := metric.NewObserveConfig(opts).Attributes()
+	m.values[m.names[o]+"{"+set.Encoded(attribute.DefaultEncoder())+"}"] += f
+}
+
+// counter keeps what was counted, by its attributes.
+type counter struct {
+	noop.Int64Counter
+	values map[string]int64
+}
+
+func (c counter) Add(_ context.Context, n int64, opts ...metric.AddOption) {
+	set := metric.NewAddConfig(opts).Attributes()
+	c.values[set.Encoded(attribute.DefaultEncoder())] += n
 }
 
 type meters struct {
@@ -71,7 +87,7 @@ func TestGauges(t *testing.T) {
 	}
 	at := time.Date(2026, 11, 27, 0, 0, 0, 0, time.UTC)
 	lanes := []LaneStats{
-		{Name: "well"},
+		{Name: "well", ByLevel: [guance.LevelFatal + 1]int{guance.LevelWarning: 3, guance.LevelFatal: 1}},
 		{Name: "stuck", Oldest: at.Add(-90 * time.Second), Stuck: &Stuck{Count: 7}},
 		{Name: "of the future", Oldest: at.Add(time.Hour)},
 	}
@@ -81,7 +97,32 @@ func TestGauges(t *testing.T) {
 	if err := m.look(context.Background(), m); err != nil {
 		t.Fatal(err)
 	}
-	if m.values["relay.stuck"] != 7 || m.values["relay.backlog.age"] != 90 {
-		t.Errorf("the gauges say %v, want 7 stuck entries and an age of 90 s", m.values)
+	for name, want := range map[string]float64{
+		"relay.stuck{lane=stuck}": 7, "relay.stuck{lane=well}": 0,
+		"relay.backlog{lane=well,level=warning}": 3, "relay.backlog{lane=well,level=fatal}": 1, "relay.backlog{lane=well,level=critical}": 0,
+		"relay.backlog.age{lane=stuck}": 90, "relay.backlog.age{lane=well}": 0, "relay.backlog.age{lane=of the future}": 0,
+	} {
+		if got, ok := m.values[name]; !ok || got != want {
+			t.Errorf("%s is %v (observed: %v), want %v; all: %v", name, got, ok, want, m.values)
+		}
+	}
+}
+
+// Each attempt is counted under what came of it.
+func TestAttemptsAreCountedByClass(t *testing.T) {
+	tel, err := newTelemetry(nil, noop.NewMeterProvider())
+	if err != nil {
+		t.Fatal(err)
+	}
+	attempts := counter{values: make(map[string]int64)}
+	tel.attempts = attempts
+	for class, v := range map[string]verdict{
+		"delivered": {outcome: Delivered}, "ignored": {outcome: Ignored}, "dead": {outcome: Dead}, "throttled": {throttled: true},
+		"handed back": {handedBack: true}, "failed": {},
+	} {
+		tel.attempt(context.Background(), "lane", v, time.Second)
+		if n := attempts.values["class="+class+",lane=lane"]; n != 1 {
+			t.Errorf("class %q was counted %d times, want once: %v", class, n, attempts.values)
+		}
 	}
 }
