@@ -2,9 +2,12 @@ package relay
 
 import (
 	"context"
+	"fmt"
+	"slices"
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
 	"go.opentelemetry.io/otel/metric/noop"
@@ -69,19 +72,18 @@ func (c counter) Add(_ context.Context, n int64, opts ...metric.AddOption) {
 	c.values[set.Encoded(attribute.DefaultEncoder())] += n
 }
 
+// meters gives everybody the one meter.
 type meters struct {
 	noop.MeterProvider
-	*gauges
+	meter metric.Meter
 }
 
-func (p meters) Meter(string, ...metric.MeterOption) metric.Meter {
-	return p.gauges
-}
+func (p meters) Meter(string, ...metric.MeterOption) metric.Meter { return p.meter }
 
 // The metrics know what is stuck, and an age is never negative, whatever was done to the clock between two looks at it.
 func TestGauges(t *testing.T) {
 	m := &gauges{names: make(map[metric.Observable]string), values: make(map[string]float64)}
-	tel, err := newTelemetry(nil, meters{gauges: m})
+	tel, err := newTelemetry(nil, meters{meter: m})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -124,5 +126,61 @@ func TestAttemptsAreCountedByClass(t *testing.T) {
 		if n := attempts.values["class="+class+",lane=lane"]; n != 1 {
 			t.Errorf("class %q was counted %d times, want once: %v", class, n, attempts.values)
 		}
+	}
+}
+
+// catalogue keeps the instruments that are made, with their units and descriptions.
+type catalogue struct {
+	noop.Meter
+	made map[string]string
+}
+
+func (c catalogue) note(kind, name, unit, description string) {
+	c.made[name] = kind + " in " + unit
+	if description == "" {
+		c.made[name] += ", without a description"
+	}
+}
+
+func (c catalogue) Int64Counter(name string, opts ...metric.Int64CounterOption) (metric.Int64Counter, error) {
+	config := metric.NewInt64CounterConfig(opts...)
+	c.note("counter", name, config.Unit(), config.Description())
+	return noop.Int64Counter{}, nil
+}
+
+func (c catalogue) Float64Histogram(name string, opts ...metric.Float64HistogramOption) (metric.Float64Histogram, error) {
+	config := metric.NewFloat64HistogramConfig(opts...)
+	c.note("histogram", name, config.Unit(), config.Description())
+	if b := config.ExplicitBucketBoundaries(); len(b) == 0 || !slices.IsSorted(b) {
+		c.made[name] += fmt.Sprint(", with buckets ", b)
+	}
+	return noop.Float64Histogram{}, nil
+}
+
+func (c catalogue) Int64ObservableGauge(name string, opts ...metric.Int64ObservableGaugeOption) (metric.Int64ObservableGauge, error) {
+	config := metric.NewInt64ObservableGaugeConfig(opts...)
+	c.note("gauge", name, config.Unit(), config.Description())
+	return noop.Int64ObservableGauge{}, nil
+}
+
+func (c catalogue) Float64ObservableGauge(name string, opts ...metric.Float64ObservableGaugeOption) (metric.Float64ObservableGauge, error) {
+	config := metric.NewFloat64ObservableGaugeConfig(opts...)
+	c.note("gauge", name, config.Unit(), config.Description())
+	return noop.Float64ObservableGauge{}, nil
+}
+
+// Dashboards know the instruments by these names, and exporters make their units part of the names.
+func TestInstruments(t *testing.T) {
+	c := catalogue{made: make(map[string]string)}
+	if _, err := newTelemetry(nil, meters{meter: c}); err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]string{
+		"relay.entries.settled": "counter in {entry}", "relay.attempts": "counter in {attempt}", "relay.unrouted": "counter in {event}",
+		"relay.attempt.duration": "histogram in s", "relay.entry.age": "histogram in s",
+		"relay.backlog": "gauge in {entry}", "relay.stuck": "gauge in {entry}", "relay.backlog.age": "gauge in s",
+	}
+	if diff := cmp.Diff(want, c.made); diff != "" {
+		t.Error(diff)
 	}
 }
