@@ -1,6 +1,7 @@
 package relay_test
 
 import (
+	"cmp"
 	"net/http"
 	"strings"
 	"sync/atomic"
@@ -63,6 +64,10 @@ func TestSecrets(t *testing.T) {
 			challenge := strings.Join(got.Header.Values("WWW-Authenticate"), ", ")
 			if strings.Contains(challenge, "Bearer") != (!test.ok && len(test.opts.Tokens) > 0) || strings.Contains(challenge, "Basic") != (!test.ok && len(test.opts.Basic) > 0) {
 				t.Errorf("%d with WWW-Authenticate: %s", got.Code, challenge)
+			}
+			if !test.ok && (strings.Contains(got.Message, "Bearer, as "+cmp.Or(test.opts.Header, "X-Relay-Token")) != (len(test.opts.Tokens) > 0) ||
+				strings.Contains(got.Message, "basic authentication") != (len(test.opts.Basic) > 0)) {
+				t.Errorf("the answer says %q, want the ways that are open, and no other", got.Message)
 			}
 			for _, secret := range append(test.opts.Tokens, test.opts.Basic...) {
 				if strings.Contains(got.Message, secret) {

@@ -165,7 +165,7 @@ func (h *hold) take(n int64) bool {
 	if h.lost {
 		return false
 	}
-	if h.bytes == 0 && n > 0 && h.cut != nil {
+	if h.place == nil && h.cut != nil {
 		h.place = r.arriving.PushBack(h)
 	}
 	r.used += n
@@ -180,11 +180,10 @@ func (h *hold) giveWay() {
 	h.leave()
 }
 
-// leave is called with room.mu held.
+// leave is called with room.mu held, and may be called again.
 func (h *hold) leave() {
 	if h.place != nil {
-		h.room.arriving.Remove(h.place)
-		h.place = nil
+		h.room.arriving.Remove(h.place) // which does nothing the second time
 	}
 	h.room.used -= h.bytes
 	h.bytes = 0
@@ -196,7 +195,6 @@ func (h *hold) arrived() bool {
 	defer h.room.mu.Unlock()
 	if h.place != nil {
 		h.room.arriving.Remove(h.place)
-		h.place = nil
 	}
 	h.cut = nil
 	return !h.lost

@@ -151,12 +151,25 @@ func TestStats(t *testing.T) {
 	})
 }
 
+// Dashboards and alerts compare the words.
+func TestLaneStateWords(t *testing.T) {
+	for state, word := range map[relay.LaneState]string{
+		relay.Idle: "idle", relay.Sending: "sending", relay.Budgeted: "budget", relay.Paused: "paused", relay.BackingOff: "backing off",
+		relay.Repeating: "repeating", relay.Probing: "probing", relay.Reading: "reading", relay.Stopped: "stopped",
+	} {
+		if string(state) != word {
+			t.Errorf("got %q, want %q", state, word)
+		}
+	}
+}
+
 // The text of a story has a line for each entry and no other, whatever the target and the sender wrote.
 func TestStoryTextHasNoForgedLines(t *testing.T) {
 	for _, forged := range []string{
 		"x\n  2  accepted 2026-11-27T00:00:00Z  recovered  delivered", "x\r  2  accepted", "x\x1b[2K\x1b[1A", "x\u0085 2 accepted", "x\u2028 2", "x\u2029 2",
 		"x\u202e detpecca 2", "x\u2067 2", "x\u200f 2", "x\u061c 2", "x" + strings.Repeat(" ", 200) + "2  accepted", "x" + strings.Repeat("\u3000", 100) + "2",
-		"x" + strings.Repeat("\u2800", 100) + "2", "x" + strings.Repeat("\u3164", 100) + "2", "x\v2\f3\t4", "x\xff\xfe\x9b2J", "x\u200b2\ufeff", "x\x002\x7f\b\b",
+		"x" + strings.Repeat("\u2800", 100) + "2", "x" + strings.Repeat("\u3164", 100) + "2",
+		"x" + strings.Repeat("\u115f", 100) + "2", "x" + strings.Repeat("\u1160", 100) + "2", "x" + strings.Repeat("\uffa0", 100) + "2", "x\v2\f3\t4", "x\xff\xfe\x9b2J", "x\u200b2\ufeff", "x\x002\x7f\b\b",
 	} {
 		story := relay.Story{Lane: "lane " + forged, Problem: "key " + forged, Chapters: []relay.Chapter{
 			{Seq: 1, Says: "problem, critical", Ended: "dead", Outcome: relay.Dead, Reason: "磁盘告警 é " + forged},
@@ -171,7 +184,7 @@ func TestStoryTextHasNoForgedLines(t *testing.T) {
 		for line := range strings.Lines(text) {
 			line = strings.TrimPrefix(strings.TrimSuffix(line, "\n"), "  ")
 			for _, r := range line {
-				if !unicode.IsPrint(r) || r == '\u2800' || r == '\u3164' {
+				if !unicode.IsPrint(r) || strings.ContainsRune("\u2800\u3164\u115f\u1160\uffa0", r) {
 					t.Errorf("%q leaves %U in %q", forged, r, line)
 				}
 			}

@@ -274,6 +274,52 @@ func TestReport31IgnoredUnaskedIsLoggedOnce(t *testing.T) {
 	}
 }
 
+// The line of a delivered event says all that the relay knows, whatever the sink adds.
+func TestDeliveredLine(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, log := logged(t, relay.Options{})
+		calls, attempt := 0, 0
+		sink := &recorder{answer: func(_ context.Context, d *relay.Delivery) error {
+			if d.Problem == "other" {
+				return nil
+			}
+			if calls++; calls <= 2 {
+				return errors.New("502")
+			}
+			attempt = d.Attempt
+			d.LogAttrs(slog.String("ticket", "T-1"))
+			return nil
+		}}
+		r.Handle("lane", sink, nil)
+		defer running(t, r)()
+		accept(t, r, event(t, "1", "p", "critical"))
+		for range 60 { // failures beside what goes through count
+			accept(t, r, event(t, "", "other", "critical"))
+			time.Sleep(time.Second)
+		}
+		lines := log.with("relay: event delivered", "problem=p ")
+		if attempt < 2 {
+			t.Errorf("the attempt that was taken has number %d, want one that shows", attempt)
+		}
+		if len(lines) != 1 {
+			t.Fatalf("%d lines, want one: %q", len(lines), lines)
+		}
+		for _, part := range []string{
+			"level=INFO", "lane=lane", "seq=1", "event=1/critical/", "problem=p", "state=problem", "level=critical", fmt.Sprintf("attempt=%d ", attempt),
+			"ticket=T-1",
+		} {
+			if !strings.Contains(lines[0]+" ", part) {
+				t.Errorf("the line lacks %s: %s", part, lines[0])
+			}
+		}
+		_, age, _ := strings.Cut(lines[0], "age=")
+		age, _, _ = strings.Cut(age, " ")
+		if d, err := time.ParseDuration(age); err != nil || d < time.Second || d > time.Minute {
+			t.Errorf("age is %q, want what lies between acceptance and delivery: %v", age, err)
+		}
+	})
+}
+
 // A sender cannot make a line of the log as long as its body.
 func TestLongEventIDIsCutInTheLog(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -286,3 +286,40 @@ func TestReport41UnknownLanes(t *testing.T) {
 		}
 	})
 }
+
+// What is durable and what the lane believes is told once, as it is.
+func TestExplainInTheInstantOfDying(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, store, _, _, stop := between(t)
+		defer stop()
+		defer close(store.lag)
+		stories, err := r.Explain(t.Context(), "p")
+		if err != nil || len(stories) != 1 || len(stories[0].Chapters) != 1 || stories[0].Chapters[0].Outcome != relay.Dead {
+			t.Errorf("got %+v, %v; want one chapter, of the dead letter", stories, err)
+		}
+	})
+}
+
+// mute is a store that cannot read dead letters.
+type mute struct{ relay.Store }
+
+func (mute) DeadLetters(context.Context, string, uint64, int) ([]relay.Settlement, error) {
+	return nil, fmt.Errorf("reading: %w", relay.ErrDamaged)
+}
+
+// A question that the store cannot answer is answered with its error, and not asked for ever.
+func TestReplayOfWhatCannotBeRead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, err := relay.New(mute{relay.NewMemStore()}, &relay.Options{Logger: slog.New(slog.DiscardHandler)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Handle("lane", &recorder{}, nil)
+		defer running(t, r)()
+		answer := make(chan error, 1)
+		go func() { answer <- r.Replay(t.Context(), "lane", 1) }()
+		if err := soon(answer); !errors.Is(err, relay.ErrDamaged) {
+			t.Errorf("Replay: %v, want ErrDamaged", err)
+		}
+	})
+}

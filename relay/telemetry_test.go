@@ -2,11 +2,17 @@ package relay
 
 import (
 	"context"
+	"fmt"
+	"slices"
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
 	"go.opentelemetry.io/otel/metric/noop"
+
+	"github.com/guance-relay/guance-relay/guance"
 )
 
 // gauges keeps what observes the gauges, and what it observed.
@@ -45,33 +51,45 @@ func (m *gauges) RegisterCallback(f metric.Callback, _ ...metric.Observable) (me
 	return noop.Registration{}, nil
 }
 
-func (m *gauges) ObserveInt64(o metric.Int64Observable, n int64, _ ...metric.ObserveOption) {
-	m.values[m.names[o]] += float64(n)
+func (m *gauges) ObserveInt64(o metric.Int64Observable, n int64, opts ...metric.ObserveOption) {
+	set := metric.NewObserveConfig(opts).Attributes()
+	m.values[m.names[o]+"{"+set.Encoded(attribute.DefaultEncoder())+"}"] += float64(n)
 }
 
-func (m *gauges) ObserveFloat64(o metric.Float64Observable, f float64, _ ...metric.ObserveOption) {
-	m.values[m.names[o]] += f
+func (m *gauges) ObserveFloat64(o metric.Float64Observable, f float64, opts ...metric.ObserveOption) {
+	set := metric.NewObserveConfig(opts).Attributes()
+	m.values[m.names[o]+"{"+set.Encoded(attribute.DefaultEncoder())+"}"] += f
 }
 
+// counter keeps what was counted, by its attributes.
+type counter struct {
+	noop.Int64Counter
+	values map[string]int64
+}
+
+func (c counter) Add(_ context.Context, n int64, opts ...metric.AddOption) {
+	set := metric.NewAddConfig(opts).Attributes()
+	c.values[set.Encoded(attribute.DefaultEncoder())] += n
+}
+
+// meters gives everybody the one meter.
 type meters struct {
 	noop.MeterProvider
-	*gauges
+	meter metric.Meter
 }
 
-func (p meters) Meter(string, ...metric.MeterOption) metric.Meter {
-	return p.gauges
-}
+func (p meters) Meter(string, ...metric.MeterOption) metric.Meter { return p.meter }
 
 // The metrics know what is stuck, and an age is never negative, whatever was done to the clock between two looks at it.
 func TestGauges(t *testing.T) {
 	m := &gauges{names: make(map[metric.Observable]string), values: make(map[string]float64)}
-	tel, err := newTelemetry(nil, meters{gauges: m})
+	tel, err := newTelemetry(nil, meters{meter: m})
 	if err != nil {
 		t.Fatal(err)
 	}
 	at := time.Date(2026, 11, 27, 0, 0, 0, 0, time.UTC)
 	lanes := []LaneStats{
-		{Name: "well"},
+		{Name: "well", ByLevel: [guance.LevelFatal + 1]int{guance.LevelWarning: 3, guance.LevelFatal: 1}},
 		{Name: "stuck", Oldest: at.Add(-90 * time.Second), Stuck: &Stuck{Count: 7}},
 		{Name: "of the future", Oldest: at.Add(time.Hour)},
 	}
@@ -81,7 +99,88 @@ func TestGauges(t *testing.T) {
 	if err := m.look(context.Background(), m); err != nil {
 		t.Fatal(err)
 	}
-	if m.values["relay.stuck"] != 7 || m.values["relay.backlog.age"] != 90 {
-		t.Errorf("the gauges say %v, want 7 stuck entries and an age of 90 s", m.values)
+	for name, want := range map[string]float64{
+		"relay.stuck{lane=stuck}": 7, "relay.stuck{lane=well}": 0,
+		"relay.backlog{lane=well,level=warning}": 3, "relay.backlog{lane=well,level=fatal}": 1, "relay.backlog{lane=well,level=critical}": 0,
+		"relay.backlog.age{lane=stuck}": 90, "relay.backlog.age{lane=well}": 0, "relay.backlog.age{lane=of the future}": 0,
+	} {
+		if got, ok := m.values[name]; !ok || got != want {
+			t.Errorf("%s is %v (observed: %v), want %v; all: %v", name, got, ok, want, m.values)
+		}
+	}
+}
+
+// Each attempt is counted under what came of it.
+func TestAttemptsAreCountedByClass(t *testing.T) {
+	tel, err := newTelemetry(nil, noop.NewMeterProvider())
+	if err != nil {
+		t.Fatal(err)
+	}
+	attempts := counter{values: make(map[string]int64)}
+	tel.attempts = attempts
+	for class, v := range map[string]verdict{
+		"delivered": {outcome: Delivered}, "ignored": {outcome: Ignored}, "dead": {outcome: Dead}, "throttled": {throttled: true},
+		"handed back": {handedBack: true}, "failed": {},
+	} {
+		tel.attempt(context.Background(), "lane", v, time.Second)
+		if n := attempts.values["class="+class+",lane=lane"]; n != 1 {
+			t.Errorf("class %q was counted %d times, want once: %v", class, n, attempts.values)
+		}
+	}
+}
+
+// catalogue keeps the instruments that are made, with their units and descriptions.
+type catalogue struct {
+	noop.Meter
+	made map[string]string
+}
+
+func (c catalogue) note(kind, name, unit, description string) {
+	c.made[name] = kind + " in " + unit
+	if description == "" {
+		c.made[name] += ", without a description"
+	}
+}
+
+func (c catalogue) Int64Counter(name string, opts ...metric.Int64CounterOption) (metric.Int64Counter, error) {
+	config := metric.NewInt64CounterConfig(opts...)
+	c.note("counter", name, config.Unit(), config.Description())
+	return noop.Int64Counter{}, nil
+}
+
+func (c catalogue) Float64Histogram(name string, opts ...metric.Float64HistogramOption) (metric.Float64Histogram, error) {
+	config := metric.NewFloat64HistogramConfig(opts...)
+	c.note("histogram", name, config.Unit(), config.Description())
+	if b := config.ExplicitBucketBoundaries(); len(b) == 0 || !slices.IsSorted(b) {
+		c.made[name] += fmt.Sprint(", with buckets ", b)
+	}
+	return noop.Float64Histogram{}, nil
+}
+
+func (c catalogue) Int64ObservableGauge(name string, opts ...metric.Int64ObservableGaugeOption) (metric.Int64ObservableGauge, error) {
+	config := metric.NewInt64ObservableGaugeConfig(opts...)
+	c.note("gauge", name, config.Unit(), config.Description())
+	return noop.Int64ObservableGauge{}, nil
+}
+
+func (c catalogue) Float64ObservableGauge(name string, opts ...metric.Float64ObservableGaugeOption) (metric.Float64ObservableGauge, error) {
+	config := metric.NewFloat64ObservableGaugeConfig(opts...)
+	c.note("gauge", name, config.Unit(), config.Description())
+	return noop.Float64ObservableGauge{}, nil
+}
+
+// Dashboards know the instruments by these names, and exporters make their units part of the names.
+func TestInstruments(t *testing.T) {
+	c := catalogue{made: make(map[string]string)}
+	if _, err := newTelemetry(nil, meters{meter: c}); err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]string{
+		"relay.entries.settled": "counter in {entry}", "relay.attempts": "counter in {attempt}", "relay.unrouted": "counter in {event}",
+		"relay.attempt.duration": "histogram in s", "relay.entry.age": "histogram in s",
+		"relay.backlog": "gauge in {entry}", "relay.stuck": "gauge in {entry}", "relay.backlog.age": "gauge in s",
+	}
+	if diff := cmp.Diff(want, c.made); diff != "" {
+		t.Error(diff)
 	}
 }

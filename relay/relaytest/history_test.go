@@ -209,6 +209,10 @@ func TestHistories(t *testing.T) {
 			h.sends(1, 10, relaytest.Throttled)
 			h.settles(1, 73*3600, relay.Dead)
 		}},
+		{name: "dead and never sent", tell: func(h *tale) {
+			h.takes(1, "p", critical, 0)
+			h.settles(1, 1, relay.Dead)
+		}},
 		{name: "every event of a lane that wants them", rules: relaytest.Rules{Every: true}, tell: func(h *tale) {
 			h.takes(1, "p", ok, 100)
 			h.takes(2, "p", critical, 101).Time = at(90)
@@ -662,5 +666,76 @@ func TestCheckJudgesWhatTheTargetShowsAtTheEnd(t *testing.T) {
 		if err := h.Check(nil); (err == nil) != sound || !sound && (!errors.As(err, &v) || v.Promise != 4) {
 			t.Errorf("the target ends with %v: %v", ends, err)
 		}
+	}
+}
+
+// What may have arrived excuses what the target shows at the end, and what is not at its end is not judged.
+func TestCheckExcusesWhatMayHaveArrived(t *testing.T) {
+	for _, tc := range []struct {
+		name string
+		ends guance.State
+		seq  uint64 // that breaks promise 4
+		says string // "": none does
+		tell func(h *tale)
+	}{
+		{"the recovery is not settled", guance.StateProblem, 0, "", func(h *tale) {
+			h.Unfinished = true
+			h.takes(1, "p", critical, 0)
+			h.delivers(1, 1)
+			h.takes(2, "p", ok, 2)
+			h.sends(2, 3, relaytest.Unknown)
+		}},
+		{"neither is it settled, and it arrived", guance.StateRecovered, 0, "", func(h *tale) {
+			h.Unfinished = true
+			h.takes(1, "p", critical, 0)
+			h.delivers(1, 1)
+			h.takes(2, "p", ok, 2)
+			h.sends(2, 3, relaytest.Unknown)
+		}},
+		{"a dead recovery arrived", guance.StateRecovered, 0, "", func(h *tale) {
+			h.takes(1, "p", critical, 0)
+			h.delivers(1, 1)
+			h.takes(2, "p", ok, 2)
+			h.sends(2, 3, relaytest.Unknown)
+			h.settles(2, 4, relay.Dead)
+		}},
+		{"a dead recovery did not arrive", guance.StateProblem, 0, "", func(h *tale) {
+			h.takes(1, "p", critical, 0)
+			h.delivers(1, 1)
+			h.takes(2, "p", ok, 2)
+			h.sends(2, 3, relaytest.Unknown)
+			h.settles(2, 4, relay.Dead)
+		}},
+		{"a dead problem and nothing else", guance.StateProblem, 0, "", func(h *tale) {
+			h.takes(1, "p", critical, 0)
+			h.sends(1, 1, relaytest.Unknown)
+			h.settles(1, 2, relay.Dead)
+		}},
+		{"a dead problem arrived after its recovery", guance.StateProblem, 2, "last said was recovered (entry 2)", func(h *tale) {
+			h.takes(1, "p", critical, 0)
+			h.sends(1, 1, relaytest.Unknown)
+			h.settles(1, 2, relay.Dead)
+			h.takes(2, "p", ok, 3)
+			h.delivers(2, 4)
+		}},
+		{"a dead recovery excuses no problem", guance.StateProblem, 0, "last said was nothing", func(h *tale) {
+			h.takes(1, "p", ok, 0)
+			h.sends(1, 1, relaytest.Unknown)
+			h.settles(1, 2, relay.Dead)
+		}},
+		{"what was ignored was never said", guance.StateProblem, 0, "the target shows problem at the end, and last said was nothing", func(h *tale) {
+			h.takes(1, "p", critical, 0)
+			h.settles(1, 1, relay.Ignored)
+		}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			var h tale
+			tc.tell(&h)
+			h.Ends = map[string]guance.State{"p": tc.ends}
+			promise, v := judge(t, &h.History, nil)
+			if want := map[bool]int{true: 0, false: 4}[tc.says == ""]; promise != want || v.Seq != tc.seq || !strings.Contains(v.Text, tc.says) {
+				t.Errorf("Check says %v, want promise %d and %q", v, want, tc.says)
+			}
+		})
 	}
 }

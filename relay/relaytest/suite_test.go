@@ -9,9 +9,11 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -57,6 +59,8 @@ type hook struct {
 	permanentNet bool
 	ignoreAll    bool
 	ignoreLevel  guance.Level
+	breaksOn     func(*guance.Event) bool
+	misreads     func(code int, answer string, err error) (error, bool)
 
 	mu     sync.Mutex
 	buffer bytes.Buffer
@@ -90,6 +94,9 @@ func (h *hook) Deliver(ctx context.Context, d *relay.Delivery) (err error) {
 	}
 	if h.panicsOn != "" && strings.Contains(string(d.Event.Raw), h.panicsOn) {
 		panic("unexpected event")
+	}
+	if h.breaksOn != nil && h.breaksOn(d.Event) {
+		return errors.New("cannot make a request of the event")
 	}
 	if h.retryOdd && d.Event.Title == "" {
 		return errors.New("an event without a title")
@@ -145,6 +152,11 @@ func (h *hook) send(ctx context.Context, body []byte) error {
 	}
 	req.Header.Set("Authorization", "Bearer "+secret)
 	resp, err := h.client.Do(req)
+	if err != nil && h.misreads != nil {
+		if misread, ok := h.misreads(0, "", err); ok {
+			return misread
+		}
+	}
 	if err != nil {
 		if !h.quoteURL {
 			err = errors.Unwrap(err) // a *url.Error says the URL, and that has the secret in it
@@ -162,6 +174,11 @@ func (h *hook) send(ctx context.Context, body []byte) error {
 	answer, err := io.ReadAll(io.LimitReader(resp.Body, limit))
 	if err != nil && resp.StatusCode/100 != 2 {
 		return err
+	}
+	if h.misreads != nil {
+		if misread, ok := h.misreads(resp.StatusCode, string(answer), nil); ok {
+			return misread
+		}
 	}
 	err = errors.New(resp.Status)
 	if h.quoteAnswer {
@@ -269,27 +286,132 @@ func TestSuiteNamesFaultySinks(t *testing.T) {
 	} {
 		t.Run(fault.name, func(t *testing.T) {
 			t.Parallel()
-			for _, d := range duties {
-				if d.name != fault.duty {
-					continue
-				}
-				target, err := newTarget()
-				if err != nil {
-					t.Fatal(err)
-				}
-				t.Cleanup(target.close)
-				sink := newHook(target.URL, fault.spoil)
-				opts := &SuiteOptions{Confirms: sink.confirms, Secrets: []string{secret}, Patience: patient}
-				if fault.says == "did not return" || fault.name == "sends one at a time" { // found when patience ends
-					opts.Patience = impatient
-				}
-				err = d.hold(sink, target, opts)
-				if err == nil || !strings.Contains(err.Error(), fault.says) {
-					t.Errorf("%s says %v, want %q", d.name, err, fault.says)
-				}
-				return
+			opts := &SuiteOptions{Confirms: newHook("", fault.spoil).confirms, Secrets: []string{secret}, Patience: patient}
+			if fault.says == "did not return" || fault.name == "sends one at a time" { // found when patience ends
+				opts.Patience = impatient
 			}
-			t.Fatalf("there is no duty %s", fault.duty)
+			if err := holdOne(t, fault.duty, fault.spoil, opts); err == nil || !strings.Contains(err.Error(), fault.says) {
+				t.Errorf("%s says %v, want %q", fault.duty, err, fault.says)
+			}
+		})
+	}
+}
+
+// holdOne returns what a duty says of a hook.
+func holdOne(t *testing.T, name string, spoil func(*hook), opts *SuiteOptions) error {
+	t.Helper()
+	i := slices.IndexFunc(duties, func(d duty) bool { return d.name == name })
+	if i < 0 {
+		t.Fatalf("there is no duty %s", name)
+	}
+	target, err := newTarget()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(target.close)
+	return duties[i].hold(newHook(target.URL, spoil), target, opts)
+}
+
+// A sink that cannot cope with one kind of event is told which.
+func TestSuiteNamesTheOddEvent(t *testing.T) {
+	t.Parallel()
+	raw := func(part string) func(*guance.Event) bool {
+		return func(e *guance.Event) bool { return strings.Contains(string(e.Raw), part) }
+	}
+	is := func(body string) func(*guance.Event) bool {
+		return func(e *guance.Event) bool { return string(e.Raw) == body }
+	}
+	for what, breaksOn := range map[string]func(*guance.Event) bool{
+		"no field at all":               is(`{}`),
+		"a status and nothing else":     is(`{"df_status":"critical"}`),
+		"a recovery, nothing else":      is(`{"df_status":"ok"}`),
+		"an unknown status":             raw(`"purple"`),
+		"an unknown kind":               raw(`"hello"`),
+		"nulls":                         raw(`"df_title":null`),
+		"wrong types":                   raw(`"df_title":{`),
+		"empty texts":                   raw(`"df_title":"","df_message":" "`),
+		"texts of 500 kB":               func(e *guance.Event) bool { return len(e.Message) > 400_000 },
+		"a key of 10,000 characters":    func(e *guance.Event) bool { return len(e.ProblemKey()) >= 10_000 },
+		"Chinese, emoji, right-to-left": raw("𠮷野家"),
+		"control characters":            raw(`\u0007`),
+		"formats and markup":            raw(`{{.Name}}`),
+		"times that cannot be":          raw(`"timestamp":-1`),
+		"a link that is none":           raw(`"df_event_url":"http://[::1"`),
+		"a deep result":                 raw(`"Result":{"a":[{"b"`),
+		"a number beyond floats":        raw(`1e400`),
+		"a thousand tags":               func(e *guance.Event) bool { return len(e.DimensionTags) == 1000 },
+		"the form of old versions":      func(e *guance.Event) bool { return strings.Contains(e.Title+e.Message, "95%") },
+		"no data":                       raw(`"df_status":"nodata"`),
+		"info":                          raw(`"df_status":"info"`),
+	} {
+		t.Run(what, func(t *testing.T) {
+			t.Parallel()
+			err := holdOne(t, "OddEventsSettle", func(h *hook) { h.breaksOn = breaksOn }, &SuiteOptions{Patience: patient})
+			if err == nil || !strings.HasPrefix(err.Error(), what+": the delivery is to be tried again") {
+				t.Errorf("the suite says %v, want the event named", err)
+			}
+		})
+	}
+}
+
+// A sink that misreads one answer, and reads all others as it should, is told which.
+func TestSuiteNamesTheAnswerThatIsMisread(t *testing.T) {
+	t.Parallel()
+	type misreads = func(code int, answer string, err error) (error, bool)
+	status := func(wrong int, as error) misreads {
+		return func(code int, _ string, _ error) (error, bool) { return as, code == wrong }
+	}
+	broken := func(is func(error) bool) misreads {
+		return func(_ int, _ string, err error) (error, bool) { return relay.Permanent(err), err != nil && is(err) }
+	}
+	type misread struct {
+		duty, what string
+		misreads   misreads
+	}
+	reset := func(err error) bool { return errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) }
+	notHTTP := func(err error) bool { return strings.Contains(err.Error(), "malformed HTTP") }
+	all := []misread{
+		{"ConnectionErrorIsTriedAgain", "a connection that is reset", broken(reset)},
+		{"ConnectionErrorIsTriedAgain", "an answer cut in its head", broken(func(err error) bool { return strings.Contains(err.Error(), "malformed HTTP status") })},
+		{"ConnectionErrorIsTriedAgain", "a connection that is refused", broken(func(err error) bool { return errors.Is(err, syscall.ECONNREFUSED) })},
+		{"GarbageIsNoRefusal", "an answer that is not HTTP", broken(notHTTP)},
+	}
+	for _, code := range []int{500, 502, 503, 504} {
+		all = append(all, misread{"ServerErrorIsTriedAgain", fmt.Sprint("status ", code), status(code, relay.Permanent(errors.New("refused")))})
+	}
+	for _, code := range []int{302, 401, 403, 404, 407, 413, 421, 451} {
+		all = append(all, misread{"RoadIsNoTarget", fmt.Sprint("status ", code, " of a gateway"), status(code, nil)})
+	}
+	for _, code := range []int{301, 302, 303, 307, 308} {
+		all = append(all, misread{"RedirectIsNotFollowed", fmt.Sprint("status ", code), status(code, nil)})
+	}
+	for _, body := range []string{"", "null", "[]", "{}", `{"code":`, `{"status":200}`, "<html>please log in</html>", "\x00\xff\xfe"} {
+		for _, wrong := range []int{200, 202} {
+			all = append(all, misread{"GarbageIsNoRefusal", fmt.Sprintf("status %d with the body %q", wrong, body), func(code int, answer string, _ error) (error, bool) {
+				return relay.Permanent(errors.New("no answer of the target's")), code == wrong && answer == body
+			}})
+		}
+	}
+	for what, is := range map[string]func(code int, err error) bool{
+		"refused":               func(code int, _ error) bool { return code == 400 },
+		"throttled":             func(code int, _ error) bool { return code == 429 },
+		"failed":                func(code int, _ error) bool { return code == 500 },
+		"reset":                 func(_ int, err error) bool { return err != nil && reset(err) },
+		"answered with garbage": func(_ int, err error) bool { return err != nil && notHTTP(err) },
+	} {
+		stuck := false
+		all = append(all, misread{"FailureIsForgotten", "an event after one that was " + what, func(code int, _ string, err error) (error, bool) {
+			stuck = stuck || is(code, err)
+			return errors.New("as before"), stuck && code == 202
+		}})
+	}
+	for _, m := range all {
+		t.Run(m.duty+"/"+m.what, func(t *testing.T) {
+			t.Parallel()
+			err := holdOne(t, m.duty, func(h *hook) { h.misreads = m.misreads }, &SuiteOptions{Patience: patient})
+			if err == nil || !strings.HasPrefix(err.Error(), m.what+": the delivery is ") {
+				t.Errorf("%s says %v, want %q", m.duty, err, m.what)
+			}
 		})
 	}
 }
