@@ -49,7 +49,6 @@ func (s *Store) Append(ctx context.Context, entries []*relay.Entry) error {
 	var add []int // the entries that are not duplicates
 	j.check = func(c *commit) error {
 		add = add[:0]
-		clear(seqs)
 		pending, bytes := 0, int64(0)
 		var here map[event]bool
 		for i := range fresh {

@@ -1,8 +1,11 @@
 package boltstore_test
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
+	"strings"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -98,6 +101,24 @@ func TestCloseSavesTheClockOnce(t *testing.T) {
 			if n := commits(); (n == 1) != (wait > 0) || n > 1 {
 				t.Errorf("closed after %v: %d commits", wait, n)
 			}
+		}
+	})
+}
+
+// What Close could not do, it says: the time since the last commit is not saved, or the file not closed.
+func TestCloseSaysWhatFailed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := open(t, t.TempDir(), nil)
+		time.Sleep(time.Minute)
+		s.FailNext(syscall.EIO, false)
+		if err := s.Close(); !errors.Is(err, syscall.EIO) {
+			t.Errorf("the time could not be saved: Close got %v, want EIO", err)
+		}
+		dir := t.TempDir()
+		s = open(t, dir, nil)
+		s.CloseFile(t)
+		if err := s.Close(); err == nil || !strings.Contains(err.Error(), filepath.Join(dir, "relay.db")) {
+			t.Errorf("the file was closed before: Close got %v, want an error that names it", err)
 		}
 	})
 }

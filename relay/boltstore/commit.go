@@ -75,7 +75,7 @@ func (s *Store) submit(ctx context.Context, j *job) error {
 func (s *Store) commit() {
 	defer close(s.done)
 	debug.SetPanicOnFault(true) // a page of the map that cannot be read is an error, not the end of the process
-	batch := make([]*job, 0, maxBatch)
+	var batch []*job
 	for {
 		select {
 		case j := <-s.jobs:
@@ -301,7 +301,6 @@ func (s *Store) fail(err error) error {
 		s.failed = err
 		s.wakeAll()
 	}
-	err = s.failed
 	s.mu.Unlock()
 	return fmt.Errorf("boltstore: %s: %w: %w; restart the process once the disk is well", s.path, relay.ErrFailed, err)
 }

@@ -216,7 +216,7 @@ func appendSegment(dst []byte, items []item) []byte {
 	}
 	dst = slices.Grow(dst, size)
 	start := len(dst)
-	b := append(dst[start:], 0, 0, 0, 0, 0, 0, 0, 0)
+	b := dst[start : start+8] // checksum and size, which come last
 	for _, it := range items {
 		b = binary.AppendUvarint(b, it.seq-first)
 		b = appendClock(b, it.kept)

@@ -219,3 +219,58 @@ func FuzzDecode(f *testing.F) {
 		}))
 	})
 }
+
+func TestFileClock(t *testing.T) {
+	for _, now := range []time.Duration{1, time.Hour, math.MaxInt64} {
+		value := encodeClock(now)
+		if got, err := decodeClock(value); err != nil || got != now {
+			t.Errorf("%v: got %v, %v", now, got, err)
+		}
+		for i := range value {
+			bad := bytes.Clone(value)
+			bad[i] ^= 4
+			if _, err := decodeClock(bad); !errors.Is(err, relay.ErrDamaged) {
+				t.Errorf("%v, byte %d changed: got %v, want ErrDamaged", now, i, err)
+			}
+		}
+	}
+	for _, value := range [][]byte{nil, {}, {1, 2, 3}, encodeClock(0), seal(clockKey, []byte{0, 0, 0, 0, 0x80})} {
+		if _, err := decodeClock(value); !errors.Is(err, relay.ErrDamaged) {
+			t.Errorf("%x: got %v, want ErrDamaged", value, err)
+		}
+	}
+}
+
+// A field that is cut short, or larger than its kind, is no zero.
+func TestFieldsThatAreCutShort(t *testing.T) {
+	long := bytes.Repeat([]byte{0x80}, 11)
+	for name, read := range map[string]func(*decoder){
+		"uvarint": func(d *decoder) { d.uvarint() },
+		"varint":  func(d *decoder) { d.varint() },
+		"size":    func(d *decoder) { d.size() },
+		"bytes":   func(d *decoder) { d.bytes() },
+		"clock":   func(d *decoder) { d.clock() },
+		"time":    func(d *decoder) { d.time() },
+		"string":  func(d *decoder) { d.s = string(d.b); _ = d.string() },
+	} {
+		for _, b := range [][]byte{{0x80}, long} {
+			if name == "time" {
+				b = append([]byte{1}, b...)
+			}
+			d := decoder{b: b}
+			if read(&d); !d.bad {
+				t.Errorf("%s of %x: taken", name, b)
+			}
+		}
+	}
+	for name, read := range map[string]func(*decoder){
+		"bytes":  func(d *decoder) { d.bytes() },
+		"string": func(d *decoder) { d.s = string(d.b); _ = d.string() },
+		"uint32": func(d *decoder) { d.uint32() },
+	} {
+		d := decoder{b: []byte{2, 'a'}}
+		if read(&d); !d.bad {
+			t.Errorf("%s of which one byte is missing: taken", name)
+		}
+	}
+}

@@ -31,6 +31,14 @@ func (s *Store) FailNext(err error, landed bool) {
 // NoSync leaves the syncs out. Call it right after Open.
 func (s *Store) NoSync() { s.db.NoSync = true }
 
+// CloseFile closes the file behind the store's back.
+func (s *Store) CloseFile(t *testing.T) {
+	t.Helper()
+	if err := s.file.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // CountCommits returns a function that returns the number of commits since.
 func (s *Store) CountCommits() func() int64 {
 	var n atomic.Int64
@@ -43,6 +51,9 @@ func (s *Store) CountCommits() func() int64 {
 
 // Queued returns the number of calls that wait for a commit.
 func (s *Store) Queued() int { return len(s.jobs) }
+
+// Places returns how many can.
+func (s *Store) Places() int { return cap(s.jobs) }
 
 // PretendRoom has the store believe that the disk has given it room.
 func (s *Store) PretendRoom() {

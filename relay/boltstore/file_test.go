@@ -488,6 +488,43 @@ func TestDamagedEntry(t *testing.T) {
 	})
 }
 
+// The entries of a segment that is missing stay pending, as damage: a mark of one of them does not drop the others.
+func TestMissingSegment(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir, nil)
+	add(t, s, entry("1", "p"), entry("2", "q"), entry("3", "r"))
+	s.Close()
+	db, err := bolt.Open(filepath.Join(dir, "relay.db"), 0o600, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = db.Update(func(tx *bolt.Tx) error {
+		segments := tx.Bucket([]byte("lanes")).Bucket([]byte(lane)).Bucket([]byte("segments"))
+		name, _ := segments.Cursor().First()
+		return segments.DeleteBucket(name)
+	})
+	if err := errors.Join(err, db.Close()); err != nil {
+		t.Fatal(err)
+	}
+	s = open(t, dir, nil)
+	l := acquire(t, s)
+	for _, o := range []relay.Outcome{relay.Delivered, relay.Dead} {
+		if err := l.Mark(t.Context(), []relay.Mark{{Seq: 1, Outcome: o}, {Seq: 2, Outcome: o}}); !errors.Is(err, relay.ErrDamaged) {
+			t.Errorf("Mark %v: got %v, want ErrDamaged", o, err)
+		}
+	}
+	if held, err := s.Holdings(t.Context()); err != nil || held[lane].Pending != 3 {
+		t.Errorf("Holdings: got %+v, %v; want all three", held, err)
+	}
+	_, err = l.Read(t.Context(), 0, 10)
+	if damaged, ok := errors.AsType[*relay.DamagedError](err); !ok || damaged.First != 1 || damaged.Last != 3 {
+		t.Errorf("Read: got %v, want that entries 1 to 3 are damaged", err)
+	}
+	if _, err := l.Load(t.Context(), 2); !errors.Is(err, relay.ErrDamaged) {
+		t.Errorf("Load: got %v, want ErrDamaged", err)
+	}
+}
+
 // What lies before damage is read first.
 func TestReadUpToDamage(t *testing.T) {
 	dir := t.TempDir()

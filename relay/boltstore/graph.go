@@ -3,7 +3,6 @@ package boltstore
 import (
 	"bytes"
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"hash/fnv"
 	"io"
@@ -184,9 +183,6 @@ func readElement(r *io.SectionReader, kind uint16, i int) (e element, err error)
 	}
 	e.key = make([]byte, keySize)
 	_, err = r.ReadAt(e.key, key)
-	if keySize == 0 || errors.Is(err, io.EOF) { // a key may end where the page does
-		err = nil
-	}
 	return e, err
 }
 
