@@ -177,3 +177,35 @@ func TestConnectionIsUsedAgain(t *testing.T) {
 		t.Errorf("%d connections for %d requests", connections.Load(), requests.Load())
 	}
 }
+
+// An event leaves in one packet, its header together with its body.
+func TestEventIsOnePacket(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { accept(w) }))
+	defer server.Close()
+	var writes atomic.Int32
+	wire := newTransport()
+	defer wire.CloseIdleConnections()
+	dial := wire.DialContext
+	wire.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
+		conn, err := dial(ctx, network, address)
+		return countedWrites{conn, &writes}, err
+	}
+	for i := range int32(3) {
+		if e := sendTo(t, server.URL, wire); e != nil {
+			t.Fatal(e)
+		}
+		if n := writes.Load(); n != i+1 {
+			t.Fatalf("%d events took %d writes", i+1, n)
+		}
+	}
+}
+
+type countedWrites struct {
+	net.Conn
+	writes *atomic.Int32
+}
+
+func (c countedWrites) Write(p []byte) (int, error) {
+	c.writes.Add(1)
+	return c.Conn.Write(p)
+}

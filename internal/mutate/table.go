@@ -705,6 +705,11 @@ var mutations = []mutation{
 		`return strings.Clone(s)`,
 	},
 	{
+		"–", "net/http does not know the body", "an event takes two packets and a quarter more time", "pagerduty",
+		`_, c.traced = c.wire.(*http.Transport)`,
+		``,
+	},
+	{
 		"–", "SIGPIPE is not ignored", "a restart of journald ends the server, and systemd takes that for a clean end", "examples/server",
 		`	signal.Ignore(syscall.SIGPIPE)
 `,
