@@ -30,7 +30,7 @@ func TestReport40ExamplesEnd(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer listener.Close()
-			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+			ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 			defer cancel()
 			dir := t.TempDir()
 			example := func() (*exec.Cmd, *bytes.Buffer) {
