@@ -250,6 +250,25 @@ func TestEmptyBudgetAfterA429(t *testing.T) {
 	})
 }
 
+// Why an entry is stuck is its last failure, and not that the target asked for quiet since.
+func TestStuckKeepsItsReason(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var asked atomic.Int32
+		sink := &recorder{answer: func(context.Context, *relay.Delivery) error {
+			if asked.Add(1) <= 3 {
+				return errors.New("no understanding of it")
+			}
+			return relay.RetryAfter(errors.New("429"), 10*time.Minute)
+		}}
+		r, _ := noisy(t, sink, nil)
+		accept(t, r, event(t, "1", "p", "critical"))
+		time.Sleep(5 * time.Minute)
+		if s := r.Stats().Lanes[0]; s.State != relay.Paused || s.Stuck == nil || s.Stuck.Reason != "no understanding of it" {
+			t.Errorf("%+v, stuck %+v; want its last failure", s, s.Stuck)
+		}
+	})
+}
+
 // Trouble that has passed is not said once more.
 func TestTroubleThatPassedIsNotSaid(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
