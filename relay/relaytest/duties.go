@@ -120,7 +120,7 @@ func roadIsNoTarget(tr *trial) error {
 		if status == 400 && tr.Refuses == nil {
 			continue // which is the target's own refusal
 		}
-		tr.target.as(says(fmt.Sprintf("HTTP/1.1 %d Gateway\r\nLocation: /login\r\nRetry-After: 60\r\nContent-Length: 17\r\n\r\n<html>page</html>", status)))
+		tr.target.as(says(fmt.Sprintf("HTTP/1.1 %d Gateway\r\nConnection: close\r\nLocation: /login\r\nRetry-After: 60\r\nContent-Length: 17\r\n\r\n<html>page</html>", status)))
 		if err := want(fmt.Sprintf("status %d of a gateway", status), tr.deliver(context.Background(), fault("stopped")), classes...); err != nil {
 			return err
 		}
@@ -199,7 +199,7 @@ func garbageIsNoRefusal(tr *trial) error {
 	}
 	for _, body := range []string{"", "null", "[]", "{}", `{"code":`, `{"status":200}`, "<html>please log in</html>", "\x00\xff\xfe"} {
 		for _, status := range []int{200, 202} {
-			tr.target.as(says(fmt.Sprintf("HTTP/1.1 %d OK\r\nContent-Length: %d\r\n\r\n%s", status, len(body), body)))
+			tr.target.as(says(fmt.Sprintf("HTTP/1.1 %d OK\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%s", status, len(body), body)))
 			err := tr.deliver(context.Background(), fault("garbage"))
 			if err := want(fmt.Sprintf("status %d with the body %q", status, body), err, classes...); err != nil {
 				return err

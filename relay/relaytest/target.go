@@ -131,7 +131,9 @@ func stalls() http.Handler {
 	})
 }
 
-// says returns a target that writes bytes that need not be HTTP, and drops the connection: with a reset if it says nothing.
+// says returns a target that writes bytes that need not be HTTP, and drops the connection: with a reset if it says nothing. An answer
+// that is whole must say Connection: close: otherwise the next request may go out on the dead connection, and what it was to be
+// answered is never seen.
 func says(what string) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		conn, _, err := http.NewResponseController(w).Hijack()
