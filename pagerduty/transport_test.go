@@ -42,11 +42,16 @@ const exampleKey = "e93facc04764012d7bfb002500d5d1a6"
 
 func sendTo(t *testing.T, base string, wire http.RoundTripper) *Error {
 	t.Helper()
+	return sendWithin(t, base, wire, time.Second)
+}
+
+func sendWithin(t *testing.T, base string, wire http.RoundTripper, bound time.Duration) *Error {
+	t.Helper()
 	key, err := ParseRoutingKey(exampleKey)
 	if err != nil {
 		t.Fatal(err)
 	}
-	client, err := NewClient(key, &Options{BaseURL: base, Transport: wire, Retries: -1, AttemptTimeout: time.Second})
+	client, err := NewClient(key, &Options{BaseURL: base, Transport: wire, Retries: -1, AttemptTimeout: bound})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -90,7 +95,7 @@ func TestHTTP2(t *testing.T) {
 	wire := newTransport()
 	defer wire.CloseIdleConnections()
 	wire.TLSClientConfig = server.Client().Transport.(*http.Transport).TLSClientConfig
-	if e := sendTo(t, server.URL, wire); e != nil || protocol.Load() != "HTTP/2.0" {
+	if e := sendWithin(t, server.URL, wire, time.Minute); e != nil || protocol.Load() != "HTTP/2.0" {
 		t.Errorf("sent by %v: %v", protocol.Load(), e)
 	}
 }
@@ -185,7 +190,7 @@ func TestEventIsOnePacket(t *testing.T) {
 		return countedWrites{conn, &writes}, err
 	}
 	for i := range int32(3) {
-		if e := sendTo(t, server.URL, wire); e != nil {
+		if e := sendWithin(t, server.URL, wire, time.Minute); e != nil {
 			t.Fatal(e)
 		}
 		if n := writes.Load(); n != i+1 {
