@@ -20,8 +20,8 @@ import (
 
 // queued is a target with a queue in front: it may handle an event later than its sender was told.
 type queued struct {
-	// loses returns the answer to the nth request, and how long after it the target handles that; negative: at once.
-	loses func(d *relay.Delivery, n int) (error, time.Duration)
+	// loses returns how long after the nth request the target handles it, negative for at once, and the answer.
+	loses func(d *relay.Delivery, n int) (time.Duration, error)
 
 	mu   sync.Mutex
 	n    int
@@ -37,7 +37,7 @@ func (q *queued) Deliver(_ context.Context, d *relay.Delivery) error {
 	q.told = append(q.told, d.Problem+" "+string(d.Event.Status))
 	q.at = append(q.at, time.Now())
 	open, problem := d.Event.State() == guance.StateProblem, d.Problem
-	err, later := q.loses(d, q.n)
+	later, err := q.loses(d, q.n)
 	if later < 0 {
 		q.handle(problem, open)
 		return err
@@ -104,17 +104,17 @@ func TestReport11LateAnswer(t *testing.T) {
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				target := &queued{loses: func(d *relay.Delivery, n int) (error, time.Duration) {
+				target := &queued{loses: func(d *relay.Delivery, n int) (time.Duration, error) {
 					if n > 1 {
-						return nil, -1
+						return -1, nil
 					}
 					if test.says {
 						d.LostAnswer()
 					}
 					if !test.lost {
-						return test.err, -1
+						return -1, test.err
 					}
-					return test.err, 40 * time.Second
+					return 40 * time.Second, test.err
 				}}
 				r, store := run(t, target, nil)
 				accept(t, r, event(t, "1", "p", "critical"))
@@ -155,12 +155,12 @@ func TestReport11LateAnswer(t *testing.T) {
 // losing loses the answer to the first request for each problem, which the target handles 40 s later.
 func losing() *queued {
 	seen := make(map[string]bool)
-	return &queued{loses: func(d *relay.Delivery, _ int) (error, time.Duration) {
+	return &queued{loses: func(d *relay.Delivery, _ int) (time.Duration, error) {
 		if first := !seen[d.Problem]; first {
 			seen[d.Problem] = true
-			return context.DeadlineExceeded, 40 * time.Second
+			return 40 * time.Second, context.DeadlineExceeded
 		}
-		return nil, -1
+		return -1, nil
 	}}
 }
 
@@ -171,8 +171,8 @@ func TestRecoveryIsSentOnceMore(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				target := &queued{loses: func(_ *relay.Delivery, n int) (error, time.Duration) {
-					return [...]error{context.DeadlineExceeded, nil, nil, second}[n-1], -1
+				target := &queued{loses: func(_ *relay.Delivery, n int) (time.Duration, error) {
+					return -1, [...]error{context.DeadlineExceeded, nil, nil, second}[n-1]
 				}}
 				store, log := relay.NewMemStore(), new(lockedBuffer)
 				r, err := relay.New(store, &relay.Options{Logger: slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug}))})
@@ -246,13 +246,12 @@ func TestNewerStateCancelsTheSecondRecovery(t *testing.T) {
 func TestCrashIsALostAnswer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := relay.NewMemStore()
-		var target *queued
-		target = &queued{loses: func(d *relay.Delivery, n int) (error, time.Duration) {
+		target := &queued{loses: func(d *relay.Delivery, n int) (time.Duration, error) {
 			if n == 1 { // the process is killed: what it does from now on reaches no store
 				store = store.Restart()
-				return nil, 40 * time.Second
+				return 40 * time.Second, nil
 			}
-			return nil, -1
+			return -1, nil
 		}}
 		r, err := relay.New(store, &relay.Options{Logger: slog.New(slog.DiscardHandler)})
 		if err != nil {

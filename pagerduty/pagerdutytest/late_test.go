@@ -51,11 +51,11 @@ func TestIngestAfter(t *testing.T) {
 			if !fake.Requests()[1].Dropped {
 				t.Errorf("%s: the resolve found something to resolve", name)
 			}
-			time.Sleep(time.Until(start.Add(10*time.Second - 1)))
+			time.Sleep(time.Until(start.Add(10*time.Second - time.Nanosecond)))
 			if n := len(fake.Incidents()); n != 0 {
 				t.Errorf("%s: %d incidents before the time", name, n)
 			}
-			time.Sleep(1)
+			time.Sleep(time.Nanosecond)
 			synctest.Wait()
 			if open := fake.Open(); len(open) != 1 || !open[0].Opened.Equal(start.Add(10*time.Second)) || steps != 1 {
 				t.Errorf("%s: %+v, %d steps; want one incident, opened after 10 s", name, open, steps)
