@@ -3,6 +3,7 @@ package relay
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 )
 
@@ -17,8 +18,10 @@ func (l *lane) setAside(t ticket, err error, now time.Time) {
 }
 
 // mark makes marks durable together, and returns them. If the store cannot read an entry that one of them is of, it goes problem by problem, so
-// that none stands in the way of another, and returns those that it made. They get their time here. The others are pending still when the lane starts again.
+// that none stands in the way of another, and returns those that it made, with their time. The others are pending still when the lane starts
+// again. marks stay as they are: the loop may read them meanwhile.
 func (l *lane) mark(ctx context.Context, marks []Mark) (made []Mark, err error) {
+	marks = slices.Clone(marks)
 	for i := range marks {
 		marks[i].At = l.clock.wall()
 	}

@@ -269,10 +269,12 @@ func (l *lane) took(ctx context.Context, r report) error {
 
 // end makes the outcome of an entry durable beside the loop, and then tells the loop. The problem's next entry is not sent before.
 func (l *lane) end(ctx context.Context, r report, m Mark) {
-	marks := []Mark{m}
 	l.wg.Go(func() {
-		_, r.err = l.mark(context.WithoutCancel(ctx), marks)
-		r.mark = &marks[0]
+		var made []Mark
+		if made, r.err = l.mark(context.WithoutCancel(ctx), []Mark{m}); len(made) > 0 {
+			m = made[0]
+		}
+		r.mark = &m
 		l.report(r)
 	})
 }

@@ -47,6 +47,7 @@ func TestWaitThatGivesLeaveToNothing(t *testing.T) {
 				r, _ := run(t, sink, &relay.SinkOptions{PerMinute: 1, AttemptTimeout: time.Hour})
 				accept(t, r, event(t, "1", "p", "critical"))
 				time.Sleep(10 * time.Minute)
+				synctest.Wait()
 				if second == nil || tc.want != nil && !errors.Is(second, tc.want) || after != tc.after {
 					t.Errorf("Wait: %v after %v, want %v after %v", second, after, tc.want, tc.after)
 				}

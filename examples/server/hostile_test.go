@@ -132,7 +132,7 @@ var attacks = []struct {
 		h.send(webhookHead + "Content-Length: 1048576\r\n\r\n")
 		h.send(strings.Repeat(" ", 1<<20-1))
 		h.hold()
-	}, []int{0, 400, 503}},
+	}, []int{0, 400, 408, 503}},
 	{"deep JSON", 20, func(h *hostile) { h.post(strings.Repeat("[", 1<<20)) }, []int{0, 400, 413, 503}},
 	{"wide JSON", 20, func(h *hostile) { h.post("[" + strings.Repeat("{},", 1<<18) + "{}]") }, []int{0, 413, 503}},
 	{"JSON of many names", 5, func(h *hostile) { h.post(`{"tags":{` + manyNames(900<<10) + `"x":0}}`) }, []int{0, 202, 400, 413, 503}},

@@ -7,20 +7,40 @@ import (
 	"log/slog"
 	"os"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
 )
 
+// writerFunc is a function that is a writer.
+type writerFunc func([]byte) (int, error)
+
+func (f writerFunc) Write(p []byte) (int, error) { return f(p) }
+
 // A file that is not good is one ERROR line a minute, and SIGHUP looks at once.
 func TestReport14BadFilesAreSaidOnceAMinute(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
+		var mu sync.Mutex // the goroutine of run reads and writes what is below
 		var trouble error
 		var out bytes.Buffer
-		log := slog.New(slog.NewTextHandler(&out, nil))
+		say := func(err error) {
+			mu.Lock()
+			defer mu.Unlock()
+			trouble = err
+		}
+		log := slog.New(slog.NewTextHandler(writerFunc(func(line []byte) (int, error) {
+			mu.Lock()
+			defer mu.Unlock()
+			return out.Write(line)
+		}), nil))
 		s, reload := &secrets{}, make(chan os.Signal, 1)
-		s.watch("the old ones stay good", func() error { return trouble })
+		s.watch("the old ones stay good", func() error {
+			mu.Lock()
+			defer mu.Unlock()
+			return trouble
+		})
 		s.watch("", func() error { return nil })
 		ctx, stop := context.WithCancel(t.Context())
 		go s.run(ctx, log, reload)
@@ -28,13 +48,15 @@ func TestReport14BadFilesAreSaidOnceAMinute(t *testing.T) {
 			t.Helper()
 			time.Sleep(after)
 			synctest.Wait()
+			mu.Lock()
+			defer mu.Unlock()
 			if got := strings.Count(out.String(), "level="+level); got != lines || strings.Count(out.String(), "\n") != lines {
 				t.Errorf("%d lines of level %s, want %d and no other:\n%s", got, level, lines, out.String())
 			}
 			out.Reset()
 		}
 		expect(time.Hour, "ERROR", 0)
-		trouble = errors.New("tokens: no such file")
+		say(errors.New("tokens: no such file"))
 		expect(secretsEvery, "ERROR", 1)
 		if err := s.check(); err == nil || err.Error() != "tokens: no such file; the old ones stay good" {
 			t.Errorf("check = %v", err)
@@ -42,7 +64,7 @@ func TestReport14BadFilesAreSaidOnceAMinute(t *testing.T) {
 		expect(10*time.Minute, "ERROR", 10)
 		reload <- syscall.SIGHUP
 		expect(0, "ERROR", 1)
-		trouble = nil
+		say(nil)
 		expect(secretsEvery, "INFO", 1)
 		if err := s.check(); err != nil {
 			t.Errorf("check = %v after the file was mended", err)
