@@ -278,12 +278,12 @@ func TestReport31IgnoredUnaskedIsLoggedOnce(t *testing.T) {
 func TestDeliveredLine(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r, log := logged(t, relay.Options{})
-		calls, attempt := 0, 0
+		attempt := 0
 		sink := &recorder{answer: func(_ context.Context, d *relay.Delivery) error {
 			if d.Problem == "other" {
 				return nil
 			}
-			if calls++; calls <= 2 {
+			if d.Attempt < 2 {
 				return errors.New("502")
 			}
 			attempt = d.Attempt
@@ -297,6 +297,7 @@ func TestDeliveredLine(t *testing.T) {
 			accept(t, r, event(t, "", "other", "critical"))
 			time.Sleep(time.Second)
 		}
+		synctest.Wait()
 		lines := log.with("relay: event delivered", "problem=p ")
 		if attempt < 2 {
 			t.Errorf("the attempt that was taken has number %d, want one that shows", attempt)
