@@ -182,7 +182,7 @@ func (p *process) drained(t *testing.T, patience time.Duration) {
 		if err := json.Unmarshal([]byte(body), &stats); err != nil {
 			t.Fatal(err)
 		}
-		if len(stats.Lanes) == 1 && stats.Lanes[0].Backlog == 0 {
+		if len(stats.Lanes) == 1 && stats.Lanes[0].State != relay.Stopped && stats.Lanes[0].Backlog == 0 { // one that has not begun has no figures
 			return
 		}
 		if time.Now().After(deadline) {
