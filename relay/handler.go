@@ -107,7 +107,7 @@ func NewHandler(r *Relay, opts *HandlerOptions) (*Handler, error) {
 		opts = &HandlerOptions{}
 	}
 	h := &Handler{relay: r, maxBytes: cmp.Or(opts.MaxBytes, 1<<20), readTimeout: cmp.Or(opts.ReadTimeout, 15*time.Second)}
-	h.refusals.often.Interval, h.failures.often.Interval, h.panics.often.Interval = time.Minute, time.Minute, time.Minute
+	h.refusals, h.failures, h.panics = newComplaint(), newComplaint(), newComplaint()
 	h.large = make(chan struct{}, largeAtOnce)
 	h.room.max = cmp.Or(opts.MaxHeldBytes, 64*h.maxBytes)
 	var err error
@@ -284,6 +284,8 @@ type complaint struct {
 	due   atomic.Uint64
 	often rate.Sometimes
 }
+
+func newComplaint() complaint { return complaint{often: rate.Sometimes{Interval: time.Minute}} }
 
 func (c *complaint) say(log func(due uint64)) {
 	c.due.Add(1)

@@ -77,7 +77,7 @@ func newLane(name string, s Sink, opts *SinkOptions, r *Relay) *lane {
 		questions: make(chan question), ended: make(chan struct{}),
 	}
 	l.decorate()
-	l.hooks.match.often.Interval, l.hooks.ignores.often.Interval = time.Minute, time.Minute
+	l.hooks.match, l.hooks.ignores = newComplaint(), newComplaint()
 	l.account = r.account(s, l.opts.PerMinute)
 	if c, ok := SinkAs[Chronicler](s); ok {
 		l.opts.Every = l.opts.Every || c.Every()

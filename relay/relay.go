@@ -61,7 +61,7 @@ func New(store Store, opts *Options) (*Relay, error) {
 	if r.log == nil {
 		r.log = slog.Default()
 	}
-	r.unrouted.often.Interval = time.Minute
+	r.unrouted = newComplaint()
 	orDefault(&r.drain, 5*time.Second)
 	var err error
 	r.telemetry, err = newTelemetry(opts.TracerProvider, opts.MeterProvider)
@@ -80,10 +80,8 @@ func (r *Relay) Handle(name string, s Sink, opts *SinkOptions) {
 	case r.started.Load():
 		panic("relay: Handle after Run")
 	}
-	for _, l := range r.lanes {
-		if l.name == name {
-			panic("relay: two lanes named " + name)
-		}
+	if r.lane(name) != nil {
+		panic("relay: two lanes named " + name)
 	}
 	r.lanes = append(r.lanes, newLane(name, s, opts, r))
 }
@@ -154,12 +152,9 @@ func (r *Relay) fate(e *Entry) string {
 	case e.Ignored == "":
 		return "accepted"
 	}
-	for _, l := range r.lanes {
-		if l.name == e.Lane {
-			l.ignored.Add(1)
-			l.log.Debug("relay: event ignored", "seq", e.Seq, "event", e.ID, "reason", e.Ignored)
-		}
-	}
+	l := r.lane(e.Lane)
+	l.ignored.Add(1)
+	l.log.Debug("relay: event ignored", "seq", e.Seq, "event", e.ID, "reason", e.Ignored)
 	r.telemetry.count(e.Lane, Ignored, 1)
 	return "ignored"
 }
