@@ -258,7 +258,7 @@ func (l *lane) took(ctx context.Context, r report) error {
 		}
 		if r.verdict.outcome == Delivered {
 			l.log.Info("relay: the target took a recovery; it is sent once more, as the answer to an earlier request of the problem was lost",
-				"seq", r.entry.Seq, "event", r.entry.ID, "in", sayAgainAfter.String())
+				"seq", r.entry.Seq, "event", short(r.entry.ID), "in", sayAgainAfter.String())
 		}
 		return nil
 	}
@@ -327,7 +327,7 @@ func (l *lane) settled(ctx context.Context, r report, now time.Time) {
 	case Ignored:
 		l.logIgnored(r)
 	case Dead:
-		l.log.Error("relay: event given up; it is kept as a dead letter", "seq", r.entry.Seq, "event", r.entry.ID,
+		l.log.Error("relay: event given up; it is kept as a dead letter", "seq", r.entry.Seq, "event", short(r.entry.ID),
 			"event_level", r.entry.Level.String(), "reason", r.mark.Reason)
 	}
 }
