@@ -31,7 +31,7 @@ func backlog(s size) []contest {
 			{"keeper", func(b *testing.B) error { return reopen(b, s.backlog, startKeeper) }},
 			{"relay", func(b *testing.B) error { return reopen(b, s.backlog, startRelayOn) }},
 			{"server", func(b *testing.B) error {
-				if _, err := build(serverProgram); err != nil { // which is not measured
+				if _, err := build(serverDir, ""); err != nil { // which is not measured
 					return err
 				}
 				return reopen(b, s.backlog, startServerOnBacklog)

@@ -11,7 +11,7 @@ import (
 // benthos is a pipeline of the Go module that Redpanda Connect is built on: a webhook in, a mapping, a request out. The webhook is
 // answered when PagerDuty has answered, which is the default; it keeps nothing.
 var benthos = system{name: "benthos", bodies: webhooks, start: func(b testing.TB, dir, target string) (*process, error) {
-	program, err := build("github.com/guance-relay/guance-relay/bench/benthos")
+	program, err := build("benthos", "off")
 	if err != nil {
 		return nil, err
 	}

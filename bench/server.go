@@ -15,8 +15,8 @@ var relayServer = system{name: "guance-relay", bodies: webhooks, start: startSer
 // relayInMemory is the same on a disk that costs nothing, as the others keep nothing.
 var relayInMemory = system{name: "guance-relay-tmpfs", memory: true, bodies: webhooks, start: startServer}
 
-// serverProgram is the ready-made server.
-const serverProgram = "github.com/guance-relay/guance-relay/examples/server"
+// serverDir holds the ready-made server.
+const serverDir = "../examples/server"
 
 func startServer(b testing.TB, dir, target string) (*process, error) {
 	return startServerOn(b, dir, filepath.Join(dir, "data"), target, unbound)
@@ -27,7 +27,7 @@ const unbound = 600_000_000
 
 // startServerOn starts the server with its working directory, the directory of its store, and what its target allows in a minute.
 func startServerOn(b testing.TB, dir, data, target string, perMinute int) (*process, error) {
-	program, err := build(serverProgram)
+	program, err := build(serverDir, "")
 	if err != nil {
 		return nil, err
 	}

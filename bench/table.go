@@ -77,7 +77,7 @@ func (r *results) contest(b *strings.Builder, c *contest) {
 
 // The table stands between these lines of docs/performance.md.
 const (
-	tableBegin = "<!-- table: go run ./bench -publish docs -->\n"
+	tableBegin = "<!-- table: GOWORK=off go run -C bench . -publish ../docs -->\n"
 	tableEnd   = "<!-- end of table -->\n"
 )
 
