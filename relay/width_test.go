@@ -23,7 +23,6 @@ var wide = map[string]bool{
 	"internal/simulate": true, "internal/torn": true,
 	"pagerduty": true, "pagerduty/pagerdutytest": true,
 	"relay": true, "relay/boltstore": true, "relay/pagerdutysink": true,
-	"relay/relaytest": true,
 }
 
 func TestLineWidth(t *testing.T) {

@@ -91,7 +91,7 @@ func (w *world) judgeLane(lane string, settled bool) error {
 	if err := h.Check(rules); err != nil {
 		f := &Failure{Err: err}
 		if v, ok := errors.AsType[*relaytest.Violation](err); ok {
-			f.Story = h.Story(v.Problem)
+			f.Story = h.Timeline(v.Problem)
 		}
 		return f
 	}
