@@ -20,7 +20,7 @@ var wide = map[string]bool{
 	"examples/routers": true, "examples/server": true,
 	"guance": true, "guance/guancetest": true,
 	"internal/mutate": true, "internal/ratewindow": true, "internal/secretfile": true,
-	"internal/simulate": true, "internal/torn": true,
+	"internal/torn": true,
 	"pagerduty": true, "pagerduty/pagerdutytest": true,
 	"relay": true, "relay/boltstore": true, "relay/pagerdutysink": true,
 }
