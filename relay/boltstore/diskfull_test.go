@@ -36,7 +36,7 @@ func TestFullDiskInACommit(t *testing.T) {
 		return
 	}
 	s := open(t, dir, nil)
-	s.PretendRoom()
+	s.PretendReserved(t)
 	const size = 3 << 20
 	limitFiles(t, size)
 	n, err := fillUp(t, s, "first")

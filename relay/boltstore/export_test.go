@@ -12,7 +12,7 @@ func (s *Store) OnCommit(fn func(commit func() error) error) {
 	if fn == nil {
 		fn = func(commit func() error) error { return commit() }
 	}
-	s.sync.Store(&fn)
+	s.commitHook.Store(&fn)
 }
 
 // FailNext has the next commit fail with err, before it is made or after it has landed on the disk.
@@ -50,17 +50,22 @@ func (s *Store) CountCommits() func() int64 {
 }
 
 // Queued returns the number of calls that wait for a commit.
-func (s *Store) Queued() int { return len(s.jobs) }
+func (s *Store) Queued() int { return len(s.requests) }
 
 // Places returns how many can.
-func (s *Store) Places() int { return cap(s.jobs) }
+func (s *Store) Places() int { return cap(s.requests) }
 
-// PretendRoom has the store believe that the disk has given it room.
-func (s *Store) PretendRoom() {
-	done := make(chan error, 1)
-	s.jobs <- &job{check: func(*commit) error { s.allocated = 1 << 50; return nil }, done: done}
-	<-done
+// PretendReserved has the store believe that the file has all space that it may need.
+func (s *Store) PretendReserved(t *testing.T) {
+	t.Helper()
+	if err := s.submit(t.Context(), pretendOp{}); err != nil {
+		t.Fatal(err)
+	}
 }
+
+type pretendOp struct{ noOperation }
+
+func (pretendOp) check(c *commit) error { c.store.reserved = 1 << 50; return nil }
 
 // Records returns how many records of problems a lane has in the file.
 func (s *Store) Records(t *testing.T, lane string) (n int) {

@@ -27,8 +27,8 @@ func TestHeader(t *testing.T) {
 		{Time: time.Unix(math.MaxInt32*1000, 0).UTC()},
 	} {
 		h, ok := decodeHeader(encodeHeader(e))
-		if !ok || !h.holds(e.Body) {
-			t.Errorf("%+v: decoded %v, holds its body %v", e, ok, h.holds(e.Body))
+		if !ok || !h.matches(e.Body) {
+			t.Errorf("%+v: decoded %v, holds its body %v", e, ok, h.matches(e.Body))
 		}
 		want := *e
 		want.Seq, want.Lane, want.Body = 7, "lane", nil
@@ -71,63 +71,63 @@ func TestSettlement(t *testing.T) {
 	}
 }
 
-func sampleItems() []item {
-	var items []item
+func sampleEntries() []segmentEntry {
+	var entries []segmentEntry
 	for i := range uint64(3) {
 		e := &store.Entry{ID: "id", Problem: "p", Body: bytes.Repeat([]byte{byte(i)}, int(i*1000))}
 		h := encodeHeader(e)
-		s := slot{seq: 7 + i*i, problem: 3, size: uint32(len(h) + len(e.Body)), state: begun(int(i))}
-		items = append(items, item{s, time.Hour + time.Duration(i), h, e.Body})
+		s := progress{seq: 7 + i*i, problem: 3, size: uint32(len(h) + len(e.Body)), state: begun(int(i))}
+		entries = append(entries, segmentEntry{s, time.Hour + time.Duration(i), h, e.Body})
 	}
-	return items
+	return entries
 }
 
 func TestSegment(t *testing.T) {
-	items := sampleItems()
-	var slots []slot
-	for _, it := range items {
-		slots = append(slots, it.slot)
+	entries := sampleEntries()
+	var list []progress
+	for _, e := range entries {
+		list = append(list, e.progress)
 	}
-	decoded, err := decodeSlots(nil, key, encodeSlots(7, slots))
+	decoded, err := decodeProgress(nil, key, encodeProgress(7, list))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(slots, decoded, cmp.AllowUnexported(slot{})); diff != "" {
+	if diff := cmp.Diff(list, decoded, cmp.AllowUnexported(progress{})); diff != "" {
 		t.Error(diff)
 	}
 	n := 0
-	err = each(key, appendSegment(nil, items), slots, func(it item) bool {
-		if want := items[n]; it.slot != want.slot || it.kept != want.kept || !bytes.Equal(it.header, want.header) || !bytes.Equal(it.body, want.body) {
+	err = decodeSegment(key, appendSegment(nil, entries), list, func(e segmentEntry) bool {
+		if want := entries[n]; e.progress != want.progress || e.kept != want.kept || !bytes.Equal(e.header, want.header) || !bytes.Equal(e.body, want.body) {
 			t.Errorf("entry %d differs", n)
 		}
 		n++
 		return true
 	})
-	if err != nil || n != len(items) {
+	if err != nil || n != len(entries) {
 		t.Errorf("got %d entries, %v", n, err)
 	}
 }
 
 // Any changed byte of a value is found, and so is a value under another key.
 func TestDamageIsFound(t *testing.T) {
-	items := sampleItems()
-	slots := []slot{items[0].slot, items[1].slot, items[2].slot}
-	segment := appendSegment(nil, items)
-	headers, bodies, err := segmentHeaders(key, segment)
+	entries := sampleEntries()
+	list := []progress{entries[0].progress, entries[1].progress, entries[2].progress}
+	segment := appendSegment(nil, entries)
+	headers, bodies, err := splitSegment(key, segment)
 	if err != nil {
 		t.Fatal(err)
 	}
-	st := encodeSettlement(key, settlement{7, store.Delivered, first, 1, 2, items[0].header, "why"})
+	st := encodeSettlement(key, settlement{7, store.Delivered, first, 1, 2, entries[0].header, "why"})
 	for name, c := range map[string]struct {
 		value  []byte
 		decode func(key, value []byte) error
 	}{
-		"progress":   {encodeSlots(7, slots), func(k, v []byte) error { _, err := decodeSlots(nil, k, v); return err }},
+		"progress":   {encodeProgress(7, list), func(k, v []byte) error { _, err := decodeProgress(nil, k, v); return err }},
 		"record":     {encodeRecord(key, record{store.Record{Seq: 1, At: first}, time.Hour}), func(k, v []byte) error { _, err := decodeRecord(k, v); return err }},
 		"settlement": {st, func(k, v []byte) error { _, _, err := decodeSettlement(k, v); return err }},
 		"hashes":     {encodeHashes(key, []hash{hashID("a"), hashID("b")}), func(k, v []byte) error { _, err := decodeHashes(k, v); return err }},
 		"segment": {segment[:8+len(headers)], func(k, v []byte) error {
-			return each(k, append(v[:len(v):len(v)], bodies...), slots, func(item) bool { return true })
+			return decodeSegment(k, append(v[:len(v):len(v)], bodies...), list, func(segmentEntry) bool { return true })
 		}},
 	} {
 		if err := c.decode(key, c.value); err != nil {
@@ -163,13 +163,13 @@ func TestHashes(t *testing.T) {
 
 // FuzzDecode gives decoders what has a right checksum and no sense. They may refuse it, and what they take they must write the same way.
 func FuzzDecode(f *testing.F) {
-	items := sampleItems()
-	f.Add(encodeSlots(7, []slot{items[0].slot, items[1].slot}))
+	entries := sampleEntries()
+	f.Add(encodeProgress(7, []progress{entries[0].progress, entries[1].progress}))
 	f.Add(encodeRecord(key, record{store.Record{Last: 1, Seq: 2, Open: true, Shown: 3, Doubt: true, Time: first, At: first}, time.Hour}))
-	f.Add(encodeSettlement(key, settlement{7, store.Dead, first, 1, 2, items[1].header, "why"}))
+	f.Add(encodeSettlement(key, settlement{7, store.Dead, first, 1, 2, entries[1].header, "why"}))
 	f.Add(encodeHashes(key, []hash{hashID("a")}))
-	f.Add(appendSegment(nil, items))
-	f.Add(items[1].header)
+	f.Add(appendSegment(nil, entries))
+	f.Add(entries[1].header)
 	f.Fuzz(func(t *testing.T, data []byte) {
 		check := func(what string, err error) bool {
 			if err != nil && !errors.Is(err, store.ErrDamaged) {
@@ -188,8 +188,8 @@ func FuzzDecode(f *testing.F) {
 			return
 		}
 		sealed := seal(key, bytes.Clone(data))
-		slots, err := decodeSlots(nil, key, sealed)
-		if check("progress", err) && !bytes.Equal(encodeSlots(7, slots), sealed) {
+		list, err := decodeProgress(nil, key, sealed)
+		if check("progress", err) && !bytes.Equal(encodeProgress(7, list), sealed) {
 			t.Errorf("progress: %x is not written the same way", sealed)
 		}
 		if r, err := decodeRecord(key, sealed); check("record", err) {
@@ -213,8 +213,8 @@ func FuzzDecode(f *testing.F) {
 		if end := 8 + int(segment[4]) + int(segment[5])<<8; segment[6] == 0 && segment[7] == 0 && end <= len(segment) {
 			seal(key, segment[:end])
 		}
-		check("segment", each(key, segment, []slot{items[0].slot, items[1].slot, items[2].slot}, func(it item) bool {
-			decodeHeader(it.header)
+		check("segment", decodeSegment(key, segment, []progress{entries[0].progress, entries[1].progress, entries[2].progress}, func(e segmentEntry) bool {
+			decodeHeader(e.header)
 			return true
 		}))
 	})
@@ -251,7 +251,7 @@ func TestFieldsThatAreCutShort(t *testing.T) {
 		"bytes":   func(d *decoder) { d.bytes() },
 		"clock":   func(d *decoder) { d.clock() },
 		"time":    func(d *decoder) { d.time() },
-		"string":  func(d *decoder) { d.s = string(d.b); _ = d.string() },
+		"string":  func(d *decoder) { d.string(string(d.b)) },
 	} {
 		for _, b := range [][]byte{{0x80}, long} {
 			if name == "time" {
@@ -265,7 +265,7 @@ func TestFieldsThatAreCutShort(t *testing.T) {
 	}
 	for name, read := range map[string]func(*decoder){
 		"bytes":  func(d *decoder) { d.bytes() },
-		"string": func(d *decoder) { d.s = string(d.b); _ = d.string() },
+		"string": func(d *decoder) { d.string(string(d.b)) },
 		"uint32": func(d *decoder) { d.uint32() },
 	} {
 		d := decoder{b: []byte{2, 'a'}}

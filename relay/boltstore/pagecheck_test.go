@@ -58,7 +58,7 @@ func leafKey(leaf []byte, i int) []byte {
 }
 
 // graphFile makes a file with a bucket of many pages, one within another bucket and a value of many pages.
-func graphFile(t *testing.T) pages {
+func pageFile(t *testing.T) pages {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "bolt")
 	db, err := bolt.Open(path, 0o600, &bolt.Options{PageSize: testPage, NoFreelistSync: true})
@@ -88,9 +88,9 @@ func graphFile(t *testing.T) pages {
 }
 
 // Each kind of page that makes no sense is found before bbolt follows it.
-func TestGraph(t *testing.T) {
-	good := graphFile(t)
-	if err := checkGraph(bytes.NewReader(good), testPage); err != nil {
+func TestCheckPages(t *testing.T) {
+	good := pageFile(t)
+	if err := checkPages(bytes.NewReader(good), testPage); err != nil {
 		t.Fatalf("a good file: %v", err)
 	}
 	for name, harm := range map[string]func(branch, left, right []byte){
@@ -119,7 +119,7 @@ func TestGraph(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			data := pages(bytes.Clone(good))
 			harm(data.tree(t))
-			if err := checkGraph(bytes.NewReader(data), testPage); !errors.Is(err, store.ErrDamaged) {
+			if err := checkPages(bytes.NewReader(data), testPage); !errors.Is(err, store.ErrDamaged) {
 				t.Errorf("got %v, want ErrDamaged", err)
 			}
 		})
@@ -127,7 +127,7 @@ func TestGraph(t *testing.T) {
 	t.Run("a page that cannot be read", func(t *testing.T) {
 		_, left, _ := good.tree(t)
 		short := good[:u64(left)*testPage+100]
-		if err := checkGraph(bytes.NewReader(short), testPage); !errors.Is(err, store.ErrDamaged) {
+		if err := checkPages(bytes.NewReader(short), testPage); !errors.Is(err, store.ErrDamaged) {
 			t.Errorf("got %v, want ErrDamaged", err)
 		}
 	})
@@ -135,7 +135,7 @@ func TestGraph(t *testing.T) {
 
 // The last commit counts if its meta is whole, and otherwise the one before.
 func TestNewestMeta(t *testing.T) {
-	data := graphFile(t)
+	data := pageFile(t)
 	newest, older := data.metas()
 	for _, test := range []struct {
 		name string

@@ -1,0 +1,183 @@
+package boltstore
+
+import (
+	"errors"
+	"log/slog"
+	"slices"
+	"time"
+
+	bolt "go.etcd.io/bbolt"
+)
+
+// A commit looks at some records and dead letters of a lane, always more than it can have added. So
+// everything that is too old is found while half as much is added.
+const (
+	expireLook       = 16
+	expireLookAtOpen = 20_000
+)
+
+// How long the record of a problem is kept after its last change, by the store's time, once
+// nothing of the problem is pending or dead. Options.MaxRecords bounds the number besides.
+const (
+	// closedRecordAge: the record tells a late event from a new one. Senders that repeat a
+	// webhook, or have a queue of their own, are minutes late.
+	closedRecordAge = 24 * time.Hour
+	// openRecordAge: a problem may be open at the target for weeks. Without the record, its
+	// recovery is not sent. But a problem whose recovery never comes must not stay for ever.
+	openRecordAge = 30 * 24 * time.Hour
+)
+
+// expire deletes what is too old in the lanes of the commit, and in one more lane, so that each
+// lane is looked at although nothing happens in it.
+func (c *commit) expire() error {
+	for _, l := range c.lanes {
+		if err := l.expire(expireLook + 2*l.written); err != nil {
+			return err
+		}
+	}
+	name := c.laneAfter(c.store.expiredLane)
+	if c.store.expiredLane = name; name == "" || c.lanes[name] != nil {
+		return nil
+	}
+	l, err := c.lane(name, false)
+	if err != nil || l == nil {
+		return err
+	}
+	return l.expire(expireLook)
+}
+
+// laneAfter returns the name of the next lane; after the last comes the first.
+func (c *commit) laneAfter(name string) string {
+	cur := c.tx.Bucket(lanesBucket).Cursor()
+	k, _ := cur.Seek([]byte(name + "\x00"))
+	if k == nil {
+		k, _ = cur.First()
+	}
+	return string(k)
+}
+
+// expireAtOpen looks at a large part of each lane, before the committer runs. Its commit has all
+// lanes, and so publish shows what each of them holds.
+func (s *Store) expireAtOpen() error {
+	r := newRequest(expireOp{})
+	s.commitBatch([]*request{r})
+	return <-r.result
+}
+
+// An expireOp deletes what is too old in all lanes.
+type expireOp struct{ noOperation }
+
+func (expireOp) write(c *commit) error {
+	for name := range c.store.index.lanes {
+		l, err := c.lane(name, false)
+		if err != nil {
+			return err
+		}
+		if err := l.expire(expireLookAtOpen); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// expire looks at so many records and dead letters, and deletes those that are too old.
+func (l *laneTx) expire(look int) error {
+	if err := l.expireRecords(look); err != nil {
+		return err
+	}
+	return l.expireDeadLetters(look)
+}
+
+// lostRecords counts the records of open problems that a commit deleted. Their recoveries will not
+// be sent, and somebody has to resolve the incidents by hand.
+type lostRecords struct {
+	tooMany, tooOld int
+	problem         string // one of them
+}
+
+func (o *lostRecords) report(log *slog.Logger, lane string) {
+	if o.tooMany > 0 {
+		log.Error("boltstore: there are more records than MaxRecords: records of open problems "+
+			"were deleted, and their recoveries will not be sent; resolve them at the target, or "+
+			"raise MaxRecords", "lane", lane, "forgotten", o.tooMany, "problem", o.problem)
+	}
+	if o.tooOld > 0 {
+		log.Warn("boltstore: problems were open for 30 days without a change: their records were "+
+			"deleted, and their recoveries will not be sent; resolve them at the target",
+			"lane", lane, "forgotten", o.tooOld, "problem", o.problem)
+	}
+}
+
+// expireRecords deletes records that are too old and those above MaxRecords, and looks at so many.
+// Closed ones go first, and of each kind those that have not changed for the longest time.
+func (l *laneTx) expireRecords(look int) error {
+	_, more, err := l.expireOldest(l.closed, closedRecordAge, l.excess(), look)
+	if err != nil {
+		return err
+	}
+	excess := l.excess()
+	if more {
+		excess = 0 // the next commit deletes closed ones
+	}
+	deleted, _, err := l.expireOldest(l.open, openRecordAge, excess, look)
+	for _, d := range deleted {
+		l.lost.problem = string(d.ageKey[agePrefix+len("p"):])
+		if d.tooOld {
+			l.lost.tooOld++
+		} else {
+			l.lost.tooMany++
+		}
+	}
+	return err
+}
+
+// excess is the number of records above the bound.
+func (l *laneTx) excess() int { return l.records - l.opts().MaxRecords }
+
+// An oldRecord is a record to delete.
+type oldRecord struct {
+	ageKey []byte
+	tooOld bool // if not, there are too many
+}
+
+// expireOldest deletes the records that are too old and so many others as excess says, the oldest
+// first. It looks at so many, and more reports whether it has left any. A record of a problem with
+// something pending or dead counts as changed now instead.
+func (l *laneTx) expireOldest(byAge *bolt.Bucket, age time.Duration, excess, look int) (
+	deleted []oldRecord, more bool, err error,
+) {
+	var old []oldRecord
+	c := byAge.Cursor()
+	k, _ := c.First()
+	for ; k != nil && len(old) < look; k, _ = c.Next() {
+		tooOld := l.commit.now-ageKeyTime(k) > age+time.Second // the key has whole seconds
+		if !tooOld && len(old) >= excess {
+			break
+		}
+		old = append(old, oldRecord{slices.Clone(k), tooOld})
+	}
+	more = k != nil
+	for _, o := range old {
+		l.commit.changed = true
+		key := o.ageKey[min(agePrefix, len(o.ageKey)):]
+		r, err := readRecord(l.recordValues, key)
+		switch {
+		case err != nil, r.changed == 0, l.byAge(&r) != byAge,
+			!slices.Equal(r.ageKey(key), o.ageKey):
+			// The record is damaged, and stays, so that a reader gets the error. Or the key is
+			// not of this record: damage has left it over.
+			err = byAge.Delete(o.ageKey)
+			l.records--
+		case l.problems[hashProblem(string(key[1:]))] > 0:
+			err = l.putRecord(key, r, record{r.Record, l.commit.now})
+		default:
+			deleted = append(deleted, o)
+			l.records--
+			err = errors.Join(byAge.Delete(o.ageKey), l.recordValues.Delete(key))
+		}
+		if err != nil {
+			return deleted, more, err
+		}
+	}
+	return deleted, more, nil
+}
