@@ -14,8 +14,9 @@ import (
 	"github.com/guance-relay/guance-relay/relay/store"
 )
 
-// TestBacklog fills a store and drains it, three times. The file may grow by two steps of 16 MiB after the first time, as records and history come
-// to stand between what was free, and then no more. The figures of a backlog of a million are a contest of the bench.
+// TestBacklog fills a store and drains it, three times. After the first time, the file may grow by
+// two steps of 16 MiB, because records and history come to be between the free pages. Figures for a
+// backlog of a million are in the bench.
 func TestBacklog(t *testing.T) {
 	const entries, callers = 20_000, 64
 	dir := t.TempDir()

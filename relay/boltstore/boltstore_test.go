@@ -19,7 +19,8 @@ import (
 
 const lane = "pagerduty"
 
-// open opens a store that does not sync: no test that uses it has a power cut, and hundreds of syncs take tens of seconds on a busy disk.
+// open opens a store that does not sync. Its tests have no power cut, and hundreds of syncs take
+// tens of seconds on a busy disk.
 func open(t testing.TB, dir string, opts *boltstore.Options) *boltstore.Store {
 	t.Helper()
 	s := openSynced(t, dir, opts)
@@ -99,7 +100,7 @@ func TestConcurrentCallsShareACommit(t *testing.T) {
 			}
 		}
 	})
-	// Each caller waits for its commit, so that there are each of them at least.
+	// Each caller waits for its commits, so there are at least as many as one caller needs.
 	if n := commits(); n < each || n > callers*each/2 {
 		t.Errorf("%d appends by %d callers at once: %d commits", callers*each, callers, n)
 	}
@@ -124,7 +125,7 @@ func TestNothingIsWrittenForNothing(t *testing.T) {
 	}
 }
 
-// A disk can hang for minutes. Who waits in the queue may leave; who is being committed has to wait.
+// A disk can hang for minutes. A call in the queue may give up. A call in a commit must wait.
 func TestContextWhileTheDiskHangs(t *testing.T) {
 	s := open(t, t.TempDir(), nil)
 	hanging, release := make(chan struct{}), make(chan struct{})
@@ -138,11 +139,11 @@ func TestContextWhileTheDiskHangs(t *testing.T) {
 	first, waiting := make(chan error, 1), make(chan error)
 	go func() { first <- s.Append(ctx, []*store.Entry{entry("first", "p")}) }()
 	<-hanging
-	const more = 600 // than the queue has places for
+	const more = 600 // than the queue holds
 	for range more {
 		go func() { waiting <- s.Append(ctx, []*store.Entry{entry("second", "p")}) }()
 	}
-	for s.Queued() < s.Places() {
+	for s.Queued() < s.QueueSize() {
 		time.Sleep(time.Millisecond)
 	}
 	cancel()
@@ -200,11 +201,11 @@ func TestCloseWithCallsInTheQueue(t *testing.T) {
 	}
 }
 
-// A sync that fails is final, even if it says that it is for want of room.
+// A failed sync is final, even if the error says that the disk is full.
 func TestFailedSync(t *testing.T) {
 	for _, errno := range []error{
 		syscall.EIO, syscall.ENOSPC,
-		&fs.PathError{Op: "write", Path: "relay.db", Err: syscall.ENOSPC}, // of a write that is there all the same
+		&fs.PathError{Op: "write", Path: "relay.db", Err: syscall.ENOSPC}, // the write is on the disk all the same
 	} {
 		s := open(t, t.TempDir(), nil)
 		s.FailNext(errno, true)
@@ -218,7 +219,8 @@ func TestFailedSync(t *testing.T) {
 	}
 }
 
-// A write without room changes nothing: appends are refused, what was to be marked with them is, and all goes on when there is room.
+// A write that finds no space changes nothing. Appends are refused, marks of the same commit are
+// made, and appends succeed again once there is space.
 func TestWriteWithoutRoom(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir, nil)
@@ -228,7 +230,7 @@ func TestWriteWithoutRoom(t *testing.T) {
 
 	full := &fs.PathError{Op: "write", Path: "relay.db", Err: syscall.ENOSPC}
 	hanging, release := make(chan struct{}), make(chan struct{})
-	s.OnCommit(func(func() error) error { // both of the following are in the next commit
+	s.OnCommit(func(func() error) error { // the next commit takes both calls below
 		close(hanging)
 		<-release
 		s.FailNext(full, false)

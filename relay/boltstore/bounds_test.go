@@ -39,14 +39,15 @@ func TestMaxBytes(t *testing.T) {
 	add(t, s, large("c", 4000))
 }
 
-// The window is exact: the newest IDs are known and the next older one is not, also when it is opened again.
+// The window is exact: the newest IDs are known and the next older one is not. It is the same after
+// the store was opened again.
 func TestRemembered(t *testing.T) {
 	dir := t.TempDir()
 	opts := &boltstore.Options{Remembered: 10}
 	s := open(t, dir, opts)
 	known := func(id string) bool {
 		t.Helper()
-		s := open(t, dir, opts) // a copy of the window, as asking adds to it
+		s := open(t, dir, opts) // another window, because add changes it
 		defer s.Close()
 		e := entry(id, "p")
 		add(t, s, e)
@@ -83,7 +84,7 @@ func TestRemembered(t *testing.T) {
 	}
 }
 
-// The outcomes that are kept are the last ones to come about, not those of the last entries to be accepted.
+// The history keeps the last outcomes, and not the outcomes of the last entries.
 func TestHistoryKeepsTheLastOutcomes(t *testing.T) {
 	dir := t.TempDir()
 	opts := &boltstore.Options{History: 5}
@@ -146,7 +147,7 @@ func TestDeadLettersAreBounded(t *testing.T) {
 	if held, err := s.Holdings(t.Context()); err != nil || held[lane] != (store.Holdings{Pending: 1, Dead: 3}) {
 		t.Errorf("Holdings: got %+v, %v", held, err)
 	}
-	// A quarter of MaxBytes, in bodies; the last one stays however large it is.
+	// The bound is a quarter of MaxBytes, in bodies. The last dead letter stays whatever its size.
 	for i, want := range [][]uint64{{4, 5, 7}, {7, 8}, {9}} {
 		e := entry(fmt.Sprint("large ", i), "large")
 		e.Body = make([]byte, []int{1000, 9000, 12_000}[i])
@@ -158,7 +159,7 @@ func TestDeadLettersAreBounded(t *testing.T) {
 	}
 }
 
-// ticks makes commits that have nothing to do with what is looked for.
+// ticks makes commits in another lane.
 func ticks(t *testing.T, s *boltstore.Store, n int) {
 	t.Helper()
 	for i := range n {
@@ -168,7 +169,7 @@ func ticks(t *testing.T, s *boltstore.Store, n int) {
 	}
 }
 
-// The wall clock of the outcomes says nothing: it is a year behind, and ages are counted from when the store was told.
+// Ages do not depend on the wall clock: that of the outcomes is a year behind.
 func TestDeadLettersAge(t *testing.T) {
 	for name, how := range map[string]func(*testing.T, *boltstore.Store, string) *boltstore.Store{
 		"by the commits of another lane": func(t *testing.T, s *boltstore.Store, _ string) *boltstore.Store {
@@ -215,7 +216,7 @@ func has(t *testing.T, l store.Lane, problem string) bool {
 	return records[0] != store.Record{}
 }
 
-// show marks the trigger of a problem as delivered, and, if it is over, its recovery too.
+// show marks the trigger of a problem as delivered, and with over its recovery too.
 func show(t *testing.T, s *boltstore.Store, l store.Lane, problem string, over bool) {
 	t.Helper()
 	trigger := entry(problem, problem)
@@ -258,7 +259,7 @@ func TestRecordsAge(t *testing.T) {
 				}
 			}
 		}
-		s = reopen(t, s, dir, opts) // what holds a record is found again in the file
+		s = reopen(t, s, dir, opts) // what retains a record is read from the file
 		l = acquire(t, s)
 		time.Sleep(24*time.Hour - time.Minute)
 		ticks(t, s, 100)
@@ -277,7 +278,7 @@ func TestRecordsAge(t *testing.T) {
 		ticks(t, s, 100)
 		expect("after a day", map[string]bool{"closed": false, "open": true, "pending": true, "dead": true, "many 0": false, "many 299": false})
 
-		// A dead letter may be replayed as long as it is there, and only the record tells that its problem has moved on.
+		// A dead letter can be replayed, and only the record says that its problem has moved on.
 		time.Sleep(29 * 24 * time.Hour)
 		if _, err := l.Revive(t.Context(), dead.Seq); err != nil {
 			t.Fatal(err)
@@ -295,7 +296,7 @@ func TestRecordsAge(t *testing.T) {
 	})
 }
 
-// Of many problems a bounded number is remembered, whatever becomes of them; what was never sent is no exception.
+// The number of records is bounded, also for problems that were never sent.
 func TestReport18RecordsAreBoundedByNumber(t *testing.T) { inBubble(recordsAreBounded)(t) }
 
 func recordsAreBounded(t *testing.T) {
@@ -311,7 +312,7 @@ func recordsAreBounded(t *testing.T) {
 	pending := entry("pending", "pending")
 	add(t, s, pending)
 	settle(t, l, 0, time.Now(), pending)
-	// Storms of problems that come and go and are never sent.
+	// Storms of problems that recover before they are sent.
 	round := func(n int) {
 		time.Sleep(time.Second)
 		var batch []*store.Entry
@@ -343,7 +344,8 @@ func recordsAreBounded(t *testing.T) {
 	if log.Len() > 0 {
 		t.Errorf("only closed ones were forgotten: the log says %s", log.String())
 	}
-	// Nothing but open problems: the one that has not changed for the longest time goes, and the log says so.
+	// All problems are open: the record that has not changed for the longest time is deleted, and
+	// the log says so.
 	for i := range 40 {
 		time.Sleep(time.Second)
 		show(t, s, l, fmt.Sprint("more ", i), false)

@@ -29,7 +29,8 @@ var (
 	crashTorn  = flag.Int("crash-torn", 2, "how many random crashes at each point, beside the extremes")
 )
 
-// A line of the script's output: a call that is about to be made on an entry, or one that has returned, and what is durable since.
+// A said is one line of the script's output: either a call on an entry is about to begin, or a call
+// has returned, and what it changed is durable.
 type said struct {
 	About    uint64       `json:"about,omitempty"`
 	Appended []entryName  `json:"appended,omitempty"`
@@ -44,7 +45,8 @@ type entryName struct {
 	Problem string `json:"problem"`
 }
 
-// script works on a store and says, after each call, what is durable. The calls come from several goroutines, so that some share a commit.
+// script calls a store, and says after each call what is durable. The calls come from several
+// goroutines, so that some share a commit.
 func script(dir string, seed uint64, steps int) error {
 	s, err := boltstore.Open(dir, &boltstore.Options{Remembered: 40})
 	if err != nil {
@@ -84,7 +86,7 @@ func script(dir string, seed uint64, steps int) error {
 	return s.Close()
 }
 
-// A worker has entries of its own.
+// A worker is one of the goroutines. It has entries of its own.
 type worker struct {
 	store *boltstore.Store
 	lane  store.Lane
@@ -154,13 +156,13 @@ func (w *worker) step() error {
 	}
 }
 
-// durable is what a store must have, as far as the script was told.
+// durable is what a store must have, according to the script.
 type durable struct {
 	pending map[uint64]entryName
 	begun   map[uint64]bool
 	dead    map[uint64]bool
-	ended   map[uint64]bool // settled, dropped: it must never be pending again
-	unsure  map[uint64]bool // a call on it is under way, or has failed
+	ended   map[uint64]bool // settled or dropped; never pending again
+	unsure  map[uint64]bool // a call on it has begun and not succeeded
 }
 
 func (d *durable) hear(line []byte, t *testing.T) {
@@ -199,7 +201,7 @@ func (d *durable) hear(line []byte, t *testing.T) {
 	}
 }
 
-// record returns what a program does to a file.
+// record returns the operations of a program on a file.
 func record(t *testing.T, command, env []string, path string) []torn.Op {
 	t.Helper()
 	if _, err := exec.LookPath("strace"); err != nil && os.Getenv("CI") == "" {
@@ -212,7 +214,8 @@ func record(t *testing.T, command, env []string, path string) []torn.Op {
 	return ops
 }
 
-// Promise 1, through a power cut: whatever the store answered is there after a crash at any point of its writing, and the file opens.
+// Promise 1, through a power cut: after a crash at any point of its writing, the file opens, and
+// has everything that the store reported as durable.
 func TestCrashAtEveryWrite(t *testing.T) {
 	dir := t.TempDir()
 	s, err := boltstore.Open(dir, nil)
@@ -272,7 +275,7 @@ func TestCrashAtEveryWrite(t *testing.T) {
 	t.Logf("%d operations, %d of them syncs; %d crashes", len(ops), commits, crashes)
 }
 
-// holds opens what a crash left and compares.
+// holds opens the file that a crash left, and compares.
 func (d *durable) holds(dir string) error {
 	ctx := context.Background()
 	s, err := boltstore.Open(dir, nil)
@@ -280,7 +283,7 @@ func (d *durable) holds(dir string) error {
 		return fmt.Errorf("it does not open: %w", err)
 	}
 	defer s.Close()
-	s.NoSync() // no second crash comes
+	s.NoSync() // there is no second crash
 	lease, err := s.Acquire(ctx, store.Group{Name: "lane", Lanes: []string{"lane"}})
 	if err != nil {
 		return err
@@ -342,7 +345,7 @@ func (d *durable) holds(dir string) error {
 			return fmt.Errorf("dead letter %d is gone", seq)
 		}
 	}
-	// And it goes on.
+	// The store takes events again.
 	e := &store.Entry{Lane: "lane", ID: "after the crash", Problem: "p", Accepted: time.Now(), Body: []byte("x")}
 	if err := s.Append(ctx, []*store.Entry{e}); err != nil {
 		return fmt.Errorf("it takes nothing: %w", err)
@@ -355,7 +358,7 @@ func (d *durable) holds(dir string) error {
 	return nil
 }
 
-// TestMain lets the test binary be the program that crashes.
+// TestMain makes the test binary the program that crashes.
 func TestMain(m *testing.M) {
 	flag.Parse()
 	if dir := os.Getenv("BOLTSTORE_CRASH_DIR"); dir != "" {

@@ -48,7 +48,8 @@ func TestModes(t *testing.T) {
 			t.Errorf("%s has the mode %v, want %v", path, got, want)
 		}
 	}
-	// A volume that a group shares: its mode is the administrator's, the file's is not.
+	// A group shares a volume: the mode of the directory is the administrator's, that of the file
+	// is not.
 	for path, m := range map[string]os.FileMode{dir: 0o770, path: 0o664} {
 		if err := os.Chmod(path, m); err != nil {
 			t.Fatal(err)
@@ -64,7 +65,8 @@ func TestModes(t *testing.T) {
 	s.Close()
 }
 
-// Provisioners of volumes hand out directories of mode 0777. The store works there, and the log says what that means.
+// Provisioners of volumes create directories of mode 0777. The store works there, and the log
+// warns.
 func TestReport16DirectoryOfMode0777(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		t.Skip("Windows has no such modes")
@@ -99,12 +101,13 @@ func TestReport16DirectoryOfMode0777(t *testing.T) {
 	}
 }
 
-// What stands at the file's name and is no file is refused, and nothing is changed: neither it, nor what it leads to.
+// Whatever is at the path of the file and is not a regular file is refused. Nothing is changed:
+// neither it, nor what it leads to.
 func TestReport16NoRegularFile(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		t.Skip("making links takes a privilege on Windows")
 	}
-	elsewhere := place(t, sample(t)) // a good store
+	elsewhere := storeWith(t, sample(t)) // a good store
 	target := filepath.Join(elsewhere, "relay.db")
 	if err := os.Chmod(target, 0o644); err != nil {
 		t.Fatal(err)
@@ -142,7 +145,8 @@ func TestReport16NoRegularFile(t *testing.T) {
 	}
 }
 
-// A file that is not in its place takes no events, says so, and still gives out what it has. It heals when it is put back.
+// If the file is not in its place, the store takes no events, and still delivers those that it has.
+// It takes events again when the file is put back.
 func TestReport17FileMoved(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		t.Skip("an open file cannot be moved on Windows")
@@ -184,7 +188,7 @@ func TestReport17FileMoved(t *testing.T) {
 			if n := strings.Count(log.String(), "level=ERROR"); n != 1 {
 				t.Errorf("the log has %d ERROR lines, want one: %s", n, log.String())
 			}
-			// What was accepted still gets out.
+			// Accepted events are still delivered.
 			if e, err := l.Load(t.Context(), first.Seq); err != nil || e.ID != "first" {
 				t.Errorf("Load: got %+v, %v", e, err)
 			}
@@ -209,7 +213,8 @@ func TestReport17FileMoved(t *testing.T) {
 	}
 }
 
-// Whoever sends the webhook, asks whether the relay is ready, or reads the log is told that nothing is kept, and why.
+// The webhook's answer, the check whether the relay is ready, and the log say that nothing is kept,
+// and why.
 func TestReport17FileMovedOverHTTP(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		t.Skip("an open file cannot be moved on Windows")
@@ -263,10 +268,11 @@ func TestLocked(t *testing.T) {
 	if !errors.Is(err, boltstore.ErrLocked) || !strings.Contains(err.Error(), filepath.Join(dir, "relay.db")) {
 		t.Errorf("got %v, want ErrLocked with the path", err)
 	}
-	add(t, s, entry("a", "p")) // the one that has it goes on
+	add(t, s, entry("a", "p")) // the first store goes on
 	s.Close()
 
-	// One that closes within a second is waited for: of a bubble's time, in which a disk that is slow takes none.
+	// Open waits for a second for a store that closes: a second of the bubble, so that a slow disk
+	// takes no time.
 	synctest.Test(t, func(t *testing.T) {
 		s := open(t, dir, nil)
 		time.AfterFunc(100*time.Millisecond, func() { s.Close() })
@@ -274,7 +280,7 @@ func TestLocked(t *testing.T) {
 	})
 }
 
-// Of many that start at once for the first time, one has the store.
+// If many processes start at once for the first time, one of them has the store.
 func TestCreatedAtOnce(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "data")
 	var mu sync.Mutex
@@ -301,7 +307,7 @@ func TestCreatedAtOnce(t *testing.T) {
 	}
 }
 
-// sample makes a store with something of everything, and returns its file.
+// sample returns the file of a store with something of each kind.
 func sample(t *testing.T) []byte {
 	t.Helper()
 	dir := t.TempDir()
@@ -324,7 +330,7 @@ func sample(t *testing.T) []byte {
 	return data
 }
 
-func place(t testing.TB, data []byte) (dir string) {
+func storeWith(t testing.TB, data []byte) (dir string) {
 	t.Helper()
 	dir = t.TempDir()
 	if err := os.WriteFile(filepath.Join(dir, "relay.db"), data, 0o600); err != nil {
@@ -335,7 +341,7 @@ func place(t testing.TB, data []byte) (dir string) {
 
 func TestDamagedFile(t *testing.T) {
 	good := sample(t)
-	used := len(bytes.TrimRight(good, "\x00")) // the rest is room
+	used := len(bytes.TrimRight(good, "\x00")) // the rest is reserved
 	foreign := func(fill func(*bolt.Tx) error) []byte {
 		path := filepath.Join(t.TempDir(), "bolt")
 		db, err := bolt.Open(path, 0o600, nil)
@@ -367,7 +373,7 @@ func TestDamagedFile(t *testing.T) {
 		"both first pages broken": append(bytes.Repeat([]byte{0xa5}, 8192), good[8192:]...),
 	} {
 		t.Run(name, func(t *testing.T) {
-			dir := place(t, data)
+			dir := storeWith(t, data)
 			path := filepath.Join(dir, "relay.db")
 			for range 2 { // it leaves no lock
 				_, err := boltstore.Open(dir, nil)
@@ -409,7 +415,7 @@ func TestVersion(t *testing.T) {
 	}
 }
 
-// A damaged event or header shows when it is read, and nothing else suffers.
+// A damaged event or header shows when it is read. Other calls are not affected.
 func TestDamagedEntry(t *testing.T) {
 	build := func(t *testing.T, marker string) string {
 		dir := t.TempDir()
@@ -438,7 +444,7 @@ func TestDamagedEntry(t *testing.T) {
 		if n == 0 {
 			t.Fatal("the marker is not in the file")
 		}
-		return place(t, data)
+		return storeWith(t, data)
 	}
 	t.Run("body", func(t *testing.T) {
 		s := open(t, build(t, "body of the bad one"), nil)
@@ -452,7 +458,7 @@ func TestDamagedEntry(t *testing.T) {
 		if e, err := l.Load(t.Context(), 2); err != nil || e.ID != "0" {
 			t.Errorf("Load of another: got %+v, %v", e, err)
 		}
-		// It can be given up, and is not taken for good as a dead letter either.
+		// The entry can be given up. The dead letter is damaged too.
 		settle(t, l, store.Dead, time.Now(), &store.Entry{Seq: 1, Problem: "problem of the bad one"})
 		if _, err := s.DeadLetters(t.Context(), lane, 0, 10); !errors.Is(err, store.ErrDamaged) {
 			t.Errorf("DeadLetters: got %v, want ErrDamaged", err)
@@ -471,7 +477,7 @@ func TestDamagedEntry(t *testing.T) {
 		if found, err := l.Read(t.Context(), 1, 10); err != nil || len(found) != 3 {
 			t.Errorf("Read behind it: got %d entries, %v", len(found), err)
 		}
-		// Marks of others in the same commit are made, and so are those that come after.
+		// Marks of other entries succeed, in the same commit and later.
 		var wg sync.WaitGroup
 		for seq := uint64(1); seq <= 4; seq++ {
 			wg.Go(func() {
@@ -489,7 +495,8 @@ func TestDamagedEntry(t *testing.T) {
 	})
 }
 
-// The entries of a segment that is missing stay pending, as damage: a mark of one of them does not drop the others.
+// The entries of a missing segment stay pending and damaged. A mark of one of them does not remove
+// the others.
 func TestMissingSegment(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir, nil)
@@ -531,7 +538,7 @@ func TestMissingSegment(t *testing.T) {
 	}
 }
 
-// What lies before damage is read first.
+// Read returns the entries before a damaged one first.
 func TestReadUpToDamage(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir, nil)
@@ -543,7 +550,7 @@ func TestReadUpToDamage(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s = open(t, place(t, bytes.ReplaceAll(data, []byte("problem 1 of three"), []byte("problem 7 of three"))), nil)
+	s = open(t, storeWith(t, bytes.ReplaceAll(data, []byte("problem 1 of three"), []byte("problem 7 of three"))), nil)
 	l := acquire(t, s)
 	for _, want := range []string{"1", "damaged 2 to 2", "3"} {
 		after := uint64(want[len(want)-1]-'0') - 1
@@ -560,7 +567,8 @@ func TestReadUpToDamage(t *testing.T) {
 	}
 }
 
-// Damage to the record of a problem does not keep it from being sent: it counts as open, and is written anew.
+// If the record of a problem is damaged, the problem counts as open, and the next mark replaces the
+// record.
 func TestDamagedRecord(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir, nil)
@@ -601,10 +609,11 @@ func TestDamagedRecord(t *testing.T) {
 	}
 }
 
-// Whatever a disk does to the file, the store refuses it or returns what it was given: it does not make anything up, and it does not crash.
+// Whatever a disk does to the file, the store refuses it or returns what it was given. It never
+// returns anything else, and it does not crash.
 func TestRandomDamage(t *testing.T) {
 	good := sample(t)
-	used := len(bytes.TrimRight(good, "\x00")) // the rest is room
+	used := len(bytes.TrimRight(good, "\x00")) // the rest is reserved
 	seed := rand.Uint64()
 	t.Log("seed", seed)
 	rnd := rand.New(rand.NewPCG(seed, 4))
@@ -625,7 +634,7 @@ func TestRandomDamage(t *testing.T) {
 				copy(data[at/4096*4096:], bytes.Clone(data[from:min(from+4096, len(data))])) // a misdirected write
 			}
 		}
-		s, err := boltstore.Open(place(t, data), nil)
+		s, err := boltstore.Open(storeWith(t, data), nil)
 		if err != nil {
 			if !errors.Is(err, store.ErrDamaged) && !strings.Contains(err.Error(), "version") {
 				t.Errorf("round %d: Open: got %v, want ErrDamaged", round, err)

@@ -35,7 +35,8 @@ func TestHeader(t *testing.T) {
 		if diff := cmp.Diff(want, h.entry("lane", 7, want.Kept)); diff != "" {
 			t.Error(diff)
 		}
-		// A field that a later program of this version added is ignored; one that an earlier program did not know is zero.
+		// A field of a later program is ignored. A field that an earlier program did not write is
+		// zero.
 		if later, ok := decodeHeader(append(encodeHeader(e), 1, 2, 3)); !ok || later != h {
 			t.Errorf("with a field more: %+v, %v", later, ok)
 		}
@@ -108,7 +109,7 @@ func TestSegment(t *testing.T) {
 	}
 }
 
-// Any changed byte of a value is found, and so is a value under another key.
+// A change of any byte of a value is found, and so is a value under another key.
 func TestDamageIsFound(t *testing.T) {
 	entries := sampleEntries()
 	list := []progress{entries[0].progress, entries[1].progress, entries[2].progress}
@@ -149,7 +150,7 @@ func TestDamageIsFound(t *testing.T) {
 	}
 }
 
-// A name on disk may not change its meaning.
+// Hashes are on disk and may not change.
 func TestHashes(t *testing.T) {
 	fnv1a := fnv.New32a()
 	fnv1a.Write([]byte("problem"))
@@ -161,7 +162,8 @@ func TestHashes(t *testing.T) {
 	}
 }
 
-// FuzzDecode gives decoders what has a right checksum and no sense. They may refuse it, and what they take they must write the same way.
+// FuzzDecode gives the decoders random values with a right checksum. They refuse a value, or encode
+// it the same way again.
 func FuzzDecode(f *testing.F) {
 	entries := sampleEntries()
 	f.Add(encodeProgress(7, []progress{entries[0].progress, entries[1].progress}))
@@ -208,7 +210,7 @@ func FuzzDecode(f *testing.F) {
 		if len(data) < 8 {
 			return
 		}
-		// The checksum of a segment covers its headers: as many as it says, if there are.
+		// The checksum of a segment covers as many bytes as the segment says.
 		segment := bytes.Clone(data)
 		if end := 8 + int(segment[4]) + int(segment[5])<<8; segment[6] == 0 && segment[7] == 0 && end <= len(segment) {
 			seal(key, segment[:end])
@@ -241,7 +243,7 @@ func TestFileClock(t *testing.T) {
 	}
 }
 
-// A field that is cut short, or larger than its kind, is no zero.
+// A field that is cut short, or too large for its type, is an error and not zero.
 func TestFieldsThatAreCutShort(t *testing.T) {
 	long := bytes.Repeat([]byte{0x80}, 11)
 	for name, read := range map[string]func(*decoder){

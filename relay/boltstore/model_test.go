@@ -18,7 +18,8 @@ import (
 	"github.com/guance-relay/guance-relay/relay/store"
 )
 
-// The file's layout, with its merging, rewriting and reviving, may not show: whatever is done to it, the store answers like the memory store.
+// Merging, rewriting and inserting of segments must not show: whatever is done to it, the store
+// answers as the memory store does.
 func TestLikeMemory(t *testing.T) {
 	seeds := uint64(6)
 	if testing.Short() {
@@ -44,7 +45,8 @@ func TestLikeMemory(t *testing.T) {
 					t.Fatalf("%s: %v, and in memory %v", what, a, b)
 				}
 			}
-			// Both are closed before either is opened: bbolt may wait for the file's lock, and neither clock counts that.
+			// Both are closed before either is opened: bbolt may wait for the lock of the file, and
+			// neither clock must count that.
 			restart := func() {
 				t.Helper()
 				if err := errors.Join(s.Close(), m.Close()); err != nil {
@@ -128,12 +130,13 @@ func TestLikeMemory(t *testing.T) {
 	}
 }
 
-// inBubble runs a test in a bubble of its own: the clocks of two stores that were opened at one time are equal there.
+// inBubble runs a test in a bubble. Two stores that were opened at one time have the same clock
+// there.
 func inBubble(fn func(*testing.T)) func(*testing.T) {
 	return func(t *testing.T) { synctest.Test(t, fn) }
 }
 
-// alike compares all that two stores answer.
+// alike compares everything that two stores answer.
 func alike(t *testing.T, s, m store.Store, ls, lm store.Lane, last uint64) {
 	t.Helper()
 	get := func(s store.Store, l store.Lane) (all struct {

@@ -14,7 +14,8 @@ import (
 	"github.com/guance-relay/guance-relay/relay/store"
 )
 
-// A pages is a bbolt file that a test reads by itself, as its format is described: pages of 4,096 bytes, of which the first two are metas.
+// A pages is a bbolt file that the test reads by itself. Its pages have 4,096 bytes, and the first
+// two are metas.
 type pages []byte
 
 const testPage = 4096
@@ -38,7 +39,7 @@ func (p pages) metas() (newest, older []byte) {
 	return newest, older
 }
 
-// tree returns the branch page of the large bucket, and its first two leaves.
+// tree returns the branch page of the large bucket and its first two leaves.
 func (p pages) tree(t *testing.T) (branch, left, right []byte) {
 	t.Helper()
 	newest, _ := p.metas()
@@ -51,13 +52,14 @@ func (p pages) tree(t *testing.T) (branch, left, right []byte) {
 	return nil, nil, nil
 }
 
-// key returns a key of a leaf, to be changed in place.
+// leafKey returns a key of a leaf, to be changed in place.
 func leafKey(leaf []byte, i int) []byte {
 	e := element16(leaf, i)
 	return leaf[16+16*i+int(u32(e[4:])):][:u32(e[8:])]
 }
 
-// graphFile makes a file with a bucket of many pages, one within another bucket and a value of many pages.
+// pageFile makes a file with a bucket of many pages, a bucket within a bucket, and a value of many
+// pages.
 func pageFile(t *testing.T) pages {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "bolt")
@@ -87,7 +89,7 @@ func pageFile(t *testing.T) pages {
 	return data
 }
 
-// Each kind of page that makes no sense is found before bbolt follows it.
+// Each kind of damage is found before bbolt reads the pages.
 func TestCheckPages(t *testing.T) {
 	good := pageFile(t)
 	if err := checkPages(bytes.NewReader(good), testPage); err != nil {
@@ -133,7 +135,7 @@ func TestCheckPages(t *testing.T) {
 	})
 }
 
-// The last commit counts if its meta is whole, and otherwise the one before.
+// The newest commit is the last one if its meta is whole, and otherwise the one before.
 func TestNewestMeta(t *testing.T) {
 	data := pageFile(t)
 	newest, older := data.metas()

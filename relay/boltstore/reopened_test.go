@@ -11,7 +11,8 @@ import (
 	"github.com/guance-relay/guance-relay/relay/store"
 )
 
-// Each bound holds for what a store finds in its file when it is opened as it does for what came since. So memory that was counted anew is right.
+// Each bound holds for what the store has read from its file at Open, as it does for what was added
+// since. So the index that was read is right.
 func TestBoundsHoldOverReopening(t *testing.T) {
 	sized := func(i, n int) *store.Entry {
 		e := entry(fmt.Sprint("id ", i), fmt.Sprint("p", i))

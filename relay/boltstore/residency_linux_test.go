@@ -2,7 +2,7 @@ package boltstore
 
 import "testing"
 
-// Pages are let go of once much was read, and not before: each time costs a system call.
+// Pages are released once much was read, and not before, because each release is a system call.
 func TestResidency(t *testing.T) {
 	s, err := Open(t.TempDir(), nil)
 	if err != nil {

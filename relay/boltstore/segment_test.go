@@ -10,7 +10,7 @@ import (
 	"github.com/guance-relay/guance-relay/relay/store"
 )
 
-// segments returns how many segments a lane has, and what their events take.
+// segments returns how many segments a lane has, and how many bytes.
 func (s *Store) segments(t *testing.T, lane string) (n, bytes int) {
 	t.Helper()
 	err := s.viewLane(lane, func(b *bolt.Bucket) error {
@@ -67,7 +67,7 @@ func TestSegmentsAreMerged(t *testing.T) {
 	}
 }
 
-// What is settled takes no more room than what is not, whatever the order of settlement.
+// Settled entries never take more space than pending ones, whatever the order of settlement.
 func TestSegmentsAreRewritten(t *testing.T) {
 	s, err := Open(t.TempDir(), nil)
 	if err != nil {
