@@ -39,8 +39,10 @@ func TestBacklog(t *testing.T) {
 					now := time.Now()
 					e := &store.Entry{
 						Lane: "pagerduty", ID: fmt.Sprintf("event-%d-%d-%d/critical/", round, c, i),
-						Problem: fmt.Sprintf("0f8e5a1c9d3b4e7f8a6c2d1b-%d", (i*callers+c)%(entries/4)),
-						State:   guance.StateProblem, Level: guance.LevelCritical, Time: now, Accepted: now, Body: body,
+						Problem: fmt.Sprintf("0f8e5a1c9d3b4e7f8a6c2d1b-%d",
+							(i*callers+c)%(entries/4)),
+						State: guance.StateProblem, Level: guance.LevelCritical, Time: now,
+						Accepted: now, Body: body,
 					}
 					if err := s.Append(context.Background(), []*store.Entry{e}); err != nil {
 						t.Error(err)
@@ -73,6 +75,7 @@ func TestBacklog(t *testing.T) {
 		t.Errorf("an event of 2,000 bytes takes %d bytes of the file", perEntry)
 	}
 	if step := int64(33 << 20); sizes[2] > sizes[0]+max(step, sizes[0]/20) {
-		t.Errorf("the file grew from %d to %d and %d bytes when it was filled again", sizes[0], sizes[1], sizes[2])
+		t.Errorf("the file grew from %d to %d and %d bytes when it was filled again", sizes[0],
+			sizes[1], sizes[2])
 	}
 }

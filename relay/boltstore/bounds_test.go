@@ -27,12 +27,13 @@ func TestMaxBytes(t *testing.T) {
 	}
 	a, b := large("a", 4000), large("b", 4000)
 	add(t, s, a, b)
-	if err := s.Append(t.Context(), []*store.Entry{large("c", 4000)}); !errors.Is(err, store.ErrFull) {
+	c := []*store.Entry{large("c", 4000)}
+	if err := s.Append(t.Context(), c); !errors.Is(err, store.ErrFull) {
 		t.Fatalf("got %v, want ErrFull", err)
 	}
 	add(t, s, large("d", 100))
 	s = reopen(t, s, dir, opts)
-	if err := s.Append(t.Context(), []*store.Entry{large("c", 4000)}); !errors.Is(err, store.ErrFull) {
+	if err := s.Append(t.Context(), c); !errors.Is(err, store.ErrFull) {
 		t.Fatalf("opened again: got %v, want ErrFull", err)
 	}
 	settle(t, acquire(t, s), store.Delivered, time.Now(), a)
@@ -140,11 +141,13 @@ func TestDeadLettersAreBounded(t *testing.T) {
 		t.Errorf("more than MaxDead: got %v, want the last three", got)
 	}
 	for i := range 5 {
-		if h, err := s.History(t.Context(), lane, fmt.Sprint("p", i)); err != nil || len(h) != 1 || h[0].Outcome != store.Dead {
+		if h, err := s.History(t.Context(), lane, fmt.Sprint("p", i)); err != nil || len(h) != 1 ||
+			h[0].Outcome != store.Dead {
 			t.Errorf("the outcome of entry %d: got %d settlements, %v", i+1, len(h), err)
 		}
 	}
-	if held, err := s.Holdings(t.Context()); err != nil || held[lane] != (store.Holdings{Pending: 1, Dead: 3}) {
+	if held, err := s.Holdings(t.Context()); err != nil ||
+		held[lane] != (store.Holdings{Pending: 1, Dead: 3}) {
 		t.Errorf("Holdings: got %+v, %v", held, err)
 	}
 	// The bound is a quarter of MaxBytes, in bodies. The last dead letter stays whatever its size.
@@ -171,12 +174,15 @@ func ticks(t *testing.T, s *boltstore.Store, n int) {
 
 // Ages do not depend on the wall clock: that of the outcomes is a year behind.
 func TestDeadLettersAge(t *testing.T) {
-	for name, how := range map[string]func(*testing.T, *boltstore.Store, string) *boltstore.Store{
-		"by the commits of another lane": func(t *testing.T, s *boltstore.Store, _ string) *boltstore.Store {
+	type expire func(*testing.T, *boltstore.Store, string) *boltstore.Store
+	for name, how := range map[string]expire{
+		"by commits": func(t *testing.T, s *boltstore.Store, _ string) *boltstore.Store {
 			ticks(t, s, 10)
 			return s
 		},
-		"by opening": func(t *testing.T, s *boltstore.Store, dir string) *boltstore.Store { return reopen(t, s, dir, nil) },
+		"by opening": func(t *testing.T, s *boltstore.Store, dir string) *boltstore.Store {
+			return reopen(t, s, dir, nil)
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -255,7 +261,8 @@ func TestRecordsAge(t *testing.T) {
 			t.Helper()
 			for problem, want := range want {
 				if got := has(t, l, problem); got != want {
-					t.Errorf("%s: the record of the problem %q is there: %v, want %v", when, problem, got, want)
+					t.Errorf("%s: the record of the problem %q is there: %v, want %v", when,
+						problem, got, want)
 				}
 			}
 		}
@@ -263,7 +270,10 @@ func TestRecordsAge(t *testing.T) {
 		l = acquire(t, s)
 		time.Sleep(24*time.Hour - time.Minute)
 		ticks(t, s, 100)
-		expect("before a day is over", map[string]bool{"closed": true, "open": true, "pending": true, "dead": true, "many 0": true, "many 299": true})
+		expect("before a day is over", map[string]bool{
+			"closed": true, "open": true, "pending": true, "dead": true,
+			"many 0": true, "many 299": true,
+		})
 		time.Sleep(3 * time.Minute)
 		ticks(t, s, 5)
 		left := 0
@@ -273,10 +283,13 @@ func TestRecordsAge(t *testing.T) {
 			}
 		}
 		if left < 200 || left == 300 {
-			t.Errorf("after a few commits: %d of 300 closed records are there, want that they go a few at a time", left)
+			t.Errorf("after a few commits: got %d of 300 closed records, want 200 to 299", left)
 		}
 		ticks(t, s, 100)
-		expect("after a day", map[string]bool{"closed": false, "open": true, "pending": true, "dead": true, "many 0": false, "many 299": false})
+		expect("after a day", map[string]bool{
+			"closed": false, "open": true, "pending": true, "dead": true,
+			"many 0": false, "many 299": false,
+		})
 
 		// A dead letter can be replayed, and only the record says that its problem has moved on.
 		time.Sleep(29 * 24 * time.Hour)
@@ -285,14 +298,17 @@ func TestRecordsAge(t *testing.T) {
 		}
 		ticks(t, s, 100)
 		expect("after 29 days more", map[string]bool{"open": false, "pending": true, "dead": true})
-		if !strings.Contains(log.String(), "level=WARN") || !strings.Contains(log.String(), "problem=open") {
-			t.Errorf("the record of an open problem was forgotten after 30 days: the log says %q", log.String())
+		if !strings.Contains(log.String(), "level=WARN") ||
+			!strings.Contains(log.String(), "problem=open") {
+			t.Errorf("the record of an open problem was forgotten after 30 days: the log says %q",
+				log.String())
 		}
 		settle(t, l, store.Superseded, time.Now(), dead)
 		time.Sleep(24*time.Hour + 2*time.Minute)
 		s = reopen(t, s, dir, opts)
 		l = acquire(t, s)
-		expect("a day after it is settled, when the store is opened", map[string]bool{"pending": true, "dead": false})
+		expect("a day after it is settled, when the store is opened",
+			map[string]bool{"pending": true, "dead": false})
 	})
 }
 
@@ -317,7 +333,8 @@ func recordsAreBounded(t *testing.T) {
 		time.Sleep(time.Second)
 		var batch []*store.Entry
 		for i := range 40 {
-			trigger, recovery := entry(fmt.Sprint("t", n, "-", i), fmt.Sprint("pair ", n, "-", i)), entry(fmt.Sprint("r", n, "-", i), fmt.Sprint("pair ", n, "-", i))
+			pair := fmt.Sprint("pair ", n, "-", i)
+			trigger, recovery := entry("trigger of "+pair, pair), entry("recovery of "+pair, pair)
 			recovery.State = guance.StateRecovered
 			batch = append(batch, trigger, recovery)
 		}
@@ -330,7 +347,7 @@ func recordsAreBounded(t *testing.T) {
 			l = acquire(t, s)
 		}
 		if got := s.Records(t, lane); got > 50+1 || got < 50 {
-			t.Fatalf("after %d problems there are %d records, want 50 and at most the one that is pending", 21+40*(n+1), got)
+			t.Fatalf("after %d problems there are %d records, want 50 or 51", 21+40*(n+1), got)
 		}
 	}
 	for i := range 20 {
@@ -339,7 +356,8 @@ func recordsAreBounded(t *testing.T) {
 		}
 	}
 	if !has(t, l, "pending") || !has(t, l, "pair 24-39") || has(t, l, "pair 0-0") {
-		t.Errorf("pending: %v, the last pair: %v, the first: %v; want true, true, false", has(t, l, "pending"), has(t, l, "pair 24-39"), has(t, l, "pair 0-0"))
+		t.Errorf("pending: %v, the last pair: %v, the first: %v; want true, true, false",
+			has(t, l, "pending"), has(t, l, "pair 24-39"), has(t, l, "pair 0-0"))
 	}
 	if log.Len() > 0 {
 		t.Errorf("only closed ones were forgotten: the log says %s", log.String())
@@ -350,11 +368,14 @@ func recordsAreBounded(t *testing.T) {
 		time.Sleep(time.Second)
 		show(t, s, l, fmt.Sprint("more ", i), false)
 	}
-	if got := s.Records(t, lane); got > 50+1 || !has(t, l, "more 0") || !has(t, l, "pending") || has(t, l, "open 9") {
-		t.Errorf("60 open problems: %d records, the 21st: %v, pending: %v, the tenth: %v; want true, true, false",
+	if got := s.Records(t, lane); got > 50+1 || !has(t, l, "more 0") || !has(t, l, "pending") ||
+		has(t, l, "open 9") {
+		t.Errorf("60 open problems: %d records, the 21st: %v, pending: %v, the tenth: %v; "+
+			"want true, true, false",
 			got, has(t, l, "more 0"), has(t, l, "pending"), has(t, l, "open 9"))
 	}
-	if n := strings.Count(log.String(), "level=ERROR"); n == 0 || n > 20 || !strings.Contains(log.String(), "MaxRecords") {
+	if n := strings.Count(log.String(), "level=ERROR"); n == 0 || n > 20 ||
+		!strings.Contains(log.String(), "MaxRecords") {
 		t.Errorf("%d ERROR lines for open problems that were forgotten: %s", n, log.String())
 	}
 }

@@ -35,16 +35,17 @@ func TestReport08TimeThatTheStoreWasClosedErasesNothing(t *testing.T) {
 		l = acquire(t, s)
 		ticks(t, s, 100)
 		if got := deadLetters(t, s); len(got) != 1 {
-			t.Errorf("after 40 days in which the store was closed: got the dead letters %v, want entry 1", got)
+			t.Errorf("closed for 40 days: got the dead letters %v, want entry 1", got)
 		}
 		if !has(t, l, "closed") || !has(t, l, "open") {
-			t.Errorf("after 40 days in which the store was closed: records closed %v, open %v; want both", has(t, l, "closed"), has(t, l, "open"))
+			t.Errorf("closed for 40 days: there are records: closed %v, open %v; want both",
+				has(t, l, "closed"), has(t, l, "open"))
 		}
 		// One hour more completes the day.
 		time.Sleep(time.Hour + 2*time.Second)
 		ticks(t, s, 100)
 		if has(t, l, "closed") {
-			t.Error("after 24 hours in which the store was open, all in all: the closed record is still there")
+			t.Error("open for 24 hours in all: the closed record is still there")
 		}
 	})
 }
@@ -118,7 +119,8 @@ func TestCloseSaysWhatFailed(t *testing.T) {
 		dir := t.TempDir()
 		s = open(t, dir, nil)
 		s.CloseFile(t)
-		if err := s.Close(); err == nil || !strings.Contains(err.Error(), filepath.Join(dir, "relay.db")) {
+		if err := s.Close(); err == nil || !strings.Contains(err.Error(),
+			filepath.Join(dir, "relay.db")) {
 			t.Errorf("the file was closed before: Close got %v, want an error that names it", err)
 		}
 	})

@@ -22,7 +22,9 @@ func TestConformance(t *testing.T) {
 				return s, nil
 			},
 			Close: func(s store.Store) error { return s.(*boltstore.Store).Close() },
-			Fail:  func(s store.Store, err error, landed bool) { s.(*boltstore.Store).FailNext(err, landed) },
+			Fail: func(s store.Store, err error, landed bool) {
+				s.(*boltstore.Store).FailNext(err, landed)
+			},
 		}
 	})
 }

@@ -25,8 +25,10 @@ import (
 var (
 	crashSeed  = flag.Uint64("crash-seed", 1, "what the script does, and what a crash keeps")
 	crashSteps = flag.Int("crash-steps", 25, "how many calls the script makes")
-	crashEvery = flag.Int("crash-every", 7, "a crash at one in so many points of the script; 1 is all of them")
-	crashTorn  = flag.Int("crash-torn", 2, "how many random crashes at each point, beside the extremes")
+	crashEvery = flag.Int("crash-every", 7,
+		"a crash at one in so many points of the script; 1 is all of them")
+	crashTorn = flag.Int("crash-torn", 2,
+		"how many random crashes at each point, beside the extremes")
 )
 
 // A said is one line of the script's output: either a call on an entry is about to begin, or a call
@@ -52,7 +54,8 @@ func script(dir string, seed uint64, steps int) error {
 	if err != nil {
 		return err
 	}
-	lease, err := s.Acquire(context.Background(), store.Group{Name: "lane", Lanes: []string{"lane"}})
+	lease, err := s.Acquire(context.Background(),
+		store.Group{Name: "lane", Lanes: []string{"lane"}})
 	if err != nil {
 		return err
 	}
@@ -71,7 +74,8 @@ func script(dir string, seed uint64, steps int) error {
 	errs := make([]error, 3)
 	for i := range errs {
 		wg.Go(func() {
-			w := &worker{store: s, lane: lease.Lane("lane"), rng: rand.New(rand.NewPCG(seed, uint64(i))), id: i, tell: tell}
+			w := &worker{store: s, lane: lease.Lane("lane"),
+				rng: rand.New(rand.NewPCG(seed, uint64(i))), id: i, tell: tell}
 			for n := 0; n < steps && errs[i] == nil; n++ {
 				errs[i] = w.step()
 			}
@@ -105,8 +109,10 @@ func (w *worker) step() error {
 		for range 1 + w.rng.IntN(3) {
 			w.n++
 			batch = append(batch, &store.Entry{
-				Lane: "lane", ID: fmt.Sprintf("event-%d-%d", w.id, w.n), Problem: fmt.Sprintf("problem-%d-%d", w.id, w.rng.IntN(5)),
-				State: guance.StateProblem, Level: guance.LevelError, Accepted: at, Body: bytes.Repeat([]byte{byte(w.n)}, w.rng.IntN(6000)),
+				Lane: "lane", ID: fmt.Sprintf("event-%d-%d", w.id, w.n),
+				Problem: fmt.Sprintf("problem-%d-%d", w.id, w.rng.IntN(5)),
+				State:   guance.StateProblem, Level: guance.LevelError, Accepted: at,
+				Body: bytes.Repeat([]byte{byte(w.n)}, w.rng.IntN(6000)),
 			})
 		}
 		if err := w.store.Append(ctx, batch); err != nil {
@@ -230,10 +236,15 @@ func TestCrashAtEveryWrite(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	env := append(os.Environ(), "BOLTSTORE_CRASH_DIR="+dir, fmt.Sprint("BOLTSTORE_CRASH_SEED=", *crashSeed), fmt.Sprint("BOLTSTORE_CRASH_STEPS=", *crashSteps))
+	env := append(os.Environ(), "BOLTSTORE_CRASH_DIR="+dir,
+		fmt.Sprint("BOLTSTORE_CRASH_SEED=", *crashSeed),
+		fmt.Sprint("BOLTSTORE_CRASH_STEPS=", *crashSteps))
 	ops := record(t, []string{os.Args[0]}, env, path)
 
-	know := durable{map[uint64]entryName{}, map[uint64]bool{}, map[uint64]bool{}, map[uint64]bool{}, map[uint64]bool{}}
+	know := durable{
+		pending: map[uint64]entryName{}, begun: map[uint64]bool{}, dead: map[uint64]bool{},
+		ended: map[uint64]bool{}, unsure: map[uint64]bool{},
+	}
 	rng := rand.New(rand.NewPCG(*crashSeed, 99))
 	disk := torn.NewDisk(before)
 	crashes, commits := 0, 0
@@ -261,7 +272,8 @@ func TestCrashAtEveryWrite(t *testing.T) {
 				t.Fatal(err)
 			}
 			if err := know.holds(filepath.Dir(image)); err != nil {
-				t.Fatalf("a crash at operation %d of %d, with mercy %d (seed %d): %v", i, len(ops), mercy, *crashSeed, err)
+				t.Fatalf("a crash at operation %d of %d, with mercy %d (seed %d): %v", i, len(ops),
+					mercy, *crashSeed, err)
 			}
 			crashes++
 			if err := os.RemoveAll(filepath.Dir(image)); err != nil {
@@ -310,7 +322,8 @@ func (d *durable) holds(dir string) error {
 		}
 	}
 	if len(pending) != held["lane"].Pending {
-		return fmt.Errorf("%d entries are pending, and %d are listed", held["lane"].Pending, len(pending))
+		return fmt.Errorf("%d entries are pending, and %d are listed", held["lane"].Pending,
+			len(pending))
 	}
 	dead := make(map[uint64]bool)
 	letters, err := s.DeadLetters(ctx, "lane", 0, 1<<20)
@@ -329,7 +342,8 @@ func (d *durable) holds(dir string) error {
 			return fmt.Errorf("entry %d (%s) was kept and is gone", seq, name.ID)
 		}
 		if name.ID != "" && (e.ID != name.ID || e.Problem != name.Problem) {
-			return fmt.Errorf("entry %d is %s of %s, want %s of %s", seq, e.ID, e.Problem, name.ID, name.Problem)
+			return fmt.Errorf("entry %d is %s of %s, want %s of %s", seq, e.ID, e.Problem, name.ID,
+				name.Problem)
 		}
 		if d.begun[seq] && !e.Begun {
 			return fmt.Errorf("entry %d was begun, and that is forgotten", seq)
@@ -346,7 +360,8 @@ func (d *durable) holds(dir string) error {
 		}
 	}
 	// The store takes events again.
-	e := &store.Entry{Lane: "lane", ID: "after the crash", Problem: "p", Accepted: time.Now(), Body: []byte("x")}
+	e := &store.Entry{Lane: "lane", ID: "after the crash", Problem: "p", Accepted: time.Now(),
+		Body: []byte("x")}
 	if err := s.Append(ctx, []*store.Entry{e}); err != nil {
 		return fmt.Errorf("it takes nothing: %w", err)
 	}
@@ -364,7 +379,8 @@ func TestMain(m *testing.M) {
 	if dir := os.Getenv("BOLTSTORE_CRASH_DIR"); dir != "" {
 		var seed uint64
 		var steps int
-		_, err := fmt.Sscan(os.Getenv("BOLTSTORE_CRASH_SEED")+" "+os.Getenv("BOLTSTORE_CRASH_STEPS"), &seed, &steps)
+		args := os.Getenv("BOLTSTORE_CRASH_SEED") + " " + os.Getenv("BOLTSTORE_CRASH_STEPS")
+		_, err := fmt.Sscan(args, &seed, &steps)
 		if err == nil {
 			err = script(dir, seed, steps)
 		}

@@ -115,7 +115,8 @@ func fillDisk(t *testing.T, dir string) {
 			s = reopen(t, s, dir, nil)
 			l = acquire(t, s)
 			if held, err := s.Holdings(t.Context()); err != nil || held[lane].Pending != len(kept) {
-				t.Errorf("round %d: Holdings, opened again: got %+v, %v; want %d", round, held, err, len(kept))
+				t.Errorf("round %d: Holdings, opened again: got %+v, %v; want %d", round, held, err,
+					len(kept))
 			}
 		}
 		// Lanes go on: each attempt is marked before and after, in another order than that of the
@@ -136,7 +137,8 @@ func fillDisk(t *testing.T, dir string) {
 			limitFiles(t, 1<<40)
 		}
 		add(t, s, entry(fmt.Sprint("again ", round), "again"))
-		settle(t, l, store.Delivered, time.Now(), &store.Entry{Seq: kept[len(kept)-1].Seq + 1, Problem: "again"})
+		settle(t, l, store.Delivered, time.Now(),
+			&store.Entry{Seq: kept[len(kept)-1].Seq + 1, Problem: "again"})
 	}
 	limitFiles(t, 1<<40)
 	s = reopen(t, s, dir, nil)

@@ -43,7 +43,8 @@ func TestModes(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "parent", "data")
 	path := filepath.Join(dir, "relay.db")
 	s := open(t, dir, nil)
-	for path, want := range map[string]os.FileMode{dir: 0o700, filepath.Dir(dir): 0o700, path: 0o600} {
+	for path, want := range map[string]os.FileMode{dir: 0o700, filepath.Dir(dir): 0o700,
+		path: 0o600} {
 		if got := mode(t, path); got != want {
 			t.Errorf("%s has the mode %v, want %v", path, got, want)
 		}
@@ -57,7 +58,8 @@ func TestModes(t *testing.T) {
 	}
 	s = reopen(t, s, dir, nil)
 	if got := mode(t, path); got != 0o600 {
-		t.Errorf("a file that others could read has the mode %v after it was opened, want 0600", got)
+		t.Errorf("a file that others could read has the mode %v after it was opened, want 0600",
+			got)
 	}
 	if got := mode(t, dir); got != 0o770 {
 		t.Errorf("a directory that was there has the mode %v, want it left alone", got)
@@ -74,7 +76,8 @@ func TestReport16DirectoryOfMode0777(t *testing.T) {
 	for _, test := range []struct {
 		mode os.FileMode
 		warn bool
-	}{{0o777, true}, {0o757, true}, {0o777 | os.ModeSticky, false}, {0o770, false}, {0o700, false}} {
+	}{{0o777, true}, {0o757, true}, {0o777 | os.ModeSticky, false}, {0o770, false},
+		{0o700, false}} {
 		t.Run(test.mode.String(), func(t *testing.T) {
 			dir := filepath.Join(t.TempDir(), "volume")
 			if err := errors.Join(os.Mkdir(dir, 0o700), os.Chmod(dir, test.mode)); err != nil {
@@ -94,8 +97,10 @@ func TestReport16DirectoryOfMode0777(t *testing.T) {
 			if got := mode(t, dir); got != test.mode.Perm() {
 				t.Errorf("the directory has the mode %v, want it left alone", got)
 			}
-			if warned := strings.Contains(log.String(), "level=WARN") && strings.Contains(log.String(), dir); warned != test.warn {
-				t.Errorf("a warning that names the directory: %v, want %v; the log says %s", warned, test.warn, log.String())
+			if warned := strings.Contains(log.String(), "level=WARN") &&
+				strings.Contains(log.String(), dir); warned != test.warn {
+				t.Errorf("a warning that names the directory: %v, want %v; the log says %s", warned,
+					test.warn, log.String())
 			}
 		})
 	}
@@ -118,11 +123,15 @@ func TestReport16NoRegularFile(t *testing.T) {
 	}
 	for name, place := range map[string]func(path string) error{
 		"a link to a good store": func(path string) error { return os.Symlink(target, path) },
-		"a link to nothing":      func(path string) error { return os.Symlink(filepath.Join(elsewhere, "new"), path) },
-		"a link to a directory":  func(path string) error { return os.Symlink(elsewhere, path) },
-		"a link to itself":       func(path string) error { return os.Symlink("relay.db", path) },
-		"a directory":            func(path string) error { return os.Mkdir(path, 0o700) },
-		"a pipe":                 func(path string) error { return exec.Command("mkfifo", path).Run() },
+		"a link to nothing": func(path string) error {
+			return os.Symlink(filepath.Join(elsewhere, "new"), path)
+		},
+		"a link to a directory": func(path string) error { return os.Symlink(elsewhere, path) },
+		"a link to itself":      func(path string) error { return os.Symlink("relay.db", path) },
+		"a directory":           func(path string) error { return os.Mkdir(path, 0o700) },
+		"a pipe": func(path string) error {
+			return exec.Command("mkfifo", path).Run()
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
@@ -130,13 +139,17 @@ func TestReport16NoRegularFile(t *testing.T) {
 			if err := place(path); err != nil {
 				t.Fatal(err)
 			}
-			if _, err := boltstore.Open(dir, nil); err == nil || !strings.Contains(err.Error(), path) || !strings.Contains(err.Error(), "nothing was changed") {
-				t.Errorf("Open: got %v, want an error that names the path and says that nothing was changed", err)
+			if _, err := boltstore.Open(dir, nil); err == nil ||
+				!strings.Contains(err.Error(), path) ||
+				!strings.Contains(err.Error(), "nothing was changed") {
+				t.Errorf("Open: got %v, want the path, and that nothing was changed", err)
 			}
 			after, err := os.ReadFile(target)
 			names, errDir := os.ReadDir(elsewhere)
-			if err != nil || errDir != nil || !bytes.Equal(before, after) || mode(t, target) != 0o644 || len(names) != 1 {
-				t.Errorf("what the link leads to was changed: mode %v, %d names, %v, %v", mode(t, target), len(names), err, errDir)
+			if err != nil || errDir != nil || !bytes.Equal(before, after) ||
+				mode(t, target) != 0o644 || len(names) != 1 {
+				t.Errorf("what the link leads to was changed: mode %v, %d names, %v, %v",
+					mode(t, target), len(names), err, errDir)
 			}
 			if names, err := os.ReadDir(dir); err != nil || len(names) != 1 {
 				t.Errorf("the directory has %v, %v; want what was there alone", names, err)
@@ -152,9 +165,13 @@ func TestReport17FileMoved(t *testing.T) {
 		t.Skip("an open file cannot be moved on Windows")
 	}
 	for name, move := range map[string]func(dir, path string) error{
-		"removed":    func(_, path string) error { return os.Remove(path) },
-		"replaced":   func(dir, path string) error { return os.Rename(filepath.Join(dir, "backup"), path) },
-		"moved away": func(dir, path string) error { return os.Rename(path, filepath.Join(dir, "away")) },
+		"removed": func(_, path string) error { return os.Remove(path) },
+		"replaced": func(dir, path string) error {
+			return os.Rename(filepath.Join(dir, "backup"), path)
+		},
+		"moved away": func(dir, path string) error {
+			return os.Rename(path, filepath.Join(dir, "away"))
+		},
 		"a link in between": func(dir, path string) error {
 			return errors.Join(os.Rename(path, path+"2"), os.Symlink(path+"2", path))
 		},
@@ -169,20 +186,23 @@ func TestReport17FileMoved(t *testing.T) {
 			first, second := entry("first", "p"), entry("second", "q")
 			add(t, s, first, second)
 			l := acquire(t, s)
-			if err := os.WriteFile(filepath.Join(dir, "backup"), []byte("another file"), 0o600); err != nil {
+			err := os.WriteFile(filepath.Join(dir, "backup"), []byte("another file"), 0o600)
+			if err != nil {
 				t.Fatal(err)
 			}
 			if err := move(dir, path); err != nil {
 				t.Fatal(err)
 			}
 			for range 3 {
-				if err := s.Check(t.Context()); !errors.Is(err, boltstore.ErrMoved) || !strings.Contains(err.Error(), path) {
+				if err := s.Check(t.Context()); !errors.Is(err, boltstore.ErrMoved) ||
+					!strings.Contains(err.Error(), path) {
 					t.Errorf("Check: got %v, want ErrMoved and the path", err)
 				}
 				lost := entry("lost", "p")
 				err := s.Append(t.Context(), []*store.Entry{lost})
-				if !errors.Is(err, boltstore.ErrMoved) || errors.Is(err, store.ErrFailed) || lost.Seq != 0 {
-					t.Errorf("Append: got %v, sequence number %d; want ErrMoved, which ends nothing", err, lost.Seq)
+				if !errors.Is(err, boltstore.ErrMoved) || errors.Is(err, store.ErrFailed) ||
+					lost.Seq != 0 {
+					t.Errorf("Append: got %v, sequence number %d; want ErrMoved", err, lost.Seq)
 				}
 			}
 			if n := strings.Count(log.String(), "level=ERROR"); n != 1 {
@@ -234,7 +254,8 @@ func TestReport17FileMovedOverHTTP(t *testing.T) {
 	}
 	post := func() *httptest.ResponseRecorder {
 		w := httptest.NewRecorder()
-		h.ServeHTTP(w, httptest.NewRequest("POST", "/guance", strings.NewReader(`{"df_event_id":"event-1","df_status":"critical"}`)))
+		h.ServeHTTP(w, httptest.NewRequest("POST", "/guance",
+			strings.NewReader(`{"df_event_id":"event-1","df_status":"critical"}`)))
 		return w
 	}
 	if err := os.Rename(path, path+".away"); err != nil {
@@ -244,19 +265,23 @@ func TestReport17FileMovedOverHTTP(t *testing.T) {
 	if w.Code != http.StatusServiceUnavailable || w.Header().Get("Retry-After") == "" {
 		t.Errorf("got %d, Retry-After %q, want 503 with one", w.Code, w.Header().Get("Retry-After"))
 	}
-	if got := w.Body.String(); !strings.Contains(got, `"reason":"unavailable"`) || !strings.Contains(got, "nothing was kept") || strings.Contains(got, path) {
-		t.Errorf("the answer is %s; want the reason unavailable, that nothing was kept, and no path", got)
+	if got := w.Body.String(); !strings.Contains(got, `"reason":"unavailable"`) ||
+		!strings.Contains(got, "nothing was kept") || strings.Contains(got, path) {
+		t.Errorf("got %s; want the reason unavailable, that nothing was kept, and no path", got)
 	}
-	if !strings.Contains(log.String(), "level=ERROR") || !strings.Contains(log.String(), "is not in its place") {
+	if !strings.Contains(log.String(), "level=ERROR") ||
+		!strings.Contains(log.String(), "is not in its place") {
 		t.Errorf("the log has no ERROR line that says why: %s", log.String())
 	}
-	if err := r.Check(t.Context()); !errors.Is(err, boltstore.ErrMoved) || !strings.Contains(err.Error(), path) {
+	if err := r.Check(t.Context()); !errors.Is(err, boltstore.ErrMoved) ||
+		!strings.Contains(err.Error(), path) {
 		t.Errorf("Check: got %v, want ErrMoved and the path", err)
 	}
 	if err := os.Rename(path+".away", path); err != nil {
 		t.Fatal(err)
 	}
-	if w := post(); w.Code != http.StatusAccepted || !strings.Contains(w.Body.String(), `"accepted"`) {
+	if w := post(); w.Code != http.StatusAccepted ||
+		!strings.Contains(w.Body.String(), `"accepted"`) {
 		t.Errorf("with the file back: got %d %s, want 202 and no duplicate", w.Code, w.Body)
 	}
 }
@@ -265,7 +290,8 @@ func TestLocked(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir, nil)
 	_, err := boltstore.Open(dir, nil)
-	if !errors.Is(err, boltstore.ErrLocked) || !strings.Contains(err.Error(), filepath.Join(dir, "relay.db")) {
+	if !errors.Is(err, boltstore.ErrLocked) ||
+		!strings.Contains(err.Error(), filepath.Join(dir, "relay.db")) {
 		t.Errorf("got %v, want ErrLocked with the path", err)
 	}
 	add(t, s, entry("a", "p")) // the first store goes on
@@ -314,7 +340,8 @@ func sample(t *testing.T) []byte {
 	s := open(t, dir, nil)
 	l := acquire(t, s)
 	for i := range 40 {
-		pair := []*store.Entry{entry(fmt.Sprint("a", i), fmt.Sprint("problem-", i)), entry(fmt.Sprint("b", i), fmt.Sprint("problem-", i))}
+		pair := []*store.Entry{entry(fmt.Sprint("a", i), fmt.Sprint("problem-", i)),
+			entry(fmt.Sprint("b", i), fmt.Sprint("problem-", i))}
 		pair[0].Body = fmt.Appendf(nil, "body-%d-%s", i, strings.Repeat("x", 3000))
 		add(t, s, pair...)
 		settle(t, l, 0, time.Now(), pair[0])
@@ -360,16 +387,19 @@ func TestDamagedFile(t *testing.T) {
 	zeroed := bytes.Clone(good)
 	clear(zeroed[8192 : len(zeroed)/2])
 	for name, data := range map[string][]byte{
-		"empty":                   {},
-		"a text":                  []byte("this is not a store\n"),
-		"a long text":             bytes.Repeat([]byte("this is not a store\n"), 10_000),
-		"zeros":                   make([]byte, 1<<20),
-		"cut to one page":         good[:4096],
-		"cut to two pages":        good[:8192],
-		"cut to four pages":       good[:4*4096],
-		"cut by half":             good[:used/2],
-		"pages overwritten":       zeroed,
-		"another program's":       foreign(func(tx *bolt.Tx) error { _, err := tx.CreateBucket([]byte("other")); return err }),
+		"empty":             {},
+		"a text":            []byte("this is not a store\n"),
+		"a long text":       bytes.Repeat([]byte("this is not a store\n"), 10_000),
+		"zeros":             make([]byte, 1<<20),
+		"cut to one page":   good[:4096],
+		"cut to two pages":  good[:8192],
+		"cut to four pages": good[:4*4096],
+		"cut by half":       good[:used/2],
+		"pages overwritten": zeroed,
+		"another program's": foreign(func(tx *bolt.Tx) error {
+			_, err := tx.CreateBucket([]byte("other"))
+			return err
+		}),
 		"both first pages broken": append(bytes.Repeat([]byte{0xa5}, 8192), good[8192:]...),
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -377,7 +407,8 @@ func TestDamagedFile(t *testing.T) {
 			path := filepath.Join(dir, "relay.db")
 			for range 2 { // it leaves no lock
 				_, err := boltstore.Open(dir, nil)
-				if !errors.Is(err, store.ErrDamaged) || !strings.Contains(err.Error(), path) || !strings.Contains(err.Error(), "docs/durability.md") {
+				if !errors.Is(err, store.ErrDamaged) || !strings.Contains(err.Error(), path) ||
+					!strings.Contains(err.Error(), "docs/durability.md") {
 					t.Fatalf("got %v, want ErrDamaged, the path and where to read on", err)
 				}
 			}
@@ -409,7 +440,8 @@ func TestVersion(t *testing.T) {
 			t.Fatal(err)
 		}
 		_, err = boltstore.Open(dir, nil)
-		if err == nil || errors.Is(err, store.ErrDamaged) || !strings.Contains(err.Error(), fmt.Sprintf("version %q", v)) {
+		if err == nil || errors.Is(err, store.ErrDamaged) ||
+			!strings.Contains(err.Error(), fmt.Sprintf("version %q", v)) {
 			t.Errorf("version %q: got %v, want an error that names it", v, err)
 		}
 	}
@@ -459,7 +491,8 @@ func TestDamagedEntry(t *testing.T) {
 			t.Errorf("Load of another: got %+v, %v", e, err)
 		}
 		// The entry can be given up. The dead letter is damaged too.
-		settle(t, l, store.Dead, time.Now(), &store.Entry{Seq: 1, Problem: "problem of the bad one"})
+		settle(t, l, store.Dead, time.Now(), &store.Entry{Seq: 1,
+			Problem: "problem of the bad one"})
 		if _, err := s.DeadLetters(t.Context(), lane, 0, 10); !errors.Is(err, store.ErrDamaged) {
 			t.Errorf("DeadLetters: got %v, want ErrDamaged", err)
 		}
@@ -471,7 +504,8 @@ func TestDamagedEntry(t *testing.T) {
 		s := open(t, build(t, "problem of the bad one"), nil)
 		l := acquire(t, s)
 		_, err := l.Read(t.Context(), 0, 10)
-		if damaged, ok := errors.AsType[*store.DamagedError](err); !ok || damaged.First != 1 || damaged.Last != 1 || !errors.Is(err, store.ErrDamaged) {
+		if damaged, ok := errors.AsType[*store.DamagedError](err); !ok || damaged.First != 1 ||
+			damaged.Last != 1 || !errors.Is(err, store.ErrDamaged) {
 			t.Errorf("Read: got %v, want that entry 1 is damaged", err)
 		}
 		if found, err := l.Read(t.Context(), 1, 10); err != nil || len(found) != 3 {
@@ -481,7 +515,9 @@ func TestDamagedEntry(t *testing.T) {
 		var wg sync.WaitGroup
 		for seq := uint64(1); seq <= 4; seq++ {
 			wg.Go(func() {
-				err := l.Mark(t.Context(), []store.Mark{{Seq: seq, Problem: "p", Outcome: store.Delivered, At: time.Now()}})
+				err := l.Mark(t.Context(), []store.Mark{{
+					Seq: seq, Problem: "p", Outcome: store.Delivered, At: time.Now(),
+				}})
 				if (seq == 1) != errors.Is(err, store.ErrDamaged) || seq > 1 && err != nil {
 					t.Errorf("Mark of entry %d: got %v", seq, err)
 				}
@@ -517,11 +553,13 @@ func TestMissingSegment(t *testing.T) {
 	s = open(t, dir, nil)
 	l := acquire(t, s)
 	for _, o := range []store.Outcome{store.Delivered, store.Dead} {
-		if err := l.Mark(t.Context(), []store.Mark{{Seq: 1, Outcome: o}, {Seq: 2, Outcome: o}}); !errors.Is(err, store.ErrDamaged) {
+		marks := []store.Mark{{Seq: 1, Outcome: o}, {Seq: 2, Outcome: o}}
+		if err := l.Mark(t.Context(), marks); !errors.Is(err, store.ErrDamaged) {
 			t.Errorf("Mark %v: got %v, want ErrDamaged", o, err)
 		}
 	}
-	for i := range 10 { // in segments of their own, which are merged, but not with the one that is missing
+	// These are in segments of their own, which are merged, but not with the missing one.
+	for i := range 10 {
 		add(t, s, entry(fmt.Sprint("more ", i), "p"))
 	}
 	s = reopen(t, s, dir, nil)
@@ -530,7 +568,8 @@ func TestMissingSegment(t *testing.T) {
 		t.Errorf("Holdings: got %+v, %v; want all 13", held, err)
 	}
 	_, err = l.Read(t.Context(), 0, 10)
-	if damaged, ok := errors.AsType[*store.DamagedError](err); !ok || damaged.First != 1 || damaged.Last != 3 {
+	if damaged, ok := errors.AsType[*store.DamagedError](err); !ok || damaged.First != 1 ||
+		damaged.Last != 3 {
 		t.Errorf("Read: got %v, want that entries 1 to 3 are damaged", err)
 	}
 	if _, err := l.Load(t.Context(), 2); !errors.Is(err, store.ErrDamaged) {
@@ -550,7 +589,8 @@ func TestReadUpToDamage(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s = open(t, storeWith(t, bytes.ReplaceAll(data, []byte("problem 1 of three"), []byte("problem 7 of three"))), nil)
+	data = bytes.ReplaceAll(data, []byte("problem 1 of three"), []byte("problem 7 of three"))
+	s = open(t, storeWith(t, data), nil)
 	l := acquire(t, s)
 	for _, want := range []string{"1", "damaged 2 to 2", "3"} {
 		after := uint64(want[len(want)-1]-'0') - 1
@@ -575,7 +615,8 @@ func TestDamagedRecord(t *testing.T) {
 	add(t, s, entry("1", "the key of it"), entry("2", "another"))
 	l := acquire(t, s)
 	for seq, problem := range []string{"the key of it", "another"} {
-		settle(t, l, store.Delivered, time.Now(), &store.Entry{Seq: uint64(seq) + 1, Problem: problem, State: guance.StateRecovered})
+		settle(t, l, store.Delivered, time.Now(),
+			&store.Entry{Seq: uint64(seq) + 1, Problem: problem, State: guance.StateRecovered})
 	}
 	add(t, s, entry("3", "the key of it"))
 	s.Close()
@@ -594,18 +635,19 @@ func TestDamagedRecord(t *testing.T) {
 	}
 	s = open(t, dir, nil)
 	l = acquire(t, s)
-	if _, err := l.Records(t.Context(), []string{"the key of it"}); !errors.Is(err, store.ErrDamaged) {
+	_, err = l.Records(t.Context(), []string{"the key of it"})
+	if !errors.Is(err, store.ErrDamaged) {
 		t.Fatalf("Records: got %v, want ErrDamaged", err)
 	}
 	if _, err := l.Records(t.Context(), []string{"another"}); err != nil {
 		t.Errorf("Records of another: %v", err)
 	}
-	if err := l.Mark(t.Context(), []store.Mark{{Seq: 3, Problem: "the key of it", State: guance.StateProblem, Outcome: store.Superseded, At: time.Now()}}); err != nil {
-		t.Errorf("Mark: %v", err)
-	}
+	settle(t, l, store.Superseded, time.Now(), &store.Entry{
+		Seq: 3, Problem: "the key of it", State: guance.StateProblem,
+	})
 	records, err := l.Records(t.Context(), []string{"the key of it"})
 	if err != nil || !records[0].Open || records[0].Last != 3 {
-		t.Errorf("Records after a mark: got %+v, %v, want an open problem whose entry 3 was settled", records, err)
+		t.Errorf("Records after a mark: got %+v, %v, want an open one, Last 3", records, err)
 	}
 }
 
@@ -626,12 +668,14 @@ func TestRandomDamage(t *testing.T) {
 			case 0:
 				data[at] ^= 1 << rnd.IntN(8)
 			case 1:
-				data[at/4096*4096+rnd.IntN(64)] ^= byte(1 + rnd.IntN(255)) // in the header of a page
+				// in the header of a page
+				data[at/4096*4096+rnd.IntN(64)] ^= byte(1 + rnd.IntN(255))
 			case 2:
 				clear(data[at/512*512 : min(at/512*512+512, len(data))])
 			case 3:
 				from := rnd.IntN(used) / 4096 * 4096
-				copy(data[at/4096*4096:], bytes.Clone(data[from:min(from+4096, len(data))])) // a misdirected write
+				// a misdirected write
+				copy(data[at/4096*4096:], bytes.Clone(data[from:min(from+4096, len(data))]))
 			}
 		}
 		s, err := boltstore.Open(storeWith(t, data), nil)
@@ -676,7 +720,8 @@ func TestRandomDamage(t *testing.T) {
 			damaged++
 		}
 	}
-	t.Logf("refused when opened: %d, when read: %d, harm to what is not used: %d", refused, damaged, unharmed)
+	t.Logf("refused when opened: %d, when read: %d, harm to what is not used: %d", refused, damaged,
+		unharmed)
 	if refused == 0 || damaged == 0 {
 		t.Error("the damage of this test does no harm")
 	}

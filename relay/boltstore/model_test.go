@@ -36,7 +36,8 @@ func TestLikeMemory(t *testing.T) {
 			pick := func() uint64 { return 1 + rnd.Uint64N(last+1) }
 			both := func(what string, a, b error) {
 				t.Helper()
-				for _, kind := range []error{store.ErrNotFound, store.ErrFull, store.ErrFenced, store.ErrDamaged} {
+				for _, kind := range []error{store.ErrNotFound, store.ErrFull, store.ErrFenced,
+					store.ErrDamaged} {
 					if errors.Is(a, kind) != errors.Is(b, kind) {
 						t.Fatalf("%s: %v, and in memory %v", what, a, b)
 					}
@@ -69,8 +70,11 @@ func TestLikeMemory(t *testing.T) {
 					var a, b []*store.Entry
 					for range n {
 						e := &store.Entry{
-							Lane: lane, ID: fmt.Sprint(rnd.IntN(20_000)), Problem: fmt.Sprint("p", rnd.IntN(50)), State: guance.State(rnd.IntN(3)),
-							Level: guance.Level(rnd.IntN(7)), Time: now, Accepted: now, Body: bytes.Repeat([]byte{byte(step)}, rnd.IntN(500)),
+							Lane: lane, ID: fmt.Sprint(rnd.IntN(20_000)),
+							Problem: fmt.Sprint("p", rnd.IntN(50)),
+							State:   guance.State(rnd.IntN(3)),
+							Level:   guance.Level(rnd.IntN(7)), Time: now, Accepted: now,
+							Body: bytes.Repeat([]byte{byte(step)}, rnd.IntN(500)),
 						}
 						if rnd.IntN(10) == 0 {
 							e.Ignored = "ignored"
@@ -84,7 +88,8 @@ func TestLikeMemory(t *testing.T) {
 					both("Append", s.Append(t.Context(), a), m.Append(t.Context(), b))
 					for i := range a {
 						if a[i].Seq != b[i].Seq {
-							t.Fatalf("Append: sequence number %d, and in memory %d", a[i].Seq, b[i].Seq)
+							t.Fatalf("Append: sequence number %d, and in memory %d", a[i].Seq,
+								b[i].Seq)
 						}
 						last = max(last, a[i].Seq)
 					}
@@ -92,9 +97,12 @@ func TestLikeMemory(t *testing.T) {
 					var marks []store.Mark
 					seq := pick()
 					for range 1 + rnd.IntN(60) {
-						m := store.Mark{Seq: seq, Problem: fmt.Sprint("p", seq%50), State: guance.State(rnd.IntN(3)), Time: now, At: now, Failed: rnd.IntN(5), Doubt: rnd.IntN(5) == 0}
+						m := store.Mark{Seq: seq, Problem: fmt.Sprint("p", seq%50),
+							State: guance.State(rnd.IntN(3)), Time: now, At: now,
+							Failed: rnd.IntN(5), Doubt: rnd.IntN(5) == 0}
 						if rnd.IntN(3) > 0 {
-							m.Outcome, m.Reason = store.Outcome(1+rnd.IntN(4)), fmt.Sprint("step ", step)
+							m.Outcome, m.Reason = store.Outcome(1+rnd.IntN(4)),
+								fmt.Sprint("step ", step)
 						}
 						marks = append(marks, m)
 						if seq++; rnd.IntN(4) == 0 {
@@ -193,7 +201,8 @@ func alike(t *testing.T, s, m store.Store, ls, lm store.Lane, last uint64) {
 		}
 		return all
 	}
-	if want, got := get(m, lm), get(s, ls); !reflect.DeepEqual(want, got) { // a difference takes cmp minutes to see
+	// a difference takes cmp minutes to see
+	if want, got := get(m, lm), get(s, ls); !reflect.DeepEqual(want, got) {
 		t.Fatalf("memory (-) and file (+) differ:\n%.3000s", cmp.Diff(want, got))
 	}
 }

@@ -30,8 +30,8 @@ func (s *Store) inPlace() error {
 		what = err.Error()
 	}
 	moved := fmt.Errorf("boltstore: %s: %w (%s); nothing was kept. This process still delivers "+
-		"what was accepted before. Put the file back, or wait until nothing is pending and restart "+
-		"the process; see docs/durability.md", s.path, ErrMoved, what)
+		"what was accepted before. Put the file back, or wait until nothing is pending and "+
+		"restart the process; see docs/durability.md", s.path, ErrMoved, what)
 	if !s.moved {
 		s.moved = true
 		s.log.Error("boltstore: no event is accepted", "error", moved.Error())

@@ -77,7 +77,8 @@ func pageFile(t *testing.T) pages {
 			return err
 		}
 		inner, err := outer.CreateBucket([]byte("inner"))
-		return errors.Join(err, inner.Put([]byte("k"), []byte("v")), outer.Put([]byte("value"), make([]byte, 3*testPage)))
+		return errors.Join(err, inner.Put([]byte("k"), []byte("v")),
+			outer.Put([]byte("value"), make([]byte, 3*testPage)))
 	})
 	if err := errors.Join(err, db.Close()); err != nil {
 		t.Fatal(err)
@@ -96,23 +97,50 @@ func TestCheckPages(t *testing.T) {
 		t.Fatalf("a good file: %v", err)
 	}
 	for name, harm := range map[string]func(branch, left, right []byte){
-		"a page points at itself":       func(branch, _, _ []byte) { put64(element16(branch, 0)[8:], u64(branch)) },
-		"two point at one":              func(branch, _, right []byte) { put64(element16(branch, 0)[8:], u64(right)) },
-		"a page that does not exist":    func(branch, _, _ []byte) { put64(element16(branch, 0)[8:], 1<<30) },
-		"a meta as a page":              func(branch, _, _ []byte) { put64(element16(branch, 0)[8:], 1) },
-		"a page is another one":         func(_, left, right []byte) { copy(left, bytes.Clone(right)) },
+		"a page points at itself": func(branch, _, _ []byte) {
+			put64(element16(branch, 0)[8:], u64(branch))
+		},
+		"two point at one": func(branch, _, right []byte) {
+			put64(element16(branch, 0)[8:], u64(right))
+		},
+		"a page that does not exist": func(branch, _, _ []byte) {
+			put64(element16(branch, 0)[8:], 1<<30)
+		},
+		"a meta as a page": func(branch, _, _ []byte) {
+			put64(element16(branch, 0)[8:], 1)
+		},
+		"a page is another one": func(_, left, right []byte) {
+			copy(left, bytes.Clone(right))
+		},
 		"a page goes on beyond the end": func(_, left, _ []byte) { put32(left[12:], 1<<20) },
 		"a page of no kind":             func(_, left, _ []byte) { put16(left[8:], 0x10) },
 		"a branch to nothing":           func(branch, _, _ []byte) { put16(branch[10:], 0) },
 		"more elements than fit":        func(_, left, _ []byte) { put16(left[10:], 0xffff) },
-		"keys in no order":              func(_, left, _ []byte) { copy(leafKey(left, 3), "key 0000") },
-		"one key twice":                 func(_, left, _ []byte) { copy(leafKey(left, 3), bytes.Clone(leafKey(left, 2))) },
-		"a key below those of its page": func(_, _, right []byte) { copy(leafKey(right, 0), "key 0000") },
-		"a key above those of its page": func(_, left, _ []byte) { copy(leafKey(left, int(u16(left[10:]))-1), "key 9999") },
-		"a key beyond the end":          func(_, left, _ []byte) { put32(element16(left, 0)[4:], 1<<20) },
-		"a key that is too long":        func(_, left, _ []byte) { put32(element16(left, 0)[8:], 1<<30) },
-		"a value beyond the end":        func(_, left, _ []byte) { put32(element16(left, 0)[12:], 1<<20) },
-		"half a bucket":                 func(_, left, _ []byte) { put32(element16(left, 0), 1); put32(element16(left, 0)[12:], 8) },
+		"keys in no order": func(_, left, _ []byte) {
+			copy(leafKey(left, 3), "key 0000")
+		},
+		"one key twice": func(_, left, _ []byte) {
+			copy(leafKey(left, 3), bytes.Clone(leafKey(left, 2)))
+		},
+		"a key below those of its page": func(_, _, right []byte) {
+			copy(leafKey(right, 0), "key 0000")
+		},
+		"a key above those of its page": func(_, left, _ []byte) {
+			copy(leafKey(left, int(u16(left[10:]))-1), "key 9999")
+		},
+		"a key beyond the end": func(_, left, _ []byte) {
+			put32(element16(left, 0)[4:], 1<<20)
+		},
+		"a key that is too long": func(_, left, _ []byte) {
+			put32(element16(left, 0)[8:], 1<<30)
+		},
+		"a value beyond the end": func(_, left, _ []byte) {
+			put32(element16(left, 0)[12:], 1<<20)
+		},
+		"half a bucket": func(_, left, _ []byte) {
+			put32(element16(left, 0), 1)
+			put32(element16(left, 0)[12:], 8)
+		},
 		"a bucket of no page": func(_, left, _ []byte) {
 			put32(element16(left, 0), 1)
 			put64(leafKey(left, 0)[8:16], 1<<30) // the value follows its key of eight bytes
@@ -121,7 +149,8 @@ func TestCheckPages(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			data := pages(bytes.Clone(good))
 			harm(data.tree(t))
-			if err := checkPages(bytes.NewReader(data), testPage); !errors.Is(err, store.ErrDamaged) {
+			err := checkPages(bytes.NewReader(data), testPage)
+			if !errors.Is(err, store.ErrDamaged) {
 				t.Errorf("got %v, want ErrDamaged", err)
 			}
 		})
@@ -156,7 +185,8 @@ func TestNewestMeta(t *testing.T) {
 				t.Errorf("%s: got %v, want ErrDamaged", test.name, err)
 			}
 		case err != nil || root != u64(test.want[16:]) || count != u64(test.want[40:]):
-			t.Errorf("%s: got the root %d of %d pages, %v; want %d of %d", test.name, root, count, err, u64(test.want[16:]), u64(test.want[40:]))
+			t.Errorf("%s: got the root %d of %d pages, %v; want %d of %d", test.name, root, count,
+				err, u64(test.want[16:]), u64(test.want[40:]))
 		}
 	}
 }

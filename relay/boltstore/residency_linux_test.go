@@ -13,7 +13,8 @@ func TestResidency(t *testing.T) {
 	for _, test := range []struct{ touched, left int64 }{{maxTouched, maxTouched}, {1, 0}, {1, 1}} {
 		r.touched(test.touched)
 		if r.trim(s.db); r.segments.Load() != test.left {
-			t.Errorf("%d segments more, and a trim: %d count, want %d", test.touched, r.segments.Load(), test.left)
+			t.Errorf("%d segments more, and a trim: %d count, want %d", test.touched,
+				r.segments.Load(), test.left)
 		}
 	}
 }

@@ -30,7 +30,8 @@ func fill(t *testing.T, s *Store, lane string, n, at int) {
 	t.Helper()
 	var entries []*store.Entry
 	for i := range n {
-		entries = append(entries, &store.Entry{Lane: lane, Problem: fmt.Sprint("p", i), Body: make([]byte, at)})
+		entries = append(entries, &store.Entry{Lane: lane, Problem: fmt.Sprint("p", i),
+			Body: make([]byte, at)})
 	}
 	if err := s.Append(t.Context(), entries); err != nil {
 		t.Fatal(err)
@@ -63,7 +64,7 @@ func TestSegmentsAreMerged(t *testing.T) {
 		fill(t, s, "large one by one", 1, maxSegmentBytes/4)
 	}
 	if n, _ := s.segments(t, "large one by one"); n != 20 {
-		t.Errorf("20 large entries that came one by one are in %d segments: they were copied for nothing", n)
+		t.Errorf("20 large entries are in %d segments: they were copied and need not be", n)
 	}
 }
 
@@ -82,15 +83,19 @@ func TestSegmentsAreRewritten(t *testing.T) {
 	}
 	l := lease.Lane("lane")
 	for i := range uint64(n - 1) {
-		if err := l.Mark(t.Context(), []store.Mark{{Seq: 1 + i*37%n, Outcome: store.Delivered, At: time.Now()}}); err != nil {
+		if err := l.Mark(t.Context(),
+			[]store.Mark{{Seq: 1 + i*37%n, Outcome: store.Delivered, At: time.Now()}}); err != nil {
 			t.Fatal(err)
 		}
 		left := n - 1 - int(i)
-		if segments, bytes := s.segments(t, "lane"); segments != 1 || bytes > 2*left*(size+50)+2*(size+50) {
-			t.Fatalf("%d entries of %d bytes are in %d segments of %d bytes", left, size, segments, bytes)
+		if segments, bytes := s.segments(t, "lane"); segments != 1 ||
+			bytes > 2*left*(size+50)+2*(size+50) {
+			t.Fatalf("%d entries of %d bytes are in %d segments of %d bytes", left, size, segments,
+				bytes)
 		}
 	}
-	if err := l.Mark(t.Context(), []store.Mark{{Seq: 1 + (n-1)*37%n, Outcome: store.Delivered, At: time.Now()}}); err != nil {
+	if err := l.Mark(t.Context(),
+		[]store.Mark{{Seq: 1 + (n-1)*37%n, Outcome: store.Delivered, At: time.Now()}}); err != nil {
 		t.Fatal(err)
 	}
 	if segments, _ := s.segments(t, "lane"); segments != 0 {

@@ -26,7 +26,8 @@ func TestTwoSyncsToACommit(t *testing.T) {
 	if err := open(t, dir, nil).Close(); err != nil {
 		t.Fatal(err)
 	}
-	ops := record(t, []string{os.Args[0], "-test.run=^TestTwoSyncsToACommit$"}, append(os.Environ(), syncsEnv+"="+dir), filepath.Join(dir, "relay.db"))
+	ops := record(t, []string{os.Args[0], "-test.run=^TestTwoSyncsToACommit$"},
+		append(os.Environ(), syncsEnv+"="+dir), filepath.Join(dir, "relay.db"))
 	syncs, counted, last := 0, 0, ""
 	for _, op := range ops {
 		if op.Kind == torn.Sync {
