@@ -79,6 +79,9 @@ func (op *appendOp) bytes() int64 { return op.size }
 func (op *appendOp) check(c *commit) error {
 	pending, bytes := 0, int64(0)
 	var earlier map[event]bool // events of this call
+	if len(op.entries) > 1 {
+		earlier = make(map[event]bool, len(op.entries))
+	}
 	for i := range op.entries {
 		n := &op.entries[i]
 		n.duplicate, n.seq = false, 0
@@ -87,10 +90,7 @@ func (op *appendOp) check(c *commit) error {
 			if n.duplicate = c.knows(ev) || earlier[ev]; n.duplicate {
 				continue
 			}
-			if len(op.entries) > 1 {
-				if earlier == nil {
-					earlier = make(map[event]bool, len(op.entries))
-				}
+			if earlier != nil {
 				earlier[ev] = true
 			}
 		}

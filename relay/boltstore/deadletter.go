@@ -60,6 +60,7 @@ type dropOp struct {
 	ownerOp
 	key []byte
 	// What check has found.
+	tx     *laneTx
 	letter settlement
 	header header
 	body   []byte
@@ -69,14 +70,14 @@ func newDropOp(l *ownedLane, seq uint64) *dropOp {
 	return &dropOp{ownerOp: ownerOp{lane: l}, key: seqKey(seq)}
 }
 
-func (op *dropOp) check(c *commit) error {
+func (op *dropOp) check(c *commit) (err error) {
 	if err := op.ownerOp.check(c); err != nil {
 		return err
 	}
-	l, err := c.lane(op.lane.name, false)
-	if err != nil {
+	if op.tx, err = c.lane(op.lane.name, false); err != nil {
 		return err
 	}
+	l := op.tx
 	if l == nil || l.dead.Get(op.key) == nil {
 		return fmt.Errorf("boltstore: lane %q: dead letter %d: %w",
 			op.lane.name, keySeq(op.key), store.ErrNotFound)
@@ -89,13 +90,7 @@ func (op *dropOp) check(c *commit) error {
 	return nil
 }
 
-func (op *dropOp) write(c *commit) error {
-	l, err := c.lane(op.lane.name, false)
-	if err != nil {
-		return err
-	}
-	return l.removeDeadLetter(op.key)
-}
+func (op *dropOp) write(*commit) error { return op.tx.removeDeadLetter(op.key) }
 
 // A reviveOp makes a dead letter pending again.
 type reviveOp struct {
@@ -107,19 +102,15 @@ func (op *reviveOp) write(c *commit) error {
 	if err := op.dropOp.write(c); err != nil {
 		return err
 	}
-	l, err := c.lane(op.lane.name, false)
-	if err != nil {
-		return err
-	}
 	p := progress{
 		seq: keySeq(op.key), problem: hashProblem(op.header.problem),
 		size: uint32(len(op.letter.header) + len(op.body)), state: begun(0),
 	}
 	e := segmentEntry{p, c.now, op.letter.header, op.body}
 	op.revived = e.entry(op.lane.name, &op.header)
-	l.countPending(&p, 1)
-	l.arrived = true
-	return l.insert(e)
+	op.tx.countPending(&p, 1)
+	op.tx.arrived = true
+	return op.tx.insert(e)
 }
 
 // addDeadLetter adds a dead letter, and removes the oldest ones of the lane above the bounds.

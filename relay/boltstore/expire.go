@@ -95,6 +95,15 @@ type lostRecords struct {
 	problem         string // one of them
 }
 
+func (o *lostRecords) add(problem string, tooOld bool) {
+	o.problem = problem
+	if tooOld {
+		o.tooOld++
+	} else {
+		o.tooMany++
+	}
+}
+
 func (o *lostRecords) report(log *slog.Logger, lane string) {
 	if o.tooMany > 0 {
 		log.Error("boltstore: there are more records than MaxRecords: records of open problems "+
@@ -111,7 +120,7 @@ func (o *lostRecords) report(log *slog.Logger, lane string) {
 // expireRecords deletes records that are too old and those above MaxRecords, and looks at so many.
 // Closed ones go first, and of each kind those that have not changed for the longest time.
 func (l *laneTx) expireRecords(look int) error {
-	_, more, err := l.expireOldest(l.closed, closedRecordAge, l.excess(), look)
+	more, err := l.expireOldest(l.closed, closedRecordAge, l.excess(), look)
 	if err != nil {
 		return err
 	}
@@ -119,65 +128,55 @@ func (l *laneTx) expireRecords(look int) error {
 	if more {
 		excess = 0 // the next commit deletes closed ones
 	}
-	deleted, _, err := l.expireOldest(l.open, openRecordAge, excess, look)
-	for _, d := range deleted {
-		l.lost.problem = string(d.ageKey[agePrefix+len("p"):])
-		if d.tooOld {
-			l.lost.tooOld++
-		} else {
-			l.lost.tooMany++
-		}
-	}
+	_, err = l.expireOldest(l.open, openRecordAge, excess, look)
 	return err
 }
 
 // excess is the number of records above the bound.
 func (l *laneTx) excess() int { return l.records - l.opts().MaxRecords }
 
-// An oldRecord is a record to delete.
-type oldRecord struct {
-	ageKey []byte
-	tooOld bool // if not, there are too many
-}
-
 // expireOldest deletes the records that are too old and so many others as excess says, the oldest
 // first. It looks at so many, and more reports whether it has left any. A record of a problem with
 // something pending or dead counts as changed now instead.
 func (l *laneTx) expireOldest(byAge *bolt.Bucket, age time.Duration, excess, look int) (
-	deleted []oldRecord, more bool, err error,
+	more bool, err error,
 ) {
-	var old []oldRecord
+	var oldest [][]byte
+	tooOld := 0
 	c := byAge.Cursor()
 	k, _ := c.First()
-	for ; k != nil && len(old) < look; k, _ = c.Next() {
-		tooOld := l.commit.now-ageKeyTime(k) > age+time.Second // the key has whole seconds
-		if !tooOld && len(old) >= excess {
+	for ; k != nil && len(oldest) < look; k, _ = c.Next() {
+		if l.commit.now-ageKeyTime(k) > age+time.Second { // the key has whole seconds
+			tooOld++
+		} else if len(oldest) >= excess {
 			break
 		}
-		old = append(old, oldRecord{slices.Clone(k), tooOld})
+		oldest = append(oldest, slices.Clone(k))
 	}
 	more = k != nil
-	for _, o := range old {
+	for i, ageKey := range oldest {
 		l.commit.changed = true
-		key := o.ageKey[min(agePrefix, len(o.ageKey)):]
+		key := ageKey[min(agePrefix, len(ageKey)):]
 		r, err := readRecord(l.recordValues, key)
 		switch {
 		case err != nil, r.changed == 0, l.byAge(&r) != byAge,
-			!slices.Equal(r.ageKey(key), o.ageKey):
+			!slices.Equal(r.ageKey(key), ageKey):
 			// The record is damaged, and stays, so that a reader gets the error. Or the key is
 			// not of this record: damage has left it over.
-			err = byAge.Delete(o.ageKey)
+			err = byAge.Delete(ageKey)
 			l.records--
 		case l.problems[hashProblem(string(key[1:]))] > 0:
 			err = l.putRecord(key, r, record{r.Record, l.commit.now})
 		default:
-			deleted = append(deleted, o)
+			err = errors.Join(byAge.Delete(ageKey), l.recordValues.Delete(key))
 			l.records--
-			err = errors.Join(byAge.Delete(o.ageKey), l.recordValues.Delete(key))
+			if r.Open {
+				l.lost.add(string(key[len("p"):]), i < tooOld)
+			}
 		}
 		if err != nil {
-			return deleted, more, err
+			return more, err
 		}
 	}
-	return deleted, more, nil
+	return more, nil
 }
