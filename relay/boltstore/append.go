@@ -16,7 +16,8 @@ const (
 	maxBody     = 64 << 20
 )
 
-// Append implements [store.Store].
+// Append implements [store.Store]. The name of a lane has 1 to 255 bytes, a problem key at most
+// 4,096, and the body of an event at most 64 MiB. Append refuses other entries.
 func (s *Store) Append(ctx context.Context, entries []*store.Entry) error {
 	op := &appendOp{entries: make([]newEntry, len(entries))}
 	for i, e := range entries {
@@ -152,7 +153,8 @@ func (checkOp) check(c *commit) error {
 	return c.store.reserve(usualEvent)
 }
 
-// full returns [store.ErrFull] if so much more would exceed a bound. The committer calls it.
+// full returns [store.ErrFull] if so many more pending entries and bytes would exceed a bound. The
+// committer calls it.
 func (s *Store) full(entries int, bytes int64) error {
 	if n := s.index.pending; n+entries > s.opts.MaxEntries {
 		return fmt.Errorf("boltstore: %d entries are pending; at most %d are allowed: %w",

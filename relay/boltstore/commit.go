@@ -26,8 +26,8 @@ func newCommit(s *Store, tx *bolt.Tx) *commit {
 	return &commit{tx: tx, id: tx.ID(), store: s, now: s.Clock(), lanes: make(map[string]*laneTx)}
 }
 
-// lane returns a lane of the transaction. If the file does not have the lane, it is made, or, with
-// create false, lane returns nil.
+// lane returns a lane of the transaction. If the file does not have it, lane creates it, or returns
+// nil if create is false.
 func (c *commit) lane(name string, create bool) (*laneTx, error) {
 	if l := c.lanes[name]; l != nil {
 		return l, nil
@@ -79,8 +79,8 @@ func rollback(tx *bolt.Tx) {
 	}
 }
 
-// diskFull reports whether a commit failed because a write found no space, so that the file has
-// nothing of it. After a sync that found no space nobody knows, as after any failed sync.
+// diskFull reports whether a write of the commit found no space. Then the file has nothing of the
+// commit. It is false after a sync that found no space: then what the file has is not known.
 func diskFull(err error) bool {
 	if _, write := errors.AsType[*fs.PathError](err); write {
 		return noSpace(err)

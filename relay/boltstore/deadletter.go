@@ -136,8 +136,8 @@ func (l *laneTx) addDeadLetter(s settlement, body []byte) error {
 	return nil
 }
 
-// removeDeadLetter deletes a dead letter. It can be a damaged one: then nobody knows its problem,
-// and the record of the problem stays until the store is opened again.
+// removeDeadLetter deletes a dead letter. The problem of a damaged one is not known: the record of
+// the problem is kept until the store is opened again.
 func (l *laneTx) removeDeadLetter(key []byte) error {
 	size := len(l.bodies.Get(key))
 	if _, h, err := decodeSettlement(key, l.dead.Get(key)); err == nil {
@@ -153,8 +153,8 @@ func (l *laneTx) removeDeadLetter(key []byte) error {
 	return l.bodies.Delete(key)
 }
 
-// expireDeadLetters deletes those of the next look dead letters that are too old. Damaged ones
-// stay: a call that reads one returns the error.
+// expireDeadLetters deletes those of the next look dead letters that are too old. A damaged one
+// stays, and a call that reads it returns the error.
 func (l *laneTx) expireDeadLetters(look int) error {
 	var old [][]byte
 	c := l.dead.Cursor()

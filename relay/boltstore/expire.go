@@ -9,8 +9,8 @@ import (
 	bolt "go.etcd.io/bbolt"
 )
 
-// A commit looks at some records and dead letters of a lane, always more than it can have added. So
-// everything that is too old is found while half as much is added.
+// A commit looks at more records and dead letters of a lane than it can have added. So everything
+// that is too old is found while half as many are added.
 const (
 	expireLook       = 16
 	expireLookAtOpen = 20_000
@@ -27,8 +27,8 @@ const (
 	openRecordAge = 30 * 24 * time.Hour
 )
 
-// expire deletes what is too old in the lanes of the commit, and in one more lane, so that each
-// lane is looked at although nothing happens in it.
+// expire deletes what is too old in the lanes of the commit and in one lane more. So a lane without
+// events is expired too.
 func (c *commit) expire() error {
 	for _, l := range c.lanes {
 		if err := l.expire(expireLook + 2*l.written); err != nil {
@@ -80,7 +80,7 @@ func (expireOp) write(c *commit) error {
 	return nil
 }
 
-// expire looks at so many records and dead letters, and deletes those that are too old.
+// expire deletes old records and dead letters. It looks at no more than look of each.
 func (l *laneTx) expire(look int) error {
 	if err := l.expireRecords(look); err != nil {
 		return err
@@ -117,8 +117,8 @@ func (o *lostRecords) report(log *slog.Logger, lane string) {
 	}
 }
 
-// expireRecords deletes records that are too old and those above MaxRecords, and looks at so many.
-// Closed ones go first, and of each kind those that have not changed for the longest time.
+// expireRecords deletes records that are too old and those above MaxRecords. Closed ones go first,
+// and of each kind those that have not changed for the longest time.
 func (l *laneTx) expireRecords(look int) error {
 	more, err := l.expireOldest(l.closed, closedRecordAge, l.excess(), look)
 	if err != nil {
@@ -135,9 +135,9 @@ func (l *laneTx) expireRecords(look int) error {
 // excess is the number of records above the bound.
 func (l *laneTx) excess() int { return l.records - l.opts().MaxRecords }
 
-// expireOldest deletes the records that are too old and so many others as excess says, the oldest
-// first. It looks at so many, and more reports whether it has left any. A record of a problem with
-// something pending or dead counts as changed now instead.
+// expireOldest deletes the records that are older than age, and more of the oldest until it has
+// deleted excess. It looks at no more than look records; more reports whether there are others. The
+// record of a problem with something pending or dead is not deleted: it counts as changed now.
 func (l *laneTx) expireOldest(byAge *bolt.Bucket, age time.Duration, excess, look int) (
 	more bool, err error,
 ) {

@@ -25,9 +25,9 @@ type laneIndex struct {
 	ended   int // settlements in the history
 	records int
 	window  window
-	// problems has the number of pending entries and dead letters of each problem, by the hash of
-	// its key. As long as there are any, its record is not deleted. A collision of two hashes
-	// only delays deletion.
+	// problems counts the pending entries and dead letters of each problem, by the hash of its
+	// key. While there are any, the record of the problem is not deleted. A collision of two
+	// hashes only delays the deletion.
 	problems   map[uint32]int32
 	nextLetter uint64 // expire looks at the dead letters from here on
 }
@@ -47,7 +47,7 @@ func (l *laneIndex) holdings() store.Holdings {
 	return store.Holdings{Pending: l.pending, Dead: l.letters}
 }
 
-// retain keeps the record of a problem until release was called as often.
+// retain keeps the record of a problem until release has been called as often.
 func (l *laneIndex) retain(problem uint32) { l.problems[problem]++ }
 
 func (l *laneIndex) release(problem uint32) {
