@@ -19,13 +19,14 @@ var arrows = map[string][]string{
 	"guance/guancetest":       {"guance"},
 	"pagerduty":               {"internal/ratewindow", "internal/secretfile"},
 	"pagerduty/pagerdutytest": {}, // a wrong JSON tag in the client must not be cancelled by the same tag in the fake
-	"relay":                   {"guance", "internal/ratewindow"},
+	"relay":                   {"guance", "internal/ratewindow", "relay/internal/webhook"},
 	"internal/mutate":         {},
 	"internal/secretfile":     {},
 	"internal/ratewindow":     {},
 	"internal/simulate":       {"guance", "guance/guancetest", "pagerduty", "pagerduty/pagerdutytest", "relay", "relay/pagerdutysink", "relay/relaytest"},
 	"internal/torn":           {},
 	"relay/boltstore":         {"guance", "relay"},
+	"relay/internal/webhook":  {"guance"}, // knows neither the relay nor the store
 	"relay/pagerdutysink":     {"guance", "pagerduty", "relay"},
 	"relay/relaytest":         {"guance", "guance/guancetest", "relay"},
 	"relay/storetest":         {"guance", "relay"},

@@ -20,12 +20,12 @@ var mutations = []mutation{
 	},
 	{
 		"1", "200 for a refused body", "Guance takes an alert for delivered that nobody has", "relay",
-		`respond(w, no.code, answer{`,
-		`respond(w, http.StatusOK, answer{`,
+		`respond(w, refusal.Code, response{`,
+		`respond(w, http.StatusOK, response{`,
 	},
 	{
 		"1", "a store that cannot take events counts as one that has failed", "Guance and the log say that events may be there which are not", "relay",
-		`	case errors.Is(err, ErrFailed): // comes first, as it alone leaves a doubt, whatever else the error wraps
+		`	case errors.Is(err, ErrFailed): // first: it alone leaves a doubt, whatever else the error wraps
 `,
 		`	case !errors.Is(err, ErrFull):
 `,
@@ -99,9 +99,9 @@ var mutations = []mutation{
 		`_ = n`,
 	},
 	{
-		"–", "large bodies do not wait for each other", "senders of large bodies turn each other away, or the process grows", "relay",
-		`if int64(len(body))+w <= largeWeight {`,
-		`if w >= 0 {`,
+		"–", "large bodies do not wait for each other", "senders of large bodies turn each other away, or the process grows", "relay/internal/webhook",
+		`if int64(len(b.bytes))+size <= largeSize {`,
+		`if size >= 0 {`,
 	},
 	{
 		"2", "duplicates are not recognised", "a webhook that is sent again opens an incident that was resolved", "relay/boltstore",
@@ -686,20 +686,20 @@ var mutations = []mutation{
 
 	// The door and its keys.
 	{
-		"–", "a token that begins like the right one is good", "whoever guesses a prefix can page people", "relay",
+		"–", "a token that begins like the right one is good", "whoever guesses a prefix can page people", "relay/internal/webhook",
 		`func digestOf(secret string) digest { return sha256.Sum256([]byte(secret)) }`,
 		`func digestOf(secret string) digest { return sha256.Sum256([]byte(secret[:min(len(secret), 3)])) }`,
 	},
 	{
-		"–", "X-Forwarded-For is believed from anybody", "the list of allowed networks keeps nobody out", "relay",
-		`	if !within(n.proxies, sender) {
+		"–", "X-Forwarded-For is believed from anybody", "the list of allowed networks keeps nobody out", "relay/internal/webhook",
+		`	if !contains(n.proxies, sender) {
 		return sender
 	}`,
 		``,
 	},
 	{
-		"–", "the bound on a decompressed body is gone", "one gzip bomb ends the process", "relay",
-		`m.left < 0 {`,
+		"–", "the bound on a decompressed body is gone", "one gzip bomb ends the process", "relay/internal/webhook",
+		`l.left < 0 {`,
 		`false {`,
 	},
 	{
