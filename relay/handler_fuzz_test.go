@@ -2,6 +2,7 @@ package relay_test
 
 import (
 	"bytes"
+	"compress/gzip"
 	"encoding/base64"
 	"encoding/json"
 	"io"
@@ -129,4 +130,20 @@ func FuzzGzip(f *testing.F) {
 			t.Fatalf("%d for a body that decodes with %v", code, err)
 		}
 	})
+}
+
+// zip compresses each part into a gzip member of its own.
+func zip(t testing.TB, parts ...string) string {
+	t.Helper()
+	var b bytes.Buffer
+	for _, part := range parts {
+		w := gzip.NewWriter(&b)
+		if _, err := io.WriteString(w, part); err != nil {
+			t.Fatal(err)
+		}
+		if err := w.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return b.String()
 }

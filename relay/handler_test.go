@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"strings"
 	"sync"
 	"testing"
@@ -284,6 +285,7 @@ func TestComplaintsAreRare(t *testing.T) {
 	})
 }
 
+// The table of all such errors is that of webhook.New.
 func TestNewHandlerRefuses(t *testing.T) {
 	r, err := relay.New(relay.NewMemStore(), nil)
 	if err != nil {
@@ -293,31 +295,62 @@ func TestNewHandlerRefuses(t *testing.T) {
 		opts *relay.HandlerOptions
 		says string
 	}{
-		"nil":                     {nil, "nothing says who"},
-		"nobody":                  {&relay.HandlerOptions{}, "nothing says who"},
-		"proxies alone":           {&relay.HandlerOptions{TrustedProxies: prefixes("10.0.0.0/8")}, "nothing says who"},
-		"an empty token":          {&relay.HandlerOptions{Tokens: []string{"sesame", ""}}, "token 2 of 2 is empty"},
-		"a blank token":           {&relay.HandlerOptions{Tokens: []string{" "}}, "empty"},
-		"no password":             {&relay.HandlerOptions{Basic: []string{"sesame"}}, "user:password"},
-		"an empty password":       {&relay.HandlerOptions{Basic: []string{"sesame:"}}, "user:password"},
-		"an empty user":           {&relay.HandlerOptions{Basic: []string{":sesame"}}, "user:password"},
-		"no secret and one":       {&relay.HandlerOptions{NoAuth: true, Tokens: []string{"sesame"}}, "NoAuth"},
-		"no secret and a source":  {&relay.HandlerOptions{NoAuth: true, TokenSource: func() []string { return nil }}, "NoAuth"},
-		"a header with a space":   {&relay.HandlerOptions{NoAuth: true, Header: "X Token"}, "X Token"},
-		"a header with a newline": {&relay.HandlerOptions{NoAuth: true, Header: "X\nToken"}, "header"},
-		"everybody":               {&relay.HandlerOptions{Allow: prefixes("0.0.0.0/0")}, "every address"},
-		"everybody, mapped":       {&relay.HandlerOptions{Allow: prefixes("::ffff:0.0.0.0/96")}, "every address"},
-		"every proxy":             {&relay.HandlerOptions{NoAuth: true, TrustedProxies: prefixes("::/0")}, "every address"},
-		"no network":              {&relay.HandlerOptions{Allow: append(prefixes("10.0.0.0/8"), prefixes("10.0.0.0/8")[0].Masked(), invalidPrefix)}, "network 3 of Allow"},
-		"a negative size":         {&relay.HandlerOptions{NoAuth: true, MaxBytes: -1}, "MaxBytes"},
-		"a size beyond Decode":    {&relay.HandlerOptions{NoAuth: true, MaxBytes: guance.MaxBodySize + 1}, "MaxBytes"},
-		"no room for one body":    {&relay.HandlerOptions{NoAuth: true, MaxHeldBytes: 1000}, "MaxHeldBytes"},
-		"a negative timeout":      {&relay.HandlerOptions{NoAuth: true, ReadTimeout: -1}, "ReadTimeout"},
+		"nil":             {nil, "relay: nothing says who"},
+		"nobody":          {&relay.HandlerOptions{}, "relay: nothing says who"},
+		"an empty token":  {&relay.HandlerOptions{Tokens: []string{"sesame", ""}}, "token 2 of 2 is empty"},
+		"no password":     {&relay.HandlerOptions{Basic: []string{"sesame"}}, "user:password"},
+		"every network":   {&relay.HandlerOptions{Allow: prefixes("0.0.0.0/0")}, "every address"},
+		"a negative size": {&relay.HandlerOptions{NoAuth: true, MaxBytes: -1}, "MaxBytes"},
+		"NoAuth and a source": {
+			&relay.HandlerOptions{NoAuth: true, TokenSource: func() []string { return nil }}, "NoAuth",
+		},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			if _, err := relay.NewHandler(r, test.opts); err == nil || !strings.Contains(err.Error(), test.says) || strings.Contains(err.Error(), "sesame") {
+			_, err := relay.NewHandler(r, test.opts)
+			if err == nil || !strings.Contains(err.Error(), test.says) || strings.Contains(err.Error(), "sesame") {
 				t.Errorf("NewHandler says %v, want an error with %q and no secret", err, test.says)
+			}
+		})
+	}
+}
+
+func prefixes(networks ...string) []netip.Prefix {
+	list := make([]netip.Prefix, len(networks))
+	for i, n := range networks {
+		list[i] = netip.MustParsePrefix(n)
+	}
+	return list
+}
+
+// What the receiver refuses is answered with its code, its headers and its message, and is not kept.
+func TestHandlerAnswersWhatIsNotReceived(t *testing.T) {
+	opts := &relay.HandlerOptions{Tokens: []string{"sesame"}, Allow: prefixes("192.0.2.0/24")}
+	tests := map[string]struct {
+		peer, token, coding string
+		code                int
+		header, value, says string
+	}{
+		"accepted":        {"192.0.2.1:1", "sesame", "", 202, "", "", ""},
+		"another network": {"198.51.100.1:1", "sesame", "", 403, "", "", "this address"},
+		"no secret":       {"192.0.2.1:1", "", "", 401, "WWW-Authenticate", `Bearer realm="guance"`, "no valid secret"},
+		"another coding":  {"192.0.2.1:1", "sesame", "br", 415, "Accept-Encoding", "gzip", "gzip"},
+		"not gzip":        {"192.0.2.1:1", "sesame", "gzip", 400, "", "", "gzip"},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			store := newGateway()
+			req := webhookOf(fault)
+			req.RemoteAddr = test.peer
+			req.Header.Set("X-Relay-Token", test.token)
+			req.Header.Set("Content-Encoding", test.coding)
+			got := ask(t, webhook(t, store, opts, nolog), req)
+			if got.Code != test.code || !strings.Contains(got.Message, test.says) ||
+				got.Header.Get(test.header) != test.value {
+				t.Errorf("got %d %q with %v, want %+v", got.Code, got.Message, got.Header, test)
+			}
+			if (store.count() > 0) != (test.code == http.StatusAccepted) {
+				t.Errorf("%d and %d entries kept", got.Code, store.count())
 			}
 		})
 	}

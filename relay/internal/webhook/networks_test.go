@@ -1,11 +1,10 @@
-package relay_test
+package webhook
 
 import (
 	"net/http"
+	"net/http/httptest"
 	"net/netip"
 	"testing"
-
-	"github.com/guance-relay/guance-relay/relay"
 )
 
 func prefixes(networks ...string) []netip.Prefix {
@@ -16,14 +15,15 @@ func prefixes(networks ...string) []netip.Prefix {
 	return list
 }
 
-var invalidPrefix netip.Prefix
-
 func TestNetworks(t *testing.T) {
-	direct := &relay.HandlerOptions{Allow: prefixes("198.51.100.0/24", "2001:db8::/32", "fe80::/10", "::ffff:203.0.113.0/120")}
-	proxied := &relay.HandlerOptions{Allow: direct.Allow, TrustedProxies: prefixes("10.0.0.0/8", "fd00::/8")}
+	direct := &Config{
+		Allow: prefixes("198.51.100.0/24", "2001:db8::/32", "fe80::/10", "::ffff:203.0.113.0/120"),
+	}
+	proxied := &Config{Allow: direct.Allow, TrustedProxies: prefixes("10.0.0.0/8", "fd00::/8")}
+	oneProxy := &Config{Allow: prefixes("10.0.0.0/8"), TrustedProxies: prefixes("10.0.0.1/32")}
 	const good, bad = "198.51.100.7", "192.0.2.66"
 	tests := map[string]struct {
-		opts      *relay.HandlerOptions
+		config    *Config
 		peer      string
 		forwarded []string
 		ok        bool
@@ -63,48 +63,54 @@ func TestNetworks(t *testing.T) {
 		"empty places":                   {proxied, "10.0.0.1:1", []string{good + ", ,", ""}, true},
 		"a proxy for itself":             {proxied, "10.0.0.1:1", nil, false},
 		"proxies all the way":            {proxied, "10.0.0.1:1", []string{"10.1.1.1, 10.2.2.2"}, false},
-		"an allowed proxy for itself":    {&relay.HandlerOptions{Allow: prefixes("10.0.0.0/8"), TrustedProxies: prefixes("10.0.0.1/32")}, "10.0.0.1:1", nil, true},
-		"an allowed sender behind it":    {&relay.HandlerOptions{Allow: prefixes("10.0.0.0/8"), TrustedProxies: prefixes("10.0.0.1/32")}, "10.0.0.1:1", []string{good + ", 10.7.7.7"}, true},
+		"an allowed proxy for itself":    {oneProxy, "10.0.0.1:1", nil, true},
+		"an allowed sender behind it":    {oneProxy, "10.0.0.1:1", []string{good + ", 10.7.7.7"}, true},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			store := newGateway()
-			req := webhookOf(fault)
+			req := post("text")
 			req.RemoteAddr = test.peer
 			for _, f := range test.forwarded {
 				req.Header.Add("X-Forwarded-For", f)
 			}
-			got := ask(t, webhook(t, store, test.opts, nolog), req)
-			if want := map[bool]int{true: http.StatusAccepted, false: http.StatusForbidden}[test.ok]; got.Code != want || (store.count() > 0) != test.ok {
-				t.Errorf("got %d and %d entries, want %d", got.Code, store.count(), want)
+			test.config.NoAuth = true
+			text, refusal := receive(newReceiver(t, *test.config), httptest.NewRecorder(), req)
+			if test.ok && (text != "text" || refusal != nil) {
+				t.Errorf("got %q, %v, want the body", text, refusal)
+			}
+			if !test.ok && (refusal == nil || refusal.Code != http.StatusForbidden) {
+				t.Errorf("got %q, %v, want 403", text, refusal)
 			}
 		})
 	}
 }
 
-// The network and the secret must both be right; the wrong network does not learn whether the secret is.
+// The network and the secret must both be right. A sender from another network does not learn
+// whether its secret is valid.
 func TestNetworkAndSecret(t *testing.T) {
-	h := webhook(t, newGateway(), &relay.HandlerOptions{Allow: prefixes("198.51.100.0/24"), Tokens: []string{"right"}}, nolog)
+	secret := Config{Allow: prefixes("198.51.100.0/24"), Tokens: []string{"right"}}
+	noAuth := Config{Allow: secret.Allow, NoAuth: true}
 	for _, test := range []struct {
+		config      Config
 		peer, token string
-		code        int
+		code        int // 0 for none
 	}{
-		{"198.51.100.7:1", "right", http.StatusAccepted},
-		{"198.51.100.7:1", "wrong", http.StatusUnauthorized},
-		{"192.0.2.66:1", "right", http.StatusForbidden},
-		{"192.0.2.66:1", "wrong", http.StatusForbidden},
+		{secret, "198.51.100.7:1", "right", 0},
+		{secret, "198.51.100.7:1", "wrong", http.StatusUnauthorized},
+		{secret, "192.0.2.66:1", "right", http.StatusForbidden},
+		{secret, "192.0.2.66:1", "wrong", http.StatusForbidden},
+		{noAuth, "192.0.2.66:1", "", http.StatusForbidden},
 	} {
-		req := webhookOf(fault)
+		req := post("text")
 		req.RemoteAddr = test.peer
 		req.Header.Set("X-Relay-Token", test.token)
-		if got := ask(t, h, req); got.Code != test.code {
-			t.Errorf("from %s with the %s token: %d, want %d", test.peer, test.token, got.Code, test.code)
+		code := 0
+		_, refusal := receive(newReceiver(t, test.config), httptest.NewRecorder(), req)
+		if refusal != nil {
+			code = refusal.Code
 		}
-	}
-	h = webhook(t, newGateway(), &relay.HandlerOptions{Allow: prefixes("198.51.100.0/24"), NoAuth: true}, nolog)
-	req := webhookOf(fault)
-	req.RemoteAddr = "192.0.2.66:1"
-	if got := ask(t, h, req); got.Code != http.StatusForbidden {
-		t.Errorf("NoAuth from elsewhere: %d, want the networks to hold all the same", got.Code)
+		if code != test.code {
+			t.Errorf("from %s with the %s token: %d, want %d", test.peer, test.token, code, test.code)
+		}
 	}
 }

@@ -3,6 +3,7 @@ package relay_test
 import (
 	"context"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"runtime"
@@ -136,4 +137,65 @@ func TestReport19WaitingForAPlaceEnds(t *testing.T) {
 			}
 		}
 	})
+}
+
+// stalled is a body whose rest comes when the test says so.
+type stalled struct {
+	io.Reader
+	arrived chan<- struct{}
+	rest    <-chan struct{}
+}
+
+func (s *stalled) Read(p []byte) (int, error) {
+	n, err := s.Reader.Read(p)
+	if err == io.EOF {
+		s.arrived <- struct{}{}
+		<-s.rest
+	}
+	return n, err
+}
+
+// All webhooks together get no more memory than MaxHeldBytes. It is free again after each of them,
+// accepted or refused.
+func TestBodiesShareMemory(t *testing.T) {
+	h := webhook(t, newGateway(), &relay.HandlerOptions{NoAuth: true, MaxBytes: 64 << 10, MaxHeldBytes: 256 << 10}, nolog)
+	for _, ending := range []string{"", "{"} { // the second bodies are refused: memory that is not freed shows
+		arrived, rest, done := make(chan struct{}), make(chan struct{}), make(chan int, 4)
+		slow := func() {
+			go func() {
+				req := webhookOf("")
+				req.ContentLength, req.Body = -1, io.NopCloser(&stalled{strings.NewReader(strings.Repeat(" ", 60<<10) + fault + ending), arrived, rest})
+				done <- ask(t, h, req).Code
+			}()
+			select {
+			case <-arrived:
+			case code := <-done:
+				t.Fatalf("a slow body is refused: %d", code)
+			}
+		}
+		for range 3 {
+			slow()
+		}
+		if got := ask(t, h, webhookOf(fault)); got.Code != http.StatusAccepted {
+			t.Errorf("an ordinary webhook beside slow ones: %d, want 202", got.Code)
+		}
+		busy := func(got reply) bool {
+			return got.Code == http.StatusServiceUnavailable && got.Reason == "busy" && got.Header.Get("Retry-After") == "5"
+		}
+		// Small on the wire and large when decoded.
+		if got := ask(t, h, webhookOf("["+strings.Repeat("{},", 99)+"{}]")); !busy(got) {
+			t.Errorf("a hundred events: %d %q, want 503 busy with Retry-After", got.Code, got.Reason)
+		}
+		slow()
+		if got := ask(t, h, webhookOf(strings.Repeat(" ", 32<<10)+fault)); !busy(got) {
+			t.Errorf("a body too many: %d %q, want 503 busy", got.Code, got.Reason)
+		}
+		close(rest)
+		want := map[string]int{"": http.StatusAccepted, "{": http.StatusBadRequest}[ending]
+		for range 4 {
+			if code := <-done; code != want {
+				t.Errorf("a slow one: %d, want %d", code, want)
+			}
+		}
+	}
 }
