@@ -16,7 +16,7 @@ import (
 	"github.com/guance-relay/guance-relay/relay"
 )
 
-// A slowStore does not answer for large webhooks until it may, and keeps nothing.
+// A slowStore does not answer for large webhooks until may is closed. It keeps nothing.
 type slowStore struct {
 	*relay.MemStore
 	may    chan struct{}
@@ -37,7 +37,7 @@ func (s *slowStore) Append(_ context.Context, entries []*relay.Entry) error {
 	return nil
 }
 
-// manyShort is a webhook of a mebibyte at most: as many short members as fit, in as many events as it takes.
+// manyShort returns a webhook of so many events that each have so many members with short names.
 func manyShort(events, members int) string {
 	var b strings.Builder
 	for e := range events {
@@ -50,7 +50,8 @@ func manyShort(events, members int) string {
 	return "[" + b.String()[1:] + "]"
 }
 
-// Of large bodies few are decoded at once, however many come; the others wait, are not refused, and hold up nobody who is small.
+// Two large bodies are decoded at once. The others wait, are not refused, and do not delay small
+// ones.
 func TestReport19LargeBodiesWaitForEachOther(t *testing.T) {
 	body := manyShort(900, 110) // some 100,000 short members, each event with fewer than it may have
 	if len(body) > 1<<20 || len(body) < 700<<10 {
@@ -99,19 +100,20 @@ func TestReport19LargeBodiesWaitForEachOther(t *testing.T) {
 				t.Errorf("a large body: %d, want 202", code)
 			}
 		}
-		// And all places are free again, also after a refusal.
+		// All slots are free again, also after a refusal.
 		for range 10 {
 			if got := ask(t, h, webhookOf(body+"x")); got.Code != http.StatusBadRequest {
 				t.Errorf("a large body that is no JSON: %d, want 400", got.Code)
 			}
-			if got := ask(t, h, webhookOf(manyShort(1, guance.MaxMembers+1))); got.Code != http.StatusRequestEntityTooLarge {
+			got := ask(t, h, webhookOf(manyShort(1, guance.MaxMembers+1)))
+			if got.Code != http.StatusRequestEntityTooLarge {
 				t.Errorf("an event with too many members: %d, want 413", got.Code)
 			}
 		}
 	})
 }
 
-// A store that does not answer does not keep those who wait for a place for ever.
+// A large body that waits for a slot is refused in time if the store does not answer.
 func TestReport19WaitingForAPlaceEnds(t *testing.T) {
 	body := manyShort(100, 100)
 	synctest.Test(t, func(t *testing.T) {
@@ -125,7 +127,7 @@ func TestReport19WaitingForAPlaceEnds(t *testing.T) {
 				codes <- w.Code
 			}()
 		}
-		for range 4 { // the two that have a place are in the store
+		for range 4 { // the two that have a slot are in the store
 			if code := <-codes; code != http.StatusServiceUnavailable {
 				t.Errorf("a large body that waited: %d, want 503", code)
 			}
@@ -133,13 +135,13 @@ func TestReport19WaitingForAPlaceEnds(t *testing.T) {
 		close(store.may)
 		for range 2 {
 			if code := <-codes; code != http.StatusAccepted {
-				t.Errorf("a large body that had a place: %d, want 202", code)
+				t.Errorf("a large body that had a slot: %d, want 202", code)
 			}
 		}
 	})
 }
 
-// stalled is a body whose rest comes when the test says so.
+// A stalled body ends when the test closes rest.
 type stalled struct {
 	io.Reader
 	arrived chan<- struct{}
@@ -158,13 +160,15 @@ func (s *stalled) Read(p []byte) (int, error) {
 // All webhooks together get no more memory than MaxHeldBytes. It is free again after each of them,
 // accepted or refused.
 func TestBodiesShareMemory(t *testing.T) {
-	h := webhook(t, newGateway(), &relay.HandlerOptions{NoAuth: true, MaxBytes: 64 << 10, MaxHeldBytes: 256 << 10}, nolog)
-	for _, ending := range []string{"", "{"} { // the second bodies are refused: memory that is not freed shows
+	opts := &relay.HandlerOptions{NoAuth: true, MaxBytes: 64 << 10, MaxHeldBytes: 256 << 10}
+	h := webhook(t, newGateway(), opts, nolog)
+	for _, ending := range []string{"", "{"} { // the second one makes the bodies invalid
 		arrived, rest, done := make(chan struct{}), make(chan struct{}), make(chan int, 4)
 		slow := func() {
 			go func() {
 				req := webhookOf("")
-				req.ContentLength, req.Body = -1, io.NopCloser(&stalled{strings.NewReader(strings.Repeat(" ", 60<<10) + fault + ending), arrived, rest})
+				text := strings.NewReader(strings.Repeat(" ", 60<<10) + fault + ending)
+				req.ContentLength, req.Body = -1, io.NopCloser(&stalled{text, arrived, rest})
 				done <- ask(t, h, req).Code
 			}()
 			select {
@@ -180,7 +184,8 @@ func TestBodiesShareMemory(t *testing.T) {
 			t.Errorf("an ordinary webhook beside slow ones: %d, want 202", got.Code)
 		}
 		busy := func(got reply) bool {
-			return got.Code == http.StatusServiceUnavailable && got.Reason == "busy" && got.Header.Get("Retry-After") == "5"
+			return got.Code == http.StatusServiceUnavailable && got.Reason == "busy" &&
+				got.Header.Get("Retry-After") == "5"
 		}
 		// Small on the wire and large when decoded.
 		if got := ask(t, h, webhookOf("["+strings.Repeat("{},", 99)+"{}]")); !busy(got) {

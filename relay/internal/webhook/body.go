@@ -7,8 +7,8 @@ import (
 )
 
 // Decoding takes memory too: a body of 1 MiB with 100,000 short names takes 15 MiB. A small body
-// reserves that memory. A large body waits for one of a few slots instead. So it is not refused, and
-// no small body is refused because of it.
+// reserves that memory. A large body waits for one of a few slots instead. So it is not refused,
+// and no small body is refused because of it.
 const (
 	// memberSize is the estimate for a JSON member: its name and its place in a growing map.
 	memberSize = 128

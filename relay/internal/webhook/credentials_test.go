@@ -12,30 +12,34 @@ func TestCredentials(t *testing.T) {
 	tokens := &Config{Tokens: []string{"old", "new+/="}}
 	basic := &Config{Basic: []string{"guance:old", "guance:pass:word"}}
 	both := &Config{Tokens: []string{"old"}, Basic: []string{"guance:pass"}, Header: "X-Api-Key"}
+	pair := &Config{Tokens: []string{"a:b"}}
+	bare := &Config{Tokens: []string{"old"}, Header: "Authorization"}
+	const colon = "basic Z3VhbmNlOnBhc3M6d29yZA==" // guance:pass:word
 	tests := map[string]struct {
 		config        *Config
 		query         string
 		header, value string
 		ok            bool
 	}{
-		"bearer":                     {tokens, "", "Authorization", "Bearer old", true},
-		"bearer, another token":      {tokens, "", "Authorization", "Bearer new+/=", true},
-		"bearer in lower case":       {tokens, "", "authorization", "bearer  old ", true},
-		"header":                     {tokens, "", "X-Relay-Token", "new+/=", true},
-		"header in lower case":       {tokens, "", "x-relay-token", "old", true},
-		"query":                      {tokens, "a=b&token=old", "X", "", true},
-		"query, escaped":             {tokens, "token=new%2B%2F%3D", "X", "", true},
-		"query, not escaped":         {tokens, "token=new+/=", "X", "", true},
-		"another header":             {both, "", "X-Api-Key", "old", true},
-		"the usual header is gone":   {both, "", "X-Relay-Token", "old", false},
-		"basic":                      {basic, "", "Authorization", "Basic Z3VhbmNlOm9sZA==", true},                 // guance:old
-		"basic, colon in password":   {basic, "", "Authorization", "basic Z3VhbmNlOnBhc3M6d29yZA==", true},         // guance:pass:word
-		"basic beside tokens":        {both, "", "Authorization", "Basic Z3VhbmNlOnBhc3M=", true},                  // guance:pass
-		"basic, wrong password":      {basic, "", "Authorization", "Basic Z3VhbmNlOm5ldw==", false},                // guance:new
-		"basic, no user":             {basic, "", "Authorization", "Basic Om9sZA==", false},                        // :old
-		"basic, not Base64":          {basic, "", "Authorization", "Basic guance:old", false},                      //
-		"a pair is no token":         {basic, "", "Authorization", "Bearer guance:old", false},                     //
-		"a token is no pair":         {&Config{Tokens: []string{"a:b"}}, "", "Authorization", "Basic YTpi", false}, // a:b
+		"bearer":                   {tokens, "", "Authorization", "Bearer old", true},
+		"bearer, another token":    {tokens, "", "Authorization", "Bearer new+/=", true},
+		"bearer in lower case":     {tokens, "", "authorization", "bearer  old ", true},
+		"header":                   {tokens, "", "X-Relay-Token", "new+/=", true},
+		"header in lower case":     {tokens, "", "x-relay-token", "old", true},
+		"query":                    {tokens, "a=b&token=old", "X", "", true},
+		"query, escaped":           {tokens, "token=new%2B%2F%3D", "X", "", true},
+		"query, not escaped":       {tokens, "token=new+/=", "X", "", true},
+		"another header":           {both, "", "X-Api-Key", "old", true},
+		"the usual header is gone": {both, "", "X-Relay-Token", "old", false},
+		// Base64 of guance:old, guance:pass, guance:new and :old.
+		"basic":                      {basic, "", "Authorization", "Basic Z3VhbmNlOm9sZA==", true},
+		"basic, second colon":        {basic, "", "Authorization", colon, true},
+		"basic beside tokens":        {both, "", "Authorization", "Basic Z3VhbmNlOnBhc3M=", true},
+		"basic, wrong password":      {basic, "", "Authorization", "Basic Z3VhbmNlOm5ldw==", false},
+		"basic, no user":             {basic, "", "Authorization", "Basic Om9sZA==", false},
+		"basic, not Base64":          {basic, "", "Authorization", "Basic guance:old", false},
+		"a pair is no token":         {basic, "", "Authorization", "Bearer guance:old", false},
+		"a token is no pair":         {pair, "", "Authorization", "Basic YTpi", false}, // a:b
 		"nothing":                    {tokens, "", "X", "", false},
 		"wrong":                      {tokens, "", "Authorization", "Bearer older", false},
 		"a part":                     {tokens, "", "Authorization", "Bearer ol", false},
@@ -47,7 +51,7 @@ func TestCredentials(t *testing.T) {
 		"empty query":                {tokens, "token=", "X", "", false},
 		"another parameter":          {tokens, "tokens=old", "X", "", false},
 		"all tokens together":        {tokens, "", "X-Relay-Token", "old,new+/=", false},
-		"the bare header is a token": {&Config{Tokens: []string{"old"}, Header: "Authorization"}, "", "Authorization", "old", true},
+		"the bare header is a token": {bare, "", "Authorization", "old", true},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -21,7 +21,7 @@ func TestNetworks(t *testing.T) {
 	}
 	proxied := &Config{Allow: direct.Allow, TrustedProxies: prefixes("10.0.0.0/8", "fd00::/8")}
 	oneProxy := &Config{Allow: prefixes("10.0.0.0/8"), TrustedProxies: prefixes("10.0.0.1/32")}
-	const good, bad = "198.51.100.7", "192.0.2.66"
+	const good, bad, proxy, farther = "198.51.100.7", "192.0.2.66", "10.0.0.1:1", ",10.9.9.9"
 	tests := map[string]struct {
 		config    *Config
 		peer      string
@@ -43,28 +43,28 @@ func TestNetworks(t *testing.T) {
 		"no proxy is trusted":            {direct, bad + ":1", []string{good}, false},
 		"no proxy is trusted, and good":  {direct, good + ":1", []string{bad}, true},
 		"the peer is no proxy":           {proxied, bad + ":1", []string{good}, false},
-		"by a proxy":                     {proxied, "10.0.0.1:1", []string{good}, true},
+		"by a proxy":                     {proxied, proxy, []string{good}, true},
 		"by a proxy on IPv6":             {proxied, "[fd00::1]:1", []string{good}, true},
 		"by a proxy within IPv6":         {proxied, "[::ffff:10.0.0.1]:1", []string{good}, true},
-		"by a proxy, outside":            {proxied, "10.0.0.1:1", []string{bad}, false},
-		"written by the sender":          {proxied, "10.0.0.1:1", []string{good + ", " + bad}, false},
-		"written by the sender, and not": {proxied, "10.0.0.1:1", []string{bad + ", " + good}, true},
-		"two headers":                    {proxied, "10.0.0.1:1", []string{good, bad}, false},
-		"two headers, and good":          {proxied, "10.0.0.1:1", []string{bad, good}, true},
-		"two proxies":                    {proxied, "10.0.0.1:1", []string{bad + "," + good + ",10.9.9.9"}, true},
-		"two proxies, outside":           {proxied, "10.0.0.1:1", []string{good + "," + bad + ",10.9.9.9"}, false},
-		"with ports":                     {proxied, "10.0.0.1:1", []string{good + ":4711, 10.9.9.9:80"}, true},
-		"IPv6 with a port":               {proxied, "10.0.0.1:1", []string{"[2001:db8::1]:4711"}, true},
-		"IPv6 in brackets":               {proxied, "10.0.0.1:1", []string{"[2001:db8::1]"}, true},
-		"IPv6 bare":                      {proxied, "10.0.0.1:1", []string{"2001:db8::1"}, true},
-		"garbage last":                   {proxied, "10.0.0.1:1", []string{good + ", unknown"}, false},
-		"garbage behind the sender":      {proxied, "10.0.0.1:1", []string{"unknown, ' or 1=1, " + good}, true},
-		"garbage before a proxy":         {proxied, "10.0.0.1:1", []string{good + ", _hidden, 10.9.9.9"}, false},
-		"empty places":                   {proxied, "10.0.0.1:1", []string{good + ", ,", ""}, true},
-		"a proxy for itself":             {proxied, "10.0.0.1:1", nil, false},
-		"proxies all the way":            {proxied, "10.0.0.1:1", []string{"10.1.1.1, 10.2.2.2"}, false},
-		"an allowed proxy for itself":    {oneProxy, "10.0.0.1:1", nil, true},
-		"an allowed sender behind it":    {oneProxy, "10.0.0.1:1", []string{good + ", 10.7.7.7"}, true},
+		"by a proxy, outside":            {proxied, proxy, []string{bad}, false},
+		"written by the sender":          {proxied, proxy, []string{good + ", " + bad}, false},
+		"written by the sender, and not": {proxied, proxy, []string{bad + ", " + good}, true},
+		"two headers":                    {proxied, proxy, []string{good, bad}, false},
+		"two headers, and good":          {proxied, proxy, []string{bad, good}, true},
+		"two proxies":                    {proxied, proxy, []string{bad + "," + good + farther}, true},
+		"two proxies, outside":           {proxied, proxy, []string{good + "," + bad + farther}, false},
+		"with ports":                     {proxied, proxy, []string{good + ":4711, 10.9.9.9:80"}, true},
+		"IPv6 with a port":               {proxied, proxy, []string{"[2001:db8::1]:4711"}, true},
+		"IPv6 in brackets":               {proxied, proxy, []string{"[2001:db8::1]"}, true},
+		"IPv6 bare":                      {proxied, proxy, []string{"2001:db8::1"}, true},
+		"garbage last":                   {proxied, proxy, []string{good + ", unknown"}, false},
+		"garbage behind the sender":      {proxied, proxy, []string{"unknown, ' or 1=1, " + good}, true},
+		"garbage before a proxy":         {proxied, proxy, []string{good + ", _hidden, 10.9.9.9"}, false},
+		"empty places":                   {proxied, proxy, []string{good + ", ,", ""}, true},
+		"a proxy for itself":             {proxied, proxy, nil, false},
+		"proxies all the way":            {proxied, proxy, []string{"10.1.1.1, 10.2.2.2"}, false},
+		"an allowed proxy for itself":    {oneProxy, proxy, nil, true},
+		"an allowed sender behind it":    {oneProxy, proxy, []string{good + ", 10.7.7.7"}, true},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

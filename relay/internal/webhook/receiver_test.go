@@ -65,6 +65,9 @@ func Example() {
 }
 
 func TestNewRefuses(t *testing.T) {
+	source := func() []string { return nil }
+	all := prefixes("::/0")
+	invalid := append(prefixes("10.0.0.0/8", "10.0.0.0/16"), netip.Prefix{})
 	tests := map[string]struct {
 		config Config
 		says   string
@@ -77,13 +80,13 @@ func TestNewRefuses(t *testing.T) {
 		"an empty password":       {Config{Basic: []string{"sesame:"}}, "user:password"},
 		"an empty user":           {Config{Basic: []string{":sesame"}}, "user:password"},
 		"no secret and one":       {Config{NoAuth: true, Tokens: []string{"sesame"}}, "NoAuth"},
-		"no secret and a source":  {Config{NoAuth: true, TokenSource: func() []string { return nil }}, "NoAuth"},
+		"no secret and a source":  {Config{NoAuth: true, TokenSource: source}, "NoAuth"},
 		"a header with a space":   {Config{NoAuth: true, Header: "X Token"}, "X Token"},
 		"a header with a newline": {Config{NoAuth: true, Header: "X\nToken"}, "header"},
 		"everybody":               {Config{Allow: prefixes("0.0.0.0/0")}, "every address"},
 		"everybody, mapped":       {Config{Allow: prefixes("::ffff:0.0.0.0/96")}, "every address"},
-		"every proxy":             {Config{NoAuth: true, TrustedProxies: prefixes("::/0")}, "every address"},
-		"no network":              {Config{Allow: append(prefixes("10.0.0.0/8", "10.0.0.0/16"), netip.Prefix{})}, "network 3 of Allow"},
+		"every proxy":             {Config{NoAuth: true, TrustedProxies: all}, "every address"},
+		"no network":              {Config{Allow: invalid}, "network 3 of Allow"},
 		"a negative size":         {Config{NoAuth: true, MaxBytes: -1}, "MaxBytes"},
 		"a size beyond Decode":    {Config{NoAuth: true, MaxBytes: guance.MaxBodySize + 1}, "MaxBytes"},
 		"less memory than a body": {Config{NoAuth: true, MaxHeldBytes: 1000}, "MaxHeldBytes"},
@@ -115,7 +118,8 @@ func TestMethod(t *testing.T) {
 func TestPanicFreesMemory(t *testing.T) {
 	r := newReceiver(t, Config{NoAuth: true})
 	req := post("")
-	req.ContentLength, req.Body = -1, io.NopCloser(io.MultiReader(strings.NewReader("text"), panicking{}))
+	req.ContentLength = -1
+	req.Body = io.NopCloser(io.MultiReader(strings.NewReader("text"), panicking{}))
 	func() {
 		defer func() {
 			if recover() == nil {
