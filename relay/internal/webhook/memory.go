@@ -20,7 +20,7 @@ type memoryLimit struct {
 // A reservation is the part of a memoryLimit that one request has.
 type reservation struct {
 	limit   *memoryLimit
-	abort   func()        // ends the reading of the body; nil if that is impossible or it has arrived
+	abort   func()        // ends the reading of the body; nil if that is impossible
 	element *list.Element // in arriving, or nil
 	bytes   int64
 	evicted bool
@@ -75,7 +75,6 @@ func (r *reservation) arrived() *Refusal {
 	r.limit.mu.Lock()
 	defer r.limit.mu.Unlock()
 	r.leaveArriving()
-	r.abort = nil
 	if r.evicted {
 		return busy()
 	}

@@ -129,6 +129,22 @@ func TestSlowBodiesAreEvicted(t *testing.T) {
 	})
 }
 
+// Decoded events take memory beside their members.
+func TestReserveEvents(t *testing.T) {
+	r := newReceiver(t, Config{NoAuth: true, MaxBytes: eventSize, MaxHeldBytes: 3 * eventSize})
+	body, refusal := r.Receive(httptest.NewRecorder(), post("text"))
+	if refusal != nil {
+		t.Fatal(refusal)
+	}
+	defer body.Release()
+	if refusal := body.ReserveEvents(2); refusal != nil {
+		t.Errorf("two events: %v, want none", refusal)
+	}
+	if refusal := body.ReserveEvents(1); refusal == nil || refusal.Reason != "busy" {
+		t.Errorf("a third event: %v, want busy", refusal)
+	}
+}
+
 // Two large bodies are decoded at once. A third waits until one is released or its context is done.
 // A small body does not wait.
 func TestLargeBodiesWait(t *testing.T) {
