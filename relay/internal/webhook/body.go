@@ -45,7 +45,8 @@ func (b *Body) FreeBytes() {
 	b.bytes, b.buffer = nil, nil
 }
 
-// ReserveDecoding reserves what decoding takes. For a large body it waits until ctx is done.
+// ReserveDecoding reserves the memory for decoding. A large body gets a slot instead, and waits for
+// it until ctx is done.
 func (b *Body) ReserveDecoding(ctx context.Context) *Refusal {
 	members := 1 + bytes.Count(b.bytes, []byte(",")) // at most
 	size := int64(members) * memberSize
@@ -61,7 +62,7 @@ func (b *Body) ReserveDecoding(ctx context.Context) *Refusal {
 	}
 }
 
-// ReserveEvents reserves what n decoded events take beside their members.
+// ReserveEvents reserves the memory of n decoded events without their members.
 func (b *Body) ReserveEvents(n int) *Refusal { return b.memory.reserve(int64(n) * eventSize) }
 
 // Release frees all that the body holds. Call it before the handler returns: an eviction after that

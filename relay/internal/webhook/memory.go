@@ -17,7 +17,7 @@ type memoryLimit struct {
 	arriving list.List // of *reservation, the oldest first; guarded by mu
 }
 
-// A reservation is the part of a memoryLimit that one request has.
+// A reservation is the part of a memoryLimit that one request has. limit.mu guards its fields.
 type reservation struct {
 	limit   *memoryLimit
 	abort   func()        // ends the reading of the body; nil if that is impossible
