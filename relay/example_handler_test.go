@@ -9,11 +9,12 @@ import (
 	"strings"
 
 	"github.com/guance-relay/guance-relay/relay"
+	"github.com/guance-relay/guance-relay/relay/memstore"
 )
 
 // The handler is mounted on the service's own mux. During a rotation two tokens are valid.
 func ExampleNewHandler() {
-	r, err := relay.New(relay.NewMemStore(), nil) // boltstore.Open for a store that is durable
+	r, err := relay.New(memstore.New(), nil) // boltstore.Open for a store that is durable
 	if err != nil {
 		fmt.Println(err)
 		return
@@ -51,7 +52,7 @@ func ExampleNewHandler() {
 // password in the URL that Guance is given. The proxy is the peer of every connection: the address
 // that it adds to X-Forwarded-For is the sender, and addresses before it are ignored.
 func ExampleNewHandler_networks() {
-	r, err := relay.New(relay.NewMemStore(), &relay.Options{Logger: slog.New(slog.DiscardHandler)})
+	r, err := relay.New(memstore.New(), &relay.Options{Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		fmt.Println(err)
 		return

@@ -14,6 +14,7 @@ import (
 
 	"github.com/guance-relay/guance-relay/guance"
 	"github.com/guance-relay/guance-relay/relay/internal/webhook"
+	"github.com/guance-relay/guance-relay/relay/store"
 )
 
 // HandlerOptions are the settings of a [Handler]. Printing them shows no field, as some are secret.
@@ -183,19 +184,19 @@ func (h *Handler) accept(w http.ResponseWriter, req *http.Request) ([]Receipt, *
 func unavailable(err error) *webhook.Refusal {
 	r := &webhook.Refusal{Code: http.StatusServiceUnavailable, Cause: err}
 	switch {
-	case errors.Is(err, ErrFailed): // first: it alone leaves a doubt, whatever else the error wraps
+	case errors.Is(err, store.ErrFailed): // first: it alone leaves a doubt, whatever it wraps
 		r.Reason, r.RetryAfter = "failed", 60
 		r.Message = "the store has failed; whether the events were kept is not certain, send them again"
-	case errors.Is(err, ErrFull):
+	case errors.Is(err, store.ErrFull):
 		r.Reason, r.RetryAfter = "full", 30
 		r.Message = "the store is full; nothing was kept, send the events again"
-	case errors.Is(err, ErrClosed):
+	case errors.Is(err, store.ErrClosed):
 		r.Reason, r.RetryAfter = "closing", 10
 		r.Message = "the relay is stopping; nothing was kept, send the events again"
 	case errors.Is(err, context.DeadlineExceeded):
 		r.Reason, r.RetryAfter = "busy", 10
 		r.Message = "the store did not answer in time; nothing was kept, send the events again"
-	default: // after any error but ErrFailed a Store has kept nothing
+	default: // after any error but ErrFailed the store has kept nothing
 		r.Reason, r.RetryAfter = "unavailable", 30
 		r.Message = "the store cannot take events now; nothing was kept, send the events again"
 	}

@@ -17,6 +17,7 @@ import (
 	"unicode"
 
 	"github.com/guance-relay/guance-relay/relay"
+	"github.com/guance-relay/guance-relay/relay/store"
 )
 
 // operator is the address of whoever keeps the server: what it does, what became of a problem, and what to do with the events that were
@@ -138,11 +139,11 @@ func status(err error) int {
 	switch {
 	case ok:
 		return refused.code
-	case errors.Is(err, relay.ErrNotFound):
+	case errors.Is(err, store.ErrNotFound):
 		return http.StatusNotFound
 	case errors.Is(err, relay.ErrStale):
 		return http.StatusConflict
-	case errors.Is(err, relay.ErrDamaged):
+	case errors.Is(err, store.ErrDamaged):
 		return http.StatusInternalServerError
 	}
 	return http.StatusServiceUnavailable // the time is up, the relay stops, or the store does not answer
