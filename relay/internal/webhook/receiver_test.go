@@ -90,6 +90,7 @@ func TestNewRefuses(t *testing.T) {
 		"a negative size":         {Config{NoAuth: true, MaxBytes: -1}, "MaxBytes"},
 		"a size beyond Decode":    {Config{NoAuth: true, MaxBytes: guance.MaxBodySize + 1}, "MaxBytes"},
 		"less memory than a body": {Config{NoAuth: true, MaxHeldBytes: 1000}, "MaxHeldBytes"},
+		"negative memory":         {Config{NoAuth: true, MaxHeldBytes: -1}, "MaxHeldBytes"},
 		"a negative timeout":      {Config{NoAuth: true, ReadTimeout: -1}, "ReadTimeout"},
 	}
 	for name, test := range tests {
