@@ -67,7 +67,7 @@ func demonstrate(ctx context.Context, c *config, stdout io.Writer, stderr *logWr
 	url := fmt.Sprintf("http://%s/guance?token=%s", s.listener.Addr(), token)
 	fmt.Fprintf(stdout, "A demonstration: a fake PagerDuty on %s, a temporary store, a token made for this run.\n", fake.URL)
 	fmt.Fprintf(stdout, "Webhook URL for Guance:  %s\n", url)
-	fmt.Fprintf(stdout, "To send the sample event:\n  curl --data-binary @examples/server/sample.json -H 'Content-Type: application/json' '%s'\n", url)
+	fmt.Fprintf(stdout, "To send the sample event:\n  curl --data-binary @cmd/guance-relay/sample.json -H 'Content-Type: application/json' '%s'\n", url)
 
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()

@@ -1,6 +1,6 @@
 // Server is the ready-made relay: Guance's webhook in, PagerDuty's Events API v2 out, and a durable queue between.
 //
-//	go run ./examples/server -demo
+//	go run ./cmd/guance-relay -demo
 //
 // shows it at work without an account. The README tells how to point Guance and PagerDuty at it.
 package main
