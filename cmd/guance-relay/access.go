@@ -2,27 +2,27 @@ package main
 
 import (
 	"fmt"
+	"net/http"
 	"net/netip"
 	"strings"
-	"sync/atomic"
 
-	"github.com/guance-relay/guance-relay/internal/secretfile"
 	"github.com/guance-relay/guance-relay/relay"
 )
 
-// access is who may send webhooks, as configured.
+// access holds the settings that say who may send webhooks.
 type access struct {
 	tokens, tokensFile, header, basic, allow, proxies string
 	noAuth                                            bool
 }
 
-// empty reports whether nothing was said.
+// empty reports whether nobody may send webhooks.
 func (a *access) empty() bool {
-	return len(fields(a.tokens)) == 0 && a.tokensFile == "" && a.basic == "" && len(fields(a.allow)) == 0 && !a.noAuth
+	return len(fields(a.tokens)) == 0 && a.tokensFile == "" && a.basic == "" &&
+		len(fields(a.allow)) == 0 && !a.noAuth
 }
 
-// options returns the settings of the handler that say who may come in.
-func (a *access) options(s *secrets) (*relay.HandlerOptions, error) {
+// options returns the settings for relay.NewHandler. A token file is added to files.
+func (a *access) options(files *secretFiles) (*relay.HandlerOptions, error) {
 	opts := &relay.HandlerOptions{Tokens: fields(a.tokens), Header: a.header, NoAuth: a.noAuth}
 	if a.basic != "" {
 		opts.Basic = []string{a.basic}
@@ -32,7 +32,7 @@ func (a *access) options(s *secrets) (*relay.HandlerOptions, error) {
 		if err != nil {
 			return nil, err
 		}
-		s.watch("the last good tokens stay good", file.check)
+		files.add("the last good tokens stay good", file.check)
 		opts.TokenSource = file.tokens
 	}
 	var err error
@@ -45,7 +45,28 @@ func (a *access) options(s *secrets) (*relay.HandlerOptions, error) {
 	return opts, nil
 }
 
-// fields splits at commas and leaves out what is empty.
+// webhook returns the handler for Guance.
+func (c *config) webhook(r *relay.Relay, files *secretFiles) (http.Handler, error) {
+	if c.maxBody < 1 {
+		return nil, fmt.Errorf("max-body %d: must be at least 1", c.maxBody)
+	}
+	if c.maxConnections < 2 {
+		return nil, fmt.Errorf("max-connections %d: must be at least 2", c.maxConnections)
+	}
+	opts, err := c.access.options(files)
+	if err != nil {
+		return nil, err
+	}
+	opts.MaxBytes = int64(c.maxBody)
+	h, err := relay.NewHandler(r, opts)
+	if err != nil {
+		return nil, fmt.Errorf("%w (RELAY_TOKENS, RELAY_TOKENS_FILE, RELAY_BASIC, RELAY_ALLOW, "+
+			"RELAY_TRUSTED_PROXIES, RELAY_NO_AUTH, RELAY_HEADER, RELAY_MAX_BODY)", err)
+	}
+	return h, nil
+}
+
+// fields splits at commas and leaves out empty parts.
 func fields(s string) []string {
 	var items []string
 	for item := range strings.SplitSeq(s, ",") {
@@ -56,7 +77,7 @@ func fields(s string) []string {
 	return items
 }
 
-// networks reads CIDR networks; an address alone is a network of one.
+// networks reads addresses and CIDR networks.
 func networks(s string) ([]netip.Prefix, error) {
 	var prefixes []netip.Prefix
 	for _, item := range fields(s) {
@@ -67,45 +88,12 @@ func networks(s string) ([]netip.Prefix, error) {
 		}
 		p, err := netip.ParsePrefix(item)
 		if err != nil {
-			return nil, fmt.Errorf("%q is neither an address nor a network such as 192.0.2.0/24", item)
+			return nil, fmt.Errorf("%q: must be an address, or a network such as 192.0.2.0/24", item)
 		}
-		if p.Addr().Is4In6() && p.Bits() >= 96 { // as the handler reads it
+		if p.Addr().Is4In6() && p.Bits() >= 96 { // relay.Handler compares IPv4 addresses
 			p = netip.PrefixFrom(p.Addr().Unmap(), p.Bits()-96)
 		}
 		prefixes = append(prefixes, p)
 	}
 	return prefixes, nil
-}
-
-// maxTokenFile is how many bytes a file of tokens may have: some thousand tokens.
-const maxTokenFile = 64 << 10
-
-// A tokenFile is a file of tokens, one a line, that is read again for each webhook: a page of memory, next to the fsync that
-// follows, and never a change that goes unnoticed.
-type tokenFile struct {
-	path string
-	last atomic.Pointer[[]string] // the last good ones
-}
-
-func openTokenFile(path string) (*tokenFile, error) {
-	f := &tokenFile{path: path}
-	return f, f.check()
-}
-
-// tokens returns what the file holds. While it is missing, empty or not readable, as it may be halfway through a change, the last good
-// tokens stay good: Guance promises no second try, so that a 401 loses the alert. A file without tokens revokes nothing; who
-// wants to keep everybody out writes a new token. The server complains until the file is good again; see secrets.
-func (f *tokenFile) tokens() []string {
-	_ = f.check() // secrets says so
-	return *f.last.Load()
-}
-
-// check reads the file and returns why it holds no tokens.
-func (f *tokenFile) check() error {
-	tokens, err := secretfile.Lines(f.path, maxTokenFile)
-	if err != nil {
-		return fmt.Errorf("tokens-file: %w", err)
-	}
-	f.last.Store(&tokens)
-	return nil
 }

@@ -98,7 +98,7 @@ func FuzzConfiguration(f *testing.F) {
 				public += value
 			}
 		}
-		given := []string{"server"}
+		given := []string{"guance-relay"}
 		for arg := range strings.SplitSeq(args, "\x00") {
 			before := given[len(given)-1]
 			if flag, _, _ := strings.Cut(arg, "="); strings.HasPrefix(before, "-") && !slices.Contains(secretFlags, before) ||
@@ -122,14 +122,14 @@ func FuzzConfiguration(f *testing.F) {
 			if err != nil {
 				return configError{err}
 			}
-			if _, err := c.client(log, nil, &secrets{}); err != nil {
+			if _, err := c.client(log, nil, &secretFiles{}); err != nil {
 				return configError{err}
 			}
 			r, err := relay.New(relay.NewMemStore(), &relay.Options{Logger: slog.New(slog.DiscardHandler)})
 			if err != nil {
 				t.Fatal(err)
 			}
-			if _, err := c.webhook(r, &secrets{}); err != nil {
+			if _, err := c.webhook(r, &secretFiles{}); err != nil {
 				return configError{err}
 			}
 			if c.operator != "" {
@@ -142,7 +142,7 @@ func FuzzConfiguration(f *testing.F) {
 		said := stderr.String()
 		switch {
 		case status == 0 && said == "":
-		case status == 2 && strings.HasPrefix(said, "server: ") && strings.Index(said, "\n") == len(said)-1:
+		case status == 2 && strings.HasPrefix(said, "guance-relay: ") && strings.Index(said, "\n") == len(said)-1:
 		default:
 			t.Errorf("status %d with %q", status, said)
 		}

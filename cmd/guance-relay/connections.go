@@ -12,170 +12,178 @@ import (
 	"time"
 )
 
-// strangersMax is how many connections all networks together have that no webhook can come from. They are not refused, because
-// the probes of a load balancer or of Kubernetes come to the same listener.
-const strangersMax = 32
+// maxUnlisted is how many connections all clients together have whose network may not send
+// webhooks. They are not refused at once, because the probes of a load balancer or of Kubernetes
+// use the same listener.
+const maxUnlisted = 32
 
-// connections is a listener that bounds what a server has open. A limit alone (netutil.LimitListener) turns a thousand idle connections
-// into a wall in front of the webhook. Here one connection makes room for the next: of the address that has most of them, the one that waits
-// for the longest. So whoever opens a thousand displaces himself, and a sender that is slow keeps its place.
+// connections is a listener that bounds the open connections of a server. At the limit it closes a
+// connection of the client that has most of them: the one that has waited longest for a request.
+// So a client that opens a thousand connections displaces itself, and a slow sender keeps its own.
+// netutil.LimitListener has a limit alone: a thousand idle connections would keep webhooks out.
 //
-// A connection waits, for a request or for the rest of one, unless the server owes it an answer: a thousand senders that announce a body and
-// never send it are no better than a thousand that say nothing. If none waits, because all are being answered, the next waits for one of
-// them.
+// A connection waits until it has delivered a whole request, header and body: a thousand clients
+// that announce a body and never send it do the same harm as a thousand silent ones. A connection
+// that is being answered is never closed. If all are, the new one waits.
 type connections struct {
 	net.Listener
 	max     int
 	allow   []netip.Prefix // who may send webhooks; empty: everybody
-	proxies []netip.Prefix // speak for many, so that each of their connections counts as an address of its own
+	proxies []netip.Prefix // each of their connections counts as a client of its own
 
-	mu        sync.Mutex
-	changed   sync.Cond          // a connection began to wait or is gone, or the listener was closed
-	open      map[net.Conn]*held // guarded by mu
-	holders   map[origin]*holder // guarded by mu; those of open
-	strangers int                // guarded by mu: how many of open are those of strangers
-	turns     uint64             // guarded by mu: counts how often a connection began to wait
-	closed    bool               // guarded by mu
+	mu       sync.Mutex
+	changed  sync.Cond                // a connection waits or is gone, or the listener is closed
+	open     map[net.Conn]*connection // guarded by mu
+	clients  map[clientKey]*client    // guarded by mu: those that have open connections
+	unlisted int                      // guarded by mu: connections of unlisted clients
+	waits    uint64                   // guarded by mu: how often a connection began to wait
+	closed   bool                     // guarded by mu
 }
 
-// An origin is who holds connections: an address, a network of 64 bits of IPv6, which is what one customer has (RFC 6177), or one
-// connection alone.
-type origin struct {
+// A clientKey identifies a client: an IPv4 address; an IPv6 network of 64 bits, which is what one
+// customer has (RFC 6177); or, behind a trusted proxy, one connection.
+type clientKey struct {
 	network netip.Prefix
 	conn    net.Conn
 }
 
-// A holder has the connections of an origin.
-type holder struct {
-	stranger bool
+// A client is whoever has open connections.
+type client struct {
+	unlisted bool
 	open     int
-	waiting  list.List // of *held, the one that waits for the longest first
+	waiting  list.List // of *connection, longest waiting first
 }
 
-// held is a connection.
-type held struct {
+// A connection is an open connection.
+type connection struct {
 	conn    net.Conn
-	origin  origin
-	holder  *holder
-	waiting *list.Element // nil while a request that has arrived whole is answered
-	since   uint64        // the turn in which it began to wait
+	key     clientKey
+	client  *client
+	waiting *list.Element // nil while a request is answered
+	since   uint64        // the value of connections.waits when it began to wait
 }
 
-// limit bounds the connections that a server takes from a listener.
-func limit(server *http.Server, l net.Listener, most int, allow, proxies []netip.Prefix) net.Listener {
-	c := &connections{Listener: l, max: most, allow: allow, proxies: proxies, open: make(map[net.Conn]*held), holders: make(map[origin]*holder)}
+// limitConnections bounds the connections that a server accepts from a listener.
+func limitConnections(
+	server *http.Server, l net.Listener, max int, allow, proxies []netip.Prefix,
+) net.Listener {
+	c := &connections{
+		Listener: l, max: max, allow: allow, proxies: proxies,
+		open: make(map[net.Conn]*connection), clients: make(map[clientKey]*client),
+	}
 	c.changed.L = &c.mu
 	server.ConnState = c.track
 	server.ConnContext = func(ctx context.Context, conn net.Conn) context.Context {
-		return context.WithValue(ctx, connection{}, conn)
+		return context.WithValue(ctx, connKey{}, conn)
 	}
-	server.Handler = c.answering(server.Handler)
+	server.Handler = c.handler(server.Handler)
 	return c
 }
 
-// Accept returns the next connection once there is room for it.
+// Accept returns the next connection, as soon as the limit allows one more.
 func (c *connections) Accept() (net.Conn, error) {
 	for {
 		conn, err := c.Listener.Accept()
 		if err != nil {
 			return nil, err
 		}
-		taken, err := c.take(conn)
-		if err != nil || taken {
+		added, err := c.add(conn)
+		if err != nil || added {
 			return conn, err
 		}
 	}
 }
 
-// take makes room for a connection. It closes one that there is no room for.
-func (c *connections) take(conn net.Conn) (bool, error) {
-	from, stranger := c.origin(conn)
+// add adds a connection, after closing another one if it must. It reports false, and closes conn,
+// if the unlisted clients have no room for it.
+func (c *connections) add(conn net.Conn) (bool, error) {
+	key, unlisted := c.identify(conn)
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if stranger && c.strangers >= min(strangersMax, max(1, c.max/2)) && !c.displace(true) {
-		_ = conn.Close() // to wait for a stranger would let everybody wait
+	if unlisted && c.unlisted >= min(maxUnlisted, max(1, c.max/2)) && !c.evict(true) {
+		_ = conn.Close() // waiting for room would delay the listed clients behind it
 		return false, nil
 	}
 	for len(c.open) >= c.max && !c.closed {
-		if !c.displace(false) {
+		if !c.evict(false) {
 			c.changed.Wait()
 		}
 	}
 	if c.closed {
-		_ = conn.Close() // nobody will answer it
+		_ = conn.Close() // the server has stopped
 		return false, net.ErrClosed
 	}
-	h := c.holders[from]
-	if h == nil {
-		h = &holder{stranger: stranger}
-		c.holders[from] = h
+	owner := c.clients[key]
+	if owner == nil {
+		owner = &client{unlisted: unlisted}
+		c.clients[key] = owner
 	}
-	h.open++
-	if stranger {
-		c.strangers++
+	owner.open++
+	if unlisted {
+		c.unlisted++
 	}
-	c.open[conn] = &held{conn: conn, origin: from, holder: h}
+	c.open[conn] = &connection{conn: conn, key: key, client: owner}
 	c.wait(conn)
 	return true, nil
 }
 
-// origin returns who a connection comes from, and whether no webhook can come from there.
-func (c *connections) origin(conn net.Conn) (origin, bool) {
+// identify returns the client of a connection, and whether its network may not send webhooks.
+func (c *connections) identify(conn net.Conn) (key clientKey, unlisted bool) {
 	remote, err := netip.ParseAddrPort(conn.RemoteAddr().String())
 	if err != nil {
-		return origin{conn: conn}, len(c.allow) > 0 // no TCP
+		return clientKey{conn: conn}, len(c.allow) > 0 // not TCP
 	}
 	addr := remote.Addr().Unmap().WithZone("")
-	within := func(p netip.Prefix) bool { return p.Contains(addr) }
-	if slices.ContainsFunc(c.proxies, within) {
-		return origin{conn: conn}, false
+	contains := func(p netip.Prefix) bool { return p.Contains(addr) }
+	if slices.ContainsFunc(c.proxies, contains) {
+		return clientKey{conn: conn}, false
 	}
 	bits := addr.BitLen()
 	if addr.Is6() {
 		bits = 64
 	}
-	network, _ := addr.Prefix(bits) // the bits fit
-	return origin{network: network}, len(c.allow) > 0 && !slices.ContainsFunc(c.allow, within)
+	network, _ := addr.Prefix(bits) // fails only for too many bits
+	return clientKey{network: network}, len(c.allow) > 0 && !slices.ContainsFunc(c.allow, contains)
 }
 
-// displace closes the connection that has waited for the longest, of the holder that has most of them; of two that have as many, the one
-// that waits for longer. It reports whether there was one. It looks at all holders, at most as many as there are connections. It is called with
-// mu held.
-func (c *connections) displace(strangers bool) bool {
-	var leaves *held
-	for _, h := range c.holders {
-		first := h.waiting.Front()
-		if first == nil || strangers && !h.stranger {
+// evict closes the longest waiting connection of the client with most connections; of two such
+// clients, the one that has waited longer. It reports whether there was one. The caller holds mu.
+func (c *connections) evict(unlistedOnly bool) bool {
+	var victim *connection
+	for _, owner := range c.clients {
+		first := owner.waiting.Front()
+		if first == nil || unlistedOnly && !owner.unlisted {
 			continue
 		}
-		oldest := first.Value.(*held)
-		if leaves == nil || h.open > leaves.holder.open || h.open == leaves.holder.open && oldest.since < leaves.since {
-			leaves = oldest
+		oldest := first.Value.(*connection)
+		if victim == nil || owner.open > victim.client.open ||
+			owner.open == victim.client.open && oldest.since < victim.since {
+			victim = oldest
 		}
 	}
-	if leaves == nil {
+	if victim == nil {
 		return false
 	}
-	c.forget(leaves)
-	_ = leaves.conn.Close() // its server goroutine sees it and ends
+	c.remove(victim)
+	_ = victim.conn.Close() // the server's goroutine sees it and ends
 	return true
 }
 
-// forget is called with mu held.
-func (c *connections) forget(e *held) {
+// remove removes a connection. The caller holds mu.
+func (c *connections) remove(e *connection) {
 	if e.waiting != nil {
-		e.holder.waiting.Remove(e.waiting)
+		e.client.waiting.Remove(e.waiting)
 	}
 	delete(c.open, e.conn)
-	if e.holder.stranger {
-		c.strangers--
+	if e.client.unlisted {
+		c.unlisted--
 	}
-	if e.holder.open--; e.holder.open == 0 {
-		delete(c.holders, e.origin)
+	if e.client.open--; e.client.open == 0 {
+		delete(c.clients, e.key)
 	}
 }
 
-// Close closes the listener and sends away who waits to be let in.
+// Close closes the listener, and the connection that waits for room.
 func (c *connections) Close() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -184,76 +192,79 @@ func (c *connections) Close() error {
 	return c.Listener.Close()
 }
 
-// track is the server's ConnState. Each step that a client takes is a new start: a connection, the header of a request, an answer.
+// track is the server's ConnState hook.
 func (c *connections) track(conn net.Conn, state http.ConnState) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	switch state {
-	case http.StateActive, http.StateIdle:
+	case http.StateActive, http.StateIdle: // the wait begins anew with a header and with an answer
 		c.wait(conn)
 	case http.StateClosed, http.StateHijacked:
 		if e := c.open[conn]; e != nil {
-			c.forget(e)
+			c.remove(e)
 			c.changed.Signal()
 		}
 	}
 }
 
-// wait puts a connection at the end of those that wait, unless it was sent away. It is called with mu held.
+// wait makes a connection the last of its client's waiting ones. The caller holds mu.
 func (c *connections) wait(conn net.Conn) {
 	e := c.open[conn]
 	if e == nil {
-		return
+		return // evicted
 	}
 	if e.waiting != nil {
-		e.holder.waiting.Remove(e.waiting)
+		e.client.waiting.Remove(e.waiting)
 	}
-	c.turns++
-	e.since, e.waiting = c.turns, e.holder.waiting.PushBack(e)
+	c.waits++
+	e.since, e.waiting = c.waits, e.client.waiting.PushBack(e)
 	c.changed.Signal()
 }
 
-// answer keeps a connection until its request is answered, unless it was sent away.
-func (c *connections) answer(conn net.Conn) {
+// serve keeps a connection open until its request is answered.
+func (c *connections) serve(conn net.Conn) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if e := c.open[conn]; e != nil && e.waiting != nil {
-		e.holder.waiting.Remove(e.waiting)
+		e.client.waiting.Remove(e.waiting)
 		e.waiting = nil
 	}
 }
 
-// connection is the key of a request's connection in its context.
-type connection struct{}
+// connKey is the context key of a request's connection.
+type connKey struct{}
 
-// readTime is how long a client may take to read an answer. All of them are small: one that is not read at once has nobody to read it.
-const readTime = 5 * time.Second
+// answerTimeout is how long a client may take to read an answer. All answers are small.
+const answerTimeout = 5 * time.Second
 
-// answering is a server's handler that knows whether a request has arrived whole.
-func (c *connections) answering(h http.Handler) http.Handler {
+// handler wraps the server's handler: it notices when a request has arrived whole.
+func (c *connections) handler(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
-		conn := req.Context().Value(connection{}).(net.Conn)
+		conn := req.Context().Value(connKey{}).(net.Conn)
 		if req.Body == http.NoBody {
-			c.answer(conn)
+			c.serve(conn)
 		} else {
-			req = req.WithContext(req.Context()) // a copy: net/http looks at what is left of the body in its own
-			req.Body = &arriving{req.Body, func() { c.answer(conn) }}
+			req = req.WithContext(req.Context()) // net/http keeps using the Body of its own request
+			req.Body = &body{req.Body, func() { c.serve(conn) }}
 		}
-		defer func() { _ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(readTime)) }() // else it is the server's
+		// Without this, the server's longer WriteTimeout would hold.
+		defer func() {
+			_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(answerTimeout))
+		}()
 		h.ServeHTTP(w, req)
 	})
 }
 
-// arriving is a body that says when it was read to its end.
-type arriving struct {
+// A body calls atEOF when it has been read to its end.
+type body struct {
 	io.ReadCloser
-	arrived func()
+	atEOF func()
 }
 
-func (a *arriving) Read(p []byte) (int, error) {
-	n, err := a.ReadCloser.Read(p)
+func (b *body) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
 	if err == io.EOF {
-		a.arrived()
+		b.atEOF()
 	}
 	return n, err
 }

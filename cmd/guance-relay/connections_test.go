@@ -131,7 +131,7 @@ func TestConnectionLimit(t *testing.T) {
 			w.WriteHeader(http.StatusNoContent)
 		})}
 		var serving sync.WaitGroup
-		serving.Go(func() { _ = server.Serve(limit(server, listener, 3, nil, nil)) }) // ends with Close
+		serving.Go(func() { _ = server.Serve(limitConnections(server, listener, 3, nil, nil)) }) // ends with Close
 		defer serving.Wait()
 		defer server.Close()
 
@@ -212,7 +212,7 @@ func TestConnectionsThatDoNotMoveOn(t *testing.T) {
 			w.WriteHeader(http.StatusNoContent)
 		})}
 		var serving sync.WaitGroup
-		serving.Go(func() { _ = server.Serve(limit(server, listener, 2, nil, nil)) }) // ends with Close
+		serving.Go(func() { _ = server.Serve(limitConnections(server, listener, 2, nil, nil)) }) // ends with Close
 		defer serving.Wait()
 		defer server.Close()
 		send := func(c net.Conn, text string) {
@@ -245,8 +245,8 @@ func TestConnectionsThatDoNotMoveOn(t *testing.T) {
 			send(c, "GET /unheard HTTP/1.1\r\nHost: x\r\n\r\n")
 		}
 		serves("/read")
-		if took := time.Since(start); took > readTime {
-			t.Errorf("two who do not listen keep another waiting for %v, want %v at most", took, readTime)
+		if took := time.Since(start); took > answerTimeout {
+			t.Errorf("two who do not listen keep another waiting for %v, want %v at most", took, answerTimeout)
 		}
 	})
 }

@@ -109,8 +109,8 @@ func (r *remote) RemoteAddr() net.Addr {
 	return net.TCPAddrFromAddrPort(netip.MustParseAddrPort(r.from))
 }
 
-// Who gives way at the limit, by who is connected.
-func TestWhoGivesWay(t *testing.T) {
+// At the limit, which connection is closed depends on who has connected.
+func TestWhichConnectionIsClosed(t *testing.T) {
 	prefixes := func(s string) []netip.Prefix {
 		p, err := networks(s)
 		if err != nil {
@@ -134,17 +134,17 @@ func TestWhoGivesWay(t *testing.T) {
 		{"IPv6 by 64 bits", 3, "", "", "192.0.2.9:1 [2001:db8::1]:1 [2001:db8::2]:1 [2001:db8:0:1::1]:1", "1"},
 		{"proxies are many", 4, "", "10.0.0.0/8", "10.0.0.1:1 10.0.0.1:2 192.0.2.1:1 192.0.2.1:2 10.0.0.1:3", "2"},
 		{"among proxies the longest waiting", 3, "", "10.0.0.0/8", "10.0.0.2:1 10.0.0.1:1 10.0.0.1:2 10.0.0.1:3", "0"},
-		{"strangers share", 8, "198.51.100.0/24", "", many(4, "192.0.2.1:1") + " 192.0.2.2:1 198.51.100.1:1", "0"},
-		{"proxies are no strangers", 4, "198.51.100.0/24", "10.0.0.1", many(4, "10.0.0.1:1"), ""},
-		{"a stranger displaces strangers alone", 4, "198.51.100.0/24", "", "198.51.100.1:1 198.51.100.1:2 192.0.2.1:1 192.0.2.2:1 192.0.2.3:1", "2"},
-		{"32 strangers", 1000, "198.51.100.0/24", "", many(34, "192.0.2.1:1"), "0 1"},
+		{"unlisted networks share", 8, "198.51.100.0/24", "", many(4, "192.0.2.1:1") + " 192.0.2.2:1 198.51.100.1:1", "0"},
+		{"proxies are not unlisted", 4, "198.51.100.0/24", "10.0.0.1", many(4, "10.0.0.1:1"), ""},
+		{"unlisted networks displace each other only", 4, "198.51.100.0/24", "", "198.51.100.1:1 198.51.100.1:2 192.0.2.1:1 192.0.2.2:1 192.0.2.3:1", "2"},
+		{"32 of unlisted networks", 1000, "198.51.100.0/24", "", many(34, "192.0.2.1:1"), "0 1"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				listener := make(pipes)
 				server := &http.Server{Handler: http.NotFoundHandler()}
-				limited := limit(server, listener, test.most, prefixes(test.allow), prefixes(test.proxies))
+				limited := limitConnections(server, listener, test.most, prefixes(test.allow), prefixes(test.proxies))
 				var serving sync.WaitGroup
 				serving.Go(func() { _ = server.Serve(limited) }) // ends with Close
 				defer serving.Wait()
@@ -184,7 +184,7 @@ func TestStrangersHoldUpNobody(t *testing.T) {
 			}
 			w.WriteHeader(http.StatusNoContent)
 		})}
-		limited := limit(server, listener, 4, []netip.Prefix{netip.MustParsePrefix("198.51.100.0/24")}, nil)
+		limited := limitConnections(server, listener, 4, []netip.Prefix{netip.MustParsePrefix("198.51.100.0/24")}, nil)
 		var serving sync.WaitGroup
 		serving.Go(func() { _ = server.Serve(limited) }) // ends with Close
 		defer serving.Wait()

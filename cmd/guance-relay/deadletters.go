@@ -11,7 +11,7 @@ import (
 	"github.com/guance-relay/guance-relay/relay"
 )
 
-// deadLetter is an event that was given up, as the operator sees it.
+// deadLetter is the JSON of a dead letter.
 type deadLetter struct {
 	Seq      uint64          `json:"seq"`
 	EventID  string          `json:"event_id,omitempty"`
@@ -20,11 +20,12 @@ type deadLetter struct {
 	Level    string          `json:"level"`
 	Reason   string          `json:"reason"`
 	Accepted time.Time       `json:"accepted"`
-	At       time.Time       `json:"at"` // when it was given up
+	At       time.Time       `json:"at"` // when it became a dead letter
 	Body     json.RawMessage `json:"body,omitempty"`
 }
 
-// deadPage is a part of the dead letters of a lane, in sequence. Next, if there may be more, is the after of the next part.
+// deadPage is a page of the dead letters of a lane, by sequence number. Next is the "after" of the
+// next page; zero if this is the last one.
 type deadPage struct {
 	Lane string       `json:"lane"`
 	Dead []deadLetter `json:"dead"`
@@ -32,17 +33,17 @@ type deadPage struct {
 }
 
 const (
-	deadRead  = 8       // dead letters in memory at once, with bodies of a mebibyte each if all are as large as may be
-	deadBytes = 1 << 20 // of bodies, after which a page ends
-	deadLimit = 1000    // on a page
+	deadRead  = 8       // dead letters read at once; each body can have a mebibyte
+	deadBytes = 1 << 20 // bytes of bodies after which a page ends
+	deadLimit = 1000    // dead letters on a page
 )
 
 // list is GET /dead.
 func (o *operator) list(w http.ResponseWriter, req *http.Request, q url.Values) error {
 	stats := o.relay.Stats()
 	lane, err := laneOf(stats, q)
-	if _, stray := stats.Strays[q.Get("lane")]; stray {
-		lane, err = q.Get("lane"), nil // what a lane that is no longer configured has left can be looked at
+	if _, ok := stats.Strays[q.Get("lane")]; ok { // dead letters of a lane that is not configured
+		lane, err = q.Get("lane"), nil
 	}
 	if err != nil {
 		return err
@@ -53,40 +54,44 @@ func (o *operator) list(w http.ResponseWriter, req *http.Request, q url.Values) 
 	}
 	limit, err := number(q, "limit", "100", 1)
 	if err != nil || limit > deadLimit {
-		return refuse(http.StatusBadRequest, "parameter \"limit\": want a number from 1 to %d", deadLimit)
+		return errorf(http.StatusBadRequest,
+			"parameter \"limit\": must be a number from 1 to %d", deadLimit)
 	}
 	bodies := q.Get("body")
 	if !slices.Contains([]string{"", "0", "1"}, bodies) {
-		return refuse(http.StatusBadRequest, "parameter \"body\": want 1 to see the events")
+		return errorf(http.StatusBadRequest, "parameter \"body\": must be 1 for the events, or 0")
 	}
 	page := deadPage{Lane: lane, Dead: []deadLetter{}}
-	for held := 0; ; {
-		ask := min(deadRead, int(limit)-len(page.Dead))
-		found, err := o.relay.DeadLetters(req.Context(), lane, after, ask)
+	for size := 0; ; {
+		n := min(deadRead, int(limit)-len(page.Dead))
+		found, err := o.relay.DeadLetters(req.Context(), lane, after, n)
 		if err != nil {
 			return err
 		}
 		for _, d := range found {
-			dead := deadLetter{d.Seq, d.ID, d.Problem, d.State.String(), d.Level.String(), d.Reason, d.Accepted, d.At, nil}
+			dead := deadLetter{
+				d.Seq, d.ID, d.Problem, d.State.String(), d.Level.String(), d.Reason, d.Accepted, d.At, nil,
+			}
 			if bodies == "1" {
-				dead.Body, held = d.Body, held+len(d.Body)
+				dead.Body, size = d.Body, size+len(d.Body)
 			}
 			page.Dead, after = append(page.Dead, dead), d.Seq
 		}
-		if len(found) < ask {
+		if len(found) < n {
 			break
 		}
-		if len(page.Dead) == int(limit) || held >= deadBytes {
+		if len(page.Dead) == int(limit) || size >= deadBytes {
 			page.Next = after
 			break
 		}
 	}
-	answer(w, http.StatusOK, page)
+	writeJSON(w, http.StatusOK, page)
 	return nil
 }
 
-// replayed says what became of dead letters that were to be tried again. Stale are those whose problem has moved on.
-type replayed struct {
+// replayResult is the JSON of a replay. Stale counts the dead letters whose problem has a newer
+// state; they stay dead.
+type replayResult struct {
 	Status   string `json:"status"`
 	Message  string `json:"message,omitempty"`
 	Lane     string `json:"lane"`
@@ -94,14 +99,13 @@ type replayed struct {
 	Stale    int    `json:"stale"`
 }
 
-// replay is POST /replay: one dead letter, or all.
+// replay is POST /replay: one dead letter, or all of a lane.
 func (o *operator) replay(w http.ResponseWriter, req *http.Request, q url.Values) error {
 	lane, err := laneOf(o.relay.Stats(), q)
 	if err != nil {
 		return err
 	}
-	done := replayed{Status: "ok", Lane: lane}
-	code := http.StatusOK
+	result, code := replayResult{Status: "ok", Lane: lane}, http.StatusOK
 	if q.Has("seq") {
 		seq, err := number(q, "seq", "", 1)
 		if err != nil {
@@ -110,16 +114,20 @@ func (o *operator) replay(w http.ResponseWriter, req *http.Request, q url.Values
 		if err := o.relay.Replay(req.Context(), lane, seq); err != nil {
 			return err
 		}
-		done.Replayed = 1
-	} else if done.Replayed, done.Stale, err = o.relay.ReplayAll(req.Context(), lane); err != nil {
-		done.Status, done.Message, code = "error", err.Error(), status(err) // and what was replayed by then is
+		result.Replayed = 1
+	} else {
+		result.Replayed, result.Stale, err = o.relay.ReplayAll(req.Context(), lane)
+		if err != nil { // some may have been replayed before
+			result.Status, result.Message, code = "error", err.Error(), statusOf(err)
+		}
 	}
-	o.log.Info("dead letters replayed", "lane", lane, "replayed", done.Replayed, "stale", done.Stale)
-	answer(w, code, done)
+	o.log.Info("dead letters replayed", "lane", lane,
+		"replayed", result.Replayed, "stale", result.Stale)
+	writeJSON(w, code, result)
 	return nil
 }
 
-// drop is POST /drop. There is no way to drop them all.
+// drop is POST /drop: one dead letter. There is no call that drops all.
 func (o *operator) drop(w http.ResponseWriter, req *http.Request, q url.Values) error {
 	lane, err := laneOf(o.relay.Stats(), q)
 	if err != nil {
@@ -132,12 +140,12 @@ func (o *operator) drop(w http.ResponseWriter, req *http.Request, q url.Values) 
 	if err := o.relay.Drop(req.Context(), lane, seq); err != nil {
 		return err
 	}
-	o.log.Info("a dead letter was dropped", "lane", lane, "seq", seq)
-	respond(w, http.StatusOK, "ok", "")
+	o.log.Info("dead letter dropped", "lane", lane, "seq", seq)
+	writeStatus(w, http.StatusOK, "ok", "")
 	return nil
 }
 
-// laneOf is the lane that is asked for; where there is only one, it need not be named.
+// laneOf returns the lane of a call. If there is only one, the call need not name it.
 func laneOf(stats relay.Stats, q url.Values) (string, error) {
 	if !q.Has("lane") && len(stats.Lanes) == 1 {
 		return stats.Lanes[0].Name, nil
@@ -147,17 +155,17 @@ func laneOf(stats relay.Stats, q url.Values) (string, error) {
 			return l.Name, nil
 		}
 	}
-	return "", refuse(http.StatusNotFound, "there is no lane %q", q.Get("lane"))
+	return "", errorf(http.StatusNotFound, "there is no lane %q", q.Get("lane"))
 }
 
-// number reads a parameter that is a number.
+// number reads a number from a parameter; value is its default, and least the smallest allowed.
 func number(q url.Values, name, value string, least uint64) (uint64, error) {
 	if q.Has(name) {
 		value = q.Get(name)
 	}
 	n, err := strconv.ParseUint(value, 10, 64)
 	if err != nil || n < least {
-		return 0, refuse(http.StatusBadRequest, "parameter %q: want a number from %d", name, least)
+		return 0, errorf(http.StatusBadRequest, "parameter %q: must be a number from %d", name, least)
 	}
 	return n, nil
 }

@@ -9,43 +9,44 @@ import (
 )
 
 const (
-	// maxLog is how many bytes of log may wait to be written. At some 200 bytes a line it holds the log of a minute of trouble.
+	// maxLog is how many bytes of log may wait. With lines of some 200 bytes, that is the log of a
+	// minute of trouble.
 	maxLog = 1 << 20
-	// lineCost is what a waiting line costs beside its bytes, so that empty lines are bounded too.
+	// lineCost is added to the size of each waiting line, so that empty lines are bounded too.
 	lineCost = 64
-	// noticeEvery bounds how often the log says that lines were lost, while it cannot keep up.
-	noticeEvery = 10 * time.Second
-	// flushTime is how long the end of the process waits for what is not written yet.
-	flushTime = time.Second
+	// reportEvery is the time between two reports of lost lines while the log is behind.
+	reportEvery = 10 * time.Second
+	// flushTimeout is how long close waits for the lines that are not written yet.
+	flushTimeout = time.Second
 )
 
-// A logWriter writes lines in the background, so that nobody ever waits for the reader of the log: a full pipe, a terminal
-// that was stopped, a disk that hangs. What does not fit into its bound is dropped and counted, and so is what cannot be written: the reader
-// is gone, the disk is full. When writing works again, one line says how many were lost.
+// A logWriter writes lines in the background, so that no caller waits for the reader of the log: a
+// full pipe, a stopped terminal, a disk that hangs. A line that does not fit, or whose write fails,
+// is dropped and counted. When writing works again, one line reports how many were lost.
 //
-// Waiting for the log would stop the lanes and with them the alerts. An incident was 50 criticals answered with 202 and none sent, because
-// nobody read stderr.
+// If callers waited, the lanes would stop. In one incident, 50 critical alerts were answered with
+// 202 and none was sent, because nobody read stderr.
 type logWriter struct {
 	out  io.Writer
-	done chan struct{} // closed when the last line was written, after close
+	done chan struct{} // closed when the last line is written
 
-	mu     sync.Mutex
-	more   sync.Cond // a line came, or the writer was closed
-	lines  [][]byte  // guarded by mu, the oldest first
-	size   int       // guarded by mu: of lines, with their cost
-	lost   uint64    // guarded by mu
-	said   uint64    // guarded by mu: how many of lost the log has said
-	closed bool      // guarded by mu
-	// notice writes to out that n lines were lost; guarded by mu.
-	notice func(out io.Writer, n uint64) error
+	mu       sync.Mutex
+	changed  sync.Cond // there is a new line, or the writer is closed
+	lines    [][]byte  // guarded by mu: oldest first
+	size     int       // guarded by mu: of lines, with their cost
+	lost     uint64    // guarded by mu
+	reported uint64    // guarded by mu: how many of lost are in the log
+	closed   bool      // guarded by mu
+	// report writes to out that n lines were lost; guarded by mu.
+	report func(out io.Writer, n uint64) error
 }
 
-// newLogWriter starts to write to out. Close it.
+// newLogWriter starts to write to out. The caller must close it.
 func newLogWriter(out io.Writer) *logWriter {
 	w := &logWriter{out: out, done: make(chan struct{})}
-	w.more.L = &w.mu
-	w.notice = func(out io.Writer, n uint64) error {
-		_, err := fmt.Fprintln(out, "server:", lostLines(n))
+	w.changed.L = &w.mu
+	w.report = func(out io.Writer, n uint64) error {
+		_, err := fmt.Fprintln(out, "guance-relay:", lostLines(n))
 		return err
 	}
 	go w.run()
@@ -53,7 +54,8 @@ func newLogWriter(out io.Writer) *logWriter {
 }
 
 func lostLines(n uint64) string {
-	return fmt.Sprintf("%d lines of this log were lost: they could not be written, or came faster than they could", n)
+	return fmt.Sprintf("%d lines of this log were lost: "+
+		"writing them failed, or they came faster than they could be written", n)
 }
 
 // Write takes one line. It never waits and never fails.
@@ -66,7 +68,7 @@ func (w *logWriter) Write(line []byte) (int, error) {
 	}
 	w.lines = append(w.lines, bytes.Clone(line))
 	w.size += len(line) + lineCost
-	w.more.Signal()
+	w.changed.Signal()
 	return len(line), nil
 }
 
@@ -77,56 +79,60 @@ func (w *logWriter) dropped() uint64 {
 	return w.lost
 }
 
-// check returns an error while lines are lost and the log does not say so, as then nobody may be reading it.
+// check returns an error while lines are lost and not reported: nobody may be reading the log.
 func (w *logWriter) check() error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.lost == w.said {
+	if w.lost == w.reported {
 		return nil
 	}
-	return fmt.Errorf("the log cannot be written: %d lines are lost; look at what reads stderr", w.lost-w.said)
+	return fmt.Errorf("the log cannot be written: %d lines are lost; check what reads stderr",
+		w.lost-w.reported)
 }
 
-// onLoss sets how the log says that lines were lost.
-func (w *logWriter) onLoss(notice func(out io.Writer, n uint64) error) {
+// onLoss sets the function that reports lost lines.
+func (w *logWriter) onLoss(report func(out io.Writer, n uint64) error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.notice = notice
+	w.report = report
 }
 
-// close writes what it can within flushTime. A write that hangs is left behind: nothing can end it but the end of the process.
+// close writes what it can within flushTimeout. A write that hangs is left behind: only the end of
+// the process ends it.
 func (w *logWriter) close() {
 	w.mu.Lock()
 	w.closed = true
-	w.more.Signal()
+	w.changed.Signal()
 	w.mu.Unlock()
 	select {
 	case <-w.done:
-	case <-time.After(flushTime):
+	case <-time.After(flushTimeout):
 	}
 }
 
-// run is the goroutine that writes.
+// run writes the lines.
 func (w *logWriter) run() {
 	defer close(w.done)
-	torn := false // the last write broke off inside a line
-	noticed := time.Now()
+	partial := false // the last write ended inside a line
+	reportedAt := time.Now()
 	for line := w.next(); line != nil; line = w.next() {
-		if torn {
+		if partial {
 			line = append([]byte("\n"), line...)
 		}
 		n, err := w.out.Write(line)
-		if err != nil {
-			// EPIPE, ENOSPC, EIO: the line is lost, and the next one is tried as if nothing had been.
-			torn = torn && n == 0 || n > 0
-			w.count()
+		if err != nil { // EPIPE, ENOSPC, EIO: the line is lost, and the next one is tried
+			partial = partial && n == 0 || n > 0
+			w.mu.Lock()
+			w.lost++
+			w.mu.Unlock()
 			continue
 		}
-		torn = false
-		if lost, notice := w.unsaid(time.Since(noticed) > noticeEvery); lost > 0 && notice(w.out, lost) == nil {
-			noticed = time.Now()
+		partial = false
+		lost, report := w.unreported(time.Since(reportedAt) > reportEvery)
+		if lost > 0 && report(w.out, lost) == nil {
+			reportedAt = time.Now()
 			w.mu.Lock()
-			w.said += lost
+			w.reported += lost
 			w.mu.Unlock()
 		}
 	}
@@ -137,7 +143,7 @@ func (w *logWriter) next() []byte {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for len(w.lines) == 0 && !w.closed {
-		w.more.Wait()
+		w.changed.Wait()
 	}
 	if len(w.lines) == 0 {
 		return nil
@@ -149,18 +155,13 @@ func (w *logWriter) next() []byte {
 	return line
 }
 
-func (w *logWriter) count() {
+// unreported returns how many lost lines to report now, and how. Unless it is overdue, the report
+// waits until no line waits.
+func (w *logWriter) unreported(overdue bool) (uint64, func(io.Writer, uint64) error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.lost++
-}
-
-// unsaid returns how many lines the log has to say are lost: when it has caught up, or when that takes long.
-func (w *logWriter) unsaid(long bool) (uint64, func(io.Writer, uint64) error) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if len(w.lines) > 0 && !long {
+	if len(w.lines) > 0 && !overdue {
 		return 0, nil
 	}
-	return w.lost - w.said, w.notice
+	return w.lost - w.reported, w.report
 }

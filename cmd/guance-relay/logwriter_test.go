@@ -63,7 +63,7 @@ func TestReport10NobodyWaitsForTheLog(t *testing.T) {
 		if got := strings.Count(out.String(), line); got != lines-int(lost) {
 			t.Errorf("%d lines are written, want %d", got, lines-int(lost))
 		}
-		if want := fmt.Sprintf("server: %d lines", lost); !strings.HasPrefix(lastLine(out.String()), want) || strings.Count(out.String(), "lost") != 1 {
+		if want := fmt.Sprintf("guance-relay: %d lines", lost); !strings.HasPrefix(lastLine(out.String()), want) || strings.Count(out.String(), "lost") != 1 {
 			t.Errorf("the log ends with %q, want %q, once", lastLine(out.String()), want)
 		}
 		if err := w.check(); err != nil {
@@ -107,7 +107,7 @@ func TestReport09WriteErrorsAreCounted(t *testing.T) {
 		}
 		out.err = nil
 		say("fourth")
-		if want := "first\nsec\nfourth\nserver: " + lostLines(2) + "\n"; out.String() != want {
+		if want := "first\nsec\nfourth\nguance-relay: " + lostLines(2) + "\n"; out.String() != want {
 			t.Errorf("the log is %q, want %q", out.String(), want)
 		}
 		w.close()
@@ -146,9 +146,9 @@ func TestCloseOfTheLog(t *testing.T) {
 		w := newLogWriter(out)
 		slog.New(slog.NewTextHandler(w, nil)).Info("the last word")
 		began := time.Now()
-		time.AfterFunc(flushTime/2, func() { close(out.stuck) })
+		time.AfterFunc(flushTimeout/2, func() { close(out.stuck) })
 		w.close()
-		if !strings.Contains(out.String(), "the last word") || time.Since(began) != flushTime/2 {
+		if !strings.Contains(out.String(), "the last word") || time.Since(began) != flushTimeout/2 {
 			t.Errorf("after %v the log is %q, want the last word", time.Since(began), out.String())
 		}
 		_, _ = w.Write([]byte("too late\n"))
@@ -161,8 +161,8 @@ func TestCloseOfTheLog(t *testing.T) {
 		_, _ = w.Write([]byte("never\n"))
 		began = time.Now()
 		w.close()
-		if time.Since(began) != flushTime {
-			t.Errorf("close of a log that hangs takes %v, want %v", time.Since(began), flushTime)
+		if time.Since(began) != flushTimeout {
+			t.Errorf("close of a log that hangs takes %v, want %v", time.Since(began), flushTimeout)
 		}
 		close(out.stuck)
 	})

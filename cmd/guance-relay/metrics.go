@@ -15,28 +15,44 @@ import (
 	sdk "go.opentelemetry.io/otel/sdk/metric"
 )
 
-// metrics are what the relay, the PagerDuty client and the Go runtime measure, in a registry of their own. A nil *metrics measures nothing.
+// metrics collects the metrics of the relay, the PagerDuty client and the Go runtime. A nil
+// *metrics collects nothing.
 type metrics struct {
 	provider metric.MeterProvider
 	registry *prometheus.Registry
 }
 
+// metrics returns nil without an operator's address, as nobody could read the metrics.
+func (c *config) metrics(log *logWriter) (*metrics, error) {
+	if c.operator == "" {
+		return nil, nil
+	}
+	return newMetrics(log)
+}
+
 func newMetrics(log *logWriter) (*metrics, error) {
 	registry := prometheus.NewRegistry()
-	registry.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{
-		Name: "relay_log_lines_dropped_total",
-		Help: "Lines of the log that could not be written, or came faster than they could.",
-	}, func() float64 { return float64(log.dropped()) }))
-	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	reader, err := exporter.New(exporter.WithRegisterer(registry), exporter.WithTranslationStrategy(otlptranslator.UnderscoreEscapingWithSuffixes),
-		exporter.WithoutScopeInfo(), exporter.WithoutTargetInfo()) // the names say where a metric comes from, and Prometheus which process
+	registry.MustRegister(
+		prometheus.NewCounterFunc(prometheus.CounterOpts{
+			Name: "relay_log_lines_dropped_total",
+			Help: "Log lines that were lost: writing failed, or they came faster than that.",
+		}, func() float64 { return float64(log.dropped()) }),
+		collectors.NewGoCollector(),
+		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+	)
+	reader, err := exporter.New(
+		exporter.WithRegisterer(registry),
+		exporter.WithTranslationStrategy(otlptranslator.UnderscoreEscapingWithSuffixes),
+		exporter.WithoutScopeInfo(),  // the names begin with relay_ or pagerduty_
+		exporter.WithoutTargetInfo(), // Prometheus knows the process
+	)
 	if err != nil {
 		return nil, fmt.Errorf("metrics: %w", err)
 	}
 	return &metrics{sdk.NewMeterProvider(sdk.WithReader(reader)), registry}, nil
 }
 
-// meters is the provider that measurements go to; nil if nothing is measured.
+// meters returns the provider for measurements; nil if there is none.
 func (m *metrics) meters() metric.MeterProvider {
 	if m == nil {
 		return nil
@@ -44,11 +60,11 @@ func (m *metrics) meters() metric.MeterProvider {
 	return m.provider
 }
 
-// handler answers with all metrics in the text format of Prometheus.
+// handler writes all metrics in the text format of Prometheus.
 func (m *metrics) handler(log *slog.Logger) http.Handler {
 	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{
 		ErrorLog:      stdlog.New(errorLog{log}, "metrics: ", 0),
 		ErrorHandling: promhttp.HTTPErrorOnError,
-		Registry:      m.registry, // it counts its own errors there
+		Registry:      m.registry, // for its own error counter
 	})
 }

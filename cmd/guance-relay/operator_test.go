@@ -173,7 +173,7 @@ func TestOperatorReplays(t *testing.T) {
 	p.expect(t, 200, `"outcome":"dead"`, "GET", "/explain?problem=poison-2") // its outcome stays
 
 	p.settled(t, 3, 3, 0)
-	for _, line := range []string{"msg=\"dead letters replayed\" lane=pagerduty replayed=1 stale=1", "msg=\"a dead letter was dropped\" lane=pagerduty seq=2"} {
+	for _, line := range []string{"msg=\"dead letters replayed\" lane=pagerduty replayed=1 stale=1", "msg=\"dead letter dropped\" lane=pagerduty seq=2"} {
 		if strings.Count(p.output(), line) != 1 {
 			t.Errorf("the log has not one line with %s:\n%s", line, p.output())
 		}
@@ -219,7 +219,7 @@ func TestOperatorRefuses(t *testing.T) {
 		{400, "after", "GET", "/dead?after=-1", ""},
 		{400, "body", "GET", "/dead?body=yes", ""},
 		{400, "problem", "GET", "/explain", ""},
-		{404, "nothing is known", "GET", "/explain?problem=unheard-of", ""},
+		{404, "no record", "GET", "/explain?problem=unheard-of", ""},
 		{421, "Host", "GET", "/stats", "Host: rebound.example"},
 		{421, "Host", "GET", "/metrics", "Host: 127.0.0.1.rebound.example:9090"},
 		{421, "Host", "POST", "/drop?seq=1", "Host: 192.0.2.1"},

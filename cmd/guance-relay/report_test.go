@@ -291,7 +291,7 @@ func TestReport14ServerReadsFilesOfSecrets(t *testing.T) {
 		t.Fatal(err)
 	}
 	p.hangUp(t)
-	p.says(t, `level=ERROR msg="a file of secrets is not good; mend it, no restart is needed"`)
+	p.says(t, `level=ERROR msg="a secret file cannot be used; correct it, no restart is needed"`)
 	p.post(t, string(recovery()))
 	if err := pd.WaitResolved(within(t, time.Minute), sampleProblem); err != nil {
 		t.Error(err)
@@ -304,7 +304,7 @@ func TestReport14ServerReadsFilesOfSecrets(t *testing.T) {
 	write(t, tokens, "new-"+token)
 	write(t, key, routingKey32)
 	p.hangUp(t)
-	p.says(t, `msg="SIGHUP: the files of secrets were read again" files=2`)
+	p.says(t, `msg="SIGHUP: the secret files were read again" files=2`)
 	if code, body := p.get(t, "/readyz"); code != http.StatusOK || strings.Contains(body, "warning") {
 		t.Errorf("readyz: %d %s, want 200 and no warning", code, body)
 	}
@@ -318,7 +318,7 @@ func TestFirstLinesOfTheLog(t *testing.T) {
 	dir := t.TempDir()
 	env := []string{"RELAY_DATA=" + dir, "PAGERDUTY_URL=http://127.0.0.1:1/secret-path", "LOG_LEVEL=info", "LOG_FORMAT=text"}
 	p := start(t, env...)
-	p.says(t, `msg="nothing is kept from before"`)
+	p.says(t, `msg="the store is empty"`)
 	p.post(t, string(sample))
 	if err := p.Process.Kill(); err != nil {
 		t.Fatal(err)
@@ -327,7 +327,7 @@ func TestFirstLinesOfTheLog(t *testing.T) {
 	p = start(t, env...)
 	for _, says := range []string{
 		"msg=starting version=", " data=" + dir + " pagerduty=http://127.0.0.1:1 ", ` account="127.0.0.1:1 `, " proxy=none\n",
-		`msg="kept from before" lane=pagerduty pending=1 dead=0`,
+		`msg="found in the store" lane=pagerduty pending=1 dead=0`,
 	} {
 		p.says(t, says)
 	}

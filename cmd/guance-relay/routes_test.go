@@ -34,7 +34,7 @@ func TestRoutes(t *testing.T) {
 		{"POST", "//guance", 307},
 		{"POST", "/./guance", 307},
 	}
-	webhook := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { respond(w, http.StatusAccepted, "accepted", "") })
+	webhook := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { writeStatus(w, http.StatusAccepted, "accepted", "") })
 	h := routes(webhook, func(context.Context) error { return errors.New("the store is full") })
 	for _, test := range tests {
 		w := httptest.NewRecorder()

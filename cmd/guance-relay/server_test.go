@@ -246,7 +246,7 @@ func TestBadConfiguration(t *testing.T) {
 		"operator in use": {"RELAY_OPERATOR=" + running.address(), "address already in use"},
 		"no address":      {"RELAY_LISTEN=localhost", "listen: "},
 		"plain http":      {"PAGERDUTY_URL=http://pagerduty.example", "https"},
-		"no token":        {"RELAY_TOKENS=", "or start a demonstration that needs no account with -demo"},
+		"no token":        {"RELAY_TOKENS=", "or start a demonstration with -demo"},
 		"token file":      {"RELAY_TOKENS_FILE=" + filepath.Join(locked, "none"), "tokens-file"},
 		"empty file":      {"RELAY_TOKENS_FILE=" + file, "holds no secret"},
 		"header":          {"RELAY_HEADER=X Token", "X Token"},
@@ -284,7 +284,7 @@ func TestBadConfiguration(t *testing.T) {
 // The README's command for the main job.
 func TestDemo(t *testing.T) {
 	var stdout, stderr bytes.Buffer
-	if code := run(t.Context(), []string{"server", "-demo"}, &stdout, &stderr, nil); code != 0 {
+	if code := run(t.Context(), []string{"guance-relay", "-demo"}, &stdout, &stderr, nil); code != 0 {
 		t.Fatalf("exit %d: %s", code, &stderr)
 	}
 	for _, want := range []string{"curl ", "incident opened: critical", "incident resolved after", "The incident was opened and resolved."} {

@@ -2,7 +2,7 @@ package main
 
 import "runtime/debug"
 
-// version is that of the module, or the commit that the program was built from.
+// version returns the version of the module, or the commit that the program was built from.
 func version() string {
 	info, ok := debug.ReadBuildInfo()
 	if !ok {

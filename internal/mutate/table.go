@@ -764,13 +764,14 @@ var mutations = []mutation{
 `,
 	},
 	{
-		"–", "at the limit the longest waiting of all gives way", "a thousand silent connections keep a slow sender out", "cmd/guance-relay",
-		`h.open > leaves.holder.open || h.open == leaves.holder.open && oldest.since < leaves.since {`,
-		`oldest.since < leaves.since {`,
+		"–", "at the limit the longest waiting connection of all is closed", "a thousand silent connections keep a slow sender out", "cmd/guance-relay",
+		`owner.open > victim.client.open ||
+			owner.open == victim.client.open && oldest.since < victim.since {`,
+		`oldest.since < victim.since {`,
 	},
 	{
-		"–", "strangers have as many connections as anybody", "a network that may not send fills the server", "cmd/guance-relay",
-		`h = &holder{stranger: stranger}`,
-		`h, stranger = &holder{}, false`,
+		"–", "networks that may not send have as many connections as others", "a network that may not send fills the server", "cmd/guance-relay",
+		`owner = &client{unlisted: unlisted}`,
+		`owner, unlisted = &client{}, false`,
 	},
 }

@@ -14,8 +14,8 @@ func TestTuneCollector(t *testing.T) {
 		wantLimit      int64
 		wantPercent    int
 	}{
-		{"", "", memoryLimit, memoryGrowth},
-		{"1GiB", "", limit, memoryGrowth},
+		{"", "", memoryLimit, gcPercent},
+		{"1GiB", "", limit, gcPercent},
 		{"", "50", memoryLimit, 100},
 		{"off", "off", limit, 100},
 	} {

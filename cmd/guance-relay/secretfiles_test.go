@@ -35,13 +35,13 @@ func TestReport14BadFilesAreSaidOnceAMinute(t *testing.T) {
 			defer mu.Unlock()
 			return out.Write(line)
 		}), nil))
-		s, reload := &secrets{}, make(chan os.Signal, 1)
-		s.watch("the old ones stay good", func() error {
+		s, reload := &secretFiles{}, make(chan os.Signal, 1)
+		s.add("the old ones stay good", func() error {
 			mu.Lock()
 			defer mu.Unlock()
 			return trouble
 		})
-		s.watch("", func() error { return nil })
+		s.add("", func() error { return nil })
 		ctx, stop := context.WithCancel(t.Context())
 		go s.run(ctx, log, reload)
 		expect := func(after time.Duration, level string, lines int) {
@@ -57,17 +57,17 @@ func TestReport14BadFilesAreSaidOnceAMinute(t *testing.T) {
 		}
 		expect(time.Hour, "ERROR", 0)
 		say(errors.New("tokens: no such file"))
-		expect(secretsEvery, "ERROR", 1)
-		if err := s.check(); err == nil || err.Error() != "tokens: no such file; the old ones stay good" {
-			t.Errorf("check = %v", err)
+		expect(secretsInterval, "ERROR", 1)
+		if err := s.err(); err == nil || err.Error() != "tokens: no such file; the old ones stay good" {
+			t.Errorf("err = %v", err)
 		}
 		expect(10*time.Minute, "ERROR", 10)
 		reload <- syscall.SIGHUP
 		expect(0, "ERROR", 1)
 		say(nil)
-		expect(secretsEvery, "INFO", 1)
-		if err := s.check(); err != nil {
-			t.Errorf("check = %v after the file was mended", err)
+		expect(secretsInterval, "INFO", 1)
+		if err := s.err(); err != nil {
+			t.Errorf("err = %v after the file was mended", err)
 		}
 		reload <- syscall.SIGHUP
 		expect(0, "INFO", 1)
