@@ -9,6 +9,7 @@ require (
 	github.com/guance-relay/guance-relay v0.0.0
 	github.com/labstack/echo/v5 v5.4.4
 	go.opentelemetry.io/otel/sdk v1.47.0
+	golang.org/x/sync v0.24.0
 )
 
 require (
