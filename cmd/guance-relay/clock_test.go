@@ -11,8 +11,9 @@ import (
 	"time"
 )
 
-// stepped is the source of a file that is added to package time: seconds that are added to the wall clock, and not to the monotonic one, read
-// from eight bytes of a file that another process writes. Libfaketime does not reach a Go program, which asks the kernel by itself.
+// stepped is the source of a file that is added to package time: seconds that are added to the wall
+// clock, and not to the monotonic one, read from eight bytes of a file that another process writes.
+// Libfaketime does not reach a Go program, which asks the kernel by itself.
 const stepped = `package time
 
 import (
@@ -44,7 +45,8 @@ func stepOfClock() int64 {
 }
 `
 
-// buildStepped builds the server on a package time whose wall clock a drillClock steps. The source of the package is that of the installed Go.
+// buildStepped builds the server on a package time whose wall clock a drillClock steps. The source
+// of the package is that of the installed Go.
 func buildStepped(t *testing.T) (binary string) {
 	t.Helper()
 	root, err := exec.CommandContext(t.Context(), "go", "env", "GOROOT").Output()
@@ -61,7 +63,11 @@ func buildStepped(t *testing.T) (binary string) {
 		t.Fatalf("time.Now of this Go does not begin with\n%s", now)
 	}
 	dir := t.TempDir()
-	write(t, filepath.Join(dir, "time.go"), strings.Replace(string(text), now, now+"\tsec += stepOfClock()\n", 1))
+	write(
+		t,
+		filepath.Join(dir, "time.go"),
+		strings.Replace(string(text), now, now+"\tsec += stepOfClock()\n", 1),
+	)
 	write(t, filepath.Join(dir, "stepped.go"), stepped)
 	overlay, err := json.Marshal(map[string]map[string]string{"Replace": {
 		filepath.Join(source, "time.go"):     filepath.Join(dir, "time.go"),
@@ -72,7 +78,16 @@ func buildStepped(t *testing.T) (binary string) {
 	}
 	write(t, filepath.Join(dir, "overlay.json"), string(overlay))
 	binary = filepath.Join(dir, "server")
-	cmd := exec.CommandContext(t.Context(), "go", "build", "-overlay", filepath.Join(dir, "overlay.json"), "-o", binary, ".")
+	cmd := exec.CommandContext(
+		t.Context(),
+		"go",
+		"build",
+		"-overlay",
+		filepath.Join(dir, "overlay.json"),
+		"-o",
+		binary,
+		".",
+	)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("%v:\n%s", err, out)
 	}
@@ -97,7 +112,10 @@ func (c drillClock) step(t *testing.T, by time.Duration) {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	if _, err := f.WriteAt(binary.NativeEndian.AppendUint64(nil, uint64(int64(by/time.Second))), 0); err != nil {
+	if _, err := f.WriteAt(
+		binary.NativeEndian.AppendUint64(nil, uint64(int64(by/time.Second))),
+		0,
+	); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -24,8 +24,8 @@ var (
 	secretVariables = []string{"RELAY_TOKENS", "RELAY_BASIC", "PAGERDUTY_ROUTING_KEY", "PAGERDUTY_URL"}
 )
 
-// Whatever stands in the environment and on the command line, it is a configuration that works, or status 2 and one line that says why and
-// repeats no secret.
+// Whatever stands in the environment and on the command line, it is a configuration that works, or
+// status 2 and one line that says why and repeats no secret.
 func FuzzConfiguration(f *testing.F) {
 	const key = "PAGERDUTY_ROUTING_KEY=" + secret + "abcdefghijklmnopqrstuvwxy"
 	for _, seed := range []struct{ env, args, file string }{
@@ -67,10 +67,19 @@ func FuzzConfiguration(f *testing.F) {
 	}
 	names = append(names, secretsOnly...)
 	f.Fuzz(func(t *testing.T, env, args, file string) {
-		if all := env + args; strings.Contains(all, "/dev") || strings.Contains(all, "/proc") || strings.Contains(all, "/sys") {
+		if all := env + args; strings.Contains(all, "/dev") || strings.Contains(all, "/proc") ||
+			strings.Contains(all, "/sys") {
 			t.Skip("files that never end are the operator's own doing")
 		}
-		env, args = strings.ReplaceAll(env, "\n", "\x00"), strings.ReplaceAll(args, "\n", "\x00") // no value has a zero, and some have newlines
+		env, args = strings.ReplaceAll(
+			env,
+			"\n",
+			"\x00",
+		), strings.ReplaceAll(
+			args,
+			"\n",
+			"\x00",
+		) // no value has a zero, and some have newlines
 		env, args = strings.ReplaceAll(env, "␤", "\n"), strings.ReplaceAll(args, "␤", "\n")
 		path := filepath.Join(t.TempDir(), "file")
 		if err := os.WriteFile(path, []byte(file), 0o600); err != nil {
@@ -101,7 +110,11 @@ func FuzzConfiguration(f *testing.F) {
 		given := []string{"guance-relay"}
 		for arg := range strings.SplitSeq(args, "\x00") {
 			before := given[len(given)-1]
-			if flag, _, _ := strings.Cut(arg, "="); strings.HasPrefix(before, "-") && !slices.Contains(secretFlags, before) ||
+			if flag, _, _ := strings.Cut(
+				arg,
+				"=",
+			); strings.HasPrefix(before, "-") &&
+				!slices.Contains(secretFlags, before) ||
 				strings.HasPrefix(flag, "-") && !slices.Contains(secretFlags, flag) {
 				public += arg
 			}
@@ -111,34 +124,41 @@ func FuzzConfiguration(f *testing.F) {
 		}
 
 		var stdout, stderr bytes.Buffer
-		status := command(t.Context(), given, os.Getenv, &stdout, &stderr, func(_ context.Context, c *config) error {
-			if c.demo {
-				return nil
-			}
-			if err := c.missing(); err != nil {
-				return configError{err}
-			}
-			log, err := c.logger(&stderr)
-			if err != nil {
-				return configError{err}
-			}
-			if _, err := c.client(log, nil, &secretFiles{}); err != nil {
-				return configError{err}
-			}
-			r, err := relay.New(relay.NewMemStore(), &relay.Options{Logger: slog.New(slog.DiscardHandler)})
-			if err != nil {
-				t.Fatal(err)
-			}
-			if _, err := c.webhook(r, &secretFiles{}); err != nil {
-				return configError{err}
-			}
-			if c.operator != "" {
-				if err := checkOperator(c.operator); err != nil {
+		status := command(
+			t.Context(),
+			given,
+			os.Getenv,
+			&stdout,
+			&stderr,
+			func(_ context.Context, c *config) error {
+				if c.demo {
+					return nil
+				}
+				if err := c.missing(); err != nil {
 					return configError{err}
 				}
-			}
-			return nil
-		})
+				log, err := c.logger(&stderr)
+				if err != nil {
+					return configError{err}
+				}
+				if _, err := c.client(log, nil, &secretFiles{}); err != nil {
+					return configError{err}
+				}
+				r, err := relay.New(relay.NewMemStore(), &relay.Options{Logger: slog.New(slog.DiscardHandler)})
+				if err != nil {
+					t.Fatal(err)
+				}
+				if _, err := c.webhook(r, &secretFiles{}); err != nil {
+					return configError{err}
+				}
+				if c.operator != "" {
+					if err := checkOperator(c.operator); err != nil {
+						return configError{err}
+					}
+				}
+				return nil
+			},
+		)
 		said := stderr.String()
 		switch {
 		case status == 0 && said == "":

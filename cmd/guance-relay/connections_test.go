@@ -16,10 +16,12 @@ import (
 	"time"
 )
 
-// memory is what the server may take with all its connections open: 1024 of them at some 60 KiB, 64 MiB of bodies, and the store. Measured: 50 MiB.
+// memory is what the server may take with all its connections open: 1024 of them at some 60 KiB, 64
+// MiB of bodies, and the store. Measured: 50 MiB.
 const memory = raceFactor * 128 << 20
 
-// Ten thousand connections that say nothing, or say it slowly, do not keep honest webhooks out nor grow the server.
+// Ten thousand connections that say nothing, or say it slowly, do not keep honest webhooks out nor
+// grow the server.
 func TestIdleConnections(t *testing.T) {
 	p := start(t, "RELAY_DATA="+t.TempDir(), "PAGERDUTY_URL=http://127.0.0.1:1", "LOG_LEVEL=info")
 	idle := 10_000
@@ -34,7 +36,11 @@ func TestIdleConnections(t *testing.T) {
 	honest := func() {
 		t.Helper()
 		began := time.Now()
-		resp, err := client.Post(p.url+"/guance?token="+token, "application/json", bytes.NewReader(sample))
+		resp, err := client.Post(
+			p.url+"/guance?token="+token,
+			"application/json",
+			bytes.NewReader(sample),
+		)
 		if err != nil {
 			t.Fatalf("an honest webhook: %v", err)
 		}
@@ -68,7 +74,12 @@ func TestIdleConnections(t *testing.T) {
 			t.Fatal(err)
 		}
 		used := resident * os.Getpagesize()
-		t.Logf("%d connections: %d MiB resident, the slowest honest webhook took %v", idle, used>>20, slowest.Round(time.Millisecond))
+		t.Logf(
+			"%d connections: %d MiB resident, the slowest honest webhook took %v",
+			idle,
+			used>>20,
+			slowest.Round(time.Millisecond),
+		)
 		if used > memory {
 			t.Errorf("%d MiB resident, want %d at most", used>>20, memory>>20)
 		}
@@ -117,7 +128,8 @@ func (p pipes) dial() net.Conn {
 	return client
 }
 
-// At the limit the connection that has waited longest leaves, one that is being answered never does, and if none waits the next waits.
+// At the limit the connection that has waited longest leaves, one that is being answered never
+// does, and if none waits the next waits.
 func TestConnectionLimit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		listener, release := make(pipes, 10), make(chan struct{})
@@ -131,11 +143,14 @@ func TestConnectionLimit(t *testing.T) {
 			w.WriteHeader(http.StatusNoContent)
 		})}
 		var serving sync.WaitGroup
-		serving.Go(func() { _ = server.Serve(limitConnections(server, listener, 3, nil, nil)) }) // ends with Close
+		serving.Go(
+			func() { _ = server.Serve(limitConnections(server, listener, 3, nil, nil)) },
+		) // ends with Close
 		defer serving.Wait()
 		defer server.Close()
 
-		// ask sends a request and reads the answer, or, if the answer is slow, waits until the server has the request.
+		// ask sends a request and reads the answer, or, if the answer is slow, waits until the server has
+		// the request.
 		ask := func(c net.Conn, path string) {
 			t.Helper()
 			if _, err := fmt.Fprintf(c, "GET %s HTTP/1.1\r\nHost: x\r\n\r\n", path); err != nil {
@@ -201,7 +216,8 @@ func TestConnectionLimit(t *testing.T) {
 	})
 }
 
-// A request that never comes to its end waits as one that never comes, and an answer that nobody reads ends: neither keeps a place.
+// A request that never comes to its end waits as one that never comes, and an answer that nobody
+// reads ends: neither keeps a place.
 func TestConnectionsThatDoNotMoveOn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		listener := make(pipes, 10)
@@ -212,7 +228,9 @@ func TestConnectionsThatDoNotMoveOn(t *testing.T) {
 			w.WriteHeader(http.StatusNoContent)
 		})}
 		var serving sync.WaitGroup
-		serving.Go(func() { _ = server.Serve(limitConnections(server, listener, 2, nil, nil)) }) // ends with Close
+		serving.Go(
+			func() { _ = server.Serve(limitConnections(server, listener, 2, nil, nil)) },
+		) // ends with Close
 		defer serving.Wait()
 		defer server.Close()
 		send := func(c net.Conn, text string) {
@@ -246,7 +264,11 @@ func TestConnectionsThatDoNotMoveOn(t *testing.T) {
 		}
 		serves("/read")
 		if took := time.Since(start); took > answerTimeout {
-			t.Errorf("two who do not listen keep another waiting for %v, want %v at most", took, answerTimeout)
+			t.Errorf(
+				"two who do not listen keep another waiting for %v, want %v at most",
+				took,
+				answerTimeout,
+			)
 		}
 	})
 }

@@ -20,8 +20,8 @@ import (
 	"time"
 )
 
-// 1,500 silent connections of one address, each opened again when it is closed, do not keep a slow sender of another address out, whether
-// webhooks may come from the attacker's network or not.
+// 1,500 silent connections of one address, each opened again when it is closed, do not keep a slow
+// sender of another address out, whether webhooks may come from the attacker's network or not.
 func TestReport20SilentConnectionsOfOneAddress(t *testing.T) {
 	attackers := 1500
 	var files syscall.Rlimit
@@ -31,7 +31,13 @@ func TestReport20SilentConnectionsOfOneAddress(t *testing.T) {
 	}
 	for name, allow := range map[string]string{"everybody may send": "", "the attacker may not send": "127.0.0.2"} {
 		t.Run(name, func(t *testing.T) {
-			p := start(t, "RELAY_DATA="+t.TempDir(), "PAGERDUTY_URL=http://127.0.0.1:1", "LOG_LEVEL=info", "RELAY_ALLOW="+allow)
+			p := start(
+				t,
+				"RELAY_DATA="+t.TempDir(),
+				"PAGERDUTY_URL=http://127.0.0.1:1",
+				"LOG_LEVEL=info",
+				"RELAY_ALLOW="+allow,
+			)
 			ctx, stop := context.WithCancel(t.Context())
 			var attack sync.WaitGroup
 			defer attack.Wait()
@@ -127,16 +133,79 @@ func TestWhichConnectionIsClosed(t *testing.T) {
 		gone           string // the indices of those that are closed in the end
 	}{
 		{"room for all", 4, "", "", "192.0.2.1:1 192.0.2.1:2 192.0.2.2:1 192.0.2.3:1", ""},
-		{"the address with most", 4, "", "", "192.0.2.9:1 192.0.2.1:1 192.0.2.1:2 192.0.2.2:1 192.0.2.3:1", "1"},
-		{"and again", 4, "", "", "192.0.2.9:1 192.0.2.1:1 192.0.2.1:2 192.0.2.1:3 192.0.2.1:4 192.0.2.1:5", "1 2"},
-		{"of equals the longest waiting", 3, "", "", "192.0.2.1:1 192.0.2.2:1 192.0.2.3:1 192.0.2.4:1", "0"},
-		{"IPv4 in IPv6 is IPv4", 3, "", "", "192.0.2.9:1 192.0.2.1:1 [::ffff:192.0.2.1]:2 192.0.2.2:1", "1"},
-		{"IPv6 by 64 bits", 3, "", "", "192.0.2.9:1 [2001:db8::1]:1 [2001:db8::2]:1 [2001:db8:0:1::1]:1", "1"},
-		{"proxies are many", 4, "", "10.0.0.0/8", "10.0.0.1:1 10.0.0.1:2 192.0.2.1:1 192.0.2.1:2 10.0.0.1:3", "2"},
-		{"among proxies the longest waiting", 3, "", "10.0.0.0/8", "10.0.0.2:1 10.0.0.1:1 10.0.0.1:2 10.0.0.1:3", "0"},
-		{"unlisted networks share", 8, "198.51.100.0/24", "", many(4, "192.0.2.1:1") + " 192.0.2.2:1 198.51.100.1:1", "0"},
+		{
+			"the address with most",
+			4,
+			"",
+			"",
+			"192.0.2.9:1 192.0.2.1:1 192.0.2.1:2 192.0.2.2:1 192.0.2.3:1",
+			"1",
+		},
+		{
+			"and again",
+			4,
+			"",
+			"",
+			"192.0.2.9:1 192.0.2.1:1 192.0.2.1:2 192.0.2.1:3 192.0.2.1:4 192.0.2.1:5",
+			"1 2",
+		},
+		{
+			"of equals the longest waiting",
+			3,
+			"",
+			"",
+			"192.0.2.1:1 192.0.2.2:1 192.0.2.3:1 192.0.2.4:1",
+			"0",
+		},
+		{
+			"IPv4 in IPv6 is IPv4",
+			3,
+			"",
+			"",
+			"192.0.2.9:1 192.0.2.1:1 [::ffff:192.0.2.1]:2 192.0.2.2:1",
+			"1",
+		},
+		{
+			"IPv6 by 64 bits",
+			3,
+			"",
+			"",
+			"192.0.2.9:1 [2001:db8::1]:1 [2001:db8::2]:1 [2001:db8:0:1::1]:1",
+			"1",
+		},
+		{
+			"proxies are many",
+			4,
+			"",
+			"10.0.0.0/8",
+			"10.0.0.1:1 10.0.0.1:2 192.0.2.1:1 192.0.2.1:2 10.0.0.1:3",
+			"2",
+		},
+		{
+			"among proxies the longest waiting",
+			3,
+			"",
+			"10.0.0.0/8",
+			"10.0.0.2:1 10.0.0.1:1 10.0.0.1:2 10.0.0.1:3",
+			"0",
+		},
+		{
+			"unlisted networks share",
+			8,
+			"198.51.100.0/24",
+			"",
+			many(4, "192.0.2.1:1") + " 192.0.2.2:1 198.51.100.1:1",
+			"0",
+		},
 		{"proxies are not unlisted", 4, "198.51.100.0/24", "10.0.0.1", many(4, "10.0.0.1:1"), ""},
-		{"unlisted networks displace each other only", 4, "198.51.100.0/24", "", "198.51.100.1:1 198.51.100.1:2 192.0.2.1:1 192.0.2.2:1 192.0.2.3:1", "2"},
+		{
+			"unlisted networks displace each other only",
+			4,
+			"198.51.100.0/24",
+			"",
+			"198.51.100.1:1 198.51.100.1:2 192.0.2.1:1 192.0.2.2:1 192.0.2.3:1",
+			"2",
+		},
 		{"32 of unlisted networks", 1000, "198.51.100.0/24", "", many(34, "192.0.2.1:1"), "0 1"},
 	}
 	for _, test := range tests {
@@ -144,7 +213,13 @@ func TestWhichConnectionIsClosed(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				listener := make(pipes)
 				server := &http.Server{Handler: http.NotFoundHandler()}
-				limited := limitConnections(server, listener, test.most, prefixes(test.allow), prefixes(test.proxies))
+				limited := limitConnections(
+					server,
+					listener,
+					test.most,
+					prefixes(test.allow),
+					prefixes(test.proxies),
+				)
 				var serving sync.WaitGroup
 				serving.Go(func() { _ = server.Serve(limited) }) // ends with Close
 				defer serving.Wait()
@@ -158,7 +233,9 @@ func TestWhichConnectionIsClosed(t *testing.T) {
 				}
 				var gone []string
 				for i, client := range clients {
-					err := client.SetReadDeadline(time.Now().Add(time.Millisecond)) // fails on a pipe that was closed
+					err := client.SetReadDeadline(
+						time.Now().Add(time.Millisecond),
+					) // fails on a pipe that was closed
 					if err == nil {
 						_, err = client.Read(make([]byte, 1))
 					}
@@ -174,7 +251,8 @@ func TestWhichConnectionIsClosed(t *testing.T) {
 	}
 }
 
-// When no stranger waits, as all are being answered, the next one is turned away at once and nobody behind waits for it.
+// When no stranger waits, as all are being answered, the next one is turned away at once and nobody
+// behind waits for it.
 func TestStrangersHoldUpNobody(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		listener, release := make(pipes), make(chan struct{})
@@ -184,7 +262,13 @@ func TestStrangersHoldUpNobody(t *testing.T) {
 			}
 			w.WriteHeader(http.StatusNoContent)
 		})}
-		limited := limitConnections(server, listener, 4, []netip.Prefix{netip.MustParsePrefix("198.51.100.0/24")}, nil)
+		limited := limitConnections(
+			server,
+			listener,
+			4,
+			[]netip.Prefix{netip.MustParsePrefix("198.51.100.0/24")},
+			nil,
+		)
 		var serving sync.WaitGroup
 		serving.Go(func() { _ = server.Serve(limited) }) // ends with Close
 		defer serving.Wait()
@@ -222,8 +306,19 @@ func TestConnectionsFitTheFiles(t *testing.T) {
 	} {
 		var out bytes.Buffer
 		got := affordable(test.connections, test.files, slog.New(slog.NewTextHandler(&out, nil)))
-		if warned := strings.Contains(out.String(), "level=WARN"); got != test.want || warned != (got < test.connections || test.files == 64) {
-			t.Errorf("%d connections with %d files: %d, log %q; want %d", test.connections, test.files, got, out.String(), test.want)
+		if warned := strings.Contains(
+			out.String(),
+			"level=WARN",
+		); got != test.want ||
+			warned != (got < test.connections || test.files == 64) {
+			t.Errorf(
+				"%d connections with %d files: %d, log %q; want %d",
+				test.connections,
+				test.files,
+				got,
+				out.String(),
+				test.want,
+			)
 		}
 	}
 }

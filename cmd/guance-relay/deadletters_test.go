@@ -13,7 +13,8 @@ import (
 	"github.com/guance-relay/guance-relay/relay"
 )
 
-// Whatever the size of a page, next leads through all dead letters once; and a page of large events ends before it fills the memory.
+// Whatever the size of a page, next leads through all dead letters once; and a page of large events
+// ends before it fills the memory.
 func TestPagesOfDeadLetters(t *testing.T) {
 	const dead = 24
 	store := relay.NewMemStore()
@@ -23,11 +24,32 @@ func TestPagesOfDeadLetters(t *testing.T) {
 	}
 	body := []byte(`{"message":"` + strings.Repeat("x", deadBytes/4) + `"}`)
 	for i := range dead {
-		e := &relay.Entry{Lane: "pagerduty", ID: fmt.Sprint(i), Problem: fmt.Sprint("p", i), State: guance.StateProblem, Level: guance.LevelError, Accepted: time.Now(), Body: body}
+		e := &relay.Entry{
+			Lane:     "pagerduty",
+			ID:       fmt.Sprint(i),
+			Problem:  fmt.Sprint("p", i),
+			State:    guance.StateProblem,
+			Level:    guance.LevelError,
+			Accepted: time.Now(),
+			Body:     body,
+		}
 		if err := store.Append(t.Context(), []*relay.Entry{e}); err != nil {
 			t.Fatal(err)
 		}
-		if err := lease.Mark(t.Context(), []relay.Mark{{Seq: e.Seq, Problem: e.Problem, State: e.State, Level: e.Level, Outcome: relay.Dead, Reason: "refused", At: time.Now()}}); err != nil {
+		if err := lease.Mark(
+			t.Context(),
+			[]relay.Mark{
+				{
+					Seq:     e.Seq,
+					Problem: e.Problem,
+					State:   e.State,
+					Level:   e.Level,
+					Outcome: relay.Dead,
+					Reason:  "refused",
+					At:      time.Now(),
+				},
+			},
+		); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -40,7 +62,9 @@ func TestPagesOfDeadLetters(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h := (&operator{relay: r, log: slog.New(slog.DiscardHandler)}).routes(m.handler(slog.New(slog.DiscardHandler)))
+	h := (&operator{relay: r, log: slog.New(slog.DiscardHandler)}).routes(
+		m.handler(slog.New(slog.DiscardHandler)),
+	)
 	for query, most := range map[string]int{"": 24, "limit=24": 24, "limit=7": 7, "limit=8": 8, "limit=1": 1, "body=1": deadRead, "body=1&limit=3": 3} {
 		var seqs []uint64
 		for next := uint64(0); ; {

@@ -23,10 +23,12 @@ import (
 )
 
 const (
-	// siegeMemory is the most that the server may ever have resident, whatever strangers and senders do to it: 1024 connections with the
-	// largest headers, 64 MiB of bodies in buffers that grow by doubling, and as much again until the collector comes. Measured: 290 MiB.
+	// siegeMemory is the most that the server may ever have resident, whatever strangers and senders
+	// do to it: 1024 connections with the largest headers, 64 MiB of bodies in buffers that grow by
+	// doubling, and as much again until the collector comes. Measured: 290 MiB.
 	siegeMemory = raceFactor * 512 << 20
-	// patience is how long an honest webhook may take meanwhile, from its first try: a second or two, unless the machine is busy.
+	// patience is how long an honest webhook may take meanwhile, from its first try: a second or two,
+	// unless the machine is busy.
 	patience = raceFactor * 30 * time.Second
 )
 
@@ -81,7 +83,12 @@ var attacks = []struct {
 		h.send("POST /guance HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n" + largestHeaders() + "\r\n")
 		h.hold()
 	}, []int{0, 400, 401}},
-	{"many headers", 20, func(h *hostile) { h.ask("GET /healthz HTTP/1.1\r\nHost: x\r\n" + manyHeaders(64<<10) + "\r\n") }, []int{0, 431}},
+	{
+		"many headers",
+		20,
+		func(h *hostile) { h.ask("GET /healthz HTTP/1.1\r\nHost: x\r\n" + manyHeaders(64<<10) + "\r\n") },
+		[]int{0, 431},
+	},
 	{"a header without end", 20, func(h *hostile) {
 		h.send("GET /healthz HTTP/1.1\r\nHost: x\r\nX: ")
 		h.flood(strings.Repeat("x", 64<<10))
@@ -133,12 +140,33 @@ var attacks = []struct {
 		h.send(strings.Repeat(" ", 1<<20-1))
 		h.hold()
 	}, []int{0, 400, 408, 503}},
-	{"deep JSON", 20, func(h *hostile) { h.post(strings.Repeat("[", 1<<20)) }, []int{0, 400, 413, 503}},
-	{"wide JSON", 20, func(h *hostile) { h.post("[" + strings.Repeat("{},", 1<<18) + "{}]") }, []int{0, 413, 503}},
-	{"JSON of many names", 5, func(h *hostile) { h.post(`{"tags":{` + manyNames(900<<10) + `"x":0}}`) }, []int{0, 202, 400, 413, 503}},
+	{
+		"deep JSON",
+		20,
+		func(h *hostile) { h.post(strings.Repeat("[", 1<<20)) },
+		[]int{0, 400, 413, 503},
+	},
+	{
+		"wide JSON",
+		20,
+		func(h *hostile) { h.post("[" + strings.Repeat("{},", 1<<18) + "{}]") },
+		[]int{0, 413, 503},
+	},
+	{
+		"JSON of many names",
+		5,
+		func(h *hostile) { h.post(`{"tags":{` + manyNames(900<<10) + `"x":0}}`) },
+		[]int{0, 202, 400, 413, 503},
+	},
 	{"wrong tokens at speed", 50, func(h *hostile) {
 		for i := range 100 {
-			h.ask(fmt.Sprintf("POST /guance?token=%s%d HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}", token, i))
+			h.ask(
+				fmt.Sprintf(
+					"POST /guance?token=%s%d HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}",
+					token,
+					i,
+				),
+			)
 		}
 	}, []int{401}},
 	{"readiness at speed", 20, func(h *hostile) {
@@ -156,7 +184,9 @@ const webhookHead = "POST /guance HTTP/1.1\r\nHost: x\r\nX-Relay-Token: " + toke
 
 // Made when they are needed: the server under attack is a process of this same binary.
 var (
-	bomb       = sync.OnceValue(func() string { return strings.Repeat(compressed(strings.Repeat(" ", 1<<20)), 64) })
+	bomb = sync.OnceValue(
+		func() string { return strings.Repeat(compressed(strings.Repeat(" ", 1<<20)), 64) },
+	)
 	bombInBomb = sync.OnceValue(func() string { return compressed(bomb()) })
 	nothing    = sync.OnceValue(func() string { return strings.Repeat(compressed(""), 3000) })
 
@@ -171,7 +201,8 @@ func compressed(s string) string {
 	return b.String()
 }
 
-// manyHeaders are headers as small as they can be told apart, of size bytes together: they take more memory than any others.
+// manyHeaders are headers as small as they can be told apart, of size bytes together: they take
+// more memory than any others.
 func manyHeaders(size int) string {
 	var b strings.Builder
 	for i := 0; b.Len() < size; i++ {
@@ -188,8 +219,8 @@ func manyNames(size int) string {
 	return b.String()
 }
 
-// Whatever clients do, with the token or without, the server stays up, within its memory and its documented answers, and takes honest
-// webhooks, all of which arrive.
+// Whatever clients do, with the token or without, the server stays up, within its memory and its
+// documented answers, and takes honest webhooks, all of which arrive.
 func TestHostileClients(t *testing.T) {
 	var files syscall.Rlimit
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &files); err == nil && files.Cur < 2000 {
@@ -198,7 +229,16 @@ func TestHostileClients(t *testing.T) {
 	pd := pagerdutytest.NewServer()
 	defer pd.Close()
 	pd.SetRateLimit(0)
-	s := &siege{pd: pd, process: start(t, "RELAY_DATA="+t.TempDir(), "PAGERDUTY_URL="+pd.URL, "PAGERDUTY_PER_MINUTE=6000", "LOG_LEVEL=info")}
+	s := &siege{
+		pd: pd,
+		process: start(
+			t,
+			"RELAY_DATA="+t.TempDir(),
+			"PAGERDUTY_URL="+pd.URL,
+			"PAGERDUTY_PER_MINUTE=6000",
+			"LOG_LEVEL=info",
+		),
+	}
 	for _, attack := range attacks {
 		t.Run(attack.name, func(t *testing.T) {
 			s.over, s.statuses = make(chan struct{}), make(map[int]int)
@@ -221,7 +261,10 @@ func TestHostileClients(t *testing.T) {
 			send(0, attack.clients*9/10)
 			slowest := s.serveHonest(t, 2)
 			s.position.Wait()
-			send(attack.clients*9/10, attack.clients) // who take the places that the first have left, if they left any
+			send(
+				attack.clients*9/10,
+				attack.clients,
+			) // who take the places that the first have left, if they left any
 			s.position.Wait()
 			slowest = max(slowest, s.serveHonest(t, 3))
 			finish()
@@ -234,7 +277,12 @@ func TestHostileClients(t *testing.T) {
 			if peak > siegeMemory {
 				t.Errorf("%d MiB resident, want %d at most", peak>>20, siegeMemory>>20)
 			}
-			t.Logf("answers %v, at most %d MiB resident until now, the slowest honest webhook took %v", s.statuses, peak>>20, slowest.Round(time.Millisecond))
+			t.Logf(
+				"answers %v, at most %d MiB resident until now, the slowest honest webhook took %v",
+				s.statuses,
+				peak>>20,
+				slowest.Round(time.Millisecond),
+			)
 		})
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
@@ -250,12 +298,14 @@ func TestHostileClients(t *testing.T) {
 	if err := s.Wait(); err != nil {
 		t.Errorf("SIGTERM after all: %v, want exit 0", err)
 	}
-	if log := s.output(); strings.Contains(log, "panic") || strings.Contains(log, token) || len(log) > 64<<10 {
+	if log := s.output(); strings.Contains(log, "panic") || strings.Contains(log, token) ||
+		len(log) > 64<<10 {
 		t.Errorf("%d bytes of log, with a panic, with the token or too long:\n%.4000s", len(log), log)
 	}
 }
 
-// serveHonest sends honest webhooks one after the other, each until it is answered, as a sender that tries again does, and returns how long the slowest took.
+// serveHonest sends honest webhooks one after the other, each until it is answered, as a sender
+// that tries again does, and returns how long the slowest took.
 func (s *siege) serveHonest(t *testing.T, n int) (slowest time.Duration) {
 	t.Helper()
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: patience}
@@ -263,7 +313,11 @@ func (s *siege) serveHonest(t *testing.T, n int) (slowest time.Duration) {
 		p := guancetest.NewProblem("disk", "honest", fmt.Sprint(len(s.honest)))
 		event := p.Fault(guance.LevelCritical)
 		for began := time.Now(); ; {
-			resp, err := client.Post(s.url+"/guance?token="+token, "application/json", bytes.NewReader(event.Raw))
+			resp, err := client.Post(
+				s.url+"/guance?token="+token,
+				"application/json",
+				bytes.NewReader(event.Raw),
+			)
 			took := time.Since(began)
 			if err == nil {
 				_ = resp.Body.Close()
@@ -338,7 +392,13 @@ func (h *hostile) post(body string) {
 }
 
 func (h *hostile) zipped(body string) {
-	h.ask(webhookHead + fmt.Sprintf("Content-Encoding: gzip\r\nContent-Length: %d\r\n\r\n%s", len(body), body))
+	h.ask(
+		webhookHead + fmt.Sprintf(
+			"Content-Encoding: gzip\r\nContent-Length: %d\r\n\r\n%s",
+			len(body),
+			body,
+		),
+	)
 }
 
 // hold keeps the connection as it is until the attack is over.

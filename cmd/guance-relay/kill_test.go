@@ -26,8 +26,8 @@ const (
 	killAllowed = 6000
 )
 
-// Promises 1 to 4: a server that is killed twenty times under load, while PagerDuty fails now and then, loses nothing that it answered with 202
-// and never sends a stale state after a newer one.
+// Promises 1 to 4: a server that is killed twenty times under load, while PagerDuty fails now and
+// then, loses nothing that it answered with 202 and never sends a stale state after a newer one.
 func TestKilledUnderLoad(t *testing.T) {
 	t.Parallel() // in the end it mostly waits
 	seed := rand.Uint64()
@@ -36,10 +36,21 @@ func TestKilledUnderLoad(t *testing.T) {
 	pd := pagerdutytest.NewServer()
 	defer pd.Close()
 	pd.SetRateLimit(0)
-	pd.Poison(func(pagerdutytest.Request) bool { return rand.IntN(20) == 0 }, pagerdutytest.Fault{Status: 503})
-	pd.Poison(func(pagerdutytest.Request) bool { return rand.IntN(20) == 0 }, pagerdutytest.Fault{Connection: pagerdutytest.DropAfterRead, Ingest: true})
+	pd.Poison(
+		func(pagerdutytest.Request) bool { return rand.IntN(20) == 0 },
+		pagerdutytest.Fault{Status: 503},
+	)
+	pd.Poison(
+		func(pagerdutytest.Request) bool { return rand.IntN(20) == 0 },
+		pagerdutytest.Fault{Connection: pagerdutytest.DropAfterRead, Ingest: true},
+	)
 	dir := t.TempDir()
-	env := []string{"RELAY_DATA=" + dir, "PAGERDUTY_URL=" + pd.URL, fmt.Sprint("PAGERDUTY_PER_MINUTE=", killAllowed), "LOG_LEVEL=info"}
+	env := []string{
+		"RELAY_DATA=" + dir,
+		"PAGERDUTY_URL=" + pd.URL,
+		fmt.Sprint("PAGERDUTY_PER_MINUTE=", killAllowed),
+		"LOG_LEVEL=info",
+	}
 
 	crowd := newCrowd(rng)
 	for range killRounds {
@@ -78,7 +89,13 @@ func TestKilledUnderLoad(t *testing.T) {
 	if err := h.Check(&relaytest.Rules{PerMinute: killAllowed, InFlight: 100}); err != nil {
 		t.Error(err)
 	}
-	t.Logf("%d events answered with 202, %d in doubt, %d requests, %d kills", answered, len(h.Accepted)-answered, len(h.Attempts), killRounds)
+	t.Logf(
+		"%d events answered with 202, %d in doubt, %d requests, %d kills",
+		answered,
+		len(h.Accepted)-answered,
+		len(h.Attempts),
+		killRounds,
+	)
 }
 
 // A crowd posts the events of many problems, each problem's one after the other.
@@ -94,7 +111,10 @@ func newCrowd(rng *rand.Rand) *crowd {
 	c := &crowd{rng: rng, answered: make(chan struct{}, 1000)}
 	for i := range c.problems {
 		for j := range perSender {
-			c.problems[i] = append(c.problems[i], guancetest.NewProblem("disk", "sender", fmt.Sprint(i), "n", fmt.Sprint(j)))
+			c.problems[i] = append(
+				c.problems[i],
+				guancetest.NewProblem("disk", "sender", fmt.Sprint(i), "n", fmt.Sprint(j)),
+			)
 		}
 	}
 	return c
@@ -136,7 +156,11 @@ func (c *crowd) post(sender int, url string, stop <-chan struct{}) {
 		default:
 		}
 		e := c.next(sender)
-		resp, err := client.Post(url+"/guance?token="+token, "application/json", strings.NewReader(string(e.Raw)))
+		resp, err := client.Post(
+			url+"/guance?token="+token,
+			"application/json",
+			strings.NewReader(string(e.Raw)),
+		)
 		a := relaytest.Told(e, e.ProblemKey(), time.Now())
 		a.Unsure = err != nil || resp.StatusCode != http.StatusAccepted
 		if err == nil {
@@ -157,8 +181,8 @@ func (c *crowd) post(sender int, url string, stop <-chan struct{}) {
 	}
 }
 
-// drain runs the server until its store has nothing pending, and opens the store. A recovery after an answer that was lost is sent once more
-// a minute later, and so it takes more than that.
+// drain runs the server until its store has nothing pending, and opens the store. A recovery after
+// an answer that was lost is sent once more a minute later, and so it takes more than that.
 func drain(t *testing.T, dir string, env []string) *boltstore.Store {
 	t.Helper()
 	p := start(t, append(env, "RELAY_OPERATOR=127.0.0.1:0")...)
@@ -173,7 +197,10 @@ func drain(t *testing.T, dir string, env []string) *boltstore.Store {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if held, err := store.Holdings(t.Context()); err != nil || held["pagerduty"] != (relay.Holdings{}) {
+	if held, err := store.Holdings(
+		t.Context(),
+	); err != nil ||
+		held["pagerduty"] != (relay.Holdings{}) {
 		t.Errorf("the store still has %+v, %v", held, err)
 	}
 	return store
@@ -201,8 +228,18 @@ func attempts(t *testing.T, requests []pagerdutytest.Request) (as []relaytest.At
 			}
 			continue // cut off by the kill: PagerDuty cannot have made anything of it
 		}
-		e := &guance.Event{EventID: body.Payload.Details.ID, Status: guance.Status(body.Payload.Details.Status), SubStatus: guance.Status(body.Payload.Details.SubStatus)}
-		a := relaytest.Attempt{ID: relay.EventID(e), Problem: body.Key, State: e.State(), Level: e.Level(), Start: req.Time}
+		e := &guance.Event{
+			EventID:   body.Payload.Details.ID,
+			Status:    guance.Status(body.Payload.Details.Status),
+			SubStatus: guance.Status(body.Payload.Details.SubStatus),
+		}
+		a := relaytest.Attempt{
+			ID:      relay.EventID(e),
+			Problem: body.Key,
+			State:   e.State(),
+			Level:   e.Level(),
+			Start:   req.Time,
+		}
 		if req.Status == http.StatusAccepted {
 			a.Answer, a.End = relaytest.Taken, req.Time
 		}

@@ -14,7 +14,8 @@ import (
 	"github.com/guance-relay/guance-relay/pagerduty/pagerdutytest"
 )
 
-// families are those of the relay and of the PagerDuty client, and the labels that a sample has. There is none for a problem.
+// families are those of the relay and of the PagerDuty client, and the labels that a sample has.
+// There is none for a problem.
 var families = map[string]string{
 	"relay_entries_settled_total":        "lane outcome",
 	"relay_attempts_total":               "class lane",
@@ -30,14 +31,18 @@ var families = map[string]string{
 	"pagerduty_repaired_total":           "",
 }
 
-// What happened is in the metrics, under names and labels that are promised, and no secret and no problem is.
+// What happened is in the metrics, under names and labels that are promised, and no secret and no
+// problem is.
 func TestMetrics(t *testing.T) {
 	p, pd := withOperator(t)
 	poison(pd, "a-poisonous-problem")
 	p.post(t, fault("a-poisonous-problem"))
 	p.dead(t, 1)
 	pd.Script(pagerdutytest.Fault{Status: http.StatusTooManyRequests, RetryAfter: "1"})
-	p.post(t, strings.ReplaceAll(fault("a-problem"), "磁盘使用率过高", strings.Repeat("磁盘", 1000))) // too long a summary
+	p.post(
+		t,
+		strings.ReplaceAll(fault("a-problem"), "磁盘使用率过高", strings.Repeat("磁盘", 1000)),
+	) // too long a summary
 	p.post(t, strings.ReplaceAll(fault("a-note"), `status": "critical"`, `status": "info"`))
 	p.settled(t, 1, 1, 1)
 	want := []string{
@@ -68,7 +73,10 @@ func TestMetrics(t *testing.T) {
 		if code != http.StatusOK {
 			t.Fatalf("%d %s", code, got)
 		}
-		missing := slices.DeleteFunc(slices.Clone(want), func(line string) bool { return strings.Contains("\n"+got, "\n"+line) })
+		missing := slices.DeleteFunc(
+			slices.Clone(want),
+			func(line string) bool { return strings.Contains("\n"+got, "\n"+line) },
+		)
 		if text = got; len(missing) == 0 {
 			break
 		}
@@ -90,7 +98,8 @@ func TestMetrics(t *testing.T) {
 	for _, name := range slices.Sorted(maps.Keys(parsed)) {
 		labels, known := families[name]
 		if !known {
-			if !strings.HasPrefix(name, "go_") && !strings.HasPrefix(name, "process_") && !strings.HasPrefix(name, "promhttp_") {
+			if !strings.HasPrefix(name, "go_") && !strings.HasPrefix(name, "process_") &&
+				!strings.HasPrefix(name, "promhttp_") {
 				t.Errorf("there is a family %s", name)
 			}
 			continue

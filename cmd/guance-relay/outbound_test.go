@@ -14,8 +14,8 @@ import (
 	"github.com/guance-relay/guance-relay/pagerduty/pagerdutytest"
 )
 
-// Nothing that a request says leads the server anywhere: it connects to what is configured, and to nothing else, not even when that
-// answers with the address of another.
+// Nothing that a request says leads the server anywhere: it connects to what is configured, and to
+// nothing else, not even when that answers with the address of another.
 func TestOutboundTargetsAreConfiguredAlone(t *testing.T) {
 	t.Parallel() // it mostly waits
 	trap, err := net.Listen("tcp", "127.0.0.1:0")
@@ -45,7 +45,13 @@ func TestOutboundTargetsAreConfiguredAlone(t *testing.T) {
 	send := func(target string, header map[string]string, body []byte, want int) {
 		t.Helper()
 		var b strings.Builder
-		fmt.Fprintf(&b, "POST %s HTTP/1.1\r\nX-Relay-Token: %s\r\nContent-Length: %d\r\n", target, token, len(body))
+		fmt.Fprintf(
+			&b,
+			"POST %s HTTP/1.1\r\nX-Relay-Token: %s\r\nContent-Length: %d\r\n",
+			target,
+			token,
+			len(body),
+		)
 		for name, value := range header {
 			fmt.Fprintf(&b, "%s: %s\r\n", name, value)
 		}
@@ -72,9 +78,29 @@ func TestOutboundTargetsAreConfiguredAlone(t *testing.T) {
 		t.Fatal(err)
 	}
 	host := trap.Addr().String()
-	send("/guance", map[string]string{"Host": host, "X-Forwarded-Host": host, "X-Forwarded-For": host, "Forwarded": "host=" + host, "Referer": elsewhere, "Origin": elsewhere, "Proxy": elsewhere, "X-Original-URL": elsewhere, "traceparent": elsewhere}, addresses, http.StatusAccepted)
+	send(
+		"/guance",
+		map[string]string{
+			"Host":             host,
+			"X-Forwarded-Host": host,
+			"X-Forwarded-For":  host,
+			"Forwarded":        "host=" + host,
+			"Referer":          elsewhere,
+			"Origin":           elsewhere,
+			"Proxy":            elsewhere,
+			"X-Original-URL":   elsewhere,
+			"traceparent":      elsewhere,
+		},
+		addresses,
+		http.StatusAccepted,
+	)
 	send(elsewhere, map[string]string{"Host": host}, addresses, http.StatusNotFound)
-	if got := talk(t, p.dial(t), "CONNECT "+host+" HTTP/1.1\r\nHost: "+host+"\r\n\r\n"); len(got) != 1 || got[0] != http.StatusNotFound {
+	if got := talk(
+		t,
+		p.dial(t),
+		"CONNECT "+host+" HTTP/1.1\r\nHost: "+host+"\r\n\r\n",
+	); len(got) != 1 ||
+		got[0] != http.StatusNotFound {
 		t.Errorf("CONNECT: %v, want 404", got)
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)

@@ -13,7 +13,8 @@ import (
 	"time"
 )
 
-// What the keeper of a server must know is logged as an error, and what anybody can make net/http say as often as they like is not.
+// What the keeper of a server must know is logged as an error, and what anybody can make net/http
+// say as often as they like is not.
 func TestErrorLog(t *testing.T) {
 	for line, level := range map[string]string{
 		"http: panic serving 127.0.0.1:1: boom\ngoroutine 1 [running]:\n":                           "ERROR",
@@ -29,7 +30,8 @@ func TestErrorLog(t *testing.T) {
 	}
 }
 
-// A second signal does not wait for those who have not finished: what was answered with 202 is on the disk.
+// A second signal does not wait for those who have not finished: what was answered with 202 is on
+// the disk.
 func TestSecondSignal(t *testing.T) {
 	p := start(t, "RELAY_DATA="+t.TempDir(), "PAGERDUTY_URL=http://127.0.0.1:1")
 	p.halfPost(t) // for the end of it the server waits

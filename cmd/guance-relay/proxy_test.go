@@ -25,7 +25,8 @@ const (
 	swallows mood = "silent after some" // takes the request, and no answer ever comes back
 )
 
-// A badProxy is a forward proxy of the HTTP CONNECT kind that leads to one place whatever it is asked for.
+// A badProxy is a forward proxy of the HTTP CONNECT kind that leads to one place whatever it is
+// asked for.
 type badProxy struct {
 	*httptest.Server
 	target string
@@ -37,7 +38,12 @@ type badProxy struct {
 }
 
 func newBadProxy(t *testing.T, target string) *badProxy {
-	p := &badProxy{target: target, mood: open, asked: make(chan struct{}, 1), tunnels: make(map[net.Conn]bool)}
+	p := &badProxy{
+		target:  target,
+		mood:    open,
+		asked:   make(chan struct{}, 1),
+		tunnels: make(map[net.Conn]bool),
+	}
 	p.Server = httptest.NewServer(http.HandlerFunc(p.connect))
 	t.Cleanup(func() { p.set(cuts); p.Close() })
 	return p
@@ -126,7 +132,8 @@ func (p *badProxy) connect(w http.ResponseWriter, req *http.Request) {
 	both.Wait()
 }
 
-// carry copies from one end of a tunnel to the other as the mood has it, and closes both in the end.
+// carry copies from one end of a tunnel to the other as the mood has it, and closes both in the
+// end.
 func (p *badProxy) carry(to, from net.Conn, m mood, answers bool) {
 	defer to.Close()
 	defer from.Close()

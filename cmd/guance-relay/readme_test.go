@@ -12,7 +12,10 @@ import (
 	"github.com/urfave/cli/v3"
 )
 
-var readmes = map[string]string{"README.md": "none", "README.zh-CN.md": "无"} // and how each says that there is no default
+var readmes = map[string]string{
+	"README.md":       "none",
+	"README.zh-CN.md": "无",
+} // and how each says that there is no default
 
 // secretsOnly are what the environment alone has: process lists show flags.
 var secretsOnly = []string{"PAGERDUTY_ROUTING_KEY", "PAGERDUTY_ROUTING_KEY_FILE", "RELAY_BASIC"}
@@ -74,7 +77,8 @@ func TestReadmesHaveEverySetting(t *testing.T) {
 func rows(t *testing.T, readme string) (found [][]string) {
 	t.Helper()
 	for line := range strings.Lines(text(t, readme)) {
-		if strings.HasPrefix(line, "| `RELAY_") || strings.HasPrefix(line, "| `PAGERDUTY_") || strings.HasPrefix(line, "| `LOG_") {
+		if strings.HasPrefix(line, "| `RELAY_") || strings.HasPrefix(line, "| `PAGERDUTY_") ||
+			strings.HasPrefix(line, "| `LOG_") {
 			cells := strings.Split(strings.Trim(strings.TrimSpace(line), "|"), "|")
 			for i := range cells {
 				cells[i] = strings.TrimSpace(cells[i])

@@ -19,7 +19,8 @@ import (
 	"github.com/guance-relay/guance-relay/pagerduty/pagerdutytest"
 )
 
-// What becomes of a server whose output goes nowhere. It says where it listens before that; then each case takes its reader away.
+// What becomes of a server whose output goes nowhere. It says where it listens before that; then
+// each case takes its reader away.
 func TestReport09And10ServerWithoutAReader(t *testing.T) {
 	tests := []struct {
 		name string
@@ -38,8 +39,16 @@ func TestReport09And10ServerWithoutAReader(t *testing.T) {
 				t.Fatal(err)
 			}
 			t.Cleanup(func() { _ = write.Close() })
-			p := startOn(t, exec.Command(os.Args[0]), read, write, "RELAY_DATA="+t.TempDir(), "PAGERDUTY_URL="+pd.URL, "PAGERDUTY_PER_MINUTE=6000",
-				"LOG_LEVEL=debug")
+			p := startOn(
+				t,
+				exec.Command(os.Args[0]),
+				read,
+				write,
+				"RELAY_DATA="+t.TempDir(),
+				"PAGERDUTY_URL="+pd.URL,
+				"PAGERDUTY_PER_MINUTE=6000",
+				"LOG_LEVEL=debug",
+			)
 			if test.fill {
 				fill(t, read, write)
 			} else if err := read.Close(); err != nil {
@@ -62,7 +71,10 @@ func TestReport09And10ServerWithoutAReader(t *testing.T) {
 				p.post(t, string(problem.Fault(guance.LevelCritical).Raw))
 			}
 			for _, problem := range problems {
-				if err := pd.WaitOpen(within(t, time.Minute), problem.Fault(guance.LevelCritical).ProblemKey()); err != nil {
+				if err := pd.WaitOpen(
+					within(t, time.Minute),
+					problem.Fault(guance.LevelCritical).ProblemKey(),
+				); err != nil {
 					t.Fatalf("a webhook that was answered with 202 is not sent: %v", err)
 				}
 			}
@@ -91,7 +103,8 @@ func TestReport09And10ServerWithoutAReader(t *testing.T) {
 	}
 }
 
-// startOn starts a server whose stderr is a pipe, and reads it up to the line that says where it listens.
+// startOn starts a server whose stderr is a pipe, and reads it up to the line that says where it
+// listens.
 func startOn(t *testing.T, cmd *exec.Cmd, read, write *os.File, env ...string) *process {
 	t.Helper()
 	p := &process{Cmd: cmd, listening: make(chan struct{})}
@@ -180,7 +193,8 @@ func TestReport15DemonstrationFromAnyEnvironment(t *testing.T) {
 	}
 }
 
-// Nothing but -demo starts a demonstration: what is missing is status 2 and one line that says both ways out.
+// Nothing but -demo starts a demonstration: what is missing is status 2 and one line that says both
+// ways out.
 func TestReport15MissingSecretsAreFatal(t *testing.T) {
 	const key, access = "PAGERDUTY_ROUTING_KEY", "RELAY_TOKENS"
 	for name, test := range map[string]struct {
@@ -204,11 +218,16 @@ func TestReport15MissingSecretsAreFatal(t *testing.T) {
 			cmd.Dir = t.TempDir()
 			out, _ := cmd.CombinedOutput() // its status is looked at below
 			said := string(out)
-			if cmd.ProcessState.ExitCode() != 2 || strings.Count(said, "\n") != 1 || !strings.Contains(said, "-demo") {
+			if cmd.ProcessState.ExitCode() != 2 || strings.Count(said, "\n") != 1 ||
+				!strings.Contains(said, "-demo") {
 				t.Errorf("exit %d: %q; want 2 and one line that names -demo", cmd.ProcessState.ExitCode(), said)
 			}
 			for _, says := range []string{key, access} {
-				if got, want := strings.Contains(said, says), len(test.says) == 2 || test.says[0] == says; got != want {
+				if got, want := strings.Contains(
+					said,
+					says,
+				), len(test.says) == 2 ||
+					test.says[0] == says; got != want {
 					t.Errorf("it names %s: %v, want %v: %q", says, got, want, said)
 				}
 			}
@@ -232,7 +251,8 @@ func TestSetAndEmptyIsNotSet(t *testing.T) {
 	}
 }
 
-// A volume that its provisioner opens to everybody is worked on, also after a restart, and the log warns of it.
+// A volume that its provisioner opens to everybody is worked on, also after a restart, and the log
+// warns of it.
 func TestReport16VolumeOfMode0777(t *testing.T) {
 	pd := pagerdutytest.NewServer()
 	defer pd.Close()
@@ -275,13 +295,30 @@ func TestReport14ServerReadsFilesOfSecrets(t *testing.T) {
 	dir := t.TempDir()
 	tokens, key := filepath.Join(dir, "tokens"), filepath.Join(dir, "key")
 	write(t, tokens, "\ufeff# of the shop\r\n"+token+"\r\n")
-	write(t, key, "\xff\xfe"+strings.Join(strings.Split("# key\r\n"+routingKey32+"\r\n", ""), "\x00")+"\x00")
-	p := start(t, "RELAY_DATA="+t.TempDir(), "PAGERDUTY_URL="+pd.URL, "RELAY_TOKENS=", "PAGERDUTY_ROUTING_KEY=", "RELAY_TOKENS_FILE="+tokens, "PAGERDUTY_ROUTING_KEY_FILE="+key)
+	write(
+		t,
+		key,
+		"\xff\xfe"+strings.Join(strings.Split("# key\r\n"+routingKey32+"\r\n", ""), "\x00")+"\x00",
+	)
+	p := start(
+		t,
+		"RELAY_DATA="+t.TempDir(),
+		"PAGERDUTY_URL="+pd.URL,
+		"RELAY_TOKENS=",
+		"PAGERDUTY_ROUTING_KEY=",
+		"RELAY_TOKENS_FILE="+tokens,
+		"PAGERDUTY_ROUTING_KEY_FILE="+key,
+	)
 	p.post(t, string(sample))
 	if err := pd.WaitOpen(within(t, time.Minute), sampleProblem); err != nil {
 		t.Error(err)
 	}
-	if resp, err := http.Post(p.url+"/guance?token=%23+of+the+shop", "application/json", strings.NewReader("{}")); err != nil || resp.StatusCode != http.StatusUnauthorized {
+	if resp, err := http.Post(
+		p.url+"/guance?token=%23+of+the+shop",
+		"application/json",
+		strings.NewReader("{}"),
+	); err != nil ||
+		resp.StatusCode != http.StatusUnauthorized {
 		t.Errorf("the comment as a token: %v, %v; want 401", resp, err)
 	}
 
@@ -296,7 +333,11 @@ func TestReport14ServerReadsFilesOfSecrets(t *testing.T) {
 	if err := pd.WaitResolved(within(t, time.Minute), sampleProblem); err != nil {
 		t.Error(err)
 	}
-	if code, body := p.get(t, "/readyz"); code != http.StatusOK || !strings.Contains(body, tokens) || !strings.Contains(body, key) {
+	if code, body := p.get(
+		t,
+		"/readyz",
+	); code != http.StatusOK || !strings.Contains(body, tokens) ||
+		!strings.Contains(body, key) {
 		t.Errorf("readyz: %d %s, want 200 and both files", code, body)
 	}
 
@@ -308,7 +349,12 @@ func TestReport14ServerReadsFilesOfSecrets(t *testing.T) {
 	if code, body := p.get(t, "/readyz"); code != http.StatusOK || strings.Contains(body, "warning") {
 		t.Errorf("readyz: %d %s, want 200 and no warning", code, body)
 	}
-	if resp, err := http.Post(p.url+"/guance?token="+token, "application/json", strings.NewReader("{}")); err != nil || resp.StatusCode != http.StatusUnauthorized {
+	if resp, err := http.Post(
+		p.url+"/guance?token="+token,
+		"application/json",
+		strings.NewReader("{}"),
+	); err != nil ||
+		resp.StatusCode != http.StatusUnauthorized {
 		t.Errorf("the token that was revoked: %v, %v; want 401", resp, err)
 	}
 }
@@ -316,7 +362,12 @@ func TestReport14ServerReadsFilesOfSecrets(t *testing.T) {
 // The first lines of the log say what runs, where its data are, where it sends to, and what waits.
 func TestFirstLinesOfTheLog(t *testing.T) {
 	dir := t.TempDir()
-	env := []string{"RELAY_DATA=" + dir, "PAGERDUTY_URL=http://127.0.0.1:1/secret-path", "LOG_LEVEL=info", "LOG_FORMAT=text"}
+	env := []string{
+		"RELAY_DATA=" + dir,
+		"PAGERDUTY_URL=http://127.0.0.1:1/secret-path",
+		"LOG_LEVEL=info",
+		"LOG_FORMAT=text",
+	}
 	p := start(t, env...)
 	p.says(t, `msg="the store is empty"`)
 	p.post(t, string(sample))
@@ -338,7 +389,12 @@ func TestFirstLinesOfTheLog(t *testing.T) {
 
 // The proxy on the way is named by its host.
 func TestProxyIsNamed(t *testing.T) {
-	p := start(t, "RELAY_DATA="+t.TempDir(), "HTTPS_PROXY=http://user:"+token+"@127.0.0.1:1", "PAGERDUTY_REGION=eu")
+	p := start(
+		t,
+		"RELAY_DATA="+t.TempDir(),
+		"HTTPS_PROXY=http://user:"+token+"@127.0.0.1:1",
+		"PAGERDUTY_REGION=eu",
+	)
 	p.says(t, "pagerduty=https://events.eu.pagerduty.com ")
 	p.says(t, " proxy=127.0.0.1:1\n")
 	if strings.Contains(p.output(), token) {

@@ -12,8 +12,9 @@ import (
 	"time"
 )
 
-// The server stops from the outside in. A webhook that is on its way when the stop begins is still answered with 202 and kept, as the relay and the
-// store end after the last request. New connections are refused meanwhile, and the next process delivers what is kept.
+// The server stops from the outside in. A webhook that is on its way when the stop begins is still
+// answered with 202 and kept, as the relay and the store end after the last request. New
+// connections are refused meanwhile, and the next process delivers what is kept.
 func TestStopFromTheOutsideIn(t *testing.T) {
 	pd := newTarget(t)
 	pd.set(true) // nothing is delivered before the restart
@@ -21,10 +22,19 @@ func TestStopFromTheOutsideIn(t *testing.T) {
 	p := start(t, env...)
 	conn := p.dial(t)
 	body := string(sample)
-	if _, err := fmt.Fprintf(conn, "%sContent-Length: %d\r\n\r\n%s", webhookHead, len(body), body[:10]); err != nil {
+	if _, err := fmt.Fprintf(
+		conn,
+		"%sContent-Length: %d\r\n\r\n%s",
+		webhookHead,
+		len(body),
+		body[:10],
+	); err != nil {
 		t.Fatal(err)
 	}
-	p.post(t, `{"df_event_id":"event-1","df_status":"info","df_title":"nothing to send"}`) // accepted later, and answered: the server has the half of the first
+	p.post(
+		t,
+		`{"df_event_id":"event-1","df_status":"info","df_title":"nothing to send"}`,
+	) // accepted later, and answered: the server has the half of the first
 	if err := p.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
@@ -55,7 +65,14 @@ func TestStopFromTheOutsideIn(t *testing.T) {
 	}
 	pd.set(false)
 	start(t, env...)
-	if ev := pd.next(t); ev["event_action"] != "trigger" || ev["dedup_key"] != "13713ac25e993a37d2ca5899e2a7bba6" {
-		t.Errorf("got %v of %v, want the trigger of the webhook that was on its way", ev["event_action"], ev["dedup_key"])
+	if ev := pd.next(
+		t,
+	); ev["event_action"] != "trigger" ||
+		ev["dedup_key"] != "13713ac25e993a37d2ca5899e2a7bba6" {
+		t.Errorf(
+			"got %v of %v, want the trigger of the webhook that was on its way",
+			ev["event_action"],
+			ev["dedup_key"],
+		)
 	}
 }
