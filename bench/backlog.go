@@ -10,8 +10,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/guance-relay/guance-relay/relay"
 	"github.com/guance-relay/guance-relay/relay/boltstore"
+	"github.com/guance-relay/guance-relay/relay/store"
 )
 
 // backlogDir names the directory of the store of a keeper.
@@ -136,7 +136,7 @@ func keep() error {
 	}
 	defer s.Close()
 	return serveAll(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		listed := func(relay.Lease, []*relay.Entry) error { return nil }
+		listed := func(store.Lane, []*store.Entry) error { return nil }
 		if err := readAll(r.Context(), s, listed); err != nil {
 			http.Error(w, err.Error(), http.StatusInternalServerError)
 		}

@@ -18,6 +18,8 @@ import (
 	"github.com/guance-relay/guance-relay/guance"
 	"github.com/guance-relay/guance-relay/relay"
 	"github.com/guance-relay/guance-relay/relay/boltstore"
+	"github.com/guance-relay/guance-relay/relay/memstore"
+	"github.com/guance-relay/guance-relay/relay/store"
 )
 
 // ingestDir names the directory of the store of a receiver, and ingestKind what the receiver does.
@@ -186,16 +188,16 @@ func receive() error {
 	case "decode":
 		handler = http.HandlerFunc(decode)
 	default:
-		var store relay.Store = relay.NewMemStore()
+		var db store.Store = memstore.New()
 		if kind != "memory" {
 			s, err := boltstore.Open(filepath.Clean(os.Getenv(ingestDir)), nil)
 			if err != nil {
 				return err
 			}
 			defer s.Close()
-			store = s
+			db = s
 		}
-		r, err := relay.New(store, &relay.Options{Logger: log})
+		r, err := relay.New(db, &relay.Options{Logger: log})
 		if err != nil {
 			return err
 		}

@@ -9,11 +9,12 @@ import (
 	"strings"
 
 	"github.com/guance-relay/guance-relay/relay"
+	"github.com/guance-relay/guance-relay/relay/memstore"
 )
 
 // The handler is mounted on the service's own mux, and takes webhooks that carry the old token or the new one.
 func ExampleNewHandler() {
-	r, err := relay.New(relay.NewMemStore(), nil) // boltstore.Open for a store that is durable
+	r, err := relay.New(memstore.New(), nil) // boltstore.Open for a store that is durable
 	if err != nil {
 		fmt.Println(err)
 		return
@@ -43,7 +44,7 @@ func ExampleNewHandler() {
 // Behind a reverse proxy, webhooks are taken from one network alone, with a user and password in the URL that Guance is given. The
 // proxy is the peer of every connection: what it writes into X-Forwarded-For is believed, and what its callers wrote is not.
 func ExampleNewHandler_networks() {
-	r, err := relay.New(relay.NewMemStore(), &relay.Options{Logger: slog.New(slog.DiscardHandler)})
+	r, err := relay.New(memstore.New(), &relay.Options{Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		fmt.Println(err)
 		return

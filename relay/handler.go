@@ -17,6 +17,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"github.com/guance-relay/guance-relay/guance"
+	"github.com/guance-relay/guance-relay/relay/store"
 )
 
 // HandlerOptions are the settings of a [Handler]. Printing them shows none of them, as some are secrets.
@@ -235,13 +236,13 @@ func busy() *refusal {
 func unavailable(err error) *refusal {
 	r := &refusal{code: http.StatusServiceUnavailable, cause: err}
 	switch {
-	case errors.Is(err, ErrFailed): // comes first, as it alone leaves a doubt, whatever else the error wraps
+	case errors.Is(err, store.ErrFailed): // comes first, as it alone leaves a doubt, whatever else the error wraps
 		r.reason, r.retryAfter = "failed", 60
 		r.message = "the store has failed; whether the events were kept is not certain, send them again"
-	case errors.Is(err, ErrFull):
+	case errors.Is(err, store.ErrFull):
 		r.reason, r.retryAfter = "full", 30
 		r.message = "the store is full; nothing was kept, send the events again"
-	case errors.Is(err, ErrClosed):
+	case errors.Is(err, store.ErrClosed):
 		r.reason, r.retryAfter = "closing", 10
 		r.message = "the relay is stopping; nothing was kept, send the events again"
 	case errors.Is(err, context.DeadlineExceeded):

@@ -18,35 +18,42 @@ import (
 
 	"github.com/guance-relay/guance-relay/guance"
 	"github.com/guance-relay/guance-relay/relay"
+	"github.com/guance-relay/guance-relay/relay/memstore"
+	"github.com/guance-relay/guance-relay/relay/store"
 )
 
 // gateway is a store that a test can have fail or wait when something is appended.
 type gateway struct {
-	*relay.MemStore
+	*memstore.Store
 	before func(ctx context.Context) error
 	mu     sync.Mutex
 	kept   int
 }
 
-func newGateway() *gateway { return &gateway{MemStore: relay.NewMemStore()} }
-
-func (g *gateway) Append(ctx context.Context, entries []*relay.Entry) error {
-	if g.before != nil {
-		if err := g.before(ctx); err != nil {
+func newGateway() *gateway {
+	g := &gateway{Store: memstore.New()}
+	g.Intercept(func(c memstore.Call, do func() error) error {
+		if c.Method != "Append" {
+			return do()
+		}
+		if g.before != nil {
+			if err := g.before(c.Context); err != nil {
+				return err
+			}
+		}
+		if err := do(); err != nil {
 			return err
 		}
-	}
-	if err := g.MemStore.Append(ctx, entries); err != nil {
-		return err
-	}
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	for _, e := range entries {
-		if e.Seq != 0 {
-			g.kept++
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		for _, e := range c.Entries {
+			if e.Seq != 0 {
+				g.kept++
+			}
 		}
-	}
-	return nil
+		return nil
+	})
+	return g
 }
 
 func (g *gateway) count() int {
@@ -56,9 +63,9 @@ func (g *gateway) count() int {
 }
 
 // webhook returns a handler over a store, with one lane that takes everything and one that ignores what has the level info.
-func webhook(t testing.TB, store relay.Store, opts *relay.HandlerOptions, log *slog.Logger) http.Handler {
+func webhook(t testing.TB, db store.Store, opts *relay.HandlerOptions, log *slog.Logger) http.Handler {
 	t.Helper()
-	r, err := relay.New(store, &relay.Options{Logger: log})
+	r, err := relay.New(db, &relay.Options{Logger: log})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -168,18 +175,18 @@ func TestHandlerAnswers(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			store := newGateway()
+			db := newGateway()
 			req := httptest.NewRequest(test.method, "/guance", strings.NewReader(test.body))
 			req.Header.Set("Content-Type", test.contentType)
-			got := ask(t, webhook(t, store, open, nolog), req)
+			got := ask(t, webhook(t, db, open, nolog), req)
 			if got.Code != test.code || !strings.Contains(got.Message, test.says) {
 				t.Errorf("got %d %q, want %d with %q", got.Code, got.Message, test.code, test.says)
 			}
 			if allow := got.Header.Get("Allow"); (allow == "POST") != (test.code == http.StatusMethodNotAllowed) {
 				t.Errorf("%d with Allow: %q", got.Code, allow)
 			}
-			if store.count() != test.kept {
-				t.Errorf("%d entries kept, want %d", store.count(), test.kept)
+			if db.count() != test.kept {
+				t.Errorf("%d entries kept, want %d", db.count(), test.kept)
 			}
 			if test.code == http.StatusAccepted && got.Events == nil {
 				t.Error("accepted without a list of events")
@@ -210,22 +217,22 @@ func TestStoreThatTakesNothing(t *testing.T) {
 		reason, retryAfter string
 		says               string
 	}{
-		"full":    {relay.ErrFull, "full", "30", "nothing was kept"},
-		"failed":  {relay.ErrFailed, "failed", "60", "not certain"},
-		"closed":  {relay.ErrClosed, "closing", "10", "nothing was kept"},
+		"full":    {store.ErrFull, "full", "30", "nothing was kept"},
+		"failed":  {store.ErrFailed, "failed", "60", "not certain"},
+		"closed":  {store.ErrClosed, "closing", "10", "nothing was kept"},
 		"slow":    {context.DeadlineExceeded, "busy", "10", "nothing was kept"},
-		"damaged": {relay.ErrDamaged, "unavailable", "30", "nothing was kept"},
+		"damaged": {store.ErrDamaged, "unavailable", "30", "nothing was kept"},
 		"another": {errors.New("the file is not in its place"), "unavailable", "30", "nothing was kept"},
 		"failed while it was slow": {
-			fmt.Errorf("%w: %w", relay.ErrFailed, context.DeadlineExceeded), "failed", "60", "not certain",
+			fmt.Errorf("%w: %w", store.ErrFailed, context.DeadlineExceeded), "failed", "60", "not certain",
 		},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			var log bytes.Buffer
-			store := newGateway()
-			store.before = func(context.Context) error { return fmt.Errorf("/var/lib/relay.db: sector 7: %w", test.err) }
-			h := webhook(t, store, &relay.HandlerOptions{Tokens: []string{"hush-hush"}}, slog.New(slog.NewTextHandler(&log, nil)))
+			db := newGateway()
+			db.before = func(context.Context) error { return fmt.Errorf("/var/lib/relay.db: sector 7: %w", test.err) }
+			h := webhook(t, db, &relay.HandlerOptions{Tokens: []string{"hush-hush"}}, slog.New(slog.NewTextHandler(&log, nil)))
 			req := webhookOf(fault)
 			req.URL.RawQuery = "token=hush-hush"
 			got := ask(t, h, req)
@@ -245,18 +252,18 @@ func TestStoreThatTakesNothing(t *testing.T) {
 // A client that hangs up once its webhook has arrived loses nothing; a store that does not answer is waited for so long and no longer.
 func TestPatience(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		store := newGateway()
-		store.before = func(ctx context.Context) error {
+		db := newGateway()
+		db.before = func(ctx context.Context) error {
 			time.Sleep(5 * time.Second)
 			return ctx.Err()
 		}
-		h := webhook(t, store, open, nolog)
+		h := webhook(t, db, open, nolog)
 		ctx, hangUp := context.WithTimeout(t.Context(), time.Second)
 		defer hangUp()
-		if got := ask(t, h, webhookOf(fault).WithContext(ctx)); got.Code != http.StatusAccepted || store.count() != 2 {
-			t.Errorf("hung up: got %d and %d entries, want them kept", got.Code, store.count())
+		if got := ask(t, h, webhookOf(fault).WithContext(ctx)); got.Code != http.StatusAccepted || db.count() != 2 {
+			t.Errorf("hung up: got %d and %d entries, want them kept", got.Code, db.count())
 		}
-		store.before = func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() }
+		db.before = func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() }
 		start := time.Now()
 		if got := ask(t, h, webhookOf(fault)); got.Code != http.StatusServiceUnavailable || got.Reason != "busy" || time.Since(start) > 20*time.Second {
 			t.Errorf("no answer: got %d %q after %v, want 503 busy after 20 s", got.Code, got.Reason, time.Since(start))
@@ -285,7 +292,7 @@ func TestComplaintsAreRare(t *testing.T) {
 }
 
 func TestNewHandlerRefuses(t *testing.T) {
-	r, err := relay.New(relay.NewMemStore(), nil)
+	r, err := relay.New(memstore.New(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -13,17 +13,19 @@ import (
 
 	"github.com/guance-relay/guance-relay/guance"
 	"github.com/guance-relay/guance-relay/relay"
+	"github.com/guance-relay/guance-relay/relay/memstore"
+	"github.com/guance-relay/guance-relay/relay/store"
 )
 
 // A slowStore does not answer for large webhooks until it may, and keeps nothing.
 type slowStore struct {
-	*relay.MemStore
+	*memstore.Store
 	may    chan struct{}
 	mu     sync.Mutex
 	inside int
 }
 
-func (s *slowStore) Append(_ context.Context, entries []*relay.Entry) error {
+func (s *slowStore) Append(_ context.Context, entries []*store.Entry) error {
 	if len(entries) > 10 {
 		s.mu.Lock()
 		s.inside++
@@ -56,8 +58,8 @@ func TestReport19LargeBodiesWaitForEachOther(t *testing.T) {
 		t.Fatalf("the body has %d bytes, want most of a mebibyte", len(body))
 	}
 	synctest.Test(t, func(t *testing.T) {
-		store := &slowStore{MemStore: relay.NewMemStore(), may: make(chan struct{})}
-		r, err := relay.New(store, &relay.Options{Logger: nolog})
+		db := &slowStore{Store: memstore.New(), may: make(chan struct{})}
+		r, err := relay.New(db, &relay.Options{Logger: nolog})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -81,8 +83,8 @@ func TestReport19LargeBodiesWaitForEachOther(t *testing.T) {
 		synctest.Wait()
 		runtime.GC()
 		runtime.ReadMemStats(&after)
-		if store.inside == 0 || store.inside > 2 {
-			t.Errorf("%d large bodies are decoded at once, want 1 or 2", store.inside)
+		if db.inside == 0 || db.inside > 2 {
+			t.Errorf("%d large bodies are decoded at once, want 1 or 2", db.inside)
 		}
 		held := int64(after.HeapAlloc) - int64(before.HeapAlloc)
 		t.Logf("%d bodies of %d bytes take %d MiB", senders, len(body), held>>20)
@@ -92,7 +94,7 @@ func TestReport19LargeBodiesWaitForEachOther(t *testing.T) {
 		if got := ask(t, h, webhookOf(fault)); got.Code != http.StatusAccepted {
 			t.Errorf("a usual webhook beside them: %d %s, want 202", got.Code, got.Message)
 		}
-		close(store.may)
+		close(db.may)
 		for range senders {
 			if code := <-codes; code != http.StatusAccepted {
 				t.Errorf("a large body: %d, want 202", code)
@@ -114,8 +116,8 @@ func TestReport19LargeBodiesWaitForEachOther(t *testing.T) {
 func TestReport19WaitingForAPlaceEnds(t *testing.T) {
 	body := manyShort(100, 100)
 	synctest.Test(t, func(t *testing.T) {
-		store := &slowStore{MemStore: relay.NewMemStore(), may: make(chan struct{})}
-		h := webhook(t, store, open, nolog)
+		db := &slowStore{Store: memstore.New(), may: make(chan struct{})}
+		h := webhook(t, db, open, nolog)
 		codes := make(chan int, 6)
 		for range cap(codes) {
 			go func() {
@@ -129,7 +131,7 @@ func TestReport19WaitingForAPlaceEnds(t *testing.T) {
 				t.Errorf("a large body that waited: %d, want 503", code)
 			}
 		}
-		close(store.may)
+		close(db.may)
 		for range 2 {
 			if code := <-codes; code != http.StatusAccepted {
 				t.Errorf("a large body that had a place: %d, want 202", code)

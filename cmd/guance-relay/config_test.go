@@ -13,6 +13,7 @@ import (
 	"github.com/urfave/cli/v3"
 
 	"github.com/guance-relay/guance-relay/relay"
+	"github.com/guance-relay/guance-relay/relay/memstore"
 )
 
 // secret is in every secret of the seeds, and in nothing else.
@@ -144,7 +145,7 @@ func FuzzConfiguration(f *testing.F) {
 				if _, err := c.client(log, nil, &secretFiles{}); err != nil {
 					return configError{err}
 				}
-				r, err := relay.New(relay.NewMemStore(), &relay.Options{Logger: slog.New(slog.DiscardHandler)})
+				r, err := relay.New(memstore.New(), &relay.Options{Logger: slog.New(slog.DiscardHandler)})
 				if err != nil {
 					t.Fatal(err)
 				}

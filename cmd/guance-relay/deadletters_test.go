@@ -11,20 +11,22 @@ import (
 
 	"github.com/guance-relay/guance-relay/guance"
 	"github.com/guance-relay/guance-relay/relay"
+	"github.com/guance-relay/guance-relay/relay/memstore"
+	"github.com/guance-relay/guance-relay/relay/store"
 )
 
 // Whatever the size of a page, next leads through all dead letters once; and a page of large events
 // ends before it fills the memory.
 func TestPagesOfDeadLetters(t *testing.T) {
 	const dead = 24
-	store := relay.NewMemStore()
-	lease, err := store.Acquire(t.Context(), "pagerduty")
+	db := memstore.New()
+	lease, err := db.Acquire(t.Context(), store.Group{Name: "pagerduty", Lanes: []string{"pagerduty"}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	body := []byte(`{"message":"` + strings.Repeat("x", deadBytes/4) + `"}`)
 	for i := range dead {
-		e := &relay.Entry{
+		e := &store.Entry{
 			Lane:     "pagerduty",
 			ID:       fmt.Sprint(i),
 			Problem:  fmt.Sprint("p", i),
@@ -33,18 +35,18 @@ func TestPagesOfDeadLetters(t *testing.T) {
 			Accepted: time.Now(),
 			Body:     body,
 		}
-		if err := store.Append(t.Context(), []*relay.Entry{e}); err != nil {
+		if err := db.Append(t.Context(), []*store.Entry{e}); err != nil {
 			t.Fatal(err)
 		}
-		if err := lease.Mark(
+		if err := lease.Lane("pagerduty").Mark(
 			t.Context(),
-			[]relay.Mark{
+			[]store.Mark{
 				{
 					Seq:     e.Seq,
 					Problem: e.Problem,
 					State:   e.State,
 					Level:   e.Level,
-					Outcome: relay.Dead,
+					Outcome: store.Dead,
 					Reason:  "refused",
 					At:      time.Now(),
 				},
@@ -53,7 +55,7 @@ func TestPagesOfDeadLetters(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	r, err := relay.New(store, &relay.Options{Logger: slog.New(slog.DiscardHandler)})
+	r, err := relay.New(db, &relay.Options{Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}

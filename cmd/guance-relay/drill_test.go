@@ -22,6 +22,7 @@ import (
 	"github.com/guance-relay/guance-relay/relay"
 	"github.com/guance-relay/guance-relay/relay/boltstore"
 	"github.com/guance-relay/guance-relay/relay/relaytest"
+	"github.com/guance-relay/guance-relay/relay/store"
 )
 
 var drillRounds = flag.Int("drill-rounds", 6, "how many rounds of trouble TestDrill plays")
@@ -120,18 +121,18 @@ func TestDrill(t *testing.T) {
 	// With the clock as the last step left it.
 	d.server.drained(t, 5*time.Minute)
 	d.end(t, syscall.SIGTERM)
-	store, err := boltstore.Open(d.dir, nil)
+	db, err := boltstore.Open(d.dir, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer store.Close()
+	defer db.Close()
 	h := relaytest.History{Accepted: d.crowd.accepted, Attempts: attempts(t, pd.Requests())}
-	if h.Settled, err = relaytest.Settled(t.Context(), store, "pagerduty", h.Accepted); err != nil {
+	if h.Settled, err = relaytest.Settled(t.Context(), db, "pagerduty", h.Accepted); err != nil {
 		t.Fatal(err)
 	}
 	for i, s := range h.Settled {
 		h.Settled[i].At = time.Time{} // by the server's clock, which is no measure here
-		if s.Outcome == relay.Dead {
+		if s.Outcome == store.Dead {
 			t.Errorf("an alert is dead: %s", s.Reason)
 		}
 	}

@@ -17,6 +17,7 @@ import (
 	"github.com/guance-relay/guance-relay/relay"
 	"github.com/guance-relay/guance-relay/relay/boltstore"
 	"github.com/guance-relay/guance-relay/relay/relaytest"
+	"github.com/guance-relay/guance-relay/relay/store"
 )
 
 const (
@@ -69,12 +70,12 @@ func TestKilledUnderLoad(t *testing.T) {
 		wg.Wait()
 	}
 	pd.Heal()
-	store := drain(t, dir, env)
-	defer store.Close()
+	db := drain(t, dir, env)
+	defer db.Close()
 
 	h := relaytest.History{Accepted: crowd.accepted, Attempts: attempts(t, pd.Requests())}
 	var err error
-	if h.Settled, err = relaytest.Settled(t.Context(), store, "pagerduty", h.Accepted); err != nil {
+	if h.Settled, err = relaytest.Settled(t.Context(), db, "pagerduty", h.Accepted); err != nil {
 		t.Fatal(err)
 	}
 	answered := 0
@@ -193,17 +194,15 @@ func drain(t *testing.T, dir string, env []string) *boltstore.Store {
 	if err := p.Wait(); err != nil {
 		t.Fatalf("the server stopped with %v:\n%s", err, p.output())
 	}
-	store, err := boltstore.Open(dir, nil)
+	db, err := boltstore.Open(dir, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if held, err := store.Holdings(
-		t.Context(),
-	); err != nil ||
-		held["pagerduty"] != (relay.Holdings{}) {
+	held, err := db.Holdings(t.Context())
+	if err != nil || held["pagerduty"] != (store.Holdings{}) {
 		t.Errorf("the store still has %+v, %v", held, err)
 	}
-	return store
+	return db
 }
 
 // attempts reads the wire as PagerDuty saw it.

@@ -17,6 +17,7 @@ import (
 	"unicode"
 
 	"github.com/guance-relay/guance-relay/relay"
+	"github.com/guance-relay/guance-relay/relay/store"
 )
 
 // operator serves the operator's address: metrics, statistics, the history of a problem, and dead
@@ -144,11 +145,11 @@ func statusOf(err error) int {
 	switch {
 	case ok:
 		return coded.code
-	case errors.Is(err, relay.ErrNotFound):
+	case errors.Is(err, store.ErrNotFound):
 		return http.StatusNotFound
 	case errors.Is(err, relay.ErrStale):
 		return http.StatusConflict
-	case errors.Is(err, relay.ErrDamaged):
+	case errors.Is(err, store.ErrDamaged):
 		return http.StatusInternalServerError
 	}
 	return http.StatusServiceUnavailable // a timeout, a stop, or a store that does not answer

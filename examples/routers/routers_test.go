@@ -13,6 +13,7 @@ import (
 	"github.com/guance-relay/guance-relay/guance"
 	"github.com/guance-relay/guance-relay/guance/guancetest"
 	"github.com/guance-relay/guance-relay/relay"
+	"github.com/guance-relay/guance-relay/relay/memstore"
 	"github.com/guance-relay/guance-relay/relay/relaytest"
 )
 
@@ -23,7 +24,7 @@ func TestRouters(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				target := relaytest.Record(nil)
-				r, err := relay.New(relay.NewMemStore(), nil)
+				r, err := relay.New(memstore.New(), nil)
 				if err != nil {
 					t.Fatal(err)
 				}

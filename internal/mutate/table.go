@@ -25,9 +25,9 @@ var mutations = []mutation{
 	},
 	{
 		"1", "a store that cannot take events counts as one that has failed", "Guance and the log say that events may be there which are not", "relay",
-		`	case errors.Is(err, ErrFailed): // comes first, as it alone leaves a doubt, whatever else the error wraps
+		`	case errors.Is(err, store.ErrFailed): // comes first, as it alone leaves a doubt, whatever else the error wraps
 `,
-		`	case !errors.Is(err, ErrFull):
+		`	case !errors.Is(err, store.ErrFull):
 `,
 	},
 	{
@@ -258,10 +258,10 @@ var mutations = []mutation{
 	},
 	{
 		"3", "that an attempt begins is marked after it, not before", "after a crash a trigger that was sent counts as never sent, and its resolve is dropped", "relay",
-		`		err = l.lease.Mark(keep, []Mark{begins})
+		`		err = l.owned.Mark(keep, []store.Mark{begins})
 `,
 		`		defer func() {
-			if err := l.lease.Mark(keep, []Mark{begins}); err != nil {
+			if err := l.owned.Mark(keep, []store.Mark{begins}); err != nil {
 				l.report(report{err: err})
 			}
 		}()
@@ -274,22 +274,22 @@ var mutations = []mutation{
 	},
 	{
 		"3", "an outcome is not durable before the next entry is sent", "after a crash the trigger is sent again, behind its resolve", "relay",
-		`		var made []Mark
-		if made, r.err = l.mark(context.WithoutCancel(ctx), []Mark{m}); len(made) > 0 {
+		`		var made []store.Mark
+		if made, r.err = l.mark(context.WithoutCancel(ctx), []store.Mark{m}); len(made) > 0 {
 			m = made[0]
 		}
 		r.mark = &m
 		l.report(r)`,
 		`		r.mark = &m
 		l.report(r)
-		if _, err := l.mark(context.WithoutCancel(ctx), []Mark{m}); err != nil {
+		if _, err := l.mark(context.WithoutCancel(ctx), []store.Mark{m}); err != nil {
 			l.report(report{err: err})
 		}`,
 	},
 	{
 		"3", "a dead letter is replayed although a newer event waits", "the old state goes out in front of the new one, or takes its place", "relay",
-		`l.schedule.knows(e.Problem) || record == (Record{})`,
-		`record == (Record{})`,
+		`l.schedule.knows(e.Problem) || record == (store.Record{})`,
+		`record == (store.Record{})`,
 	},
 	{
 		"3", "a dead letter is replayed although a newer state was sent", "a replay opens an incident that was resolved", "relay",
@@ -330,14 +330,14 @@ var mutations = []mutation{
 		` && !p.waits() {`,
 	},
 	{
-		"4", "what may have arrived does not count as open", "a trigger whose answer was lost is never resolved", "relay",
+		"4", "what may have arrived does not count as open", "a trigger whose answer was lost is never resolved", "relay/store",
 		`	case m.State == guance.StateProblem && m.Outcome == 0:
 		r.Open = true
 `,
 		``,
 	},
 	{
-		"4", "a recovery counts as closing before it was delivered", "after a crash the next recovery is dropped and the incident stays open", "relay",
+		"4", "a recovery counts as closing before it was delivered", "after a crash the next recovery is dropped and the incident stays open", "relay/store",
 		`case m.State == guance.StateRecovered && m.Outcome == Delivered:`,
 		`case m.State == guance.StateRecovered:`,
 	},
@@ -345,7 +345,7 @@ var mutations = []mutation{
 		"4", "the marks of a pair are not one write", "a crash between the two leaves a fault that has no recovery any more", "relay",
 		`		made, err := l.mark(context.WithoutCancel(ctx), marks)
 `,
-		`		var made []Mark
+		`		var made []store.Mark
 		var err error
 		for i := 0; i < len(marks) && err == nil; i++ {
 			made = append(made, marks[len(marks)-1-i])
@@ -427,8 +427,8 @@ var mutations = []mutation{
 	},
 	{
 		"5", "the account of a decorated sink is not seen", "three lanes under one routing key send three times what PagerDuty allows", "relay",
-		`if m, ok := SinkAs[Metered](s); ok {`,
-		`if m, ok := s.(Metered); ok {`,
+		`if m, ok := SinkAs[Metered](l.sink); ok {`,
+		`if m, ok := l.sink.(Metered); ok {`,
 	},
 	{
 		"5", "Wait never waits", "a sink that asks for leave is given it without a budget", "relay",
