@@ -66,7 +66,7 @@ func FuzzConfiguration(f *testing.F) {
 			names = append(names, named.GetEnvVars()...)
 		}
 	}
-	names = append(names, secretsOnly...)
+	names = append(names, environmentOnly...)
 	f.Fuzz(func(t *testing.T, env, args, file string) {
 		if all := env + args; strings.Contains(all, "/dev") || strings.Contains(all, "/proc") ||
 			strings.Contains(all, "/sys") {
