@@ -20,8 +20,8 @@
 // The file is relay.db, of mode 0600, in a directory of mode 0700. The store locks it: a second
 // process gets [ErrLocked]. If the file is removed or replaced during use, appends return
 // [ErrMoved] and marks go on. If the file is cut short or damaged, Open returns
-// [store.ErrDamaged], or the call does that reads the damaged part. docs/durability.md says what
-// to do then, how to copy the file, and why it must not be on NFS.
+// [store.ErrDamaged], or the call does that reads the damaged part. docs/operations.md says what
+// to do then, where to put the file and how to copy it.
 //
 // # Bounds
 //

@@ -33,5 +33,5 @@ func checksum(key, value []byte) uint32 {
 // damaged is the error for a value that is not what the store wrote.
 func damaged(what string, key []byte) error {
 	return fmt.Errorf("boltstore: the %s at %x: %w; keep the file for repair and see "+
-		"docs/durability.md", what, key, store.ErrDamaged)
+		"docs/operations.md", what, key, store.ErrDamaged)
 }

@@ -99,7 +99,7 @@ func (s *Store) explain(err error) error {
 	}
 	if errors.Is(err, store.ErrDamaged) {
 		return fmt.Errorf("boltstore: %s: %w; nothing was changed. Keep the file for repair, and "+
-			"move it away to start with an empty store: see docs/durability.md", s.path, err)
+			"move it away to start with an empty store: see docs/operations.md", s.path, err)
 	}
 	return fmt.Errorf("boltstore: opening %s: %w", s.path, err)
 }

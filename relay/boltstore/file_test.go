@@ -408,7 +408,7 @@ func TestDamagedFile(t *testing.T) {
 			for range 2 { // it leaves no lock
 				_, err := boltstore.Open(dir, nil)
 				if !errors.Is(err, store.ErrDamaged) || !strings.Contains(err.Error(), path) ||
-					!strings.Contains(err.Error(), "docs/durability.md") {
+					!strings.Contains(err.Error(), "docs/operations.md") {
 					t.Fatalf("got %v, want ErrDamaged, the path and where to read on", err)
 				}
 			}

@@ -31,7 +31,7 @@ func (s *Store) inPlace() error {
 	}
 	moved := fmt.Errorf("boltstore: %s: %w (%s); nothing was kept. This process still delivers "+
 		"what was accepted before. Put the file back, or wait until nothing is pending and "+
-		"restart the process; see docs/durability.md", s.path, ErrMoved, what)
+		"restart the process; see docs/operations.md", s.path, ErrMoved, what)
 	if !s.moved {
 		s.moved = true
 		s.log.Error("boltstore: no event is accepted", "error", moved.Error())

@@ -30,7 +30,7 @@ func (s *Store) view(fn func(*bolt.Tx) error) (err error) {
 
 // damage is the error for something that bbolt cannot make sense of.
 func (s *Store) damage(err error) error {
-	return fmt.Errorf("boltstore: %s: %w: %w; see docs/durability.md",
+	return fmt.Errorf("boltstore: %s: %w: %w; see docs/operations.md",
 		s.path, store.ErrDamaged, err)
 }
 
