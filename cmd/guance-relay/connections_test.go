@@ -36,11 +36,8 @@ func TestIdleConnections(t *testing.T) {
 	honest := func() {
 		t.Helper()
 		began := time.Now()
-		resp, err := client.Post(
-			p.url+"/guance?token="+token,
-			"application/json",
-			bytes.NewReader(sample),
-		)
+		resp, err := client.Post(p.url+"/guance?token="+token, "application/json",
+			bytes.NewReader(sample))
 		if err != nil {
 			t.Fatalf("an honest webhook: %v", err)
 		}
@@ -74,12 +71,8 @@ func TestIdleConnections(t *testing.T) {
 			t.Fatal(err)
 		}
 		used := resident * os.Getpagesize()
-		t.Logf(
-			"%d connections: %d MiB resident, the slowest honest webhook took %v",
-			idle,
-			used>>20,
-			slowest.Round(time.Millisecond),
-		)
+		t.Logf("%d connections: %d MiB resident, the slowest honest webhook took %v", idle, used>>20,
+			slowest.Round(time.Millisecond))
 		if used > memory {
 			t.Errorf("%d MiB resident, want %d at most", used>>20, memory>>20)
 		}
@@ -143,9 +136,8 @@ func TestConnectionLimit(t *testing.T) {
 			w.WriteHeader(http.StatusNoContent)
 		})}
 		var serving sync.WaitGroup
-		serving.Go(
-			func() { _ = server.Serve(limitConnections(server, listener, 3, nil, nil)) },
-		) // ends with Close
+		// ends with Close
+		serving.Go(func() { _ = server.Serve(limitConnections(server, listener, 3, nil, nil)) })
 		defer serving.Wait()
 		defer server.Close()
 
@@ -228,9 +220,8 @@ func TestConnectionsThatDoNotMoveOn(t *testing.T) {
 			w.WriteHeader(http.StatusNoContent)
 		})}
 		var serving sync.WaitGroup
-		serving.Go(
-			func() { _ = server.Serve(limitConnections(server, listener, 2, nil, nil)) },
-		) // ends with Close
+		// ends with Close
+		serving.Go(func() { _ = server.Serve(limitConnections(server, listener, 2, nil, nil)) })
 		defer serving.Wait()
 		defer server.Close()
 		send := func(c net.Conn, text string) {
@@ -264,11 +255,8 @@ func TestConnectionsThatDoNotMoveOn(t *testing.T) {
 		}
 		serves("/read")
 		if took := time.Since(start); took > answerTimeout {
-			t.Errorf(
-				"two who do not listen keep another waiting for %v, want %v at most",
-				took,
-				answerTimeout,
-			)
+			t.Errorf("two who do not listen keep another waiting for %v, want %v at most", took,
+				answerTimeout)
 		}
 	})
 }

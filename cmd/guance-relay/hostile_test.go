@@ -23,9 +23,9 @@ import (
 )
 
 const (
-	// siegeMemory is the most that the server may ever have resident, whatever strangers and senders
-	// do to it: 1024 connections with the largest headers, 64 MiB of bodies in buffers that grow by
-	// doubling, and as much again until the collector comes. Measured: 290 MiB.
+	// siegeMemory is the most that the server may ever have resident, whatever clients with and
+	// without a token do: 1024 connections with the largest headers, 64 MiB of bodies in buffers that
+	// grow by doubling, and as much again until the collector comes. Measured: 290 MiB.
 	siegeMemory = raceFactor * 512 << 20
 	// patience is how long an honest webhook may take meanwhile, from its first try: a second or two,
 	// unless the machine is busy.
@@ -63,7 +63,7 @@ var attacks = []struct {
 		h.send("POST /guance HTTP/1.1\r\nHost: x\r\n")
 		h.drip("X: y\r\n")
 	}, []int{0, 400}},
-	{"a body that does not come, from strangers", 1200, func(h *hostile) {
+	{"a body that does not come, without a token", 1200, func(h *hostile) {
 		h.send("POST /guance HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n")
 		h.drip("x")
 	}, []int{0, 401}},
@@ -71,7 +71,7 @@ var attacks = []struct {
 		h.send("GET /healthz HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n")
 		h.drip("x")
 	}, []int{0, 200}},
-	{"a body that does not come, from senders", 1200, func(h *hostile) {
+	{"a body that does not come, with the token", 1200, func(h *hostile) {
 		h.send(webhookHead + "Content-Length: 100000\r\n\r\n")
 		h.drip("x")
 	}, []int{0, 400, 408}},
@@ -83,12 +83,9 @@ var attacks = []struct {
 		h.send("POST /guance HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n" + largestHeaders() + "\r\n")
 		h.hold()
 	}, []int{0, 400, 401}},
-	{
-		"many headers",
-		20,
-		func(h *hostile) { h.ask("GET /healthz HTTP/1.1\r\nHost: x\r\n" + manyHeaders(64<<10) + "\r\n") },
-		[]int{0, 431},
-	},
+	{"many headers", 20, func(h *hostile) {
+		h.ask("GET /healthz HTTP/1.1\r\nHost: x\r\n" + manyHeaders(64<<10) + "\r\n")
+	}, []int{0, 431}},
 	{"a header without end", 20, func(h *hostile) {
 		h.send("GET /healthz HTTP/1.1\r\nHost: x\r\nX: ")
 		h.flood(strings.Repeat("x", 64<<10))
@@ -121,7 +118,7 @@ var attacks = []struct {
 		h.send(webhookHead + "Transfer-Encoding: chunked\r\n\r\n")
 		h.flood(strings.Repeat("1;"+strings.Repeat("x", 200)+"\r\n \r\n", 300))
 	}, []int{0, 400}},
-	{"chunks without end, from strangers", 20, func(h *hostile) {
+	{"chunks without end, without a token", 20, func(h *hostile) {
 		h.send("POST /guance HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
 		h.flood("10000\r\n" + strings.Repeat(" ", 64<<10) + "\r\n")
 	}, []int{0, 401}},
@@ -140,33 +137,17 @@ var attacks = []struct {
 		h.send(strings.Repeat(" ", 1<<20-1))
 		h.hold()
 	}, []int{0, 400, 408, 503}},
-	{
-		"deep JSON",
-		20,
-		func(h *hostile) { h.post(strings.Repeat("[", 1<<20)) },
-		[]int{0, 400, 413, 503},
-	},
-	{
-		"wide JSON",
-		20,
-		func(h *hostile) { h.post("[" + strings.Repeat("{},", 1<<18) + "{}]") },
-		[]int{0, 413, 503},
-	},
-	{
-		"JSON of many names",
-		5,
-		func(h *hostile) { h.post(`{"tags":{` + manyNames(900<<10) + `"x":0}}`) },
-		[]int{0, 202, 400, 413, 503},
-	},
+	{"deep JSON", 20, func(h *hostile) { h.post(strings.Repeat("[", 1<<20)) },
+		[]int{0, 400, 413, 503}},
+	{"wide JSON", 20, func(h *hostile) { h.post("[" + strings.Repeat("{},", 1<<18) + "{}]") },
+		[]int{0, 413, 503}},
+	{"JSON of many names", 5, func(h *hostile) {
+		h.post(`{"tags":{` + manyNames(900<<10) + `"x":0}}`)
+	}, []int{0, 202, 400, 413, 503}},
 	{"wrong tokens at speed", 50, func(h *hostile) {
 		for i := range 100 {
-			h.ask(
-				fmt.Sprintf(
-					"POST /guance?token=%s%d HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}",
-					token,
-					i,
-				),
-			)
+			h.ask(fmt.Sprintf("POST /guance?token=%s%d HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}",
+				token, i))
 		}
 	}, []int{401}},
 	{"readiness at speed", 20, func(h *hostile) {
@@ -174,7 +155,7 @@ var attacks = []struct {
 			h.ask("GET /readyz HTTP/1.1\r\nHost: x\r\n\r\n")
 		}
 	}, []int{200}},
-	{"questions without an ear", 20, func(h *hostile) {
+	{"requests whose answers are not read", 20, func(h *hostile) {
 		h.send(strings.Repeat("GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n", 5000))
 		h.hold()
 	}, []int{200}},
@@ -184,9 +165,9 @@ const webhookHead = "POST /guance HTTP/1.1\r\nHost: x\r\nX-Relay-Token: " + toke
 
 // Made when they are needed: the server under attack is a process of this same binary.
 var (
-	bomb = sync.OnceValue(
-		func() string { return strings.Repeat(compressed(strings.Repeat(" ", 1<<20)), 64) },
-	)
+	bomb = sync.OnceValue(func() string {
+		return strings.Repeat(compressed(strings.Repeat(" ", 1<<20)), 64)
+	})
 	bombInBomb = sync.OnceValue(func() string { return compressed(bomb()) })
 	nothing    = sync.OnceValue(func() string { return strings.Repeat(compressed(""), 3000) })
 
@@ -229,16 +210,8 @@ func TestHostileClients(t *testing.T) {
 	pd := pagerdutytest.NewServer()
 	defer pd.Close()
 	pd.SetRateLimit(0)
-	s := &siege{
-		pd: pd,
-		process: start(
-			t,
-			"RELAY_DATA="+t.TempDir(),
-			"PAGERDUTY_URL="+pd.URL,
-			"PAGERDUTY_PER_MINUTE=6000",
-			"LOG_LEVEL=info",
-		),
-	}
+	s := &siege{pd: pd, process: start(t, "RELAY_DATA="+t.TempDir(), "PAGERDUTY_URL="+pd.URL,
+		"PAGERDUTY_PER_MINUTE=6000", "LOG_LEVEL=info")}
 	for _, attack := range attacks {
 		t.Run(attack.name, func(t *testing.T) {
 			s.over, s.statuses = make(chan struct{}), make(map[int]int)
@@ -261,10 +234,8 @@ func TestHostileClients(t *testing.T) {
 			send(0, attack.clients*9/10)
 			slowest := s.serveHonest(t, 2)
 			s.position.Wait()
-			send(
-				attack.clients*9/10,
-				attack.clients,
-			) // who take the places that the first have left, if they left any
+			// who take the places that the first have left, if they left any
+			send(attack.clients*9/10, attack.clients)
 			s.position.Wait()
 			slowest = max(slowest, s.serveHonest(t, 3))
 			finish()
@@ -277,12 +248,8 @@ func TestHostileClients(t *testing.T) {
 			if peak > siegeMemory {
 				t.Errorf("%d MiB resident, want %d at most", peak>>20, siegeMemory>>20)
 			}
-			t.Logf(
-				"answers %v, at most %d MiB resident until now, the slowest honest webhook took %v",
-				s.statuses,
-				peak>>20,
-				slowest.Round(time.Millisecond),
-			)
+			t.Logf("answers %v, at most %d MiB resident until now, the slowest honest webhook took %v",
+				s.statuses, peak>>20, slowest.Round(time.Millisecond))
 		})
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
@@ -313,11 +280,8 @@ func (s *siege) serveHonest(t *testing.T, n int) (slowest time.Duration) {
 		p := guancetest.NewProblem("disk", "honest", fmt.Sprint(len(s.honest)))
 		event := p.Fault(guance.LevelCritical)
 		for began := time.Now(); ; {
-			resp, err := client.Post(
-				s.url+"/guance?token="+token,
-				"application/json",
-				bytes.NewReader(event.Raw),
-			)
+			resp, err := client.Post(s.url+"/guance?token="+token, "application/json",
+				bytes.NewReader(event.Raw))
 			took := time.Since(began)
 			if err == nil {
 				_ = resp.Body.Close()
@@ -392,13 +356,8 @@ func (h *hostile) post(body string) {
 }
 
 func (h *hostile) zipped(body string) {
-	h.ask(
-		webhookHead + fmt.Sprintf(
-			"Content-Encoding: gzip\r\nContent-Length: %d\r\n\r\n%s",
-			len(body),
-			body,
-		),
-	)
+	h.ask(webhookHead + fmt.Sprintf("Content-Encoding: gzip\r\nContent-Length: %d\r\n\r\n%s",
+		len(body), body))
 }
 
 // hold keeps the connection as it is until the attack is over.

@@ -26,13 +26,8 @@ func TestIdenticalEvents(t *testing.T) {
 	var last [senders]func() map[string]int
 	for i := range last {
 		conn := p.dial(t)
-		if _, err := fmt.Fprintf(
-			conn,
-			"%sContent-Length: %d\r\n\r\n%s",
-			webhookHead,
-			len(sample),
-			sample[:len(sample)-1],
-		); err != nil {
+		if _, err := fmt.Fprintf(conn, "%sContent-Length: %d\r\n\r\n%s", webhookHead, len(sample),
+			sample[:len(sample)-1]); err != nil {
 			t.Fatal(err)
 		}
 		last[i] = func() map[string]int { // the last byte, and what became of the event

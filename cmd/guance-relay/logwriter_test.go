@@ -53,12 +53,8 @@ func TestReport10NobodyWaitsForTheLog(t *testing.T) {
 		synctest.Wait()
 		lost := w.dropped()
 		if time.Since(began) != 0 || lost < lines/2-2 || lost > lines/2+2 {
-			t.Errorf(
-				"%d of %d lines are lost after %v; want half of them at once",
-				lost,
-				lines,
-				time.Since(began),
-			)
+			t.Errorf("%d of %d lines are lost after %v; want half of them at once", lost, lines,
+				time.Since(began))
 		}
 		if err := w.check(); err == nil || !strings.Contains(err.Error(), fmt.Sprint(lost)) {
 			t.Errorf("check = %v, want the %d lines", err, lost)
@@ -68,11 +64,8 @@ func TestReport10NobodyWaitsForTheLog(t *testing.T) {
 		if got := strings.Count(out.String(), line); got != lines-int(lost) {
 			t.Errorf("%d lines are written, want %d", got, lines-int(lost))
 		}
-		if want := fmt.Sprintf(
-			"guance-relay: %d lines",
-			lost,
-		); !strings.HasPrefix(lastLine(out.String()), want) ||
-			strings.Count(out.String(), "lost") != 1 {
+		if want := fmt.Sprintf("guance-relay: %d lines", lost); !strings.HasPrefix(lastLine(out.String()),
+			want) || strings.Count(out.String(), "lost") != 1 {
 			t.Errorf("the log ends with %q, want %q, once", lastLine(out.String()), want)
 		}
 		if err := w.check(); err != nil {

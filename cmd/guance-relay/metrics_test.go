@@ -39,10 +39,9 @@ func TestMetrics(t *testing.T) {
 	p.post(t, fault("a-poisonous-problem"))
 	p.dead(t, 1)
 	pd.Script(pagerdutytest.Fault{Status: http.StatusTooManyRequests, RetryAfter: "1"})
-	p.post(
-		t,
-		strings.ReplaceAll(fault("a-problem"), "磁盘使用率过高", strings.Repeat("磁盘", 1000)),
-	) // too long a summary
+	// too long a summary
+	long := strings.Repeat("磁盘", 1000)
+	p.post(t, strings.ReplaceAll(fault("a-problem"), "磁盘使用率过高", long))
 	p.post(t, strings.ReplaceAll(fault("a-note"), `status": "critical"`, `status": "info"`))
 	p.settled(t, 1, 1, 1)
 	want := []string{
@@ -73,10 +72,8 @@ func TestMetrics(t *testing.T) {
 		if code != http.StatusOK {
 			t.Fatalf("%d %s", code, got)
 		}
-		missing := slices.DeleteFunc(
-			slices.Clone(want),
-			func(line string) bool { return strings.Contains("\n"+got, "\n"+line) },
-		)
+		missing := slices.DeleteFunc(slices.Clone(want),
+			func(line string) bool { return strings.Contains("\n"+got, "\n"+line) })
 		if text = got; len(missing) == 0 {
 			break
 		}
@@ -114,7 +111,8 @@ func TestMetrics(t *testing.T) {
 			}
 		}
 	}
-	for _, private := range []string{routingKey32, token, "a-poisonous-problem", "a-problem", "a-note", "event-of"} {
+	for _, private := range []string{routingKey32, token, "a-poisonous-problem", "a-problem", "a-note",
+		"event-of"} {
 		if strings.Contains(text, private) {
 			t.Errorf("%q is in the metrics", private)
 		}

@@ -22,12 +22,8 @@ func withOperator(t *testing.T) (*process, *pagerdutytest.Server) {
 	t.Helper()
 	pd := pagerdutytest.NewServer()
 	t.Cleanup(pd.Close)
-	return start(
-		t,
-		"RELAY_OPERATOR=127.0.0.1:0",
-		"RELAY_DATA="+t.TempDir(),
-		"PAGERDUTY_URL="+pd.URL,
-	), pd
+	return start(t, "RELAY_OPERATOR=127.0.0.1:0", "RELAY_DATA="+t.TempDir(), "PAGERDUTY_URL="+pd.URL),
+		pd
 }
 
 // operator is the operator's address.
@@ -111,32 +107,24 @@ func (p *process) settled(t *testing.T, delivered, dead, ignored uint64) {
 			return
 		}
 		if time.Now().After(deadline) {
-			t.Fatalf(
-				"the figures are %s, want %d delivered, %d dead and %d ignored",
-				body,
-				delivered,
-				dead,
-				ignored,
-			)
+			t.Fatalf("the figures are %s, want %d delivered, %d dead and %d ignored", body, delivered, dead,
+				ignored)
 		}
 	}
 }
 
 // fault is the sample as another problem's event.
 func fault(problem string) string {
-	return strings.NewReplacer(sampleProblem, problem, "event-f20a38aa58b54c6c8d4c9a84e655db1a", "event-of-"+problem).
-		Replace(string(sample))
+	return strings.NewReplacer(sampleProblem, problem, "event-f20a38aa58b54c6c8d4c9a84e655db1a",
+		"event-of-"+problem).Replace(string(sample))
 }
 
-// poison has the fake refuse a problem's events as none of PagerDuty's, until it heals.
+// poison makes the fake refuse a problem's events as invalid, until it heals.
 func poison(pd *pagerdutytest.Server, problem string) {
-	pd.Poison(
-		func(r pagerdutytest.Request) bool { return strings.Contains(string(r.Body), problem) },
-		pagerdutytest.Fault{
-			Status: http.StatusBadRequest,
-			Body:   `{"status":"invalid event","message":"Event object is invalid","errors":["'payload.severity' is invalid"]}`,
-		},
-	)
+	pd.Poison(func(r pagerdutytest.Request) bool { return strings.Contains(string(r.Body), problem) },
+		pagerdutytest.Fault{Status: http.StatusBadRequest,
+			Body: `{"status":"invalid event","message":"Event object is invalid",` +
+				`"errors":["'payload.severity' is invalid"]}`})
 }
 
 // A dead letter from its death to its replay, as the operator sees it.
@@ -147,31 +135,20 @@ func TestOperatorReplays(t *testing.T) {
 	began := time.Now()
 	p.post(t, fault("poison-1"))
 	got := p.dead(t, 1).Dead[0]
-	if got.Seq != 1 || got.EventID != "event-of-poison-1/critical/critical" || got.Problem != "poison-1" ||
+	if got.Seq != 1 || got.EventID != "event-of-poison-1/critical/critical" ||
+		got.Problem != "poison-1" ||
 		got.Level != "critical" || got.State != "problem" || !strings.Contains(got.Reason, "400") ||
-		got.At.Before(began) ||
-		got.Body != nil {
+		got.At.Before(began) || got.Body != nil {
 		t.Errorf("the dead letter is %+v", got)
 	}
 	p.expect(t, 200, `"df_event_id":"event-of-poison-1"`, "GET", "/dead?body=1&lane=pagerduty")
 	p.expect(t, 200, `"outcome":"dead","reason":"`, "GET", "/explain?problem=poison-1")
-	p.expect(
-		t,
-		200,
-		"lane pagerduty, problem poison-1\n  1  accepted ",
-		"GET",
-		"/explain?problem=poison-1",
-		"Accept: text/plain",
-	)
+	p.expect(t, 200, "lane pagerduty, problem poison-1\n  1  accepted ", "GET",
+		"/explain?problem=poison-1", "Accept: text/plain")
 
 	pd.Heal()
-	p.expect(
-		t,
-		200,
-		`{"status":"ok","lane":"pagerduty","replayed":1,"stale":0}`,
-		"POST",
-		"/replay?seq=1",
-	)
+	p.expect(t, 200, `{"status":"ok","lane":"pagerduty","replayed":1,"stale":0}`, "POST",
+		"/replay?seq=1")
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	if err := pd.WaitOpen(ctx, "poison-1"); err != nil {
@@ -190,10 +167,10 @@ func TestOperatorReplays(t *testing.T) {
 	p.dead(t, 2)
 	pd.Heal()
 	p.post(t, strings.ReplaceAll(string(recovery()), sampleProblem, "poison-2"))
-	if err := pd.Wait(
-		ctx,
-		func() bool { return slices.ContainsFunc(pd.Requests(), resolves("poison-2")) },
-	); err != nil {
+	if err := pd.Wait(ctx, func() bool {
+		return slices.ContainsFunc(pd.Requests(),
+			resolves("poison-2"))
+	}); err != nil {
 		t.Fatal(err)
 	}
 	p.expect(t, 409, "the problem has moved on", "POST", "/replay?seq=2")
@@ -209,7 +186,8 @@ func TestOperatorReplays(t *testing.T) {
 	p.expect(t, 200, `"outcome":"dead"`, "GET", "/explain?problem=poison-2") // its outcome stays
 
 	p.settled(t, 3, 3, 0)
-	for _, line := range []string{"msg=\"dead letters replayed\" lane=pagerduty replayed=1 stale=1", "msg=\"dead letter dropped\" lane=pagerduty seq=2"} {
+	for _, line := range []string{"msg=\"dead letters replayed\" lane=pagerduty replayed=1 stale=1",
+		"msg=\"dead letter dropped\" lane=pagerduty seq=2"} {
 		if strings.Count(p.output(), line) != 1 {
 			t.Errorf("the log has not one line with %s:\n%s", line, p.output())
 		}
@@ -326,7 +304,8 @@ func TestOperatorSeesTheStop(t *testing.T) {
 
 // A story is shown on a terminal, and holds words of the target's.
 func TestPrintable(t *testing.T) {
-	if got, want := strings.Map(printable, "a\x1b[2Jb\r\n\u009b磁盘\x00"), "a�[2Jb�\n�磁盘�"; got != want {
+	got := strings.Map(printable, "a\x1b[2Jb\r\n\u009b磁盘\x00")
+	if want := "a�[2Jb�\n�磁盘�"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
 }

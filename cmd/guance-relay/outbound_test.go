@@ -45,13 +45,8 @@ func TestOutboundTargetsAreConfiguredAlone(t *testing.T) {
 	send := func(target string, header map[string]string, body []byte, want int) {
 		t.Helper()
 		var b strings.Builder
-		fmt.Fprintf(
-			&b,
-			"POST %s HTTP/1.1\r\nX-Relay-Token: %s\r\nContent-Length: %d\r\n",
-			target,
-			token,
-			len(body),
-		)
+		fmt.Fprintf(&b, "POST %s HTTP/1.1\r\nX-Relay-Token: %s\r\nContent-Length: %d\r\n", target, token,
+			len(body))
 		for name, value := range header {
 			fmt.Fprintf(&b, "%s: %s\r\n", name, value)
 		}
@@ -70,7 +65,8 @@ func TestOutboundTargetsAreConfiguredAlone(t *testing.T) {
 			event[name] = elsewhere
 		}
 	}
-	for _, name := range []string{"client_url", "url", "webhook", "callback", "image", "proxy", "routing_key", "PAGERDUTY_URL"} {
+	for _, name := range []string{"client_url", "url", "webhook", "callback", "image", "proxy",
+		"routing_key", "PAGERDUTY_URL"} {
 		event[name] = elsewhere
 	}
 	addresses, err := json.Marshal(event)
@@ -78,28 +74,12 @@ func TestOutboundTargetsAreConfiguredAlone(t *testing.T) {
 		t.Fatal(err)
 	}
 	host := trap.Addr().String()
-	send(
-		"/guance",
-		map[string]string{
-			"Host":             host,
-			"X-Forwarded-Host": host,
-			"X-Forwarded-For":  host,
-			"Forwarded":        "host=" + host,
-			"Referer":          elsewhere,
-			"Origin":           elsewhere,
-			"Proxy":            elsewhere,
-			"X-Original-URL":   elsewhere,
-			"traceparent":      elsewhere,
-		},
-		addresses,
-		http.StatusAccepted,
-	)
+	send("/guance", map[string]string{"Host": host, "X-Forwarded-Host": host, "X-Forwarded-For": host,
+		"Forwarded": "host=" + host, "Referer": elsewhere, "Origin": elsewhere, "Proxy": elsewhere,
+		"X-Original-URL": elsewhere, "traceparent": elsewhere}, addresses, http.StatusAccepted)
 	send(elsewhere, map[string]string{"Host": host}, addresses, http.StatusNotFound)
-	if got := talk(
-		t,
-		p.dial(t),
-		"CONNECT "+host+" HTTP/1.1\r\nHost: "+host+"\r\n\r\n",
-	); len(got) != 1 ||
+	if got := talk(t, p.dial(t),
+		"CONNECT "+host+" HTTP/1.1\r\nHost: "+host+"\r\n\r\n"); len(got) != 1 ||
 		got[0] != http.StatusNotFound {
 		t.Errorf("CONNECT: %v, want 404", got)
 	}

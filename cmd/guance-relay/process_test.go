@@ -17,9 +17,9 @@ import (
 // say as often as they like is not.
 func TestErrorLog(t *testing.T) {
 	for line, level := range map[string]string{
-		"http: panic serving 127.0.0.1:1: boom\ngoroutine 1 [running]:\n":                           "ERROR",
-		"http: Accept error: accept tcp: too many open files; retrying in 5ms\n":                    "ERROR",
-		"http: URL query contains semicolon, which is no longer a supported separator; parts of…\n": "DEBUG",
+		"http: panic serving 127.0.0.1:1: boom\ngoroutine 1 [running]:\n":                 "ERROR",
+		"http: Accept error: accept tcp: too many open files; retrying in 5ms\n":          "ERROR",
+		"http: URL query contains semicolon, which is no longer a supported separator…\n": "DEBUG",
 	} {
 		var out bytes.Buffer
 		log := slog.New(slog.NewTextHandler(&out, &slog.HandlerOptions{Level: slog.LevelDebug}))
@@ -79,7 +79,8 @@ func TestSignalAmongSlowBodies(t *testing.T) {
 	if err := p.Wait(); err != nil || time.Since(began) > stopTime {
 		t.Errorf("SIGTERM: %v after %v, want exit 0 within %v", err, time.Since(began), stopTime)
 	}
-	for _, line := range []string{"msg=listening", "msg=stopping", "level=WARN msg=\"connections were cut"} {
+	for _, line := range []string{"msg=listening", "msg=stopping",
+		"level=WARN msg=\"connections were cut"} {
 		if strings.Count(p.output(), line) != 1 {
 			t.Errorf("the log has not one line with %s:\n%s", line, p.output())
 		}

@@ -38,12 +38,8 @@ type badProxy struct {
 }
 
 func newBadProxy(t *testing.T, target string) *badProxy {
-	p := &badProxy{
-		target:  target,
-		mood:    open,
-		asked:   make(chan struct{}, 1),
-		tunnels: make(map[net.Conn]bool),
-	}
+	p := &badProxy{target: target, mood: open, asked: make(chan struct{}, 1),
+		tunnels: make(map[net.Conn]bool)}
 	p.Server = httptest.NewServer(http.HandlerFunc(p.connect))
 	t.Cleanup(func() { p.set(cuts); p.Close() })
 	return p

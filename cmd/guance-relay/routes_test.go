@@ -34,17 +34,18 @@ func TestRoutes(t *testing.T) {
 		{"POST", "//guance", 307},
 		{"POST", "/./guance", 307},
 	}
-	webhook := http.HandlerFunc(
-		func(w http.ResponseWriter, _ *http.Request) { writeStatus(w, http.StatusAccepted, "accepted", "") },
-	)
+	webhook := http.HandlerFunc(func(w http.ResponseWriter,
+		_ *http.Request) {
+		writeStatus(w, http.StatusAccepted, "accepted", "")
+	})
 	h := routes(webhook, func(context.Context) error { return errors.New("the store is full") })
 	for _, test := range tests {
 		w := httptest.NewRecorder()
 		h.ServeHTTP(w, httptest.NewRequest(test.method, test.target, nil))
 		var answer struct{ Status, Message string }
 		err := json.Unmarshal(w.Body.Bytes(), &answer)
-		if redirected := w.Code == http.StatusTemporaryRedirect; w.Code != test.code ||
-			!redirected && (err != nil || answer.Status == "") {
+		if redirected := w.Code == http.StatusTemporaryRedirect; w.Code != test.code || !redirected &&
+			(err != nil || answer.Status == "") {
 			t.Errorf("%s %s: %d %s, want %d and JSON", test.method, test.target, w.Code, w.Body, test.code)
 		}
 		if test.code == 503 && answer.Message != "the store is full" {

@@ -50,10 +50,7 @@ func TestReport14BadFilesAreSaidOnceAMinute(t *testing.T) {
 			synctest.Wait()
 			mu.Lock()
 			defer mu.Unlock()
-			if got := strings.Count(
-				out.String(),
-				"level="+level,
-			); got != lines ||
+			if got := strings.Count(out.String(), "level="+level); got != lines ||
 				strings.Count(out.String(), "\n") != lines {
 				t.Errorf("%d lines of level %s, want %d and no other:\n%s", got, level, lines, out.String())
 			}

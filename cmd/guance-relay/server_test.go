@@ -60,13 +60,8 @@ func start(t *testing.T, env ...string) *process {
 
 // serverEnv is a configuration that works; what stands behind it takes precedence.
 func serverEnv() []string {
-	return []string{
-		"SERVER_UNDER_TEST=1",
-		"RELAY_LISTEN=127.0.0.1:0",
-		"RELAY_TOKENS=other, " + token,
-		"LOG_LEVEL=debug",
-		"PAGERDUTY_ROUTING_KEY=" + routingKey32,
-	}
+	return []string{"SERVER_UNDER_TEST=1", "RELAY_LISTEN=127.0.0.1:0", "RELAY_TOKENS=other, " + token,
+		"LOG_LEVEL=debug", "PAGERDUTY_ROUTING_KEY=" + routingKey32}
 }
 
 // stopTime is what a stop may take: ten seconds at most by itself, and the rest for a machine that
@@ -189,20 +184,17 @@ func TestFaultAndRecovery(t *testing.T) {
 			t.Errorf("%s: got %v, want %v", name, c[0], c[1])
 		}
 	}
-	if url, _ := ev["client_url"].(string); !strings.HasPrefix(
-		url,
-		"https://console.guance.com/keyevents/",
-	) {
+	if url, _ := ev["client_url"].(string); !strings.HasPrefix(url,
+		"https://console.guance.com/keyevents/") {
 		t.Errorf("client_url: got %q, want the event link", url)
 	}
-	if text, _ := details["description"].(string); !strings.Contains(text, "磁盘使用率为 100.00%") {
+	text, _ := details["description"].(string)
+	if !strings.Contains(text, "磁盘使用率为 100.00%") {
 		t.Errorf("description: got %q, want the message", text)
 	}
 	p.post(t, fault) // a duplicate: nothing more is sent
 	p.post(t, string(recovery()))
-	if ev := pd.next(
-		t,
-	); ev["event_action"] != "resolve" ||
+	if ev := pd.next(t); ev["event_action"] != "resolve" ||
 		ev["dedup_key"] != "13713ac25e993a37d2ca5899e2a7bba6" {
 		t.Errorf("got %v of %v, want the resolve of the incident", ev["event_action"], ev["dedup_key"])
 	}
@@ -277,36 +269,21 @@ func TestBadConfiguration(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			ctx, cancel := context.WithTimeout(
-				t.Context(),
-				time.Minute,
-			) // a configuration that works would run for ever
+			// a configuration that works would run for ever
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 			defer cancel()
 			cmd := exec.CommandContext(ctx, os.Args[0])
-			cmd.Env = []string{
-				"SERVER_UNDER_TEST=1",
-				"RELAY_LISTEN=127.0.0.1:0",
-				"RELAY_TOKENS=" + token,
-				"PAGERDUTY_ROUTING_KEY=" + routingKey32,
-				"RELAY_DATA=" + t.TempDir(),
-				test.env,
-			}
+			cmd.Env = []string{"SERVER_UNDER_TEST=1", "RELAY_LISTEN=127.0.0.1:0", "RELAY_TOKENS=" + token,
+				"PAGERDUTY_ROUTING_KEY=" + routingKey32, "RELAY_DATA=" + t.TempDir(), test.env}
 			var stderr bytes.Buffer
 			cmd.Stderr = &stderr
 			_ = cmd.Run() // its status is looked at below
 			if cmd.ProcessState.ExitCode() != 2 || !strings.Contains(stderr.String(), test.says) ||
 				strings.Count(stderr.String(), "\n") != 1 {
-				t.Errorf(
-					"exit %d: %q; want 2 and one line with %q",
-					cmd.ProcessState.ExitCode(),
-					stderr.String(),
-					test.says,
-				)
+				t.Errorf("exit %d: %q; want 2 and one line with %q", cmd.ProcessState.ExitCode(),
+					stderr.String(), test.says)
 			}
-			if _, value, _ := strings.Cut(
-				test.env,
-				"ROUTING_KEY=",
-			); value != "" &&
+			if _, value, _ := strings.Cut(test.env, "ROUTING_KEY="); value != "" &&
 				strings.Contains(stderr.String(), value) {
 				t.Errorf("the key is in the error: %q", stderr.String())
 			}
@@ -320,7 +297,8 @@ func TestDemo(t *testing.T) {
 	if code := run(t.Context(), []string{"guance-relay", "-demo"}, &stdout, &stderr, nil); code != 0 {
 		t.Fatalf("exit %d: %s", code, &stderr)
 	}
-	for _, want := range []string{"curl ", "incident opened: critical", "incident resolved after", "The incident was opened and resolved."} {
+	for _, want := range []string{"curl ", "incident opened: critical", "incident resolved after",
+		"The incident was opened and resolved."} {
 		if !strings.Contains(stdout.String(), want) {
 			t.Errorf("the demonstration does not say %q:\n%s", want, &stdout)
 		}

@@ -40,10 +40,8 @@ func start(t *testing.T, dir string, sink relay.Sink) *life {
 	if l.store, err = boltstore.Open(dir, nil); err != nil {
 		t.Fatal(err)
 	}
-	if l.relay, err = relay.New(
-		l.store,
-		&relay.Options{Logger: slog.New(slog.DiscardHandler), TracerProvider: tracers},
-	); err != nil {
+	if l.relay, err = relay.New(l.store, &relay.Options{Logger: slog.New(slog.DiscardHandler),
+		TracerProvider: tracers}); err != nil {
 		t.Fatal(err)
 	}
 	l.relay.Handle("pagerduty", sink, nil)
@@ -52,14 +50,12 @@ func start(t *testing.T, dir string, sink relay.Sink) *life {
 		t.Fatal(err)
 	}
 	l.mux.Handle("/guance", webhook)
-	l.mux.HandleFunc(
-		"/traced/guance",
-		func(w http.ResponseWriter, req *http.Request) { // as a tracing middleware would
-			ctx, span := tracers.Tracer("service").Start(req.Context(), "webhook")
-			defer span.End()
-			webhook.ServeHTTP(w, req.WithContext(ctx))
-		},
-	)
+	// as a tracing middleware would
+	l.mux.HandleFunc("/traced/guance", func(w http.ResponseWriter, req *http.Request) {
+		ctx, span := tracers.Tracer("service").Start(req.Context(), "webhook")
+		defer span.End()
+		webhook.ServeHTTP(w, req.WithContext(ctx))
+	})
 	ctx, cancel := context.WithCancel(context.Background())
 	ran := make(chan error, 1)
 	go func() { ran <- l.relay.Run(ctx) }()
@@ -73,10 +69,8 @@ func start(t *testing.T, dir string, sink relay.Sink) *life {
 func (l *life) post(t *testing.T, path string, e *guance.Event) {
 	t.Helper()
 	w := httptest.NewRecorder()
-	if l.mux.ServeHTTP(
-		w,
-		httptest.NewRequest("POST", path, strings.NewReader(string(e.Raw))),
-	); w.Code != http.StatusAccepted {
+	if l.mux.ServeHTTP(w, httptest.NewRequest("POST", path,
+		strings.NewReader(string(e.Raw)))); w.Code != http.StatusAccepted {
 		t.Fatalf("%s: %d %s", path, w.Code, w.Body)
 	}
 }
@@ -100,15 +94,8 @@ func TestTraceOutlivesRestart(t *testing.T) {
 		tried <- trace.SpanContextFromContext(ctx)
 		return errors.New("the target is down")
 	}))
-	traced, plain := guancetest.NewProblem(
-		"disk",
-		"host",
-		"traced",
-	), guancetest.NewProblem(
-		"disk",
-		"host",
-		"plain",
-	)
+	traced, plain := guancetest.NewProblem("disk", "host", "traced"),
+		guancetest.NewProblem("disk", "host", "plain")
 	down.post(t, "/traced/guance", traced.Fault(guance.LevelCritical))
 	first := within(t, tried)
 	if err := down.stop(); err != nil {
@@ -143,18 +130,12 @@ func TestTraceOutlivesRestart(t *testing.T) {
 	for _, s := range append(failed, delivered[0]) {
 		if s.SpanContext().TraceID() != webhook.TraceID() || s.Parent().SpanID() != webhook.SpanID() ||
 			!s.Parent().IsRemote() {
-			t.Errorf(
-				"%s is %v below %v, want it below the webhook, %v",
-				s.Name(),
-				s.SpanContext(),
-				s.Parent(),
-				webhook,
-			)
+			t.Errorf("%s is %v below %v, want it below the webhook, %v", s.Name(), s.SpanContext(),
+				s.Parent(), webhook)
 		}
 	}
 	if s := delivered[0]; s.Status().Code == codes.Error ||
-		s.SpanContext().SpanID() != again.SpanID() ||
-		s.SpanKind() != trace.SpanKindConsumer {
+		s.SpanContext().SpanID() != again.SpanID() || s.SpanKind() != trace.SpanKindConsumer {
 		t.Errorf("the delivery is %v, %v, and the sink saw %v", s.SpanContext(), s.Status(), again)
 	}
 	if s := delivered[1]; s.SpanContext().TraceID() == webhook.TraceID() || s.Parent().IsValid() ||
