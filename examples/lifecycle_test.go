@@ -1,4 +1,4 @@
-// Package examples tests what the examples have in common: how they begin and end.
+// Package examples tests how the examples start and end.
 package examples
 
 import (
@@ -17,8 +17,8 @@ import (
 	"github.com/guance-relay/guance-relay/relay/boltstore"
 )
 
-// An example whose address is taken ends with an error, and one that is stopped ends well; the
-// store is closed in both.
+// An example whose address is in use ends with an error, and SIGTERM ends it with status 0. Both
+// close the store.
 func TestReport40ExamplesEnd(t *testing.T) {
 	for _, name := range []string{"embed", "customsink", "routers"} {
 		t.Run(name, func(t *testing.T) {

@@ -11,8 +11,8 @@ import (
 	"testing"
 )
 
-// Each way in works from the environment alone, and its secret stays out of the log.
-func TestWaysIn(t *testing.T) {
+// Each kind of access works from the environment alone, and its secret is not in the log.
+func TestAccess(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "tokens")
 	if err := os.WriteFile(file, []byte("\nfrom-the-file\n"), 0o600); err != nil {
 		t.Fatal(err)

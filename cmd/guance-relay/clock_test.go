@@ -11,9 +11,9 @@ import (
 	"time"
 )
 
-// stepped is the source of a file that is added to package time: seconds that are added to the wall
-// clock, and not to the monotonic one, read from eight bytes of a file that another process writes.
-// Libfaketime does not reach a Go program, which asks the kernel by itself.
+// stepped is the source of a file that is added to package time. It adds seconds to the wall clock,
+// not to the monotonic one, and reads them from eight bytes of a file that another process writes.
+// Libfaketime has no effect on a Go program, which calls the kernel without libc.
 const stepped = `package time
 
 import (
@@ -45,7 +45,7 @@ func stepOfClock() int64 {
 }
 `
 
-// buildStepped builds the server on a package time whose wall clock a drillClock steps. The source
+// buildStepped builds the server with a package time whose wall clock a drillClock sets. The source
 // of the package is that of the installed Go.
 func buildStepped(t *testing.T) (binary string) {
 	t.Helper()

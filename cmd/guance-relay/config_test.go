@@ -16,17 +16,17 @@ import (
 	"github.com/guance-relay/guance-relay/relay/memstore"
 )
 
-// secret is in every secret of the seeds, and in nothing else.
+// secret is part of every secret in the seeds, and of nothing else.
 const secret = "hunter2"
 
-// secretFlags and secretVariables hold secrets or the files that do.
+// secretFlags and secretVariables hold secrets, or URLs with secrets.
 var (
 	secretFlags     = []string{"-tokens", "--tokens", "-pagerduty-url", "--pagerduty-url"}
 	secretVariables = []string{"RELAY_TOKENS", "RELAY_BASIC", "PAGERDUTY_ROUTING_KEY", "PAGERDUTY_URL"}
 )
 
-// Whatever stands in the environment and on the command line, it is a configuration that works, or
-// status 2 and one line that says why and repeats no secret.
+// Any environment and any command line is either a configuration that works, or status 2 and one
+// line that says why and repeats no secret.
 func FuzzConfiguration(f *testing.F) {
 	const key = "PAGERDUTY_ROUTING_KEY=" + secret + "abcdefghijklmnopqrstuvwxy"
 	for _, seed := range []struct{ env, args, file string }{
@@ -77,7 +77,7 @@ func FuzzConfiguration(f *testing.F) {
 			strings.Contains(all, "/sys") {
 			t.Skip("files that never end are the operator's own doing")
 		}
-		// no value has a zero, and some have newlines
+		// values have no zero bytes, and some have newlines
 		env, args = strings.ReplaceAll(env, "\n", "\x00"), strings.ReplaceAll(args, "\n", "\x00")
 		env, args = strings.ReplaceAll(env, "␤", "\n"), strings.ReplaceAll(args, "␤", "\n")
 		path := filepath.Join(t.TempDir(), "file")

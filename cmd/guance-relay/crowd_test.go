@@ -20,8 +20,8 @@ import (
 	"time"
 )
 
-// 1,500 silent connections of one address, each opened again when it is closed, do not keep a slow
-// sender of another address out, whether webhooks may come from the attacker's network or not.
+// 1,500 silent connections of one address, each opened again when it is closed, do not keep out a
+// slow sender of another address, whether the attacker's network may send webhooks or not.
 func TestReport20SilentConnectionsOfOneAddress(t *testing.T) {
 	attackers := 1500
 	var files syscall.Rlimit
@@ -61,7 +61,7 @@ func TestReport20SilentConnectionsOfOneAddress(t *testing.T) {
 					t.Fatalf("only %d connections were opened", opened.Load())
 				}
 			}
-			// Of another address, with a path of 300 ms between each of its packets.
+			// The sender has another address and a network delay of 300 ms before each packet.
 			from := &net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 2)}, Timeout: time.Minute}
 			for i := range 3 {
 				err := slowPost(ctx, from, p.address())
@@ -103,7 +103,7 @@ func slowPost(ctx context.Context, from *net.Dialer, address string) error {
 	return nil
 }
 
-// remote is a connection in memory that comes from an address.
+// remote is an in-memory connection with a remote address.
 type remote struct {
 	net.Conn
 	from string

@@ -15,8 +15,8 @@ import (
 	"github.com/guance-relay/guance-relay/relay/store"
 )
 
-// Whatever the size of a page, next leads through all dead letters once; and a page of large events
-// ends before it fills the memory.
+// With any page size, following next visits each dead letter once. A page of large events ends
+// early.
 func TestPagesOfDeadLetters(t *testing.T) {
 	const dead = 24
 	db := memstore.New()

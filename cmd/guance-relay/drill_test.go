@@ -27,9 +27,9 @@ import (
 
 var drillRounds = flag.Int("drill-rounds", 6, "how many rounds of trouble TestDrill plays")
 
-// In real time, with real processes: a server that is killed, stopped and cut from the reader of
-// its log, whose wall clock is stepped and whose way to PagerDuty leads through a proxy that
-// misbehaves. Every alert that it answered with 202 reaches the right final state.
+// In real time, with real processes: the server is killed and stopped, the reader of its log goes
+// away, its wall clock is set, and the proxy in front of PagerDuty misbehaves. Each alert that was
+// answered with 202 reaches the right final state.
 func TestDrill(t *testing.T) {
 	t.Parallel() // it mostly waits
 	seed := rand.Uint64()
@@ -38,7 +38,7 @@ func TestDrill(t *testing.T) {
 	pd := pagerdutytest.New()
 	pd.SetRateLimit(0)
 	events := httptest.NewUnstartedServer(pd)
-	// broken handshakes are what the proxy is for
+	// the proxy breaks handshakes
 	events.Config.ErrorLog = stdlog.New(io.Discard, "", 0)
 	events.EnableHTTP2 = true
 	events.StartTLS()
@@ -73,7 +73,7 @@ func TestDrill(t *testing.T) {
 		d.post(t, 5+rng.IntN(20))
 		d.step = step
 		d.clock.step(t, step)
-		// the last round's trouble is backed off from for half a minute at most, whatever the clock says
+		// the backoff of the last round takes half a minute at most, whatever the clock says
 		proxy.wait(t, 2*time.Minute)
 		// some attempts fail, and some back off
 		time.Sleep(time.Duration(rng.IntN(2000)) * time.Millisecond)
@@ -93,7 +93,7 @@ func TestDrill(t *testing.T) {
 		proxy.set(open)
 	}
 
-	// With the clock as the last step left it.
+	// The clock stays as the last step has set it.
 	d.server.drained(t, 5*time.Minute)
 	d.end(t, syscall.SIGTERM)
 	db, err := boltstore.Open(d.dir, nil)
@@ -117,7 +117,7 @@ func TestDrill(t *testing.T) {
 	t.Logf("%d webhooks, %d requests", len(h.Accepted), len(h.Attempts))
 }
 
-// A drill is a server with a clock of its own.
+// A drill is a server whose clock can be set.
 type drill struct {
 	binary string
 	clock  drillClock
@@ -196,7 +196,7 @@ func (p *process) drained(t *testing.T, patience time.Duration) {
 		if err := json.Unmarshal([]byte(body), &stats); err != nil {
 			t.Fatal(err)
 		}
-		// one that has not begun has no figures
+		// a lane that has not started has no figures yet
 		if len(stats.Lanes) == 1 && stats.Lanes[0].State != relay.Stopped && stats.Lanes[0].Backlog == 0 {
 			return
 		}

@@ -23,12 +23,12 @@ import (
 )
 
 const (
-	// siegeMemory is the most that the server may ever have resident, whatever clients with and
-	// without a token do: 1024 connections with the largest headers, 64 MiB of bodies in buffers that
-	// grow by doubling, and as much again until the collector comes. Measured: 290 MiB.
+	// siegeMemory is the most memory that the server may ever have resident, whatever its clients do:
+	// 1024 connections with the largest headers, 64 MiB of bodies in buffers that grow by doubling,
+	// and as much again until the garbage collector runs. Measured: 290 MiB.
 	siegeMemory = raceFactor * 512 << 20
-	// patience is how long an honest webhook may take meanwhile, from its first try: a second or two,
-	// unless the machine is busy.
+	// patience is how long an honest webhook may take during an attack: a second or two, more on a
+	// busy machine.
 	patience = raceFactor * 30 * time.Second
 )
 
@@ -41,7 +41,7 @@ type hostile struct {
 	inPosition func() // says that nothing more comes but what is sent until the end of the attack
 }
 
-// A siege is a server and what attacks it.
+// A siege is a server and the attack on it.
 type siege struct {
 	*process
 	pd     *pagerdutytest.Server
@@ -163,7 +163,7 @@ var attacks = []struct {
 
 const webhookHead = "POST /guance HTTP/1.1\r\nHost: x\r\nX-Relay-Token: " + token + "\r\n"
 
-// Made when they are needed: the server under attack is a process of this same binary.
+// Computed when needed: the server under attack is a process of this test binary too.
 var (
 	bomb = sync.OnceValue(func() string {
 		return strings.Repeat(compressed(strings.Repeat(" ", 1<<20)), 64)
@@ -182,8 +182,8 @@ func compressed(s string) string {
 	return b.String()
 }
 
-// manyHeaders are headers as small as they can be told apart, of size bytes together: they take
-// more memory than any others.
+// manyHeaders returns the smallest possible different headers, of size bytes together. They take
+// the most memory.
 func manyHeaders(size int) string {
 	var b strings.Builder
 	for i := 0; b.Len() < size; i++ {
@@ -200,8 +200,8 @@ func manyNames(size int) string {
 	return b.String()
 }
 
-// Whatever clients do, with the token or without, the server stays up, within its memory and its
-// documented answers, and takes honest webhooks, all of which arrive.
+// Whatever clients do, with or without the token, the server stays up, within its memory limit,
+// gives documented answers, and takes honest webhooks, which all reach PagerDuty.
 func TestHostileClients(t *testing.T) {
 	var files syscall.Rlimit
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &files); err == nil && files.Cur < 2000 {
@@ -234,7 +234,7 @@ func TestHostileClients(t *testing.T) {
 			send(0, attack.clients*9/10)
 			slowest := s.serveHonest(t, 2)
 			s.position.Wait()
-			// who take the places that the first have left, if they left any
+			// they take the places that the first ones have left
 			send(attack.clients*9/10, attack.clients)
 			s.position.Wait()
 			slowest = max(slowest, s.serveHonest(t, 3))
@@ -271,8 +271,8 @@ func TestHostileClients(t *testing.T) {
 	}
 }
 
-// serveHonest sends honest webhooks one after the other, each until it is answered, as a sender
-// that tries again does, and returns how long the slowest took.
+// serveHonest sends honest webhooks, one after the other, repeats each until it is answered with
+// 202, and returns how long the slowest took.
 func (s *siege) serveHonest(t *testing.T, n int) (slowest time.Duration) {
 	t.Helper()
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: patience}
@@ -301,7 +301,7 @@ func (s *siege) serveHonest(t *testing.T, n int) (slowest time.Duration) {
 	return slowest
 }
 
-// peak is the most memory that the server ever had resident, where Linux tells.
+// peak returns the most memory that the server ever had resident; 0 where /proc does not tell.
 func (p *process) peak(t *testing.T) int {
 	t.Helper()
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.Process.Pid))
@@ -317,7 +317,8 @@ func (p *process) peak(t *testing.T) int {
 	return kilobytes << 10
 }
 
-// send dials if need be, and writes. What fails was closed by the server, which is its right.
+// send writes, after dialling if needed. On an error the server has closed the connection, as it
+// may.
 func (h *hostile) send(s string) bool {
 	if h.conn == nil {
 		conn, err := net.Dial("tcp", h.siege.address())
@@ -331,7 +332,7 @@ func (h *hostile) send(s string) bool {
 	return err == nil
 }
 
-// hear counts one answer, or the end of the connection instead of one.
+// hear counts one answer, or the end of the connection without one.
 func (h *hostile) hear() bool {
 	status := 0
 	if h.conn != nil {
@@ -360,14 +361,14 @@ func (h *hostile) zipped(body string) {
 		len(body), body))
 }
 
-// hold keeps the connection as it is until the attack is over.
+// hold keeps the connection open until the attack is over.
 func (h *hostile) hold() {
 	h.inPosition()
 	<-h.siege.over
 	h.half()
 }
 
-// drip sends something now and then, as slowly as keeps a connection.
+// drip sends s once a second until the attack is over.
 func (h *hostile) drip(s string) {
 	h.inPosition()
 	tick := time.NewTicker(time.Second)
@@ -383,14 +384,14 @@ func (h *hostile) drip(s string) {
 	}
 }
 
-// flood sends without reading until the server has enough, 64 MiB at most.
+// flood sends without reading until the server closes the connection, 64 MiB at most.
 func (h *hostile) flood(s string) {
 	for sent := 0; sent < 64<<20 && h.send(s); sent += len(s) {
 	}
 	h.hear()
 }
 
-// half ends what the client has to say, and listens.
+// half closes the sending side and reads the answer.
 func (h *hostile) half() {
 	if h.conn != nil {
 		_ = h.conn.CloseWrite() // the server may have closed it
@@ -398,7 +399,7 @@ func (h *hostile) half() {
 	h.hear()
 }
 
-// reset ends the connection without a farewell.
+// reset closes the connection with a TCP reset.
 func (h *hostile) reset() {
 	if h.conn != nil {
 		_ = h.conn.SetLinger(0) // makes of the close a reset

@@ -15,8 +15,8 @@ import (
 	"github.com/guance-relay/guance-relay/relay"
 )
 
-// The same event from fifty connections at the same moment is one event: one of them is told that
-// it was accepted, and PagerDuty sees one trigger and one incident.
+// The same event from fifty connections at once is one event: one answer says accepted, and
+// PagerDuty gets one trigger and has one incident.
 func TestIdenticalEvents(t *testing.T) {
 	t.Parallel() // it mostly waits
 	const senders = 50

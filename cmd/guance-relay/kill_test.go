@@ -28,7 +28,7 @@ const (
 )
 
 // Promises 1 to 4: a server that is killed twenty times under load, while PagerDuty fails now and
-// then, loses nothing that it answered with 202 and never sends a stale state after a newer one.
+// then, loses nothing that it answered with 202, and never sends a stale state after a newer one.
 func TestKilledUnderLoad(t *testing.T) {
 	t.Parallel() // in the end it mostly waits
 	seed := rand.Uint64()
@@ -86,7 +86,7 @@ func TestKilledUnderLoad(t *testing.T) {
 		len(h.Accepted)-answered, len(h.Attempts), killRounds)
 }
 
-// A crowd posts the events of many problems, each problem's one after the other.
+// A crowd posts the events of many problems; those of one problem, one after the other.
 type crowd struct {
 	answered chan struct{}
 	mu       sync.Mutex
@@ -121,7 +121,7 @@ func (c *crowd) wait(t *testing.T, n int) {
 	}
 }
 
-// next makes the next event of one of a sender's problems.
+// next returns the next event of one of a sender's problems.
 func (c *crowd) next(sender int) *guance.Event {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -164,8 +164,8 @@ func (c *crowd) post(sender int, url string, stop <-chan struct{}) {
 	}
 }
 
-// drain runs the server until its store has nothing pending, and opens the store. A recovery after
-// an answer that was lost is sent once more a minute later, and so it takes more than that.
+// drain runs the server until its store has nothing pending, and opens the store. It takes more
+// than a minute: a recovery after a lost answer is sent again a minute later.
 func drain(t *testing.T, dir string, env []string) *boltstore.Store {
 	t.Helper()
 	p := start(t, append(env, "RELAY_OPERATOR=127.0.0.1:0")...)
@@ -186,7 +186,7 @@ func drain(t *testing.T, dir string, env []string) *boltstore.Store {
 	return db
 }
 
-// attempts reads the wire as PagerDuty saw it.
+// attempts returns what PagerDuty received.
 func attempts(t *testing.T, requests []pagerdutytest.Request) (as []relaytest.Attempt) {
 	t.Helper()
 	for _, req := range requests {

@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// A reader of the log decides what becomes of each write.
+// A reader of the log, which can hang or fail.
 type reader struct {
 	bytes.Buffer
 	stuck chan struct{} // writes wait until it is closed
@@ -29,7 +29,7 @@ func (r *reader) Write(p []byte) (int, error) {
 	return r.Buffer.Write(p)
 }
 
-// flowing is a reader that takes everything.
+// flowing returns a reader that takes everything.
 func flowing() *reader {
 	r := &reader{stuck: make(chan struct{})}
 	close(r.stuck)
@@ -75,7 +75,7 @@ func TestReport10NobodyWaitsForTheLog(t *testing.T) {
 	})
 }
 
-// What waits is bounded by lines too, and room comes back line by line.
+// The number of waiting lines is bounded too.
 func TestLogIsBoundedInLines(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		out := &reader{stuck: make(chan struct{})}
@@ -116,7 +116,7 @@ func TestReport09WriteErrorsAreCounted(t *testing.T) {
 	})
 }
 
-// The notice has the form of the log.
+// The report of lost lines has the format of the log.
 func TestLostLinesAreSaidInTheFormOfTheLog(t *testing.T) {
 	for _, format := range []string{"text", "json"} {
 		synctest.Test(t, func(t *testing.T) {
@@ -141,7 +141,7 @@ func TestLostLinesAreSaidInTheFormOfTheLog(t *testing.T) {
 	}
 }
 
-// The end of the process waits a second for the log and no longer.
+// close waits a second for the reader of the log, and no longer.
 func TestCloseOfTheLog(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		out := &reader{stuck: make(chan struct{})}

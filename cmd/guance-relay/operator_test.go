@@ -26,7 +26,7 @@ func withOperator(t *testing.T) (*process, *pagerdutytest.Server) {
 		pd
 }
 
-// operator is the operator's address.
+// operator returns the operator's address.
 func (p *process) operator(t *testing.T) string {
 	t.Helper()
 	_, rest, _ := strings.Cut(p.output(), `msg="listening for the operator" address=`)
@@ -68,7 +68,7 @@ func (p *process) ask(t *testing.T, method, target string, header ...string) (in
 	return resp.StatusCode, string(body)
 }
 
-// expect asks, and wants a status and words in the answer.
+// expect sends a request to the operator's address and checks status and text of the answer.
 func (p *process) expect(t *testing.T, code int, says, method, target string, header ...string) {
 	t.Helper()
 	if got, body := p.ask(t, method, target, header...); got != code || !strings.Contains(body, says) {
@@ -76,7 +76,7 @@ func (p *process) expect(t *testing.T, code int, says, method, target string, he
 	}
 }
 
-// dead waits until so many dead letters are there, and returns them.
+// dead waits until there are n dead letters, and returns them.
 func (p *process) dead(t *testing.T, n int) (page deadPage) {
 	t.Helper()
 	for deadline := time.Now().Add(time.Minute); ; time.Sleep(10 * time.Millisecond) {
@@ -94,7 +94,7 @@ func (p *process) dead(t *testing.T, n int) (page deadPage) {
 	}
 }
 
-// settled waits until so many events have ended in each way.
+// settled waits until that many events have ended in each way.
 func (p *process) settled(t *testing.T, delivered, dead, ignored uint64) {
 	t.Helper()
 	for deadline := time.Now().Add(time.Minute); ; time.Sleep(10 * time.Millisecond) {
@@ -113,7 +113,7 @@ func (p *process) settled(t *testing.T, delivered, dead, ignored uint64) {
 	}
 }
 
-// fault is the sample as another problem's event.
+// fault returns the sample as an event of another problem.
 func fault(problem string) string {
 	return strings.NewReplacer(sampleProblem, problem, "event-f20a38aa58b54c6c8d4c9a84e655db1a",
 		"event-of-"+problem).Replace(string(sample))
@@ -127,7 +127,7 @@ func poison(pd *pagerdutytest.Server, problem string) {
 				`"errors":["'payload.severity' is invalid"]}`})
 }
 
-// A dead letter from its death to its replay, as the operator sees it.
+// A dead letter is listed, explained, replayed and dropped.
 func TestOperatorReplays(t *testing.T) {
 	p, pd := withOperator(t)
 	p.expect(t, 200, `"dead":[]`, "GET", "/dead")
@@ -158,7 +158,7 @@ func TestOperatorReplays(t *testing.T) {
 	p.expect(t, 404, "no such entry", "POST", "/replay?seq=1")
 	p.expect(t, 404, "no such entry", "POST", "/drop?seq=1")
 
-	// Two die, and one of the problems moves on.
+	// Two events become dead letters, and one of their problems gets a newer state.
 	poison(pd, "poison-2")
 	p.post(t, fault("poison-2"))
 	p.dead(t, 1)
@@ -201,8 +201,7 @@ func resolves(problem string) func(pagerdutytest.Request) bool {
 	}
 }
 
-// What is asked in a wrong way changes nothing and says what is right; what a web page could ask is
-// refused.
+// A wrong call changes nothing, and its answer says what is right. Calls of web pages are refused.
 func TestOperatorRefuses(t *testing.T) {
 	p, pd := withOperator(t)
 	poison(pd, sampleProblem)
@@ -275,7 +274,7 @@ func TestOperatorRefuses(t *testing.T) {
 	}
 }
 
-// While the server stops, the operator can see it; then the address is gone.
+// The operator's address answers while the server stops, and is closed afterwards.
 func TestOperatorSeesTheStop(t *testing.T) {
 	t.Parallel() // it mostly waits
 	p, pd := withOperator(t)
@@ -302,7 +301,7 @@ func TestOperatorSeesTheStop(t *testing.T) {
 	}
 }
 
-// A story is shown on a terminal, and holds words of the target's.
+// The text of a history has no control characters: it quotes the target and is shown on a terminal.
 func TestPrintable(t *testing.T) {
 	got := strings.Map(printable, "a\x1b[2Jb\r\n\u009b磁盘\x00")
 	if want := "a�[2Jb�\n�磁盘�"; got != want {

@@ -14,8 +14,8 @@ import (
 	"github.com/guance-relay/guance-relay/pagerduty/pagerdutytest"
 )
 
-// Nothing that a request says leads the server anywhere: it connects to what is configured, and to
-// nothing else, not even when that answers with the address of another.
+// No request makes the server connect to anything but the configured PagerDuty, not even a redirect
+// of that.
 func TestOutboundTargetsAreConfiguredAlone(t *testing.T) {
 	t.Parallel() // it mostly waits
 	trap, err := net.Listen("tcp", "127.0.0.1:0")
@@ -55,7 +55,7 @@ func TestOutboundTargetsAreConfiguredAlone(t *testing.T) {
 		}
 	}
 
-	// An event that is nothing but addresses.
+	// An event whose fields are all URLs.
 	var event map[string]any
 	if err := json.Unmarshal(sample, &event); err != nil {
 		t.Fatal(err)
@@ -89,7 +89,7 @@ func TestOutboundTargetsAreConfiguredAlone(t *testing.T) {
 		t.Error(err)
 	}
 
-	// PagerDuty, or who speaks in its name, sends the relay away.
+	// PagerDuty, or a proxy in front of it, redirects.
 	pd.Script(pagerdutytest.Fault{Status: http.StatusTemporaryRedirect, Location: elsewhere})
 	p.post(t, string(sample))
 	other := bytes.ReplaceAll(sample, []byte(sampleProblem), []byte("another-problem"))

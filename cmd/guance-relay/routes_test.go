@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// What is asked for nothing answers nothing but JSON, and there is one way to the webhook.
+// Only the webhook's path reaches the webhook, and every answer is JSON.
 func TestRoutes(t *testing.T) {
 	tests := []struct {
 		method, target string
@@ -54,8 +54,8 @@ func TestRoutes(t *testing.T) {
 	}
 }
 
-// Asking for readiness costs the store one question a second, however many ask and however soon
-// they hang up.
+// /readyz checks the store once a second at most, however many clients there are, and also if they
+// hang up.
 func TestReadinessIsAskedOnceASecond(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		asked, full := 0, errors.New("full")

@@ -23,7 +23,7 @@ const (
 	token        = "correct-horse-battery"
 )
 
-// TestMain lets the test binary be the server, so that it can be killed for real.
+// TestMain makes the test binary the server, so that tests can kill it.
 func TestMain(m *testing.M) {
 	if os.Getenv("SERVER_UNDER_TEST") != "" {
 		main()
@@ -31,7 +31,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// process is a server in a process of its own.
+// process is a server in its own process.
 type process struct {
 	*exec.Cmd
 	url string
@@ -58,17 +58,16 @@ func start(t *testing.T, env ...string) *process {
 	return p
 }
 
-// serverEnv is a configuration that works; what stands behind it takes precedence.
+// serverEnv returns a configuration that works; variables appended to it take precedence.
 func serverEnv() []string {
 	return []string{"SERVER_UNDER_TEST=1", "RELAY_LISTEN=127.0.0.1:0", "RELAY_TOKENS=other, " + token,
 		"LOG_LEVEL=debug", "PAGERDUTY_ROUTING_KEY=" + routingKey32}
 }
 
-// stopTime is what a stop may take: ten seconds at most by itself, and the rest for a machine that
-// is busy with other things.
+// stopTime is how long a stop may take: ten seconds, and more on a busy machine.
 const stopTime = 30 * time.Second
 
-// within is the test's context with a limit of time.
+// within returns the test's context with a timeout.
 func within(t *testing.T, d time.Duration) context.Context {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), d)
@@ -76,7 +75,7 @@ func within(t *testing.T, d time.Duration) context.Context {
 	return ctx
 }
 
-// Write takes what the server logs.
+// Write takes the log of the server.
 func (p *process) Write(text []byte) (int, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -110,7 +109,7 @@ func (p *process) post(t *testing.T, body string) {
 	}
 }
 
-// target is what the wire looks like from PagerDuty's side, decoded by hand.
+// target is a PagerDuty that decodes requests by hand.
 type target struct {
 	*httptest.Server
 	down   bool
@@ -213,7 +212,7 @@ func TestFaultAndRecovery(t *testing.T) {
 	}
 }
 
-// The process is killed after the 202, while PagerDuty is down; the next one delivers.
+// The process is killed after the 202, while PagerDuty is down. The next process delivers.
 func TestKilledWhileTargetIsDown(t *testing.T) {
 	pd := newTarget(t)
 	pd.set(true)
@@ -291,7 +290,7 @@ func TestBadConfiguration(t *testing.T) {
 	}
 }
 
-// The README's command for the main job.
+// The demonstration of the README.
 func TestDemo(t *testing.T) {
 	var stdout, stderr bytes.Buffer
 	if code := run(t.Context(), []string{"guance-relay", "-demo"}, &stdout, &stderr, nil); code != 0 {

@@ -26,7 +26,7 @@ const (
 	hookToken  = "b1946ac9-2492-4d23-9f3c-a1b2c3d4e5f6"
 )
 
-// bot is a custom bot that reads the wire by itself.
+// bot is a custom bot that decodes requests by hand.
 func bot(w http.ResponseWriter, r *http.Request) {
 	var body struct {
 		Timestamp string `json:"timestamp"`
@@ -82,8 +82,8 @@ func TestFeishuKeepsTheContract(t *testing.T) {
 	})
 }
 
-// Feishu's ways to say no, which all come as an answer of its own.
-func TestVerdicts(t *testing.T) {
+// The answers of Feishu, and of what can stand in front of it.
+func TestResults(t *testing.T) {
 	for _, tc := range []struct {
 		status int
 		body   string
@@ -141,7 +141,7 @@ func TestMessages(t *testing.T) {
 	}
 }
 
-// A body of more than 20 KB would be refused, however important.
+// Feishu refuses a body of more than 20 KB.
 func TestMessageFits(t *testing.T) {
 	for _, text := range []string{strings.Repeat("磁", 100_000), strings.Repeat("\u2028", 100_000),
 		strings.Repeat("<", 100_000), strings.Repeat("\x07", 100_000)} {

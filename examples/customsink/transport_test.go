@@ -19,9 +19,9 @@ import (
 
 var loopback = netip.MustParsePrefix("127.0.0.0/8")
 
-// Addresses that are not the internet's are refused, whatever name leads to them, unless their
-// network is allowed.
-func TestOutside(t *testing.T) {
+// Addresses that are not public are refused, whatever name resolves to them, unless their network
+// is allowed.
+func TestPublicOnly(t *testing.T) {
 	reached := false
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		reached = true
@@ -57,8 +57,8 @@ func TestOutside(t *testing.T) {
 	}
 }
 
-// The lists themselves, without connecting anywhere.
-func TestOutsideAddresses(t *testing.T) {
+// The address lists, without a connection.
+func TestGuard(t *testing.T) {
 	for address, want := range map[string]bool{
 		"203.0.114.1:443": true, "1.1.1.1:8443": true, "[2606:4700::1111]:443": true,
 		"[::1]:443": false, "[::]:443": false, "[fe80::1]:443": false, "[fe80::1%eth0]:443": false,
@@ -77,7 +77,7 @@ func TestOutsideAddresses(t *testing.T) {
 	}
 }
 
-// A redirect is not followed, wherever to: it would carry the message and its signature along.
+// A redirect is not followed: it would send the message and its signature elsewhere.
 func TestNoRedirect(t *testing.T) {
 	followed := false
 	elsewhere := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter,

@@ -17,8 +17,7 @@ import (
 	"github.com/guance-relay/guance-relay/relay/relaytest"
 )
 
-// Whatever the router: an event is taken and delivered, and what the handler has to say reaches the
-// sender.
+// With each router an event is taken and delivered, and the sender gets the handler's answers.
 func TestRouters(t *testing.T) {
 	for name, mount := range routers {
 		t.Run(name, func(t *testing.T) {
