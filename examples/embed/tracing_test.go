@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"go.opentelemetry.io/otel/codes"
@@ -86,15 +87,17 @@ func (svc *service) ended(name string) (spans []sdk.ReadOnlySpan) {
 
 // A delivery belongs to the trace of the webhook that brought its event, also after failed attempts
 // and a restart.
-func TestTraceOutlivesRestart(t *testing.T) {
+func TestTraceOutlivesRestart(t *testing.T) { synctest.Test(t, testTraceOutlivesRestart) }
+
+func testTraceOutlivesRestart(t *testing.T) {
 	dir := t.TempDir()
 	tried := make(chan trace.SpanContext, 100)
 	down := start(t, dir, relay.SinkFunc(func(ctx context.Context, _ *relay.Delivery) error {
 		tried <- trace.SpanContextFromContext(ctx)
 		return errors.New("the target is down")
 	}))
-	traced, plain := guancetest.NewProblem("disk", "host", "traced"),
-		guancetest.NewProblem("disk", "host", "plain")
+	traced := guancetest.NewProblem("disk", "host", "traced")
+	plain := guancetest.NewProblem("disk", "host", "plain")
 	down.post(t, "/traced/guance", traced.Fault(guance.LevelCritical))
 	first := within(t, tried)
 	if err := down.stop(); err != nil {
