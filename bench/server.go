@@ -16,7 +16,7 @@ var relayServer = system{name: "guance-relay", bodies: webhooks, start: startSer
 var relayInMemory = system{name: "guance-relay-tmpfs", memory: true, bodies: webhooks, start: startServer}
 
 // serverDir holds the ready-made server.
-const serverDir = "../examples/server"
+const serverDir = "../cmd/guance-relay"
 
 func startServer(b testing.TB, dir, target string) (*process, error) {
 	return startServerOn(b, dir, filepath.Join(dir, "data"), target, unbound)
