@@ -1,9 +1,12 @@
 package relaytest_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
+	"testing"
 	"time"
 
 	"github.com/guance-relay/guance-relay/guance"
@@ -11,6 +14,32 @@ import (
 	"github.com/guance-relay/guance-relay/relay/relaytest"
 	"github.com/guance-relay/guance-relay/relay/store"
 )
+
+var t *testing.T // of TestMySink(t *testing.T)
+
+// A sink that posts the body of each event. It takes any 2xx for a delivery and all else for a
+// failure, which the suite reports.
+func ExampleTestSink() {
+	newSink := func(_ *testing.T, target *relaytest.Target) relay.Sink {
+		return relay.SinkFunc(func(ctx context.Context, d *relay.Delivery) error {
+			body := bytes.NewReader(d.Event.Raw)
+			req, err := http.NewRequestWithContext(ctx, http.MethodPost, target.URL+"/s3cret", body)
+			if err != nil {
+				return relay.Permanent(err)
+			}
+			resp, err := http.DefaultClient.Do(req)
+			if err != nil {
+				return err
+			}
+			defer resp.Body.Close()
+			if resp.StatusCode/100 != 2 {
+				return errors.New(resp.Status)
+			}
+			return nil
+		})
+	}
+	relaytest.TestSink(t, newSink, &relaytest.SuiteOptions{Secrets: []string{"s3cret"}})
+}
 
 // A target that fails once, throttles once and then takes everything.
 func Example() {
