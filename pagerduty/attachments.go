@@ -11,12 +11,12 @@ func (r *repairer) links(links []Link) []Link {
 	}
 	kept := make([]Link, 0, len(links))
 	for _, link := range links {
-		fixed := Link{Href: address(link.Href), Text: clean(link.Text, true)}
+		fixed := Link{Href: cleanURL(link.Href), Text: clean(link.Text, true)}
 		switch {
 		case fixed.Href == "":
 			r.note("links", "one without href left out")
 			continue
-		case !ofTheWeb(fixed.Href):
+		case !isWebURL(fixed.Href):
 			r.note("links", "one whose href is not http or https left out")
 			continue
 		case fixed != link:
@@ -35,13 +35,13 @@ func (r *repairer) images(images []Image) []Image {
 	}
 	kept := make([]Image, 0, len(images))
 	for _, image := range images {
-		fixed := Image{Src: secure(address(image.Src)), Href: address(image.Href), Alt: clean(image.Alt, true)}
-		if fixed.Href != "" && !ofTheWeb(fixed.Href) {
+		fixed := Image{Src: httpsURL(cleanURL(image.Src)), Href: cleanURL(image.Href), Alt: clean(image.Alt, true)}
+		if fixed.Href != "" && !isWebURL(fixed.Href) {
 			r.note("images", "an href that is not http or https left out")
 			fixed.Href, image.Href = "", ""
 		}
 		switch {
-		case address(image.Src) == "":
+		case cleanURL(image.Src) == "":
 			r.note("images", "one without src left out")
 			continue
 		case fixed.Src == "":
@@ -55,21 +55,21 @@ func (r *repairer) images(images []Image) []Image {
 	return kept
 }
 
-func address(s string) string { return strings.TrimSpace(clean(s, true)) }
+func cleanURL(s string) string { return strings.TrimSpace(clean(s, true)) }
 
-// secure returns src if it is an https URL, with the scheme in lower case,
+// httpsURL returns src if it is an https URL, with the scheme in lower case,
 // and otherwise nothing.
-func secure(src string) string {
+func httpsURL(src string) string {
 	scheme, rest, _ := strings.Cut(src, "://")
-	if !strings.EqualFold(scheme, "https") || !ofTheWeb(src) {
+	if !strings.EqualFold(scheme, "https") || !isWebURL(src) {
 		return ""
 	}
 	return "https://" + rest
 }
 
-// ofTheWeb reports whether s is an http or https URL with a host. It does not
+// isWebURL reports whether s is an http or https URL with a host. It does not
 // look at the rest: a browser opens many a URL that net/url does not read.
-func ofTheWeb(s string) bool {
+func isWebURL(s string) bool {
 	scheme, rest, _ := strings.Cut(s, "://")
 	host, _, _ := strings.Cut(rest, "/")
 	return (strings.EqualFold(scheme, "http") || strings.EqualFold(scheme, "https")) && host != ""

@@ -54,7 +54,7 @@ func TestProxyOfTheEnvironment(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		proxy, err := client.core.wire.(*http.Transport).Proxy(request)
+		proxy, err := client.core.transport.(*http.Transport).Proxy(request)
 		if err != nil || client.core.proxy != want || (proxy == nil) != (want == "") || proxy != nil && proxy.Host != want {
 			t.Errorf("HTTPS_PROXY=%q: by %v, %q, %v; want %q", value, proxy, client.core.proxy, err, want)
 		}

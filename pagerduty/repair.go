@@ -49,7 +49,7 @@ func (r *repairer) event(ev *Event) {
 		r.payload(ev)
 	}
 	ev.Client = r.line("client", ev.Client)
-	if ev.ClientURL = address(r.line("client_url", ev.ClientURL)); ev.ClientURL != "" && !ofTheWeb(ev.ClientURL) {
+	if ev.ClientURL = cleanURL(r.line("client_url", ev.ClientURL)); ev.ClientURL != "" && !isWebURL(ev.ClientURL) {
 		r.note("client_url", "not http or https; left out")
 		ev.ClientURL = ""
 	}
@@ -61,8 +61,8 @@ func (r *repairer) event(ev *Event) {
 func (r *repairer) change(ev *ChangeEvent) {
 	ev.Summary = r.cut("payload.summary", r.line("payload.summary", ev.Summary), maxSummary)
 	ev.Source = r.line("payload.source", ev.Source)
-	if !writable(ev.Timestamp) {
-		ev.Timestamp = r.unwritable()
+	if !fourDigitYear(ev.Timestamp) {
+		ev.Timestamp = r.dropTimestamp()
 	}
 	ev.Details = r.details(ev.Details)
 	ev.Links = r.links(ev.Links)
@@ -77,7 +77,7 @@ func (r *repairer) payload(ev *Event) {
 	ev.Summary = r.line(summary, ev.Summary)
 	if blank(ev.Summary) {
 		ev.Summary = ""
-		if stand := firstNotBlank(ev.Class, ev.Component, ev.Group, ev.Source, ev.DedupKey); stand != "" {
+		if stand := firstNonBlank(ev.Class, ev.Component, ev.Group, ev.Source, ev.DedupKey); stand != "" {
 			ev.Summary = "(no summary) " + stand
 			r.note(summary, "blank; made from other fields")
 		}
@@ -88,13 +88,13 @@ func (r *repairer) payload(ev *Event) {
 		r.note("payload.source", "blank; set to the default")
 	}
 	ev.Severity = r.mapSeverity(ev.Severity)
-	if !writable(ev.Timestamp) {
-		ev.Timestamp = r.unwritable()
+	if !fourDigitYear(ev.Timestamp) {
+		ev.Timestamp = r.dropTimestamp()
 	}
 	ev.Details = r.details(ev.Details)
 }
 
-func firstNotBlank(texts ...string) string {
+func firstNonBlank(texts ...string) string {
 	for _, s := range texts {
 		if !blank(s) {
 			return s

@@ -90,13 +90,13 @@ func (t *telemetry) attempt(ctx context.Context, class Class, took time.Duration
 var spanOptions = []trace.SpanStartOption{trace.WithSpanKind(trace.SpanKindClient)}
 
 // span begins the span of one delivery; the function it returns ends it.
-func (t *telemetry) span(ctx context.Context, d *delivery) (context.Context, trace.Span) {
+func (t *telemetry) span(ctx context.Context, c *call) (context.Context, trace.Span) {
 	ctx, span := t.tracer.Start(ctx, "pagerduty.send", spanOptions...)
 	if span.IsRecording() {
 		span.SetAttributes(
-			attribute.String("pagerduty.action", d.action),
-			attribute.String("server.address", d.url.Host),
-			attribute.Int("pagerduty.repairs", len(d.repairs)),
+			attribute.String("pagerduty.action", c.action),
+			attribute.String("server.address", c.url.Host),
+			attribute.Int("pagerduty.repairs", len(c.repairs)),
 		)
 	}
 	return ctx, span

@@ -130,7 +130,7 @@ func regional(r rune) bool { return 0x1F1E6 <= r && r <= 0x1F1FF }
 // clean returns s as valid UTF-8 without control characters. In a line of
 // text a tab or line break becomes a space; elsewhere they stay.
 func clean(s string, line bool) string {
-	if tidy(s, line) {
+	if isClean(s, line) {
 		return s
 	}
 	return strings.Map(func(r rune) rune {
@@ -147,10 +147,10 @@ func clean(s string, line bool) string {
 	}, s)
 }
 
-// tidy reports whether clean has nothing to do, which is nearly always. It
+// isClean reports whether clean has nothing to do, which is nearly always. It
 // looks at bytes: the control characters are those of ASCII and U+0080 to
 // U+009F, which UTF-8 writes as C2 and a byte below A0.
-func tidy(s string, line bool) bool {
+func isClean(s string, line bool) bool {
 	wide := false
 	for i := 0; i < len(s); i++ {
 		switch c := s[i]; {

@@ -41,13 +41,13 @@ func ParseTimestamp(s string) (time.Time, error) {
 	return time.Time{}, fmt.Errorf("pagerduty: timestamp %q is not in ISO 8601; write it as 2006-01-02T15:04:05.000Z", shorten(clean(s, true), 64, units))
 }
 
-// writable reports whether t has a four-digit year, as wireTime needs.
-func writable(t time.Time) bool {
+// fourDigitYear reports whether t has a four-digit year, as wireTime needs.
+func fourDigitYear(t time.Time) bool {
 	year := t.UTC().Year()
 	return t.IsZero() || 0 <= year && year <= 9999
 }
 
-func (r *repairer) unwritable() time.Time {
+func (r *repairer) dropTimestamp() time.Time {
 	r.note("payload.timestamp", "year out of range; left out")
 	return time.Time{}
 }

@@ -28,9 +28,9 @@ const (
 	writeTimeout = 5 * time.Second
 )
 
-// ownTransport returns the transport of a client that was lent none, and the
+// defaultTransport returns the transport of a client that was lent none, and the
 // host of the proxy that leads to address, if there is one.
-func ownTransport(address *url.URL) (wire *http.Transport, proxyHost string, err error) {
+func defaultTransport(address *url.URL) (wire *http.Transport, proxyHost string, err error) {
 	proxy, err := environmentProxy()
 	if err != nil {
 		return nil, "", err

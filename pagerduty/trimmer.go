@@ -19,11 +19,11 @@ const (
 // noteField is the field of the details that says what was cut.
 const noteField = "_truncated"
 
-// cargo is what may be cut of an event: pointers into a copy of it, and the
+// trimmer is what may be cut of an event: pointers into a copy of it, and the
 // encoder that sees the copy. It cuts in grades and measures the encoded
 // bytes again after each, because no arithmetic over values survives quoting,
 // escapes and commas.
-type cargo struct {
+type trimmer struct {
 	limit  int
 	encode func() ([]byte, error)
 
@@ -59,17 +59,17 @@ const maxTold = 16
 
 // fit cuts an event whose encoding, body, is over the limit, as little as
 // makes it fit.
-func (c *cargo) fit(body []byte) ([]byte, []Repair, error) {
-	grades := []func(over int){c.cutLines, c.cutValues, c.dropFields, c.dropImages, c.dropLinks}
-	if c.details != nil && encodedSize(*c.details) < len(body)-c.limit {
+func (t *trimmer) fit(body []byte) ([]byte, []Repair, error) {
+	grades := []func(over int){t.cutLines, t.cutValues, t.dropFields, t.dropImages, t.dropLinks}
+	if t.details != nil && encodedSize(*t.details) < len(body)-t.limit {
 		// The details are not the trouble: emptying them would not do.
-		grades = []func(over int){c.cutLines, c.dropImages, c.dropLinks, c.cutValues, c.dropFields}
+		grades = []func(over int){t.cutLines, t.dropImages, t.dropLinks, t.cutValues, t.dropFields}
 	}
-	if c.details != nil {
-		*c.details = cloneTree(*c.details).(map[string]any)
-		c.note = noteField
-		for _, taken := (*c.details)[c.note]; taken; _, taken = (*c.details)[c.note] {
-			c.note += "_"
+	if t.details != nil {
+		*t.details = cloneTree(*t.details).(map[string]any)
+		t.note = noteField
+		for _, taken := (*t.details)[t.note]; taken; _, taken = (*t.details)[t.note] {
+			t.note += "_"
 		}
 	}
 	var err error
@@ -77,35 +77,35 @@ func (c *cargo) fit(body []byte) ([]byte, []Repair, error) {
 		// The note is one of the things to be measured, and may itself be
 		// what is too much; the same grade then gets a second chance.
 		for range 2 {
-			grade(len(body) - c.limit)
-			c.writeNote()
-			if body, err = c.encode(); err != nil || len(body) <= c.limit {
-				return body, c.told(), err
+			grade(len(body) - t.limit)
+			t.writeNote()
+			if body, err = t.encode(); err != nil || len(body) <= t.limit {
+				return body, t.told(), err
 			}
 		}
 	}
 	return nil, nil, &Error{
 		Class:   ClassPermanent,
-		Message: fmt.Sprintf("event has %d bytes with everything cut that can be, %d over the limit", len(body), len(body)-c.limit),
+		Message: fmt.Sprintf("event has %d bytes with everything cut that can be, %d over the limit", len(body), len(body)-t.limit),
 	}
 }
 
 // cut writes down that field went from one size to another.
-func (c *cargo) cut(field string, from, to int, unit string) {
-	if i, known := c.index[field]; known {
-		c.cuts[i].to = to
+func (t *trimmer) cut(field string, from, to int, unit string) {
+	if i, known := t.index[field]; known {
+		t.cuts[i].to = to
 		return
 	}
-	if c.index == nil {
-		c.index = make(map[string]int)
+	if t.index == nil {
+		t.index = make(map[string]int)
 	}
-	c.index[field] = len(c.cuts)
-	c.cuts = append(c.cuts, cut{field: field, from: from, to: to, unit: unit})
+	t.index[field] = len(t.cuts)
+	t.cuts = append(t.cuts, cut{field: field, from: from, to: to, unit: unit})
 }
 
 // told returns the cuts, the largest first, and the small ones as a number.
-func (c *cargo) told() []Repair {
-	largest := slices.Clone(c.cuts)
+func (t *trimmer) told() []Repair {
+	largest := slices.Clone(t.cuts)
 	slices.SortStableFunc(largest, func(a, b cut) int { return cmp.Compare(b.from-b.to, a.from-a.to) })
 	told := make([]Repair, 0, min(len(largest), maxTold+1))
 	for i, cut := range largest {
@@ -119,17 +119,17 @@ func (c *cargo) told() []Repair {
 }
 
 // cutLines takes single lines to a length that is a line's.
-func (c *cargo) cutLines(int) {
-	for _, field := range slices.Sorted(maps.Keys(c.lines)) {
-		line := c.lines[field]
+func (t *trimmer) cutLines(int) {
+	for _, field := range slices.Sorted(maps.Keys(t.lines)) {
+		line := t.lines[field]
 		if size := measure(*line, units); size > maxLine {
 			*line = shorten(*line, maxLine, units)
-			c.cut(field, size, maxLine, "characters")
+			t.cut(field, size, maxLine, "characters")
 		}
 	}
-	if c.url != nil && len(*c.url) > maxURL {
-		c.cut("client_url", len(*c.url), 0, "bytes") // half a URL leads nowhere
-		*c.url = ""
+	if t.url != nil && len(*t.url) > maxURL {
+		t.cut("client_url", len(*t.url), 0, "bytes") // half a URL leads nowhere
+		*t.url = ""
 	}
 }
 
@@ -144,14 +144,14 @@ type leaf struct {
 // cutValues cuts the longest texts of the details to one common length, the
 // greatest at which over bytes are saved: short values stay whole as long as
 // a long one has anything to give.
-func (c *cargo) cutValues(over int) {
-	if c.details == nil || over <= 0 {
+func (t *trimmer) cutValues(over int) {
+	if t.details == nil || over <= 0 {
 		return
 	}
 	var leaves []leaf
-	for field, value := range *c.details {
-		if field != c.note {
-			leaves = appendLeaves(leaves, field, value, func(v any) { (*c.details)[field] = v })
+	for field, value := range *t.details {
+		if field != t.note {
+			leaves = appendLeaves(leaves, field, value, func(v any) { (*t.details)[field] = v })
 		}
 	}
 	slices.SortFunc(leaves, func(a, b leaf) int {
@@ -169,7 +169,7 @@ func (c *cargo) cutValues(over int) {
 		after[l.field] += measure(short, encoded)
 	}
 	for _, field := range slices.Sorted(maps.Keys(before)) {
-		c.cut("payload.custom_details."+field, before[field], after[field], "bytes")
+		t.cut("payload.custom_details."+field, before[field], after[field], "bytes")
 	}
 }
 
@@ -207,42 +207,42 @@ func appendLeaves(leaves []leaf, field string, value any, set func(any)) []leaf 
 }
 
 // dropFields leaves out the largest fields of the details.
-func (c *cargo) dropFields(over int) {
-	if c.details == nil || over <= 0 {
+func (t *trimmer) dropFields(over int) {
+	if t.details == nil || over <= 0 {
 		return
 	}
 	var fields []string
-	for field := range *c.details {
-		if field != c.note {
+	for field := range *t.details {
+		if field != t.note {
 			fields = append(fields, field)
 		}
 	}
 	slices.Sort(fields)
 	_, dropped := lighten(fields, over, func(field string) int {
-		return measure(field, encoded) + encodedSize((*c.details)[field]) + len(`"":,`)
+		return measure(field, encoded) + encodedSize((*t.details)[field]) + len(`"":,`)
 	})
 	for _, field := range dropped {
-		c.cut("payload.custom_details."+field, encodedSize((*c.details)[field]), 0, "bytes")
-		delete(*c.details, field)
+		t.cut("payload.custom_details."+field, encodedSize((*t.details)[field]), 0, "bytes")
+		delete(*t.details, field)
 	}
 }
 
-func (c *cargo) dropImages(over int) {
-	if c.images == nil {
+func (t *trimmer) dropImages(over int) {
+	if t.images == nil {
 		return
 	}
-	kept, dropped := lighten(*c.images, over, func(i Image) int { return encodedSize(i) + 1 })
+	kept, dropped := lighten(*t.images, over, func(i Image) int { return encodedSize(i) + 1 })
 	if len(dropped) > 0 {
-		c.cut("images", len(*c.images), len(kept), "images")
-		*c.images = kept
+		t.cut("images", len(*t.images), len(kept), "images")
+		*t.images = kept
 	}
 }
 
-func (c *cargo) dropLinks(over int) {
-	kept, dropped := lighten(*c.links, over, func(l Link) int { return encodedSize(l) + 1 })
+func (t *trimmer) dropLinks(over int) {
+	kept, dropped := lighten(*t.links, over, func(l Link) int { return encodedSize(l) + 1 })
 	if len(dropped) > 0 {
-		c.cut("links", len(*c.links), len(kept), "links")
-		*c.links = kept
+		t.cut("links", len(*t.links), len(kept), "links")
+		*t.links = kept
 	}
 }
 
@@ -274,18 +274,18 @@ func lighten[T any](items []T, over int, weigh func(T) int) (kept, dropped []T) 
 }
 
 // writeNote tells whoever reads the incident that it is not all there.
-func (c *cargo) writeNote() {
-	if c.details == nil || len(c.cuts) == 0 {
+func (t *trimmer) writeNote() {
+	if t.details == nil || len(t.cuts) == 0 {
 		return
 	}
 	var cuts []string
-	for _, cut := range c.told() {
+	for _, cut := range t.told() {
 		cuts = append(cuts, strings.TrimPrefix(cut.String(), "payload.custom_details."))
 	}
-	if *c.details == nil {
-		*c.details = map[string]any{}
+	if *t.details == nil {
+		*t.details = map[string]any{}
 	}
-	(*c.details)[c.note] = "Cut to fit PagerDuty's limit of event size: " + strings.Join(cuts, "; ")
+	(*t.details)[t.note] = "Cut to fit PagerDuty's limit of event size: " + strings.Join(cuts, "; ")
 }
 
 // cloneTree copies the maps and slices of a tree, for the caller's are not
