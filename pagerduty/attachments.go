@@ -2,9 +2,9 @@ package pagerduty
 
 import "strings"
 
-// links returns the links PagerDuty takes, in their order. One without href
-// would get the whole event refused, and one that is not of the web leads nowhere
-// or, as javascript: does, runs in the browser of who clicks on it.
+// links returns the links that PagerDuty takes, in their order. PagerDuty refuses the whole event
+// for a link without href. A link that is not http or https is useless or, with javascript:, runs
+// in the browser of whoever clicks on it.
 func (r *repairer) links(links []Link) []Link {
 	if len(links) == 0 {
 		return nil
@@ -27,21 +27,21 @@ func (r *repairer) links(links []Link) []Link {
 	return kept
 }
 
-// images returns the images PagerDuty takes, in their order: those with a src
-// that is served over HTTPS.
+// images returns the images that PagerDuty takes, in their order: those whose src is https.
 func (r *repairer) images(images []Image) []Image {
 	if len(images) == 0 {
 		return nil
 	}
 	kept := make([]Image, 0, len(images))
 	for _, image := range images {
-		fixed := Image{Src: httpsURL(cleanURL(image.Src)), Href: cleanURL(image.Href), Alt: clean(image.Alt, true)}
+		src := cleanURL(image.Src)
+		fixed := Image{Src: httpsURL(src), Href: cleanURL(image.Href), Alt: clean(image.Alt, true)}
 		if fixed.Href != "" && !isWebURL(fixed.Href) {
 			r.note("images", "an href that is not http or https left out")
 			fixed.Href, image.Href = "", ""
 		}
 		switch {
-		case cleanURL(image.Src) == "":
+		case src == "":
 			r.note("images", "one without src left out")
 			continue
 		case fixed.Src == "":
@@ -57,8 +57,7 @@ func (r *repairer) images(images []Image) []Image {
 
 func cleanURL(s string) string { return strings.TrimSpace(clean(s, true)) }
 
-// httpsURL returns src if it is an https URL, with the scheme in lower case,
-// and otherwise nothing.
+// httpsURL returns src if it is an https URL, with the scheme in lower case, and otherwise "".
 func httpsURL(src string) string {
 	scheme, rest, _ := strings.Cut(src, "://")
 	if !strings.EqualFold(scheme, "https") || !isWebURL(src) {
@@ -67,8 +66,8 @@ func httpsURL(src string) string {
 	return "https://" + rest
 }
 
-// isWebURL reports whether s is an http or https URL with a host. It does not
-// look at the rest: a browser opens many a URL that net/url does not read.
+// isWebURL reports whether s is an http or https URL with a host. It does not check the rest:
+// browsers open URLs that net/url cannot parse.
 func isWebURL(s string) bool {
 	scheme, rest, _ := strings.Cut(s, "://")
 	host, _, _ := strings.Cut(rest, "/")

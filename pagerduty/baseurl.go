@@ -44,7 +44,8 @@ func parseBase(raw string) (*url.URL, error) {
 	case base.Scheme == "http" && isLoopback(base.Hostname()):
 	default:
 		return nil, fmt.Errorf("pagerduty: Options.BaseURL %q is not https; "+
-			"the routing key must not travel in the clear (http is allowed to the loopback only)", base.Redacted())
+			"the routing key must not travel in the clear (http is allowed to the loopback only)",
+			base.Redacted())
 	}
 	base.Path = strings.TrimRight(base.Path, "/")
 	base.RawPath = ""
@@ -61,7 +62,8 @@ func parseBase(raw string) (*url.URL, error) {
 			"which this client does not speak; write it as https://%s", base.Host)
 	case base.Path != "" && isPagerDuty(base.Hostname()):
 		// The error leaves out the path, because the path of an integration's own address has its key.
-		return nil, fmt.Errorf("pagerduty: Options.BaseURL has a path where PagerDuty has no Events API v2; "+
+		return nil, fmt.Errorf("pagerduty: Options.BaseURL has a path where PagerDuty has no Events "+
+			"API v2; "+
 			"write it as https://%s", base.Host)
 	}
 	base.Path += "/" // JoinPath makes a relative path of an empty one

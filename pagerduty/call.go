@@ -66,9 +66,9 @@ func (c *call) run(ctx context.Context) *Error {
 		return err
 	}
 	if c.last.status == http.StatusRequestEntityTooLarge {
-		// The real limit is lower than the documented one. Try once more at half the size. Other
-		// bytes are safe here, because the server refused the first ones. If the event cannot be
-		// made smaller, the result is the 413.
+		// The real limit is lower than the documented one. Try once more at half the size. Other bytes
+		// are safe here, because the server refused the first ones. If the event cannot be made smaller,
+		// the result is the 413.
 		small, more, err := c.message.encode(min(maxBody, len(body)) / 2)
 		if err != nil {
 			return c.failure(nil)
@@ -93,13 +93,14 @@ func localError(err error) *Error {
 	return &Error{Class: ClassPermanent, Err: err}
 }
 
-// failure makes an Error of the last outcome. ended is the error of the context if the context ended
-// the attempts.
+// failure makes an Error of the last outcome. ended is the error of the context if the context
+// ended the attempts.
 func (c *call) failure(ended error) *Error {
 	o := c.last
 	e := &Error{
 		Class: o.class, StatusCode: o.status,
-		Status: o.response.Status, Message: o.response.Message, Errors: o.response.Errors, Body: o.response.quote,
+		Status: o.response.Status, Message: o.response.Message,
+		Errors: o.response.Errors, Body: o.response.quote,
 		Hint: o.hint, Delay: o.delay, Attempts: c.attempts, MaybeAccepted: c.lost, Err: o.err,
 	}
 	if ended != nil {

@@ -27,9 +27,11 @@ const (
 	askNetwork = "ask whoever keeps the proxy, firewall or gateway between here and PagerDuty"
 	askBaseURL = "Events API v2 does not answer like this: ask whoever set the base URL, " +
 		"and whoever keeps the proxy or gateway in between"
-	askAccount   = "ask whoever keeps the PagerDuty account"
-	proxyLogin   = "the proxy needs credentials: put them into the proxy's URL, and ask whoever keeps the proxy"
-	notPagerDuty = "this is not PagerDuty's answer: a login page, proxy or gateway answers in its place; " +
+	askAccount = "ask whoever keeps the PagerDuty account"
+	proxyLogin = "the proxy needs credentials: put them into the proxy's URL, and ask whoever " +
+		"keeps the proxy"
+	notPagerDuty = "this is not PagerDuty's answer: a login page, proxy or gateway answers in its " +
+		"place; " +
 		"ask whoever keeps the network, or set AcceptAny2xx for a gateway that is meant to answer so"
 )
 
@@ -101,7 +103,8 @@ func classify(status int, resp *response, any2xx, shrunk bool) classification {
 }
 
 // classifyFailure returns what the failure of a request without an answer means. sent: the body may
-// have left; if it has not, PagerDuty cannot have the event. proxy is the host of the proxy, if known.
+// have left; if it has not, PagerDuty cannot have the event. proxy is the host of the proxy, if
+// known.
 func classifyFailure(err error, sent bool, proxy string) classification {
 	refused, byProxy := errors.AsType[*proxyError](err)
 	netErr, _ := errors.AsType[*net.OpError](err)
@@ -111,14 +114,17 @@ func classifyFailure(err error, sent bool, proxy string) classification {
 	case byProxy && refused.status == http.StatusProxyAuthRequired:
 		return classification{ClassConfig, false, proxyLogin}
 	case byProxy:
-		return classification{ClassConfig, false, "the proxy did not connect to PagerDuty: ask whoever keeps the proxy"}
+		return classification{ClassConfig, false, "the proxy did not connect to PagerDuty: ask whoever " +
+			"keeps the proxy"}
 	case isTLSError(err):
 		return classification{ClassConfig, false, "the TLS handshake failed: check the clock, " +
 			"the trusted certificates and any proxy that intercepts TLS"}
 	case strings.Contains(err.Error(), "server gave HTTP response to HTTPS client"):
-		return classification{ClassConfig, false, "the address speaks plain HTTP: check the base URL and the proxy"}
+		return classification{ClassConfig, false, "the address speaks plain HTTP: check the base URL " +
+			"and the proxy"}
 	case netErr != nil && netErr.Op == "proxyconnect":
-		return classification{ClassTransient, false, "the proxy cannot be reached: ask whoever keeps the proxy"}
+		return classification{ClassTransient, false, "the proxy cannot be reached: ask whoever keeps " +
+			"the proxy"}
 	case proxy != "":
 		return classification{ClassTransient, false, "requests go through the proxy " + proxy +
 			": ask whoever keeps the proxy"}
@@ -143,8 +149,10 @@ func isTLSError(err error) bool {
 var configHints = []struct{ contains, hint string }{
 	{"cannot contain non-alphanumeric", "this looks like a REST API token; " +
 		"use the 32-character Integration Key of an Events API v2 integration"},
-	{"length of 'routing_key'", "use the 32-character Integration Key of an Events API v2 integration"},
-	{"invalid routing key", "the key has the right form but names no live integration: it was deleted, " +
+	{"length of 'routing_key'", "use the 32-character Integration Key of an Events API v2 " +
+		"integration"},
+	{"invalid routing key", "the key has the right form but names no live integration: it was " +
+		"deleted, " +
 		"belongs to the other service region (Options.Region), or is of another type, " +
 		"such as an Events API v1 integration; " + askAccount},
 	{"service key", v1Hint},

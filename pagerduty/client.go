@@ -44,8 +44,8 @@ type core struct {
 	windows   sync.Map
 }
 
-// NewClient returns a client that sends under key: a [RoutingKey] or any other [KeySource]. It makes
-// no connection. The error names the option that is not valid.
+// NewClient returns a client that sends under key: a [RoutingKey] or any other [KeySource]. It
+// makes no connection. The error names the option that is not valid.
 func NewClient(key KeySource, opts *Options) (*Client, error) {
 	if _, err := currentKey(key); err != nil {
 		return nil, err
@@ -167,8 +167,8 @@ type Result struct {
 	Message string
 	// StatusCode is 202, or another 2xx of a gateway in front of PagerDuty.
 	StatusCode int
-	// Confirmed reports that the answer was PagerDuty's own: 202 with JSON whose status is
-	// "success". A gateway may answer with another 2xx, and with AcceptAny2xx with any body.
+	// Confirmed reports that the answer was PagerDuty's own: 202 with JSON whose status is "success".
+	// A gateway may answer with another 2xx, and with AcceptAny2xx with any body.
 	Confirmed bool
 	// AnswerLost reports that the answer to an earlier request of this call was lost. PagerDuty may
 	// still handle that request, even after an event that is sent later.
@@ -180,8 +180,8 @@ type Result struct {
 }
 
 // Send sends an alert event and returns when PagerDuty has accepted it. It tries again for some two
-// seconds where that may help (see [Options.Retries]), each time with the same bytes. Every error is
-// an [*Error].
+// seconds where that may help (see [Options.Retries]), each time with the same bytes. Every error
+// is an [*Error].
 //
 // After an error, an event that has a dedup key can safely be sent again. Send the events of one
 // alert one after the other: a resolve that arrives before its trigger leaves the incident open.

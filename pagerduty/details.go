@@ -11,18 +11,16 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// The bounds of a details tree. Both exist so that a value that contains
-// itself ends somewhere.
+// The bounds of the details. They stop the walk through a value that contains itself.
 const (
-	// JSON parsers commonly stop at a hundred levels.
+	// Many JSON parsers allow a hundred levels.
 	maxDepth = 64
-	// No tree with more nodes fits the limit: each takes two bytes at least,
-	// a digit and its comma.
+	// A tree with more values does not fit the size limit: each takes at least a digit and a comma.
 	maxNodes = maxBody / 2
 )
 
-// details returns m as a tree that the encoder certainly writes and
-// PagerDuty certainly reads, sharing whatever needs no change.
+// details returns m as a tree that can be encoded and that PagerDuty can read. It shares with m
+// whatever needs no change.
 func (r *repairer) details(m map[string]any) map[string]any {
 	if len(m) == 0 {
 		return nil
@@ -35,14 +33,13 @@ func (r *repairer) details(m map[string]any) map[string]any {
 	return out
 }
 
-// sanitizer walks one details tree.
+// sanitizer walks through the details of one event.
 type sanitizer struct {
 	nodes   int
 	changes []string
 }
 
-// note keeps each kind of change once: a tree may have the same trouble in
-// ten thousand places.
+// note records each kind of change once: the same problem may be in ten thousand places.
 func (s *sanitizer) note(change string) {
 	for _, c := range s.changes {
 		if c == change {
@@ -52,7 +49,7 @@ func (s *sanitizer) note(change string) {
 	s.changes = append(s.changes, change)
 }
 
-// value returns v fit for sending, and whether that differs from v.
+// value returns a value that can be sent, and whether it differs from the given one.
 func (s *sanitizer) value(given any, depth int) (any, bool) {
 	if s.nodes--; s.nodes < 0 {
 		s.note("too many values; the rest left out")
@@ -75,7 +72,7 @@ func (s *sanitizer) value(given any, depth int) (any, bool) {
 		if cleaned, changed := s.text(v); changed {
 			return cleaned, true
 		}
-		return given, false // and not v, which would be boxed anew
+		return given, false // not v, which would allocate
 	case json.Number:
 		return s.number(v)
 	case map[string]any:
@@ -89,14 +86,14 @@ func (s *sanitizer) value(given any, depth int) (any, bool) {
 		}
 		return s.array(v, depth)
 	}
-	return s.foreign(given, depth)
+	return s.other(given, depth)
 }
 
-// number checks what the caller may have made of any string.
+// number checks a json.Number: the caller can make one of any string.
 func (s *sanitizer) number(n json.Number) (any, bool) {
 	var f float64
 	if json.Unmarshal([]byte(n), &f) == nil {
-		return jsontext.Value(n), true // which go-json-experiment writes as it is; json.Number is a string to it
+		return jsontext.Value(n), true // go-json-experiment writes a json.Number as a string
 	}
 	s.note("a number JSON cannot write sent as text")
 	return clean(string(n), false), true
@@ -148,29 +145,28 @@ func (s *sanitizer) array(list []any, depth int) ([]any, bool) {
 	return out, changed
 }
 
-// foreign sends any other type the way encoding/json writes it, and as a line
-// that says why not if it cannot: one odd value must not cost the page.
-func (s *sanitizer) foreign(v any, depth int) (any, bool) {
+// other sends a value of any other type as encoding/json writes it. A value that encoding/json
+// cannot write becomes a text that says so: it must not lose the event.
+func (s *sanitizer) other(v any, depth int) (any, bool) {
 	text, err := marshal(v)
 	if err != nil {
 		s.note("a value JSON cannot write replaced")
 		return fmt.Sprintf("(a %T, which JSON cannot write)", v), true
 	}
 	decoder := json.NewDecoder(bytes.NewReader(text))
-	decoder.UseNumber() // an identifier of 19 digits must not lose its last ones
+	decoder.UseNumber() // keeps the last digits of a long identifier
 	var tree any
 	if err := decoder.Decode(&tree); err != nil {
 		s.note("a value JSON cannot write replaced")
 		return fmt.Sprintf("(a %T, which JSON cannot write)", v), true
 	}
-	s.nodes++ // counted once, not as itself and as its tree
+	s.nodes++ // the value was counted already
 	tree, _ = s.value(tree, depth)
 	return tree, true
 }
 
-// marshal calls the value's own MarshalJSON or MarshalText, if it has one,
-// and that code may panic; at this place a panic is one more way of not being
-// writable.
+// marshal recovers from a panic in the value's own MarshalJSON or MarshalText. Such a value counts
+// as one that JSON cannot write.
 func marshal(v any) (text []byte, err error) {
 	defer func() {
 		if p := recover(); p != nil {

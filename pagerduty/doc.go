@@ -14,19 +14,20 @@
 //		Severity: pagerduty.SeverityCritical,
 //	})
 //
-// A [Client] serves one routing key. [Client.WithKey] returns a client for another key that uses the
-// same connections. A client is safe for concurrent use, starts no goroutine and needs no Close.
+// A [Client] serves one routing key. [Client.WithKey] returns a client for another key that uses
+// the same connections. A client is safe for concurrent use, starts no goroutine and needs no
+// Close.
 //
 // # Repairs
 //
-// PagerDuty refuses a whole event for one bad field, and then nobody is paged. So the client changes
-// the event until it fits the API: it cuts summaries to 1024 characters, hashes dedup keys of more
-// than 255 characters, maps severities, fills in blank sources, leaves out links and images that
-// PagerDuty refuses, and cleans invalid text. It cuts an event of more than 512 000 bytes: first the
-// longest texts in its details, at last its links. The details then say what was cut.
+// PagerDuty refuses a whole event for one bad field, and then nobody is paged. So the client
+// changes the event until it fits the API: it cuts summaries to 1024 characters, hashes dedup keys
+// of more than 255 characters, maps severities, fills in blank sources, leaves out links and images
+// that PagerDuty refuses, and cleans invalid text. It cuts an event of more than 512 000 bytes:
+// first the longest texts in its details, at last its links. The details then say what was cut.
 // [Result.Repairs] lists every change. The caller's event is never changed. An event that only the
-// caller can correct, such as a resolve without a dedup key, is a permanent [*Error], and nothing is
-// sent.
+// caller can correct, such as a resolve without a dedup key, is a permanent [*Error], and nothing
+// is sent.
 //
 // # Errors
 //
@@ -38,9 +39,9 @@
 //   - ambiguous: send the same event again before any other event of its alert.
 //   - config: repair the network or the configuration, then send the event again.
 //
-// The error has all of PagerDuty's words, whatever the Content-Type was, and the wait that PagerDuty
-// asked for. errors.Is finds context.Canceled or context.DeadlineExceeded in it if the caller's
-// context ended the call.
+// The error has all of PagerDuty's words, whatever the Content-Type was, and the wait that
+// PagerDuty asked for. errors.Is finds context.Canceled or context.DeadlineExceeded in it if the
+// caller's context ended the call.
 //
 // # Retries
 //
@@ -64,9 +65,9 @@
 //
 // # Secrets
 //
-// A [RoutingKey] prints as a fingerprint. No error, log line, span or metric has the key, and the key
-// is removed from texts of servers and transports. Redirects are never followed, because the request
-// body has the key. Plain http is refused, except to the loopback.
+// A [RoutingKey] prints as a fingerprint. No error, log line, span or metric has the key, and the
+// key is removed from texts of servers and transports. Redirects are never followed, because the
+// request body has the key. Plain http is refused, except to the loopback.
 //
 // # Telemetry
 //
@@ -78,7 +79,7 @@
 // # Sources
 //
 // Statements about PagerDuty come from its developer documentation, "Events API v2" (Overview,
-// Trigger Events, Change Events, Rate Limits), and from its OpenAPI schema. Where these are silent or
-// disagree, the strictest reading is used. docs/pagerduty-clients.md compares this client with
+// Trigger Events, Change Events, Rate Limits), and from its OpenAPI schema. Where these are silent
+// or disagree, the strictest reading is used. docs/pagerduty-clients.md compares this client with
 // others.
 package pagerduty

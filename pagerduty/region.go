@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// Region is the PagerDuty service region of an account. The US host takes events of EU accounts too,
-// but PagerDuty does not promise to keep that, and the events go through the US.
+// Region is the PagerDuty service region of an account. The US host takes events of EU accounts
+// too, but PagerDuty does not promise to keep that, and the events go through the US.
 type Region string
 
 // The two service regions (PagerDuty support, "Service Regions").

@@ -68,7 +68,8 @@ func (e *ChangeEvent) request(key RoutingKey) *changeRequest {
 	return &changeRequest{
 		RoutingKey: key.Reveal(), Links: e.Links,
 		Payload: payload{
-			Summary: e.Summary, Source: e.Source, Timestamp: timestamp(e.Timestamp), Details: tree(e.Details),
+			Summary: e.Summary, Source: e.Source,
+			Timestamp: timestamp(e.Timestamp), Details: tree(e.Details),
 		},
 	}
 }
@@ -87,8 +88,8 @@ var deterministic = json.Deterministic(true)
 func encode(request any) ([]byte, error) {
 	body, err := json.Marshal(request, deterministic)
 	if err != nil {
-		// A bug in this package: after the repair every value can be encoded. The error of the
-		// encoder names a place and repeats no text.
+		// A bug in this package: after the repair every value can be encoded. The error of the encoder
+		// names a place and repeats no text.
 		return nil, fmt.Errorf("pagerduty: encoding the event: %w", err)
 	}
 	return body, nil

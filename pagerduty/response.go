@@ -61,7 +61,8 @@ type looseForm struct {
 	Errors   jsontext.Value `json:"errors"`
 }
 
-// looseString is "" for a value that is not a string: one wrong type must not lose the other fields.
+// looseString is "" for a value that is not a string: one wrong type must not lose the other
+// fields.
 type looseString string
 
 // UnmarshalJSONFrom implements json.UnmarshalerFrom of go-json-experiment.
@@ -80,10 +81,10 @@ var loose = json.JoinOptions(
 	jsontext.AllowInvalidUTF8(true),
 )
 
-// parseResponse ignores the Content-Type: PagerDuty has sent JSON as text/plain, plain text in place
-// of JSON, and errors as a list or as one string. hide removes the routing key from a text. It must
-// run after decoding, since JSON can write one letter in several ways, and before cutting, since it
-// does not find half a key.
+// parseResponse ignores the Content-Type: PagerDuty has sent JSON as text/plain, plain text in
+// place of JSON, and errors as a list or as one string. hide removes the routing key from a text.
+// It must run after decoding, since JSON can write one letter in several ways, and before cutting,
+// since it does not find half a key.
 func parseResponse(body []byte, hide func(string) string) response {
 	body = bytes.TrimPrefix(body, []byte("\ufeff")) // some gateways write it; RFC 8259, 8.1
 	var f strictForm

@@ -27,8 +27,8 @@ var requestTemplate = http.Request{
 }
 
 // sendWithRetries sends body, and sends the same bytes again where that may help. go-retryablehttp
-// calls c.RoundTrip for each attempt. The result is c.last. The error is not nil only if the context
-// ended the attempts.
+// calls c.RoundTrip for each attempt. The result is c.last. The error is not nil only if the
+// context ended the attempts.
 func (c *call) sendWithRetries(ctx context.Context, body []byte) *Error {
 	req := retryablehttp.Request{Request: requestTemplate.WithContext(ctx)}
 	req.URL, req.Host = c.url, c.url.Host
@@ -39,7 +39,7 @@ func (c *call) sendWithRetries(ctx context.Context, body []byte) *Error {
 	c.retries.HTTPClient = &c.http
 	c.retries.RetryMax = max(c.core.retries, 0) + c.core.throttleRetries
 	c.retries.CheckRetry = c.checkRetry
-	c.retries.Backoff = func(_, _ time.Duration, _ int, _ *http.Response) time.Duration { return c.wait }
+	c.retries.Backoff = c.backoff
 	c.retries.ErrorHandler = retryablehttp.PassthroughErrorHandler
 	_, err := c.retries.Do(&req)
 	if c.last.class == classSuccess || c.last.unsent {
@@ -90,6 +90,8 @@ func (c *call) checkRetry(ctx context.Context, _ *http.Response, _ error) (bool,
 	}
 	return true, nil
 }
+
+func (c *call) backoff(_, _ time.Duration, _ int, _ *http.Response) time.Duration { return c.wait }
 
 // jitter returns a random duration from d/2 to d, so that senders that failed together do not come
 // back together.

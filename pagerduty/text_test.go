@@ -125,7 +125,7 @@ func TestCutProperties(t *testing.T) {
 	})
 }
 
-// The ruler for encoded bytes must agree with the encoder.
+// The runeSize for encoded bytes must agree with the encoder.
 func TestEncodedRulerAgreesWithTheEncoder(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		s := rapid.String().Draw(t, "text")

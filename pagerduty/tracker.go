@@ -24,8 +24,8 @@ type tracker struct {
 // A request may have left once it has a connection, because another goroutine may then write at any
 // time. httptrace reports that. Other transports may not use httptrace, so for them the first read
 // of the body counts too. They also get copies, since a transport may break the contract of
-// http.RoundTripper and change the request. An *http.Transport gets the body itself: it writes a body
-// that is in memory together with the header. A wrapped body goes out in a second packet.
+// http.RoundTripper and change the request. An *http.Transport gets the body itself: it writes a
+// body that is in memory together with the header. A wrapped body goes out in a second packet.
 func (t *tracker) request(ctx context.Context, req *http.Request, std bool) *http.Request {
 	t.trace.GotConn = t.gotConn
 	ctx = httptrace.WithClientTrace(ctx, &t.trace)

@@ -8,37 +8,36 @@ import (
 	"strings"
 )
 
-// What oversize events keep. Nobody reads a source of more than a screen, and
-// a value cut below minDetail says nothing: it goes as a whole.
+// Limits for events that are too large. Nobody reads a source that is longer than a screen, and a
+// detail shorter than minDetail says nothing.
 const (
 	maxLine   = 1024
 	maxURL    = 2048
 	minDetail = 64
 )
 
-// noteField is the field of the details that says what was cut.
+// noteField is the name of the detail that says what was cut.
 const noteField = "_truncated"
 
-// trimmer is what may be cut of an event: pointers into a copy of it, and the
-// encoder that sees the copy. It cuts in grades and measures the encoded
-// bytes again after each, because no arithmetic over values survives quoting,
-// escapes and commas.
+// trimmer cuts one event until its encoding fits. Its pointers lead into a copy of the event, which
+// encode encodes. It cuts in steps and measures the encoded bytes after each: quotes, escapes and
+// commas cannot be computed from the values.
 type trimmer struct {
 	limit  int
 	encode func() ([]byte, error)
 
-	lines   map[string]*string // single lines without a documented limit
+	lines   map[string]*string // single lines that have no documented limit
 	url     *string            // nil: none
-	details *map[string]any    // nil: a note has no place either
+	details *map[string]any    // nil: none, and no note
 	links   *[]Link
 	images  *[]Image // nil: none
 
-	note  string // the field of the details that tells what was cut
+	note  string // the name of the detail that says what was cut
 	cuts  []cut
-	index map[string]int // of cuts, by field
+	index map[string]int // into cuts, by field
 }
 
-// cut is what was taken from one field, from its first cut to its last.
+// cut is what was cut from one field, over all steps.
 type cut struct {
 	field    string
 	from, to int
@@ -53,17 +52,16 @@ func (c cut) repair() Repair {
 	return Repair{Field: shorten(c.field, 2*minDetail, units), Change: change}
 }
 
-// maxTold bounds how many cuts are told one by one, the largest first: an
-// event may have a hundred thousand fields.
-const maxTold = 16
+// maxListed is the number of cuts that are listed, the largest first: an event may have a hundred
+// thousand fields.
+const maxListed = 16
 
-// fit cuts an event whose encoding, body, is over the limit, as little as
-// makes it fit.
+// fit cuts the event, whose encoding is body, as little as makes it fit.
 func (t *trimmer) fit(body []byte) ([]byte, []Repair, error) {
-	grades := []func(over int){t.cutLines, t.cutValues, t.dropFields, t.dropImages, t.dropLinks}
+	steps := []func(over int){t.cutLines, t.cutValues, t.dropFields, t.dropImages, t.dropLinks}
 	if t.details != nil && encodedSize(*t.details) < len(body)-t.limit {
-		// The details are not the trouble: emptying them would not do.
-		grades = []func(over int){t.cutLines, t.dropImages, t.dropLinks, t.cutValues, t.dropFields}
+		// The details are smaller than the excess: cut them last.
+		steps = []func(over int){t.cutLines, t.dropImages, t.dropLinks, t.cutValues, t.dropFields}
 	}
 	if t.details != nil {
 		*t.details = cloneTree(*t.details).(map[string]any)
@@ -73,24 +71,24 @@ func (t *trimmer) fit(body []byte) ([]byte, []Repair, error) {
 		}
 	}
 	var err error
-	for _, grade := range grades {
-		// The note is one of the things to be measured, and may itself be
-		// what is too much; the same grade then gets a second chance.
+	for _, step := range steps {
+		// The note takes space too, and may itself exceed the limit. So each step gets a second try.
 		for range 2 {
-			grade(len(body) - t.limit)
+			step(len(body) - t.limit)
 			t.writeNote()
 			if body, err = t.encode(); err != nil || len(body) <= t.limit {
-				return body, t.told(), err
+				return body, t.repairs(), err
 			}
 		}
 	}
 	return nil, nil, &Error{
-		Class:   ClassPermanent,
-		Message: fmt.Sprintf("event has %d bytes with everything cut that can be, %d over the limit", len(body), len(body)-t.limit),
+		Class: ClassPermanent,
+		Message: fmt.Sprintf("event has %d bytes after all cuts, %d over the limit",
+			len(body), len(body)-t.limit),
 	}
 }
 
-// cut writes down that field went from one size to another.
+// cut records that field was cut from one size to another.
 func (t *trimmer) cut(field string, from, to int, unit string) {
 	if i, known := t.index[field]; known {
 		t.cuts[i].to = to
@@ -103,22 +101,22 @@ func (t *trimmer) cut(field string, from, to int, unit string) {
 	t.cuts = append(t.cuts, cut{field: field, from: from, to: to, unit: unit})
 }
 
-// told returns the cuts, the largest first, and the small ones as a number.
-func (t *trimmer) told() []Repair {
+// repairs returns the cuts, the largest first, and the number of the others.
+func (t *trimmer) repairs() []Repair {
 	largest := slices.Clone(t.cuts)
 	slices.SortStableFunc(largest, func(a, b cut) int { return cmp.Compare(b.from-b.to, a.from-a.to) })
-	told := make([]Repair, 0, min(len(largest), maxTold+1))
+	list := make([]Repair, 0, min(len(largest), maxListed+1))
 	for i, cut := range largest {
-		if i == maxTold {
-			more := fmt.Sprintf("%d smaller cuts more", len(largest)-maxTold)
-			return append(told, Repair{Field: "payload.custom_details", Change: more})
+		if i == maxListed {
+			more := fmt.Sprintf("%d smaller cuts more", len(largest)-maxListed)
+			return append(list, Repair{Field: "payload.custom_details", Change: more})
 		}
-		told = append(told, cut.repair())
+		list = append(list, cut.repair())
 	}
-	return told
+	return list
 }
 
-// cutLines takes single lines to a length that is a line's.
+// cutLines cuts single lines to maxLine.
 func (t *trimmer) cutLines(int) {
 	for _, field := range slices.Sorted(maps.Keys(t.lines)) {
 		line := t.lines[field]
@@ -128,22 +126,21 @@ func (t *trimmer) cutLines(int) {
 		}
 	}
 	if t.url != nil && len(*t.url) > maxURL {
-		t.cut("client_url", len(*t.url), 0, "bytes") // half a URL leads nowhere
+		t.cut("client_url", len(*t.url), 0, "bytes") // a part of a URL is useless
 		*t.url = ""
 	}
 }
 
-// leaf is a text somewhere in the details.
+// leaf is one text in the details.
 type leaf struct {
-	field string // the top-level field it is in
+	field string // its top-level field
 	text  string
-	size  int // encoded
+	size  int // of the encoded text
 	set   func(string)
 }
 
-// cutValues cuts the longest texts of the details to one common length, the
-// greatest at which over bytes are saved: short values stay whole as long as
-// a long one has anything to give.
+// cutValues cuts the longest texts of the details to one common length. It takes the greatest
+// length that saves over bytes, so short texts stay whole while a long one can be cut.
 func (t *trimmer) cutValues(over int) {
 	if t.details == nil || over <= 0 {
 		return
@@ -157,7 +154,7 @@ func (t *trimmer) cutValues(over int) {
 	slices.SortFunc(leaves, func(a, b leaf) int {
 		return cmp.Or(cmp.Compare(b.size, a.size), cmp.Compare(a.field, b.field))
 	})
-	level := max(waterLevel(leaves, over), minDetail)
+	level := max(commonLength(leaves, over), minDetail)
 	before, after := map[string]int{}, map[string]int{}
 	for _, l := range leaves {
 		if l.size <= level {
@@ -173,9 +170,9 @@ func (t *trimmer) cutValues(over int) {
 	}
 }
 
-// waterLevel returns the size to which the greatest of leaves, sorted
-// downwards, must be cut for saving over bytes in all.
-func waterLevel(leaves []leaf, over int) int {
+// commonLength returns the length to which the longest of leaves, sorted by size, must be cut to
+// save over bytes.
+func commonLength(leaves []leaf, over int) int {
 	total := 0
 	for i, l := range leaves {
 		total += l.size
@@ -193,7 +190,8 @@ func waterLevel(leaves []leaf, over int) int {
 func appendLeaves(leaves []leaf, field string, value any, set func(any)) []leaf {
 	switch v := value.(type) {
 	case string:
-		return append(leaves, leaf{field: field, text: v, size: measure(v, encoded), set: func(s string) { set(s) }})
+		size := measure(v, encoded)
+		return append(leaves, leaf{field: field, text: v, size: size, set: func(s string) { set(s) }})
 	case map[string]any:
 		for key, inner := range v {
 			leaves = appendLeaves(leaves, field, inner, func(x any) { v[key] = x })
@@ -206,7 +204,7 @@ func appendLeaves(leaves []leaf, field string, value any, set func(any)) []leaf 
 	return leaves
 }
 
-// dropFields leaves out the largest fields of the details.
+// dropFields removes the largest fields of the details.
 func (t *trimmer) dropFields(over int) {
 	if t.details == nil || over <= 0 {
 		return
@@ -218,7 +216,7 @@ func (t *trimmer) dropFields(over int) {
 		}
 	}
 	slices.Sort(fields)
-	_, dropped := lighten(fields, over, func(field string) int {
+	_, dropped := dropLargest(fields, over, func(field string) int {
 		return measure(field, encoded) + encodedSize((*t.details)[field]) + len(`"":,`)
 	})
 	for _, field := range dropped {
@@ -231,7 +229,7 @@ func (t *trimmer) dropImages(over int) {
 	if t.images == nil {
 		return
 	}
-	kept, dropped := lighten(*t.images, over, func(i Image) int { return encodedSize(i) + 1 })
+	kept, dropped := dropLargest(*t.images, over, func(i Image) int { return encodedSize(i) + 1 })
 	if len(dropped) > 0 {
 		t.cut("images", len(*t.images), len(kept), "images")
 		*t.images = kept
@@ -239,16 +237,16 @@ func (t *trimmer) dropImages(over int) {
 }
 
 func (t *trimmer) dropLinks(over int) {
-	kept, dropped := lighten(*t.links, over, func(l Link) int { return encodedSize(l) + 1 })
+	kept, dropped := dropLargest(*t.links, over, func(l Link) int { return encodedSize(l) + 1 })
 	if len(dropped) > 0 {
 		t.cut("links", len(*t.links), len(kept), "links")
 		*t.links = kept
 	}
 }
 
-// lighten drops the heaviest items until over is shed, and keeps the order of
-// both those kept and those dropped.
-func lighten[T any](items []T, over int, weigh func(T) int) (kept, dropped []T) {
+// dropLargest removes the largest elements until over bytes are saved. kept and dropped keep their
+// order.
+func dropLargest[T any](items []T, over int, weigh func(T) int) (kept, dropped []T) {
 	order := make([]int, len(items))
 	weight := make([]int, len(items))
 	for i, item := range items {
@@ -273,13 +271,13 @@ func lighten[T any](items []T, over int, weigh func(T) int) (kept, dropped []T) 
 	return kept, dropped
 }
 
-// writeNote tells whoever reads the incident that it is not all there.
+// writeNote adds a detail that says what was cut.
 func (t *trimmer) writeNote() {
 	if t.details == nil || len(t.cuts) == 0 {
 		return
 	}
 	var cuts []string
-	for _, cut := range t.told() {
+	for _, cut := range t.repairs() {
 		cuts = append(cuts, strings.TrimPrefix(cut.String(), "payload.custom_details."))
 	}
 	if *t.details == nil {
@@ -288,8 +286,7 @@ func (t *trimmer) writeNote() {
 	(*t.details)[t.note] = "Cut to fit PagerDuty's limit of event size: " + strings.Join(cuts, "; ")
 }
 
-// cloneTree copies the maps and slices of a tree, for the caller's are not
-// ours to cut.
+// cloneTree copies maps and slices, so that the caller's are not changed.
 func cloneTree(v any) any {
 	switch v := v.(type) {
 	case map[string]any:

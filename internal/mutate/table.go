@@ -610,9 +610,9 @@ var mutations = []mutation{
 	},
 	{
 		"7", "a proxy that cannot be read is passed over", "behind a firewall nothing gets out, and no error names the proxy", "pagerduty",
-		`		if fault != "" {
+		`		if reason != "" {
 `,
-		`		if fault != "" {
+		`		if reason != "" {
 			continue
 		}
 		if false {
