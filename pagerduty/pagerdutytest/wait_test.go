@@ -32,7 +32,7 @@ func TestWaitsSayWhatDidNotCome(t *testing.T) {
 		`of 1 incidents of "b" 1 are open`:                    fake.WaitResolved(ctx, "b"),
 		`of 0 incidents of "c" 0 are open`:                    fake.WaitResolved(ctx, "c"),
 		"of 2 incidents 1 are open":                           fake.WaitAllResolved(ctx),
-		"what was waited for did not come":                    fake.Wait(ctx, never),
+		"the condition did not become true":                   fake.Wait(ctx, never),
 		"of 0 incidents 0 are open (nothing is no resolving)": pagerdutytest.New().WaitAllResolved(ctx),
 	} {
 		want, _, _ = strings.Cut(want, " (")
