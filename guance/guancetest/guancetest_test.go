@@ -65,7 +65,7 @@ func TestProblem(t *testing.T) {
 		{"no data", (*guancetest.Problem).NoData, guance.KindNoData, guance.StateProblem, guance.LevelNoData, "nodata"},
 		{"recovery", (*guancetest.Problem).Recover, guance.KindRecovery, guance.StateRecovered, guance.LevelNone, "check"},
 		{"data back", (*guancetest.Problem).DataBack, guance.KindNoData, guance.StateRecovered, guance.LevelNone, "nodata"},
-		{"gone quiet", (*guancetest.Problem).GoneQuiet, guance.KindNoData, guance.StateRecovered, guance.LevelNone, "nodata"},
+		{"gone quiet", (*guancetest.Problem).RecoverNoDataAsOK, guance.KindNoData, guance.StateRecovered, guance.LevelNone, "nodata"},
 		{"by hand", (*guancetest.Problem).RecoverByHand, guance.KindRecovery, guance.StateRecovered, guance.LevelNone, "check"},
 		{"info", (*guancetest.Problem).Info, guance.KindInfo, guance.StateNeither, guance.LevelInfo, "check"},
 		{"incident opened", func(p *guancetest.Problem) *guance.Event { return p.Incident("open") }, guance.KindIncident, guance.StateProblem, guance.LevelCritical, "check"},

@@ -85,7 +85,7 @@ var mutations = []mutation{
 	},
 	{
 		"4", "an external event has its sender's time", "a recovery from a clock that is a minute behind is dropped", "guance",
-		`	if e.foreign() {`,
+		`	if e.fromOtherSystem() {`,
 		`	if false {`,
 	},
 	{
