@@ -52,7 +52,7 @@ func TestRecord(t *testing.T) {
 	var want []Op
 	for i := range 3 {
 		want = append(want, Op{Kind: Write, Offset: int64(i) * 10, Data: []byte{byte(i), 0, '"', '\n'}}, Op{Kind: Sync},
-			Op{Kind: Note, Data: fmt.Appendf(nil, "synced %d\n", i)})
+			Op{Kind: Output, Data: fmt.Appendf(nil, "synced %d\n", i)})
 	}
 	want = append(want, Op{Kind: Resize, Size: 100})
 	if diff := cmp.Diff(want, got); diff != "" {
@@ -78,7 +78,7 @@ func TestParseInterrupted(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := []Op{{Kind: Write, Offset: 7, Data: []byte("a")}, {Kind: Sync}, {Kind: Note, Data: []byte("b")}, {Kind: Grow, Size: 12288}}
+	want := []Op{{Kind: Write, Offset: 7, Data: []byte("a")}, {Kind: Sync}, {Kind: Output, Data: []byte("b")}, {Kind: Grow, Size: 12288}}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}
@@ -94,18 +94,18 @@ func TestCrash(t *testing.T) {
 	d.Do(Op{Kind: Write, Offset: 3, Data: bytes.Repeat([]byte("x"), 2*sector)})
 	rng := rand.New(rand.NewPCG(1, 1))
 	whole := append([]byte("new"), bytes.Repeat([]byte("x"), 2*sector)...)
-	if got := d.Crash(Nothing, rng); string(got) != "new" {
+	if got := d.Crash(DropAll, rng); string(got) != "new" {
 		t.Errorf("without mercy: %.10q, want what was synced", got)
 	}
-	if got := d.Crash(All, rng); !bytes.Equal(got, whole) {
+	if got := d.Crash(KeepAll, rng); !bytes.Equal(got, whole) {
 		t.Error("with all mercy not everything is there")
 	}
-	if got := d.Crash(Last, rng); len(got) != len(whole) || bytes.Equal(got, whole) || !bytes.HasPrefix(got, whole[:sector]) || got[sector] != 0 {
+	if got := d.Crash(TearLast, rng); len(got) != len(whole) || bytes.Equal(got, whole) || !bytes.HasPrefix(got, whole[:sector]) || got[sector] != 0 {
 		t.Error("the last write is not torn at its second sector")
 	}
 	differ := make(map[string]bool)
 	for range 100 {
-		got := d.Crash(Some, rng)
+		got := d.Crash(TearSome, rng)
 		if string(got[:3]) != "new" {
 			t.Fatal("what was synced is gone")
 		}
