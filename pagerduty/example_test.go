@@ -12,7 +12,7 @@ import (
 )
 
 func Example() {
-	server := pagerdutytest.NewServer() // stands in for PagerDuty
+	server := pagerdutytest.NewServer() // takes PagerDuty's place
 	defer server.Close()
 
 	key, err := pagerduty.ParseRoutingKey("e93facc04764012d7bfb002500d5d1a6")
@@ -46,7 +46,7 @@ func Example() {
 	// payload.severity: "fatal" sent as critical
 }
 
-// What a queue does with an error.
+// A queue decides by the error when to send again.
 func ExampleError() {
 	fake := pagerdutytest.NewTransport()
 	fake.Script(pagerdutytest.Fault{Status: 429, RetryAfter: "45"})
@@ -77,10 +77,10 @@ func ExampleError() {
 	// send nothing under this key for 45s
 }
 
-// A budget of one's own, charged for each request on the wire.
+// A limiter of the caller's counts each request, retries included.
 func ExampleClient_WithLimiter() {
 	fake := pagerdutytest.NewTransport()
-	fake.Script(pagerdutytest.Fault{Status: 503}) // and the next is accepted
+	fake.Script(pagerdutytest.Fault{Status: 503}) // the second request is accepted
 	key, err := pagerduty.ParseRoutingKey("e93facc04764012d7bfb002500d5d1a6")
 	if err != nil {
 		fmt.Println(err)
@@ -92,7 +92,8 @@ func ExampleClient_WithLimiter() {
 		return
 	}
 	spent := new(budget)
-	_, err = client.WithLimiter(spent).Send(context.Background(), &pagerduty.Event{Action: pagerduty.ActionResolve, DedupKey: "db-1/disk"})
+	_, err = client.WithLimiter(spent).Send(context.Background(),
+		&pagerduty.Event{Action: pagerduty.ActionResolve, DedupKey: "db-1/disk"})
 	fmt.Println(*spent, "requests,", err)
 	// Output:
 	// 2 requests, <nil>
