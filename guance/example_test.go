@@ -53,7 +53,7 @@ func ExampleEvent_ProblemKey() {
 		CheckerID:     "rul_c439124e218f4c0c9cb114b5d04eeab4",
 		DimensionTags: map[string]string{"host": "share"},
 	}
-	// Without a reference, the same key comes of the fields it is made from.
+	// Without a reference, the key is computed from the fields it is made of.
 	recovery := &guance.Event{
 		Status:        guance.StatusOK,
 		CheckerID:     "rul_c439124e218f4c0c9cb114b5d04eeab4",
@@ -80,8 +80,8 @@ func ExampleEvent_State() {
 	// neither info
 }
 
-// A person recovered the host by hand. Whether the open problem is one of its
-// values or of missing data, nobody says, so a sink can resolve both.
+// A person recovered the host by hand. The event does not say whether that ends a threshold fault
+// or missing data, so a sink can resolve both.
 func ExampleEvent_SiblingKey() {
 	over := &guance.Event{
 		Status:        guance.StatusOK,

@@ -15,7 +15,8 @@ func TestFastCheck(t *testing.T) {
 	}
 	for _, r := range rules {
 		_, param, _ := strings.Cut(r.tag, "=")
-		words := append(strings.Fields(param), strings.Repeat("0a9f", 8), strings.Repeat("0A9F", 8), strings.Repeat("0a9g", 8), "event-", "", " ", "http", "'")
+		words := append(strings.Fields(param), strings.Repeat("0a9f", 8), strings.Repeat("0A9F", 8),
+			strings.Repeat("0a9g", 8), "event-", "", " ", "http", "'")
 		// The draws are random, and few under -short.
 		if !slices.ContainsFunc(words, r.fastCheck) {
 			t.Errorf("%s: the fast check is never true: %s", r.name, r.tag)
@@ -24,7 +25,8 @@ func TestFastCheck(t *testing.T) {
 			text := rapid.SampledFrom(words).Draw(t, "word")
 			if rapid.Bool().Draw(t, "changed") {
 				text = text[:rapid.IntRange(0, len(text)).Draw(t, "cut")]
-				text = rapid.StringMatching(`[a-f0-9é ]?`).Draw(t, "before") + text + rapid.StringMatching(`[a-f0-9é ]?`).Draw(t, "after")
+				text = rapid.StringMatching(`[a-f0-9é ]?`).Draw(t, "before") + text +
+					rapid.StringMatching(`[a-f0-9é ]?`).Draw(t, "after")
 			}
 			if !r.fastCheck(text) {
 				return
