@@ -225,22 +225,18 @@ func (t *trimmer) dropFields(over int) {
 	}
 }
 
-func (t *trimmer) dropImages(over int) {
-	if t.images == nil {
+func (t *trimmer) dropImages(over int) { dropFrom(t, "images", t.images, over) }
+func (t *trimmer) dropLinks(over int)  { dropFrom(t, "links", t.links, over) }
+
+// dropFrom removes the largest elements of list.
+func dropFrom[T any](t *trimmer, field string, list *[]T, over int) {
+	if list == nil {
 		return
 	}
-	kept, dropped := dropLargest(*t.images, over, func(i Image) int { return encodedSize(i) + 1 })
+	kept, dropped := dropLargest(*list, over, func(v T) int { return encodedSize(v) + 1 })
 	if len(dropped) > 0 {
-		t.cut("images", len(*t.images), len(kept), "images")
-		*t.images = kept
-	}
-}
-
-func (t *trimmer) dropLinks(over int) {
-	kept, dropped := dropLargest(*t.links, over, func(l Link) int { return encodedSize(l) + 1 })
-	if len(dropped) > 0 {
-		t.cut("links", len(*t.links), len(kept), "links")
-		*t.links = kept
+		t.cut(field, len(*list), len(kept), field)
+		*list = kept
 	}
 }
 

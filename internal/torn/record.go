@@ -87,38 +87,22 @@ func parse(r io.Reader, path string) (ops []Op, err error) {
 			continue
 		}
 		thread, call := m[1], m[2]
+		begins, ends := true, true
 		if head, ok := strings.CutSuffix(call, " <unfinished ...>"); ok {
-			begun[thread] = head
-			if op, ok, err := opOf(head, path); err != nil {
-				return nil, err
-			} else if ok && op.Kind != Sync && op.Kind != Output {
-				ops = append(ops, op)
-			}
-			continue
-		}
-		if m := resumedForm.FindStringSubmatch(call); m != nil {
-			head := begun[thread]
+			begun[thread], call, ends = head, head, false
+		} else if m := resumedForm.FindStringSubmatch(call); m != nil {
+			call, begins = begun[thread]+m[1], false
 			delete(begun, thread)
-			op, ok, err := opOf(head, path)
-			if err != nil {
-				return nil, err
-			}
-			if ok && !succeeded(head+m[1]) {
-				return nil, fmt.Errorf("torn: a call failed: %.80s", head)
-			}
-			if ok && (op.Kind == Sync || op.Kind == Output) {
-				ops = append(ops, op)
-			}
-			continue
 		}
 		op, ok, err := opOf(call, path)
 		if err != nil {
 			return nil, err
 		}
-		if ok && !succeeded(call) {
+		if ok && ends && !succeeded(call) {
 			return nil, fmt.Errorf("torn: a call failed: %.80s", call)
 		}
-		if ok {
+		countsAtEnd := op.Kind == Sync || op.Kind == Output
+		if ok && (countsAtEnd && ends || !countsAtEnd && begins) {
 			ops = append(ops, op)
 		}
 	}
