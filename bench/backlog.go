@@ -10,8 +10,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/guance-relay/guance-relay/relay"
 	"github.com/guance-relay/guance-relay/relay/boltstore"
+	"github.com/guance-relay/guance-relay/relay/store"
 )
 
 // backlogDir names the directory of the store of a keeper.
@@ -24,7 +24,7 @@ func backlog(s size) []contest {
 	open := contest{
 		name: "Backlog/open",
 		about: fmt.Sprintf("A process starts on a store with %s pending events of 2 KB, of as many problems. *keeper* is the store alone: it opens, and everything is listed, without bodies; *relay* is a relay as a "+
-			"service embeds it, up to its first request at the target; *server* is `examples/server`, as far. *open* is until it takes requests. *rss* is the most that is resident from then on, "+
+			"service embeds it, up to its first request at the target; *server* is `cmd/guance-relay`, as far. *open* is until it takes requests. *rss* is the most that is resident from then on, "+
 			"*anon* the part of it that the kernel cannot take back, and *hwm* counts the file's pages that were mapped while it opened, too.", digits(float64(s.backlog))),
 		units: []string{"open-ns", "first-ns", "rss-B", "anon-B", "hwm-B"},
 		sides: []side{
@@ -136,7 +136,7 @@ func keep() error {
 	}
 	defer s.Close()
 	return serveAll(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		listed := func(relay.Lease, []*relay.Entry) error { return nil }
+		listed := func(store.Lane, []*store.Entry) error { return nil }
 		if err := readAll(r.Context(), s, listed); err != nil {
 			http.Error(w, err.Error(), http.StatusInternalServerError)
 		}

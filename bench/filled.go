@@ -13,9 +13,10 @@ import (
 	"github.com/guance-relay/guance-relay/guance"
 	"github.com/guance-relay/guance-relay/relay"
 	"github.com/guance-relay/guance-relay/relay/boltstore"
+	"github.com/guance-relay/guance-relay/relay/store"
 )
 
-// backlogLane is the lane of every backlog: that of examples/server.
+// backlogLane is the lane of every backlog: that of cmd/guance-relay.
 const backlogLane = "pagerduty"
 
 // filled returns the directory of a store with n pending entries of n problems. Each n is filled once for the whole run, in the directory
@@ -48,7 +49,7 @@ type filling struct{ first, events, problems int }
 
 const fillers = 64
 
-func (f filling) into(s relay.Store) error {
+func (f filling) into(s store.Store) error {
 	m, err := newMint(guance.LevelError)
 	if err != nil {
 		return err
@@ -58,7 +59,7 @@ func (f filling) into(s relay.Store) error {
 	for i := range errs {
 		wg.Go(func() {
 			for n := i; n < f.events && errs[i] == nil; n += fillers {
-				errs[i] = s.Append(context.Background(), []*relay.Entry{m.entry(uint64(f.first+n), uint64(n%f.problems))})
+				errs[i] = s.Append(context.Background(), []*store.Entry{m.entry(uint64(f.first+n), uint64(n%f.problems))})
 			}
 		})
 	}
@@ -67,33 +68,34 @@ func (f filling) into(s relay.Store) error {
 }
 
 // drain settles everything that a store has.
-func drain(s relay.Store) error {
-	return readAll(context.Background(), s, func(lease relay.Lease, entries []*relay.Entry) error {
-		marks := make([]relay.Mark, len(entries))
+func drain(s store.Store) error {
+	return readAll(context.Background(), s, func(lane store.Lane, entries []*store.Entry) error {
+		marks := make([]store.Mark, len(entries))
 		for i, e := range entries {
-			marks[i] = relay.Mark{Seq: e.Seq, Problem: e.Problem, State: e.State, Level: e.Level, Time: e.Time, Outcome: relay.Superseded, At: time.Now()}
+			marks[i] = store.Mark{Seq: e.Seq, Problem: e.Problem, State: e.State, Level: e.Level, Time: e.Time, Outcome: store.Superseded, At: time.Now()}
 		}
-		return lease.Mark(context.Background(), marks)
+		return lane.Mark(context.Background(), marks)
 	})
 }
 
 // readAll calls fn with all that is pending, a thousand at a time.
-func readAll(ctx context.Context, s relay.Store, fn func(relay.Lease, []*relay.Entry) error) error {
+func readAll(ctx context.Context, s store.Store, fn func(store.Lane, []*store.Entry) error) error {
 	held, err := s.Holdings(ctx)
 	if err != nil {
 		return err
 	}
-	lease, err := s.Acquire(ctx, backlogLane)
+	lease, err := s.Acquire(ctx, store.Group{Name: backlogLane, Lanes: []string{backlogLane}})
 	if err != nil {
 		return err
 	}
+	lane := lease.Lane(backlogLane)
 	after := uint64(0)
 	for left := held[backlogLane].Pending; left > 0; {
-		entries, err := lease.Read(ctx, after, 1000)
+		entries, err := lane.Read(ctx, after, 1000)
 		if err != nil {
 			return err
 		}
-		if err := fn(lease, entries); err != nil {
+		if err := fn(lane, entries); err != nil {
 			return err
 		}
 		after = entries[len(entries)-1].Seq
@@ -128,8 +130,8 @@ func stamp(text string, event, problem uint64) string {
 	return strings.ReplaceAll(text, problemMark, fmt.Sprintf("%012d", problem))
 }
 
-func (m *mint) entry(event, problem uint64) *relay.Entry {
-	return &relay.Entry{
+func (m *mint) entry(event, problem uint64) *store.Entry {
+	return &store.Entry{
 		Lane: backlogLane, ID: stamp(m.id, event, problem), Problem: stamp(m.key, event, problem), State: guance.StateProblem, Level: m.event.Level(),
 		Time: m.event.Time(), Accepted: time.Now(), Body: []byte(stamp(m.body, event, problem)),
 	}
@@ -145,9 +147,9 @@ func (m *mint) decoded(event, problem uint64) (*guance.Event, error) {
 }
 
 // same returns an entry whose body is that of every other: it is made in no time.
-func (m *mint) same(event, problem uint64) *relay.Entry {
+func (m *mint) same(event, problem uint64) *store.Entry {
 	now := time.Now()
-	return &relay.Entry{
+	return &store.Entry{
 		Lane: backlogLane, ID: fmt.Sprintf("event-%012d/critical/", event), Problem: fmt.Sprintf("0f8e5a1c9d3b4e7f8a6c2d1b-%012d", problem),
 		State: guance.StateProblem, Level: m.event.Level(), Time: now, Accepted: now, Body: m.bytes,
 	}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/guance-relay/guance-relay/guance"
 	"github.com/guance-relay/guance-relay/relay"
+	"github.com/guance-relay/guance-relay/relay/store"
 )
 
 // growth is whether an event costs the same when there is more of everything.
@@ -76,12 +77,12 @@ func (w work) measure(b *testing.B, s size) error {
 	if err != nil {
 		return err
 	}
-	store, err := openFor(dir, s.backlog)
+	db, err := openFor(dir, s.backlog)
 	if err != nil {
 		return err
 	}
-	defer store.Close()
-	g, err := w.start(store)
+	defer db.Close()
+	g, err := w.start(db)
 	if err != nil {
 		return err
 	}
@@ -141,17 +142,17 @@ type grown struct {
 	cost  cost
 }
 
-func (w work) start(store relay.Store) (g *grown, err error) {
+func (w work) start(db store.Store) (g *grown, err error) {
 	g = &grown{work: w, gate: make(chan struct{}, 1<<20), done: make(chan error, 1), next: uint64(time.Now().UnixMicro()) % everyProblem}
 	if g.mint, err = newMint(guance.LevelCritical); err != nil {
 		return nil, err
 	}
-	held, err := store.Holdings(context.Background())
+	held, err := db.Holdings(context.Background())
 	if err != nil {
 		return nil, err
 	}
 	g.had = uint64(held[backlogLane].Pending)
-	if g.relay, err = relay.New(store, &relay.Options{Logger: slog.New(slog.DiscardHandler)}); err != nil {
+	if g.relay, err = relay.New(db, &relay.Options{Logger: slog.New(slog.DiscardHandler)}); err != nil {
 		return nil, err
 	}
 	sink := relay.SinkFunc(func(ctx context.Context, _ *relay.Delivery) error {

@@ -18,6 +18,8 @@ import (
 	"github.com/guance-relay/guance-relay/guance"
 	"github.com/guance-relay/guance-relay/relay"
 	"github.com/guance-relay/guance-relay/relay/boltstore"
+	"github.com/guance-relay/guance-relay/relay/memstore"
+	"github.com/guance-relay/guance-relay/relay/store"
 )
 
 // ingestDir names the directory of the store of a receiver, and ingestKind what the receiver does.
@@ -59,7 +61,7 @@ func ingest(s size) (all []contest) {
 	}
 	whole := contest{
 		name:  "Ingest/server/conns=64",
-		about: "The whole of `examples/server` with its defaults, and PagerDuty takes 120 a minute: the events of a problem take each other's place, and all outcomes are recorded. Connections as in the contest of 64.",
+		about: "The whole of `cmd/guance-relay` with its defaults, and PagerDuty takes 120 a minute: the events of a problem take each other's place, and all outcomes are recorded. Connections as in the contest of 64.",
 		base:  "bare",
 		units: []string{"events/s", "p50-ns", "p99-ns", "cpu-ns/event", "rss-B"},
 		sides: []side{{"bare", func(b *testing.B) error { return post(b, "bare", 64, s, false) }}, {"server", func(b *testing.B) error { return postServer(b, 64, s.burst) }}},
@@ -186,16 +188,16 @@ func receive() error {
 	case "decode":
 		handler = http.HandlerFunc(decode)
 	default:
-		var store relay.Store = relay.NewMemStore()
+		var db store.Store = memstore.New()
 		if kind != "memory" {
 			s, err := boltstore.Open(filepath.Clean(os.Getenv(ingestDir)), nil)
 			if err != nil {
 				return err
 			}
 			defer s.Close()
-			store = s
+			db = s
 		}
-		r, err := relay.New(store, &relay.Options{Logger: log})
+		r, err := relay.New(db, &relay.Options{Logger: log})
 		if err != nil {
 			return err
 		}

@@ -11,7 +11,9 @@ import (
 	"github.com/guance-relay/guance-relay/pagerduty"
 	"github.com/guance-relay/guance-relay/relay"
 	"github.com/guance-relay/guance-relay/relay/boltstore"
+	"github.com/guance-relay/guance-relay/relay/memstore"
 	"github.com/guance-relay/guance-relay/relay/pagerdutysink"
+	"github.com/guance-relay/guance-relay/relay/store"
 )
 
 // What a relay is told: the directory of its store, none for the memory store; the URL of its target; and what that allows in a minute.
@@ -30,21 +32,21 @@ func startRelay(b testing.TB, dir, target string, perMinute int) (*process, erro
 
 // serveRelay is the role of a relay as a service embeds it: a store, a lane to PagerDuty, a handler.
 func serveRelay() error {
-	var store relay.Store = relay.NewMemStore()
+	var db store.Store = memstore.New()
 	if dir := os.Getenv(relayDir); dir != "" {
 		s, err := boltstore.Open(dir, &boltstore.Options{MaxEntries: 1 << 30, MaxBytes: 1 << 40}) // a full one must take more
 		if err != nil {
 			return err
 		}
 		defer s.Close()
-		store = s
+		db = s
 	}
 	perMinute, err := strconv.Atoi(os.Getenv(relayBudget))
 	if err != nil {
 		return err
 	}
 	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
-	r, err := relay.New(store, &relay.Options{Logger: log})
+	r, err := relay.New(db, &relay.Options{Logger: log})
 	if err != nil {
 		return err
 	}

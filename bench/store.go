@@ -11,8 +11,8 @@ import (
 	"time"
 
 	"github.com/guance-relay/guance-relay/guance"
-	"github.com/guance-relay/guance-relay/relay"
 	"github.com/guance-relay/guance-relay/relay/boltstore"
+	"github.com/guance-relay/guance-relay/relay/store"
 )
 
 // storing is what it costs to keep an event.
@@ -36,7 +36,7 @@ func storing(s size) (all []contest) {
 
 // A keeping is a store under test.
 type keeping struct {
-	put func(*relay.Entry) error
+	put func(*store.Entry) error
 	end func() error
 }
 
@@ -48,7 +48,7 @@ func newKeeping(name, dir string) (*keeping, error) {
 		if err != nil {
 			return nil, err
 		}
-		return &keeping{func(e *relay.Entry) error { return s.Append(context.Background(), []*relay.Entry{e}) }, s.Close}, nil
+		return &keeping{func(e *store.Entry) error { return s.Append(context.Background(), []*store.Entry{e}) }, s.Close}, nil
 	case "plain":
 		open = newPlain
 	}
@@ -56,7 +56,7 @@ func newKeeping(name, dir string) (*keeping, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &keeping{func(e *relay.Entry) error { return g.put(e.Body) }, g.end}, nil
+	return &keeping{func(e *store.Entry) error { return g.put(e.Body) }, g.end}, nil
 }
 
 // putAll has each producer put so many events, again and again. All make a whole entry, so that only what becomes of it differs.

@@ -7,21 +7,22 @@ import (
 
 	"github.com/guance-relay/guance-relay/guance"
 	"github.com/guance-relay/guance-relay/relay"
+	"github.com/guance-relay/guance-relay/relay/store"
 )
 
 // Promise 1: a body is kept by one Append for all its events and lanes, as only that is all or none.
 func TestBodyIsOneAppend(t *testing.T) {
-	store := newGateway()
+	db := newGateway()
 	calls := 0
-	store.before = func(context.Context) error {
+	db.before = func(context.Context) error {
 		if calls++; calls > 1 {
-			return relay.ErrFull
+			return store.ErrFull
 		}
 		return nil
 	}
 	body := `[` + fault + `,{"df_status":"error","df_title":"t","df_event_id":"e2"}]`
-	if got := ask(t, webhook(t, store, open, nolog), webhookOf(body)); got.Code != http.StatusAccepted || store.count() != 4 {
-		t.Errorf("got %d and %d entries, want 202 and two for each of the two lanes", got.Code, store.count())
+	if got := ask(t, webhook(t, db, open, nolog), webhookOf(body)); got.Code != http.StatusAccepted || db.count() != 4 {
+		t.Errorf("got %d and %d entries, want 202 and two for each of the two lanes", got.Code, db.count())
 	}
 }
 

@@ -1,8 +1,11 @@
 package relay
 
 import (
+	"cmp"
 	"sync"
 	"time"
+
+	"github.com/guance-relay/guance-relay/relay/store"
 )
 
 // A Metered sink names the account that its requests count against at the target, as PagerDuty counts by integration key. Lanes whose sinks
@@ -15,28 +18,41 @@ type Metered interface {
 	Account() string
 }
 
-// An account is the budget of the lanes that share it. It is safe for concurrent use.
+// An account is the budget of the lanes that share it. One node owns all these lanes together. It is
+// safe for concurrent use.
 type account struct {
+	name  string // empty: it has one lane alone
+	lanes []*lane
+
 	mu        sync.Mutex
-	perMinute int     // the least that a lane was given; not changed once a lane has started
+	perMinute int     // the least of its lanes; not changed once a lane has started
 	budget    *budget // guarded by mu; nil until the first lane starts
 }
 
-// account returns the account of a sink.
-func (r *Relay) account(s Sink, perMinute int) *account {
+// account returns the account of a lane, and adds the lane to it.
+func (r *Relay) account(l *lane) *account {
 	name := ""
-	if m, ok := SinkAs[Metered](s); ok {
+	if m, ok := SinkAs[Metered](l.sink); ok {
 		name = m.Account()
 	}
-	a := r.accounts[name]
-	if a == nil || name == "" {
-		a = &account{perMinute: perMinute}
+	for _, a := range r.accounts {
+		if name != "" && a.name == name {
+			a.lanes, a.perMinute = append(a.lanes, l), min(a.perMinute, l.opts.PerMinute)
+			return a
+		}
 	}
-	if name != "" {
-		a.perMinute = min(a.perMinute, perMinute)
-		r.accounts[name] = a
-	}
+	a := &account{name: name, lanes: []*lane{l}, perMinute: l.opts.PerMinute}
+	r.accounts = append(r.accounts, a)
 	return a
+}
+
+// group returns the lanes that the account's owner must own together.
+func (a *account) group() store.Group {
+	g := store.Group{Name: cmp.Or(a.name, "lane "+a.lanes[0].name)}
+	for _, l := range a.lanes {
+		g.Lanes = append(g.Lanes, l.name)
+	}
+	return g
 }
 
 // open is called by each lane that starts.

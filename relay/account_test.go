@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/guance-relay/guance-relay/relay"
+	"github.com/guance-relay/guance-relay/relay/memstore"
 )
 
 // metered is a sink of an account.
@@ -29,7 +30,7 @@ func TestLanesShareAnAccount(t *testing.T) {
 		var mu sync.Mutex
 		var sent []time.Time // by lanes of the account "one"; guarded by mu
 		sinks := map[string]*metered{"a": {account: "one"}, "b": {account: "one"}, "c": {account: "one"}, "own": {}, "other": {account: "two"}}
-		r, err := relay.New(relay.NewMemStore(), &relay.Options{Logger: slog.New(slog.DiscardHandler)})
+		r, err := relay.New(memstore.New(), &relay.Options{Logger: slog.New(slog.DiscardHandler)})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -87,7 +88,7 @@ func TestThrottledAccount(t *testing.T) {
 		angry.answer = func(context.Context, *relay.Delivery) error {
 			return relay.RetryAfter(errors.New("429"), 5*time.Minute)
 		}
-		r, err := relay.New(relay.NewMemStore(), &relay.Options{Logger: slog.New(slog.DiscardHandler)})
+		r, err := relay.New(memstore.New(), &relay.Options{Logger: slog.New(slog.DiscardHandler)})
 		if err != nil {
 			t.Fatal(err)
 		}

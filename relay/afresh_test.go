@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/guance-relay/guance-relay/relay"
+	"github.com/guance-relay/guance-relay/relay/store"
 )
 
 // A success ends what failures before it led to: the next event of the problem is tried again as soon as a first failure allows, and not after the
@@ -114,7 +115,7 @@ func TestNextEventHasAllItsAttempts(t *testing.T) {
 			}
 			return nil
 		}
-		r, store := run(t, sink, &relay.SinkOptions{MaxAttempts: 3, PerMinute: 6000})
+		r, db := run(t, sink, &relay.SinkOptions{MaxAttempts: 3, PerMinute: 6000})
 		time.Sleep(time.Minute)
 		for i, status := range []string{"error", "fatal", "critical", "ok"} {
 			accept(t, r, event(t, fmt.Sprint("p", i), "p", status))
@@ -125,8 +126,8 @@ func TestNextEventHasAllItsAttempts(t *testing.T) {
 			}
 			time.Sleep(time.Minute)
 		}
-		for _, m := range store.Settled("lane") {
-			if m.Outcome == relay.Dead {
+		for _, m := range db.Settled("lane") {
+			if m.Outcome == store.Dead {
 				t.Errorf("entry %d died of two failures, three are allowed: %s", m.Seq, m.Reason)
 			}
 		}
@@ -147,14 +148,14 @@ func TestOutageBehindASuccessKillsNothing(t *testing.T) {
 			}
 			return nil
 		}}
-		r, store := run(t, sink, &relay.SinkOptions{MaxAttempts: 1})
+		r, db := run(t, sink, &relay.SinkOptions{MaxAttempts: 1})
 		accept(t, r, event(t, "1", "p", "error"))
 		time.Sleep(2 * time.Second)
 		accept(t, r, event(t, "2", "p", "fatal")) // it waits behind the first
 		time.Sleep(2 * time.Hour)
 		expect(t, sink, "p error", "p fatal")
-		for _, m := range store.Settled("lane") {
-			if m.Outcome != relay.Delivered {
+		for _, m := range db.Settled("lane") {
+			if m.Outcome != store.Delivered {
 				t.Errorf("entry %d is %v: %s", m.Seq, m.Outcome, m.Reason)
 			}
 		}

@@ -6,20 +6,21 @@ import (
 	"fmt"
 
 	"github.com/guance-relay/guance-relay/guance"
+	"github.com/guance-relay/guance-relay/relay/store"
 )
 
 // readAhead is how many entries are read from the store at once.
 const readAhead = 1000
 
 // read hands what the store has to the loop.
-func (l *lane) read(ctx context.Context, arrivals chan<- []*Entry) {
+func (l *lane) read(ctx context.Context, arrivals chan<- []*store.Entry) {
 	var after uint64
 	for {
-		entries, err := l.lease.Read(ctx, after, readAhead)
+		entries, err := l.owned.Read(ctx, after, readAhead)
 		if ctx.Err() != nil {
 			return
 		}
-		if damaged, ok := errors.AsType[*DamagedError](err); ok {
+		if damaged, ok := errors.AsType[*store.DamagedError](err); ok {
 			l.log.Error("relay: entries cannot be read; they are kept, and the others go on", "first", damaged.First, "last", damaged.Last, "error", err.Error())
 			after = damaged.Last
 			continue
@@ -41,7 +42,7 @@ func (l *lane) read(ctx context.Context, arrivals chan<- []*Entry) {
 }
 
 // arrived adds entries to the schedule and records what they supersede.
-func (l *lane) arrived(ctx context.Context, entries []*Entry) error {
+func (l *lane) arrived(ctx context.Context, entries []*store.Entry) error {
 	records, err := l.records(ctx, entries)
 	if err != nil {
 		return err
@@ -68,12 +69,12 @@ func (l *lane) arrived(ctx context.Context, entries []*Entry) error {
 // sayNoMore ends a recovery that the target took, and that a newer event keeps from being sent once more. The problem stays in doubt.
 func (l *lane) sayNoMore(ctx context.Context, t ticket, problem string) {
 	l.inFlight++
-	l.end(ctx, report{ticket: t, entry: &Entry{Lane: l.name, Seq: t.item.seq, Problem: problem, State: guance.StateRecovered}},
-		t.item.mark(problem, Delivered, ""))
+	l.end(ctx, report{ticket: t, entry: &store.Entry{Lane: l.name, Seq: t.item.seq, Problem: problem, State: guance.StateRecovered}},
+		t.item.mark(problem, store.Delivered, ""))
 }
 
 // inbox returns arrivals, unless the disk does not keep up with what they supersede.
-func (l *lane) inbox(arrivals <-chan []*Entry) <-chan []*Entry {
+func (l *lane) inbox(arrivals <-chan []*store.Entry) <-chan []*store.Entry {
 	if len(l.superseded) >= readAhead {
 		return nil
 	}
@@ -91,24 +92,24 @@ func (l *lane) record(ctx context.Context) {
 	l.wg.Go(func() {
 		// Not cut short by a shutdown: the schedule has already forgotten these entries, the store must follow.
 		made, err := l.mark(context.WithoutCancel(ctx), marks)
-		l.report(report{marks: append([]Mark{}, made...), err: err})
+		l.report(report{marks: append([]store.Mark{}, made...), err: err})
 	})
 }
 
 // records returns what the store remembers, or soon will, of the problems that the schedule does not hold.
-func (l *lane) records(ctx context.Context, entries []*Entry) (map[string]Record, error) {
-	records := make(map[string]Record)
+func (l *lane) records(ctx context.Context, entries []*store.Entry) (map[string]store.Record, error) {
+	records := make(map[string]store.Record)
 	var unknown []string
 	for _, e := range entries {
 		if _, asked := records[e.Problem]; !asked && !l.schedule.knows(e.Problem) {
-			records[e.Problem] = Record{}
+			records[e.Problem] = store.Record{}
 			unknown = append(unknown, e.Problem)
 		}
 	}
 	if len(unknown) == 0 {
 		return records, nil
 	}
-	found, err := l.lease.Records(ctx, unknown)
+	found, err := l.owned.Records(ctx, unknown)
 	if ofOneEntry(err) {
 		err = l.recordsApart(ctx, records)
 	} else if err == nil {
@@ -121,8 +122,8 @@ func (l *lane) records(ctx context.Context, entries []*Entry) (map[string]Record
 }
 
 // update adds to records what is on its way to the store.
-func (l *lane) update(records map[string]Record) {
-	for _, marks := range [][]Mark{l.recording, l.superseded} {
+func (l *lane) update(records map[string]store.Record) {
+	for _, marks := range [][]store.Mark{l.recording, l.superseded} {
 		for _, m := range marks {
 			if r, wanted := records[m.Problem]; wanted {
 				records[m.Problem] = r.Apply(m)
@@ -132,15 +133,15 @@ func (l *lane) update(records map[string]Record) {
 }
 
 // recordsApart asks for the record of each problem by itself. Where it cannot be read something may be open.
-func (l *lane) recordsApart(ctx context.Context, records map[string]Record) error {
+func (l *lane) recordsApart(ctx context.Context, records map[string]store.Record) error {
 	for key := range records {
-		found, err := l.lease.Records(ctx, []string{key})
+		found, err := l.owned.Records(ctx, []string{key})
 		switch {
 		case err == nil:
 			records[key] = found[0]
 		case ofOneEntry(err):
 			l.log.Error("relay: what was sent of a problem cannot be read; its next event is sent whatever it was", "error", err.Error())
-			records[key] = Record{Open: true}
+			records[key] = store.Record{Open: true}
 		default:
 			return err
 		}

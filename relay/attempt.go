@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 
 	"github.com/guance-relay/guance-relay/guance"
+	"github.com/guance-relay/guance-relay/relay/store"
 )
 
 // attempt brings one entry to the sink. That it begins is durable before anything is sent: after a crash only entries that
@@ -14,11 +15,11 @@ import (
 func (l *lane) attempt(ctx context.Context, t ticket) report {
 	r := report{ticket: t, began: l.clock.now()}
 	keep := context.WithoutCancel(ctx) // the store is never left halfway; only the sink is cut short
-	e, err := l.lease.Load(keep, t.item.seq)
+	e, err := l.owned.Load(keep, t.item.seq)
 	if err == nil {
 		begins := t.item.mark(e.Problem, 0, "")
 		begins.At = l.clock.wall()
-		err = l.lease.Mark(keep, []Mark{begins})
+		err = l.owned.Mark(keep, []store.Mark{begins})
 	}
 	if err != nil {
 		r.err = err
@@ -29,7 +30,7 @@ func (l *lane) attempt(ctx context.Context, t ticket) report {
 	r.entry = e
 	events, err := guance.Decode(body, "application/json")
 	if err != nil || len(events) != 1 {
-		r.verdict = verdict{outcome: Dead, reason: fmt.Sprintf("the stored event does not decode to one event: %d, %v", len(events), err)}
+		r.verdict = verdict{outcome: store.Dead, reason: fmt.Sprintf("the stored event does not decode to one event: %d, %v", len(events), err)}
 		return r
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, l.opts.AttemptTimeout,

@@ -4,6 +4,8 @@ import (
 	"context"
 	"log/slog"
 	"time"
+
+	"github.com/guance-relay/guance-relay/relay/store"
 )
 
 const (
@@ -20,16 +22,16 @@ const (
 // and correct it later, and neither may delay, expire or erase anything. The wall clock is for what people read. A time of now stands near
 // 1970, so that one that was not turned into wall time is seen at once. All lanes of a relay have one clock, as some share a budget.
 type clock struct {
-	store Store
+	store store.Store
 	wall  func() time.Time
 }
 
-func newClock(store Store, wall func() time.Time) *clock {
+func newClock(db store.Store, wall func() time.Time) *clock {
 	if wall == nil {
 		wall = time.Now
 	}
 	// Without the monotonic reading: a difference of two wall times is then what their dates say.
-	return &clock{store, func() time.Time { return wall().Round(0) }}
+	return &clock{db, func() time.Time { return wall().Round(0) }}
 }
 
 // now returns the store's time.

@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/guance-relay/guance-relay/relay"
+	"github.com/guance-relay/guance-relay/relay/memstore"
+	"github.com/guance-relay/guance-relay/relay/store"
 )
 
 // wallClock is a clock on the wall that somebody sets.
@@ -60,7 +62,7 @@ func TestReport06StepWhileSomethingWaits(t *testing.T) {
 						}
 						return nil
 					}}
-					r, err := relay.New(relay.NewMemStore(), &relay.Options{Logger: slog.New(slog.NewTextHandler(&log, nil)), Now: clock.now})
+					r, err := relay.New(memstore.New(), &relay.Options{Logger: slog.New(slog.NewTextHandler(&log, nil)), Now: clock.now})
 					if err != nil {
 						t.Fatal(err)
 					}
@@ -105,7 +107,7 @@ func TestReport07WrongDateExpiresNothing(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					var clock wallClock
 					clock.set(off)
-					store := relay.NewMemStore()
+					db := memstore.New()
 					var well atomic.Bool
 					sink := &recorder{answer: func(context.Context, *relay.Delivery) error {
 						if !well.Load() {
@@ -114,7 +116,7 @@ func TestReport07WrongDateExpiresNothing(t *testing.T) {
 						return nil
 					}}
 					start := func() (*relay.Relay, func()) {
-						r, err := relay.New(store, &relay.Options{Logger: slog.New(slog.DiscardHandler), Now: clock.now})
+						r, err := relay.New(db, &relay.Options{Logger: slog.New(slog.DiscardHandler), Now: clock.now})
 						if err != nil {
 							t.Fatal(err)
 						}
@@ -128,7 +130,7 @@ func TestReport07WrongDateExpiresNothing(t *testing.T) {
 					time.Sleep(time.Minute)
 					if restarts {
 						stop()
-						store = store.Restart()
+						db = db.Restart()
 						clock.set(off)
 						r, stop = start()
 						time.Sleep(3 * time.Second)
@@ -152,8 +154,8 @@ func TestAgeIsTheStoresTime(t *testing.T) {
 	for _, step := range steps {
 		synctest.Test(t, func(t *testing.T) {
 			var clock wallClock
-			store := relay.NewMemStore()
-			r, err := relay.New(store, &relay.Options{Logger: slog.New(slog.DiscardHandler), Now: clock.now})
+			db := memstore.New()
+			r, err := relay.New(db, &relay.Options{Logger: slog.New(slog.DiscardHandler), Now: clock.now})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -163,12 +165,12 @@ func TestAgeIsTheStoresTime(t *testing.T) {
 			time.Sleep(30 * time.Minute)
 			clock.set(step)
 			time.Sleep(29 * time.Minute)
-			if got := store.Settled("lane"); len(got) != 0 {
+			if got := db.Settled("lane"); len(got) != 0 {
 				t.Fatalf("the clock was set by %v, and after 59 minutes the entry is %+v", step, got)
 			}
 			time.Sleep(2 * time.Minute)
-			got := store.Settled("lane")
-			if len(got) != 1 || got[0].Outcome != relay.Dead {
+			got := db.Settled("lane")
+			if len(got) != 1 || got[0].Outcome != store.Dead {
 				t.Fatalf("the clock was set by %v, and after 61 minutes: %+v, want it dead", step, got)
 			}
 			if late := clock.now().Sub(got[0].At); late < 0 || late > time.Minute {

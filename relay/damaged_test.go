@@ -1,7 +1,6 @@
 package relay_test
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -12,11 +11,13 @@ import (
 	"time"
 
 	"github.com/guance-relay/guance-relay/relay"
+	"github.com/guance-relay/guance-relay/relay/memstore"
+	"github.com/guance-relay/guance-relay/relay/store"
 )
 
 // damagedDisk is a store that cannot read its first entry until it is mended.
 type damagedDisk struct {
-	*relay.MemStore
+	*memstore.Store
 	mended  atomic.Bool
 	refused atomic.Int32
 
@@ -25,56 +26,52 @@ type damagedDisk struct {
 	legible   bool // it can be read, and not be marked
 }
 
-func (d *damagedDisk) Acquire(ctx context.Context, lane string) (relay.Lease, error) {
-	l, err := d.MemStore.Acquire(ctx, lane)
-	return &damagedLease{l, d}, err
-}
-
-type damagedLease struct {
-	relay.Lease
-	disk *damagedDisk
-}
-
-func (l *damagedLease) refuse(seq uint64) error {
-	if seq != 1 || l.disk.mended.Load() {
-		return nil
-	}
-	l.disk.refused.Add(1)
-	return fmt.Errorf("entry %d: %w", seq, relay.ErrDamaged)
-}
-
-func (l *damagedLease) Load(ctx context.Context, seq uint64) (*relay.Entry, error) {
-	if err := l.refuse(seq); err != nil && !l.disk.legible {
-		return nil, err
-	}
-	return l.Lease.Load(ctx, seq)
-}
-
-// Read has the first entry damaged beyond recognition, or at least beyond being sent.
-func (l *damagedLease) Read(ctx context.Context, after uint64, limit int) ([]*relay.Entry, error) {
-	if after == 0 && l.disk.illegible {
-		return nil, &relay.DamagedError{First: 1, Last: 1, Err: l.refuse(1)}
-	}
-	return l.Lease.Read(ctx, after, limit)
-}
-
-func (l *damagedLease) Records(ctx context.Context, problems []string) ([]relay.Record, error) {
-	if l.disk.forgetful && slices.Contains(problems, "hurt") {
-		return nil, fmt.Errorf("the record of hurt: %w", relay.ErrDamaged)
-	}
-	return l.Lease.Records(ctx, problems)
-}
-
-func (l *damagedLease) Mark(ctx context.Context, marks []relay.Mark) error {
-	if len(marks) == 0 {
-		return errors.New("no mark to make")
-	}
-	for _, m := range marks {
-		if err := l.refuse(m.Seq); err != nil {
+// on has the disk in front of a store.
+func (d *damagedDisk) on(s *memstore.Store) *damagedDisk {
+	d.Store = s
+	d.Intercept(func(c memstore.Call, do func() error) error {
+		if err := d.damage(c); err != nil {
 			return err
 		}
+		return do()
+	})
+	return d
+}
+
+// damage returns why a call finds nothing.
+func (d *damagedDisk) damage(c memstore.Call) error {
+	switch c.Method {
+	case "Load":
+		if err := d.refuse(c.Seq); err != nil && !d.legible {
+			return err
+		}
+	case "Read":
+		if c.Seq == 0 && d.illegible {
+			return &store.DamagedError{First: 1, Last: 1, Err: d.refuse(1)}
+		}
+	case "Records":
+		if d.forgetful && slices.Contains(c.Problems, "hurt") {
+			return fmt.Errorf("the record of hurt: %w", store.ErrDamaged)
+		}
+	case "Mark":
+		if len(c.Marks) == 0 {
+			return errors.New("no mark to make")
+		}
+		for _, m := range c.Marks {
+			if err := d.refuse(m.Seq); err != nil {
+				return err
+			}
+		}
 	}
-	return l.Lease.Mark(ctx, marks)
+	return nil
+}
+
+func (d *damagedDisk) refuse(seq uint64) error {
+	if seq != 1 || d.mended.Load() {
+		return nil
+	}
+	d.refused.Add(1)
+	return fmt.Errorf("entry %d: %w", seq, store.ErrDamaged)
 }
 
 // Promise 7: an entry that the store cannot read delays its own problem and nothing else, however long that lasts, and once it can be read
@@ -92,7 +89,7 @@ func TestDamagedEntryDelaysNoOther(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				disk, sink := &damagedDisk{MemStore: relay.NewMemStore()}, &recorder{}
+				disk, sink := (&damagedDisk{}).on(memstore.New()), &recorder{}
 				r, err := relay.New(disk, &relay.Options{Logger: slog.New(slog.DiscardHandler)})
 				if err != nil {
 					t.Fatal(err)
@@ -139,8 +136,7 @@ func TestDamageAtTheStart(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				disk, sink := test.disk, &recorder{}
-				disk.MemStore = relay.NewMemStore()
+				disk, sink := test.disk.on(memstore.New()), &recorder{}
 				r, err := relay.New(disk, &relay.Options{Logger: slog.New(slog.DiscardHandler)})
 				if err != nil {
 					t.Fatal(err)
@@ -169,7 +165,7 @@ func TestDamageAtTheStart(t *testing.T) {
 // Where the record of a problem cannot be read something may be open: a fault and its recovery that were never sent do not cancel each other.
 func TestRecoveryWithoutARecordIsSent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		disk, sink := &damagedDisk{MemStore: relay.NewMemStore(), forgetful: true}, &recorder{}
+		disk, sink := (&damagedDisk{forgetful: true}).on(memstore.New()), &recorder{}
 		disk.mended.Store(true)
 		r, err := relay.New(disk, &relay.Options{Logger: slog.New(slog.DiscardHandler)})
 		if err != nil {
@@ -186,7 +182,7 @@ func TestRecoveryWithoutARecordIsSent(t *testing.T) {
 // An entry that is too old, and whose end cannot be recorded, is stuck until it can be.
 func TestEndOfTheOldThatCannotBeRecorded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		disk, sink := &damagedDisk{MemStore: relay.NewMemStore(), legible: true}, &recorder{}
+		disk, sink := (&damagedDisk{legible: true}).on(memstore.New()), &recorder{}
 		r, err := relay.New(disk, &relay.Options{Logger: slog.New(slog.DiscardHandler)})
 		if err != nil {
 			t.Fatal(err)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/guance-relay/guance-relay/guance"
+	"github.com/guance-relay/guance-relay/relay/store"
 )
 
 // ErrStale: the dead letter's problem has moved on. It was not replayed, as that would show a stale state after a newer one
@@ -17,7 +18,7 @@ var ErrNoLane = errors.New("no such lane")
 
 // DeadLetters returns up to limit dead letters of a lane above after, in sequence, with their bodies and reasons. The lane need
 // not be configured any more. It fails with [ErrNoLane] if the lane is neither configured nor has anything in the store.
-func (r *Relay) DeadLetters(ctx context.Context, lane string, after uint64, limit int) ([]Settlement, error) {
+func (r *Relay) DeadLetters(ctx context.Context, lane string, after uint64, limit int) ([]store.Settlement, error) {
 	dead, err := r.store.DeadLetters(ctx, lane, after, limit)
 	if err == nil && len(dead) == 0 && r.lane(lane) == nil {
 		err = r.stray(ctx, lane)
@@ -52,7 +53,7 @@ func (r *Relay) ReplayAll(ctx context.Context, lane string) (replayed, stale int
 				replayed++
 			case errors.Is(err, ErrStale):
 				stale++
-			case !errors.Is(err, ErrNotFound): // somebody else replayed or dropped it
+			case !errors.Is(err, store.ErrNotFound): // somebody else replayed or dropped it
 				return replayed, stale, err
 			}
 		}
@@ -134,25 +135,25 @@ func replay(ctx context.Context, l *lane, seq uint64) (told bool, err error) {
 		return true, err
 	}
 	if len(dead) == 0 || dead[0].Seq != seq {
-		return true, ErrNotFound
+		return true, store.ErrNotFound
 	}
 	e := &dead[0].Entry
 	if p := l.schedule.problems.find(idOf(e.Problem)); p != nil && p.stage == inFlight && p.first.seq == seq {
 		return false, nil
 	}
-	found, err := l.lease.Records(ctx, []string{e.Problem})
+	found, err := l.owned.Records(ctx, []string{e.Problem})
 	if err != nil {
 		return true, err
 	}
-	records := map[string]Record{e.Problem: found[0]}
+	records := map[string]store.Record{e.Problem: found[0]}
 	l.update(records)
 	record := records[e.Problem]
 	// An event without a state, or of a lane that wants every event, is stale as soon as anything newer was sent. Without a record
 	// it is so old that nobody knows what was.
-	if l.schedule.knows(e.Problem) || record == (Record{}) || record.Seq > seq || record.Last > seq && e.State != guance.StateNeither {
+	if l.schedule.knows(e.Problem) || record == (store.Record{}) || record.Seq > seq || record.Last > seq && e.State != guance.StateNeither {
 		return true, ErrStale
 	}
-	revived, err := l.lease.Revive(ctx, seq)
+	revived, err := l.owned.Revive(ctx, seq)
 	if err != nil {
 		return true, err
 	}
@@ -161,5 +162,5 @@ func replay(ctx context.Context, l *lane, seq uint64) (told bool, err error) {
 }
 
 func drop(ctx context.Context, l *lane, seq uint64) (told bool, err error) {
-	return true, l.lease.Drop(ctx, seq)
+	return true, l.owned.Drop(ctx, seq)
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/guance-relay/guance-relay/relay"
+	"github.com/guance-relay/guance-relay/relay/store"
 )
 
 // refuser is a sink that refuses for good until it is told otherwise.
@@ -25,7 +26,7 @@ func refuser() (sink *recorder, mend func()) {
 	return sink, func() { sink.mu.Lock(); refuse = false; sink.mu.Unlock() }
 }
 
-func deadLetters(t *testing.T, r *relay.Relay) []relay.Settlement {
+func deadLetters(t *testing.T, r *relay.Relay) []store.Settlement {
 	t.Helper()
 	dead, err := r.DeadLetters(t.Context(), "lane", 0, 100)
 	if err != nil {
@@ -42,7 +43,7 @@ func TestDeadLetters(t *testing.T) {
 		accept(t, r, event(t, "1", "a", "critical"), event(t, "2", "b", "error"), event(t, "3", "good", "warning"))
 		time.Sleep(time.Minute)
 		dead := deadLetters(t, r)
-		if len(dead) != 2 || dead[0].Problem != "a" || dead[0].Reason != "400 invalid event" || len(dead[0].Body) == 0 || dead[0].Outcome != relay.Dead {
+		if len(dead) != 2 || dead[0].Problem != "a" || dead[0].Reason != "400 invalid event" || len(dead[0].Body) == 0 || dead[0].Outcome != store.Dead {
 			t.Fatalf("dead letters %+v, want a and b with reason and body", dead)
 		}
 		if page, err := r.DeadLetters(t.Context(), "lane", dead[0].Seq, 1); err != nil || len(page) != 1 || page[0].Problem != "b" {
@@ -65,7 +66,7 @@ func TestDeadLetters(t *testing.T) {
 			"Drop of what is gone":   r.Drop(t.Context(), "lane", dead[1].Seq),
 			"Replay of nothing":      r.Replay(t.Context(), "lane", 0),
 		} {
-			if !errors.Is(err, relay.ErrNotFound) {
+			if !errors.Is(err, store.ErrNotFound) {
 				t.Errorf("%s: %v, want ErrNotFound", name, err)
 			}
 		}
@@ -157,7 +158,7 @@ func TestMaxAge(t *testing.T) {
 			}
 			return nil
 		}
-		r, store := run(t, sink, &relay.SinkOptions{PerMinute: 1, MaxAge: 2 * time.Hour})
+		r, db := run(t, sink, &relay.SinkOptions{PerMinute: 1, MaxAge: 2 * time.Hour})
 		for _, p := range []string{"a", "b", "c", "d"} {
 			accept(t, r, event(t, p, p, "critical"))
 		}
@@ -168,7 +169,7 @@ func TestMaxAge(t *testing.T) {
 		if len(dead) != 4 || dead[0].Reason != "not delivered within 2h0m0s" {
 			t.Fatalf("dead letters %+v, want the four old ones with the reason", dead)
 		}
-		if held, err := store.Holdings(t.Context()); err != nil || held["lane"] != (relay.Holdings{Pending: 1, Dead: 4}) {
+		if held, err := db.Holdings(t.Context()); err != nil || held["lane"] != (store.Holdings{Pending: 1, Dead: 4}) {
 			t.Errorf("holdings %+v, %v; want the young one pending", held, err)
 		}
 		sink.mu.Lock()

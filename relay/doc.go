@@ -79,7 +79,7 @@
 //
 // # Time
 //
-// What waits, expires or ages goes by [Store.Clock], and an event's age counts from [Entry].Kept. A wall clock that is wrong or is set delays,
+// What waits, expires or ages goes by [store.Store.Clock], and an event's age counts from [store.Entry].Kept. A wall clock that is wrong or is set delays,
 // expires and erases nothing, and time in which the relay did not run does not age an event. Wall time is for people: outcomes and log lines have
 // that of their moment; figures and stories of what is pending are told by the present one. A step of the wall clock is logged.
 //
@@ -113,7 +113,7 @@
 //
 // # Concurrency
 //
-// Accepting and delivering are two halves joined by the [Store] alone. Run owns every goroutine and has joined them all when it
+// Accepting and delivering are two halves joined by the [store.Store] alone. Run owns every goroutine and has joined them all when it
 // returns, but for a sink that does not return when its context has ended. A lane sends several problems at once and never two
 // events of one problem. Everything else may be called at any time from any goroutine, but Handle, which comes before Run.
 //

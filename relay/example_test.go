@@ -10,13 +10,14 @@ import (
 	"github.com/guance-relay/guance-relay/guance"
 	"github.com/guance-relay/guance-relay/guance/guancetest"
 	"github.com/guance-relay/guance-relay/relay"
+	"github.com/guance-relay/guance-relay/relay/memstore"
 )
 
 var quiet = &relay.Options{Logger: slog.New(slog.DiscardHandler)}
 
 // A service accepts events through a Handler and delivers them in Run; a program of its own may do one of the two.
 func Example() {
-	r, err := relay.New(relay.NewMemStore(), quiet) // boltstore.Open for a durable store
+	r, err := relay.New(memstore.New(), quiet) // boltstore.Open for a durable store
 	if err != nil {
 		panic(err)
 	}
@@ -42,7 +43,7 @@ func Example() {
 }
 
 func ExampleNew() {
-	r, err := relay.New(relay.NewMemStore(), &relay.Options{Logger: slog.Default(), DrainTimeout: 10 * time.Second})
+	r, err := relay.New(memstore.New(), &relay.Options{Logger: slog.Default(), DrainTimeout: 10 * time.Second})
 	fmt.Println(r != nil, err)
 	_, err = relay.New(nil, nil)
 	fmt.Println(err)
@@ -53,7 +54,7 @@ func ExampleNew() {
 
 // Two services with a routing key each are two lanes: budget, order and trouble of one do not touch the other.
 func ExampleRelay_Handle() {
-	r, err := relay.New(relay.NewMemStore(), quiet)
+	r, err := relay.New(memstore.New(), quiet)
 	if err != nil {
 		panic(err)
 	}
@@ -108,7 +109,7 @@ func (f forgetful) Deliver(ctx context.Context, d *relay.Delivery) error {
 
 // Middleware decorates without a type, and hides nothing.
 func ExampleSinkOptions_middleware() {
-	r, err := relay.New(relay.NewMemStore(), quiet)
+	r, err := relay.New(memstore.New(), quiet)
 	if err != nil {
 		panic(err)
 	}
@@ -153,7 +154,7 @@ func ExampleSink() {
 
 // A target refuses an event for good; an operator looks at it, mends the target and has the event sent again.
 func ExampleRelay_DeadLetters() {
-	store := relay.NewMemStore()
+	store := memstore.New()
 	answers := make(chan error)
 	sink := relay.SinkFunc(func(context.Context, *relay.Delivery) error { return <-answers })
 	run := func() (r *relay.Relay, stop func()) {
@@ -196,7 +197,7 @@ func ExampleRelay_DeadLetters() {
 
 // Explain answers the question of three o'clock in the morning: what became of this alert?
 func ExampleRelay_Explain() {
-	store := relay.NewMemStore()
+	store := memstore.New()
 	r, err := relay.New(store, quiet)
 	if err != nil {
 		panic(err)

@@ -3,6 +3,8 @@ package relay
 import (
 	"context"
 	"time"
+
+	"github.com/guance-relay/guance-relay/relay/store"
 )
 
 // expireAhead is how many entries are given up for their age at once.
@@ -16,10 +18,10 @@ func (l *lane) expire(ctx context.Context, now time.Time) error {
 	}
 	keep := context.WithoutCancel(ctx)
 	reason := "not delivered within " + l.opts.MaxAge.String()
-	var marks, dead []Mark
+	var marks, dead []store.Mark
 	due := make(map[uint64]ticket)
 	for _, t := range tickets {
-		e, err := l.lease.Load(keep, t.item.seq)
+		e, err := l.owned.Load(keep, t.item.seq)
 		switch {
 		case ofOneEntry(err):
 			l.setAside(t, err, now)
@@ -43,7 +45,7 @@ func (l *lane) expire(ctx context.Context, now time.Time) error {
 		l.schedule.settle(due[m.Seq], m)
 		l.counted(m.Outcome, 1)
 		delete(due, m.Seq)
-		if m.Outcome == Dead {
+		if m.Outcome == store.Dead {
 			dead = append(dead, m)
 		}
 	}

@@ -11,6 +11,7 @@ import (
 	"unicode"
 
 	"github.com/guance-relay/guance-relay/guance"
+	"github.com/guance-relay/guance-relay/relay/store"
 )
 
 // A Story is what became of one problem's events in one lane.
@@ -30,10 +31,10 @@ type Chapter struct {
 	Time     time.Time    `json:"time,omitzero"` // when Guance says it happened
 	Accepted time.Time    `json:"accepted"`      // when the relay took it
 	// Outcome is 0 for an entry that has not ended.
-	Outcome Outcome   `json:"-"`
-	Ended   string    `json:"outcome"` // Outcome in words
-	Reason  string    `json:"reason,omitempty"`
-	At      time.Time `json:"at,omitzero"` // when it ended; of a pending entry, when it may be sent, if that is known
+	Outcome store.Outcome `json:"-"`
+	Ended   string        `json:"outcome"` // Outcome in words
+	Reason  string        `json:"reason,omitempty"`
+	At      time.Time     `json:"at,omitzero"` // when it ended; of a pending entry, when it may be sent, if that is known
 }
 
 // String tells the story to a person, one line for each entry. Problem keys and reasons repeat what others said, so nothing of it can look
@@ -88,10 +89,10 @@ func (r *Relay) Explain(ctx context.Context, problem string) ([]Story, error) {
 	return stories, nil
 }
 
-func (l *lane) explain(ctx context.Context, store Store, problem string, runs bool) (Story, error) {
+func (l *lane) explain(ctx context.Context, db store.Store, problem string, runs bool) (Story, error) {
 	var pending []Chapter
 	// An entry that ends in between is told once, as ended. One that had ended before and is pending is a dead letter that is replayed.
-	before, err := store.History(ctx, l.name, problem)
+	before, err := db.History(ctx, l.name, problem)
 	if err != nil {
 		return Story{}, err
 	}
@@ -101,7 +102,7 @@ func (l *lane) explain(ctx context.Context, store Store, problem string, runs bo
 	if err = errors.Join(err, ctx.Err()); err != nil {
 		return Story{}, err
 	}
-	ended, err := store.History(ctx, l.name, problem)
+	ended, err := db.History(ctx, l.name, problem)
 	if err != nil {
 		return Story{}, err
 	}
@@ -125,7 +126,7 @@ func (l *lane) explain(ctx context.Context, store Store, problem string, runs bo
 	return story, nil
 }
 
-func chapter(e *Entry) Chapter {
+func chapter(e *store.Entry) Chapter {
 	says := e.State.String()
 	if e.Level != guance.LevelNone {
 		says += ", " + e.Level.String()
@@ -141,15 +142,15 @@ func (l *lane) pendingOf(ctx context.Context, key string) (chapters []Chapter, e
 	}
 	queue := l.schedule.problems.queue(p)
 	for i := range queue {
-		e, err := l.lease.Load(ctx, queue[i].seq)
-		if errors.Is(err, ErrNotFound) { // its outcome is on disk and the loop has yet to hear of it
+		e, err := l.owned.Load(ctx, queue[i].seq)
+		if errors.Is(err, store.ErrNotFound) { // its outcome is on disk and the loop has yet to hear of it
 			continue
 		}
 		if err != nil {
 			return nil, err
 		}
 		c := chapter(e)
-		c.Ended = Outcome(0).String()
+		c.Ended = store.Outcome(0).String()
 		var at time.Time
 		c.Reason, at = l.waits(p, queue, i, l.clock.now())
 		c.At = l.clock.shown(at)

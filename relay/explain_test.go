@@ -10,6 +10,7 @@ import (
 	"unicode"
 
 	"github.com/guance-relay/guance-relay/relay"
+	"github.com/guance-relay/guance-relay/relay/store"
 )
 
 // tell returns the story of p as "outcome: reason" a line.
@@ -172,7 +173,7 @@ func TestStoryTextHasNoForgedLines(t *testing.T) {
 		"x" + strings.Repeat("\u115f", 100) + "2", "x" + strings.Repeat("\u1160", 100) + "2", "x" + strings.Repeat("\uffa0", 100) + "2", "x\v2\f3\t4", "x\xff\xfe\x9b2J", "x\u200b2\ufeff", "x\x002\x7f\b\b",
 	} {
 		story := relay.Story{Lane: "lane " + forged, Problem: "key " + forged, Chapters: []relay.Chapter{
-			{Seq: 1, Says: "problem, critical", Ended: "dead", Outcome: relay.Dead, Reason: "磁盘告警 é " + forged},
+			{Seq: 1, Says: "problem, critical", Ended: "dead", Outcome: store.Dead, Reason: "磁盘告警 é " + forged},
 		}}
 		text := story.String()
 		if n := strings.Count(text, "\n"); n != 2 {

@@ -17,6 +17,8 @@ import (
 
 	"github.com/guance-relay/guance-relay/guance"
 	"github.com/guance-relay/guance-relay/relay"
+	"github.com/guance-relay/guance-relay/relay/memstore"
+	"github.com/guance-relay/guance-relay/relay/store"
 )
 
 // asked is a recorder that is asked before.
@@ -32,7 +34,7 @@ func logged(t *testing.T, opts relay.Options) (*relay.Relay, *lockedBuffer) {
 	t.Helper()
 	log := &lockedBuffer{}
 	opts.Logger = slog.New(slog.NewTextHandler(log, nil))
-	r, err := relay.New(relay.NewMemStore(), &opts)
+	r, err := relay.New(memstore.New(), &opts)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -221,19 +223,19 @@ func TestReport36EventThatNoLaneTakesShows(t *testing.T) {
 // What the store did not take comes again, and is counted then.
 func TestUnroutedIsCountedOnce(t *testing.T) {
 	meters, unrouted := countOf("relay.unrouted")
-	store := relay.NewMemStore()
-	r, err := relay.New(store, &relay.Options{MeterProvider: meters, Logger: slog.New(slog.DiscardHandler)})
+	db := memstore.New()
+	r, err := relay.New(db, &relay.Options{MeterProvider: meters, Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}
 	r.Handle("mine", &recorder{}, &relay.SinkOptions{Match: func(e *guance.Event) bool { return e.ProblemKey() == "mine" }})
 	events := []*guance.Event{event(t, "1", "mine", "critical"), event(t, "2", "mine too", "critical")}
 	accept(t, r, event(t, "0", "mine", "critical"))
-	store.Limit(1)
-	if _, err := r.Accept(t.Context(), events...); !errors.Is(err, relay.ErrFull) || unrouted.n != 0 {
+	db.Limit(1)
+	if _, err := r.Accept(t.Context(), events...); !errors.Is(err, store.ErrFull) || unrouted.n != 0 {
 		t.Errorf("Accept: %v, counted %d; want the store full and nothing counted", err, unrouted.n)
 	}
-	store.Limit(0)
+	db.Limit(0)
 	accept(t, r, events...)
 	if unrouted.n != 1 {
 		t.Errorf("counted %d, want 1", unrouted.n)

@@ -9,6 +9,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/guance-relay/guance-relay/relay/store"
 )
 
 // catchUp is the longest that a start waits for the whole backlog to be read.
@@ -31,11 +33,11 @@ type lane struct {
 	ended     chan struct{} // closed when the loop does not run any more
 	stats     atomic.Pointer[LaneStats]
 	ignored   atomic.Uint64 // when accepted
-	hooks     struct{ match, ignores complaint }
+	hooks     struct{ match, ignores sampledLog }
 
 	// Owned by the loop in run.
-	store    Store
-	lease    Lease
+	store    store.Store
+	owned    store.Lane
 	schedule *schedule
 	reports  chan report
 	wg       sync.WaitGroup
@@ -48,26 +50,26 @@ type lane struct {
 	asked    []question // whose answer depends on an outcome that the loop is about to hear of
 	unasked  bool       // the log has said that the sink ignores what it was not asked about
 
-	recording  []Mark // of superseded entries, on their way to the disk
-	superseded []Mark // those after them
+	recording  []store.Mark // of superseded entries, on their way to the disk
+	superseded []store.Mark // those after them
 }
 
 // counts are the figures of a lane since it started.
 type counts struct {
-	outcomes                    [Dead + 1]uint64
+	outcomes                    [store.Dead + 1]uint64
 	attempts, failed, throttled uint64
 }
 
 // A report is what a goroutine of the lane tells the loop.
 type report struct {
 	ticket  ticket
-	entry   *Entry    // without its body
-	began   time.Time // of the attempt; zero: what ended is not an attempt
+	entry   *store.Entry // without its body
+	began   time.Time    // of the attempt; zero: what ended is not an attempt
 	verdict verdict
-	mark    *Mark       // the outcome that is durable now
-	said    []slog.Attr // by the sink, for the log
-	marks   []Mark      // of entries that were superseded, durable now; nil: the report is of something else
-	err     error       // of the store: the lane cannot go on
+	mark    *store.Mark  // the outcome that is durable now
+	said    []slog.Attr  // by the sink, for the log
+	marks   []store.Mark // of entries that were superseded, durable now; nil: the report is of something else
+	err     error        // of the store: the lane cannot go on
 }
 
 func newLane(name string, s Sink, opts *SinkOptions, r *Relay) *lane {
@@ -77,8 +79,8 @@ func newLane(name string, s Sink, opts *SinkOptions, r *Relay) *lane {
 		questions: make(chan question), ended: make(chan struct{}),
 	}
 	l.decorate()
-	l.hooks.match, l.hooks.ignores = newComplaint(), newComplaint()
-	l.account = r.account(s, l.opts.PerMinute)
+	l.hooks.match, l.hooks.ignores = newSampledLog(), newSampledLog()
+	l.account = r.account(l)
 	if c, ok := SinkAs[Chronicler](s); ok {
 		l.opts.Every = l.opts.Every || c.Every()
 	}
@@ -86,42 +88,39 @@ func newLane(name string, s Sink, opts *SinkOptions, r *Relay) *lane {
 	return l
 }
 
-// run delivers until ctx ends or the store fails. When it returns, nothing of it runs any more, unless a sink does not.
-func (l *lane) run(ctx context.Context, store Store) (err error) {
+// run delivers until ctx ends or the store fails. When it returns, its goroutines have ended, but
+// for a sink that does not return.
+func (l *lane) run(ctx context.Context, db store.Store, owned store.Lane) error {
 	defer close(l.ended)
-	if err := l.start(ctx, store); err != nil {
+	if err := l.start(ctx, db, owned); err != nil {
 		if ctx.Err() != nil { // stopped before it began
 			return nil
 		}
-		return fmt.Errorf("relay: lane %q: acquiring its entries: %w", l.name, err)
+		return fmt.Errorf("relay: lane %q: reading what it holds: %w", l.name, err)
 	}
 	defer func() {
 		l.stopping = true
 		l.publish(l.clock.now())
-		err = errors.Join(err, l.lease.Release())
 	}()
 	// Attempts outlive ctx by the drain time: what is nearly delivered need not be sent again after the restart.
 	attempts, cut := context.WithCancel(context.WithoutCancel(ctx))
 	defer cut()
 	reading, stopReading := context.WithCancel(ctx)
-	arrivals := make(chan []*Entry)
+	arrivals := make(chan []*store.Entry)
 	l.wg.Go(func() { l.read(reading, arrivals) })
 
-	err = l.loop(ctx, attempts, arrivals)
+	err := l.loop(ctx, attempts, arrivals)
 	stopReading()
 	return errors.Join(err, l.finish(attempts, cut))
 }
 
-func (l *lane) start(ctx context.Context, store Store) (err error) {
-	if l.lease, err = store.Acquire(ctx, l.name); err != nil {
+func (l *lane) start(ctx context.Context, db store.Store, owned store.Lane) error {
+	held, err := db.Holdings(ctx)
+	if err != nil {
 		return err
 	}
-	held, err := store.Holdings(ctx)
-	if err != nil {
-		return errors.Join(err, l.lease.Release())
-	}
 	now := l.clock.now()
-	l.store, l.unread, l.ready = store, held[l.name].Pending, now.Add(catchUp)
+	l.store, l.owned, l.unread, l.ready = db, owned, held[l.name].Pending, now.Add(catchUp)
 	l.schedule = newSchedule(policy{l.opts.Every, l.opts.MaxAttempts, l.opts.MaxAge}, rand.Int64N)
 	l.account.open(now)
 	l.reports = make(chan report)
@@ -129,7 +128,7 @@ func (l *lane) start(ctx context.Context, store Store) (err error) {
 }
 
 // loop is the lane at work.
-func (l *lane) loop(ctx, attempts context.Context, arrivals <-chan []*Entry) (err error) {
+func (l *lane) loop(ctx, attempts context.Context, arrivals <-chan []*store.Entry) (err error) {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
@@ -221,7 +220,7 @@ func (l *lane) took(ctx context.Context, r report) error {
 	now := l.clock.now()
 	if r.marks != nil {
 		l.recording = nil
-		l.counted(Superseded, len(r.marks))
+		l.counted(store.Superseded, len(r.marks))
 		l.record(ctx)
 		return r.err
 	}
@@ -246,7 +245,7 @@ func (l *lane) took(ctx context.Context, r report) error {
 	again := l.schedule.said(r.ticket)
 	l.learn(ctx, r, again, now)
 	m := l.schedule.answered(r.ticket, r.verdict, now)
-	if r.verdict.outcome == Delivered && !again {
+	if r.verdict.outcome == store.Delivered && !again {
 		age := now.Sub(moment(r.ticket.item.kept))
 		l.telemetry.delivered(ctx, l.name, r.entry.Level, age)
 		l.logDelivered(ctx, r, age)
@@ -256,7 +255,7 @@ func (l *lane) took(ctx context.Context, r report) error {
 		if r.verdict.failed() && l.schedule.isStuck(r.ticket.problem) {
 			l.trouble.stuck = words{r.verdict.reason, r.verdict.remedy}
 		}
-		if r.verdict.outcome == Delivered {
+		if r.verdict.outcome == store.Delivered {
 			l.log.Info("relay: the target took a recovery; it is sent once more, as the answer to an earlier request of the problem was lost",
 				"seq", r.entry.Seq, "event", short(r.entry.ID), "in", sayAgainAfter.String())
 		}
@@ -268,10 +267,10 @@ func (l *lane) took(ctx context.Context, r report) error {
 }
 
 // end makes the outcome of an entry durable beside the loop, and then tells the loop. The problem's next entry is not sent before.
-func (l *lane) end(ctx context.Context, r report, m Mark) {
+func (l *lane) end(ctx context.Context, r report, m store.Mark) {
 	l.wg.Go(func() {
-		var made []Mark
-		if made, r.err = l.mark(context.WithoutCancel(ctx), []Mark{m}); len(made) > 0 {
+		var made []store.Mark
+		if made, r.err = l.mark(context.WithoutCancel(ctx), []store.Mark{m}); len(made) > 0 {
 			m = made[0]
 		}
 		r.mark = &m
@@ -301,7 +300,7 @@ func (l *lane) learn(ctx context.Context, r report, again bool, now time.Time) {
 	case r.verdict.throttled:
 		l.counts.throttled++
 		l.account.throttled(r.began, now, r.verdict.delay)
-	case r.verdict.outcome == Delivered, r.verdict.outcome == Dead:
+	case r.verdict.outcome == store.Delivered, r.verdict.outcome == store.Dead:
 		l.account.succeeded(r.began)
 	case r.verdict.outcome == 0:
 		l.counts.failed++
@@ -311,7 +310,7 @@ func (l *lane) learn(ctx context.Context, r report, again bool, now time.Time) {
 		l.log.Debug("relay: the target did not take a recovery a second time", "seq", r.entry.Seq, "reason", r.verdict.reason)
 	case r.verdict.outcome == 0:
 		l.trouble.seen(l.log, r, now)
-	case r.verdict.outcome == Delivered:
+	case r.verdict.outcome == store.Delivered:
 		l.trouble.over(l.log, l.clock.shown)
 	}
 }
@@ -324,15 +323,15 @@ func (l *lane) settled(ctx context.Context, r report, now time.Time) {
 	l.counted(r.mark.Outcome, 1)
 	l.answerAgain()
 	switch r.mark.Outcome {
-	case Ignored:
+	case store.Ignored:
 		l.logIgnored(r)
-	case Dead:
+	case store.Dead:
 		l.log.Error("relay: event given up; it is kept as a dead letter", "seq", r.entry.Seq, "event", short(r.entry.ID),
 			"event_level", r.entry.Level.String(), "reason", r.mark.Reason)
 	}
 }
 
-func (l *lane) counted(o Outcome, n int) {
+func (l *lane) counted(o store.Outcome, n int) {
 	l.counts.outcomes[o] += uint64(n)
 	l.telemetry.count(l.name, o, n)
 }

@@ -14,6 +14,8 @@ import (
 
 	"github.com/guance-relay/guance-relay/guance"
 	"github.com/guance-relay/guance-relay/relay"
+	"github.com/guance-relay/guance-relay/relay/memstore"
+	"github.com/guance-relay/guance-relay/relay/store"
 )
 
 // Promise 7: a sink that is down delays no other lane.
@@ -22,7 +24,7 @@ func TestLanesAreApart(t *testing.T) {
 		good, all := &recorder{}, &recorder{}
 		down := &recorder{answer: func(context.Context, *relay.Delivery) error { return errors.New("502") }}
 		hung := &recorder{answer: func(ctx context.Context, _ *relay.Delivery) error { <-ctx.Done(); return ctx.Err() }}
-		r, err := relay.New(relay.NewMemStore(), &relay.Options{Logger: slog.New(slog.DiscardHandler)})
+		r, err := relay.New(memstore.New(), &relay.Options{Logger: slog.New(slog.DiscardHandler)})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -80,7 +82,7 @@ func TestSlowProblemsDelayNoOther(t *testing.T) {
 func TestPanic(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log lockedBuffer
-		r, err := relay.New(relay.NewMemStore(), &relay.Options{Logger: slog.New(slog.NewTextHandler(&log, nil))})
+		r, err := relay.New(memstore.New(), &relay.Options{Logger: slog.New(slog.NewTextHandler(&log, nil))})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -124,8 +126,8 @@ func (b *lockedBuffer) String() string {
 // Promise 8: a sink that does not return cannot keep Run from it.
 func TestStopLeavesADeafSinkBehind(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		store := relay.NewMemStore()
-		r, err := relay.New(store, &relay.Options{Logger: slog.New(slog.DiscardHandler), DrainTimeout: 2 * time.Second})
+		db := memstore.New()
+		r, err := relay.New(db, &relay.Options{Logger: slog.New(slog.DiscardHandler), DrainTimeout: 2 * time.Second})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -147,7 +149,7 @@ func TestStopLeavesADeafSinkBehind(t *testing.T) {
 			t.Errorf("the stop took %v, want the drain time of 2 s and a second", took)
 		}
 		expect(t, good, "p critical")
-		if held, err := store.Holdings(t.Context()); err != nil || held["deaf"].Pending != 1 {
+		if held, err := db.Holdings(t.Context()); err != nil || held["deaf"].Pending != 1 {
 			t.Errorf("holdings %v, %v; want the event kept", held, err)
 		}
 		close(release) // the bubble fails if a goroutine is left after this
@@ -157,8 +159,8 @@ func TestStopLeavesADeafSinkBehind(t *testing.T) {
 // A lane that is gone from the configuration keeps its entries, and says so.
 func TestStrays(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		store := relay.NewMemStore()
-		old, err := relay.New(store, nil)
+		db := memstore.New()
+		old, err := relay.New(db, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -166,7 +168,7 @@ func TestStrays(t *testing.T) {
 		accept(t, old, event(t, "1", "p", "critical"))
 
 		sink := &recorder{}
-		r, err := relay.New(store, &relay.Options{Logger: slog.New(slog.DiscardHandler)})
+		r, err := relay.New(db, &relay.Options{Logger: slog.New(slog.DiscardHandler)})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -184,11 +186,11 @@ func TestStrays(t *testing.T) {
 // A trigger that was begun before a crash is not cancelled with its recovery: it may be open at the target.
 func TestCrashBetweenSendAndAnswer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		store := relay.NewMemStore()
+		db := memstore.New()
 		hang := &recorder{answer: func(ctx context.Context, _ *relay.Delivery) error { <-ctx.Done(); return ctx.Err() }}
 		good := &recorder{}
 		for i, sink := range []*recorder{hang, good} {
-			r, err := relay.New(store, &relay.Options{Logger: slog.New(slog.DiscardHandler), DrainTimeout: time.Millisecond})
+			r, err := relay.New(db, &relay.Options{Logger: slog.New(slog.DiscardHandler), DrainTimeout: time.Millisecond})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -223,7 +225,7 @@ func contains(err error, parts ...string) bool {
 }
 
 func TestReport41HandlePanicsOnMisuse(t *testing.T) {
-	r, err := relay.New(relay.NewMemStore(), nil)
+	r, err := relay.New(memstore.New(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -257,17 +259,17 @@ func TestReport41HandlePanicsOnMisuse(t *testing.T) {
 }
 
 func TestReport41MisuseIsAnErrorThatNamesIt(t *testing.T) {
-	var closed *relay.MemStore // what an Open that failed returns
-	for _, store := range []relay.Store{nil, closed} {
-		if _, err := relay.New(store, nil); err == nil || !contains(err, "New needs a Store") {
-			t.Errorf("New(%#v): %v", store, err)
+	var closed *memstore.Store // what an Open that failed returns
+	for _, db := range []store.Store{nil, closed} {
+		if _, err := relay.New(db, nil); err == nil || !contains(err, "New needs a Store") {
+			t.Errorf("New(%#v): %v", db, err)
 		}
 	}
 	if _, err := relay.NewHandler(nil, &relay.HandlerOptions{NoAuth: true}); err == nil || !contains(err, "NewHandler needs a Relay") {
 		t.Errorf("NewHandler(nil): %v", err)
 	}
-	store := relay.NewMemStore()
-	r, err := relay.New(store, &relay.Options{Logger: slog.New(slog.DiscardHandler)})
+	db := memstore.New()
+	r, err := relay.New(db, &relay.Options{Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -275,7 +277,7 @@ func TestReport41MisuseIsAnErrorThatNamesIt(t *testing.T) {
 	if _, err := r.Accept(t.Context(), event(t, "1", "p", "critical"), nil); err == nil || !contains(err, "event 2 of 2 is nil", "nothing was kept") {
 		t.Errorf("Accept of a nil event: %v", err)
 	}
-	if held, err := store.Holdings(t.Context()); err != nil || len(held) != 0 {
+	if held, err := db.Holdings(t.Context()); err != nil || len(held) != 0 {
 		t.Errorf("the store holds %v, %v; want nothing", held, err)
 	}
 	if err := relay.SinkFunc(nil).Deliver(t.Context(), &relay.Delivery{Lane: "lane"}); err == nil || !contains(err, `"lane"`, "nil SinkFunc") {
@@ -283,35 +285,20 @@ func TestReport41MisuseIsAnErrorThatNamesIt(t *testing.T) {
 	}
 }
 
-// failing is a store whose lanes cannot be marked after a while.
-type failing struct {
-	relay.Store
-	good int
-	lost bool // it takes nothing
-}
-
-func (f *failing) Append(ctx context.Context, entries []*relay.Entry) error {
-	if f.lost {
-		return fmt.Errorf("sync: input/output error: %w", relay.ErrFailed)
-	}
-	return f.Store.Append(ctx, entries)
-}
-
-func (f *failing) Acquire(ctx context.Context, lane string) (relay.Lease, error) {
-	l, err := f.Store.Acquire(ctx, lane)
-	return &failingLease{l, f}, err
-}
-
-type failingLease struct {
-	relay.Lease
-	store *failing
-}
-
-func (f *failingLease) Mark(ctx context.Context, marks []relay.Mark) error {
-	if f.store.good--; f.store.good < 0 {
-		return fmt.Errorf("sync: input/output error: %w", relay.ErrFailed)
-	}
-	return f.Lease.Mark(ctx, marks)
+// failing returns a store that makes as many marks as good says, and then fails. If lost is true, it
+// fails at the first Append.
+func failing(good int, lost bool) *memstore.Store {
+	s := memstore.New()
+	s.Intercept(func(c memstore.Call, do func() error) error {
+		if c.Method == "Mark" {
+			good--
+		}
+		if c.Method == "Append" && lost || c.Method == "Mark" && good < 0 {
+			return fmt.Errorf("sync: input/output error: %w", store.ErrFailed)
+		}
+		return do()
+	})
+	return s
 }
 
 // A store that fails ends Run with the reason, wherever it fails; nothing is sent that could not be marked before.
@@ -319,7 +306,7 @@ func TestStoreFailureEndsRun(t *testing.T) {
 	for good := range 4 {
 		synctest.Test(t, func(t *testing.T) {
 			sink := &recorder{}
-			r, err := relay.New(&failing{Store: relay.NewMemStore(), good: good}, &relay.Options{Logger: slog.New(slog.DiscardHandler)})
+			r, err := relay.New(failing(good, false), &relay.Options{Logger: slog.New(slog.DiscardHandler)})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -328,7 +315,7 @@ func TestStoreFailureEndsRun(t *testing.T) {
 			go func() { done <- r.Run(t.Context()) }()
 			accept(t, r, event(t, "1", "p", "critical"))
 			accept(t, r, event(t, "2", "q", "critical"))
-			if err := <-done; !errors.Is(err, relay.ErrFailed) {
+			if err := <-done; !errors.Is(err, store.ErrFailed) {
 				t.Errorf("Run: %v, want ErrFailed", err)
 			}
 			if got := sink.taken(); len(got) != (good+1)/2 {
@@ -344,44 +331,35 @@ func TestStoreFailureEndsRun(t *testing.T) {
 // A store that fails when it is asked to keep something ends Run as well: its lanes may be idle and would not notice.
 func TestStoreFailureOnAcceptEndsRun(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r, err := relay.New(&failing{Store: relay.NewMemStore(), good: 10, lost: true}, &relay.Options{Logger: slog.New(slog.DiscardHandler)})
+		r, err := relay.New(failing(10, true), &relay.Options{Logger: slog.New(slog.DiscardHandler)})
 		if err != nil {
 			t.Fatal(err)
 		}
 		r.Handle("lane", &recorder{}, nil)
 		done := make(chan error)
 		go func() { done <- r.Run(t.Context()) }()
-		if _, err := r.Accept(t.Context(), event(t, "1", "p", "critical")); !errors.Is(err, relay.ErrFailed) {
+		if _, err := r.Accept(t.Context(), event(t, "1", "p", "critical")); !errors.Is(err, store.ErrFailed) {
 			t.Errorf("Accept: %v, want ErrFailed", err)
 		}
-		if err := <-done; !errors.Is(err, relay.ErrFailed) {
+		if err := <-done; !errors.Is(err, store.ErrFailed) {
 			t.Errorf("Run: %v, want ErrFailed", err)
 		}
 	})
 }
 
-// headless is a store that cannot say what it holds, once a lane is acquired.
-type headless struct {
-	*relay.MemStore
-	acquired bool
-}
-
-func (h *headless) Acquire(ctx context.Context, lane string) (relay.Lease, error) {
-	h.acquired = true
-	return h.MemStore.Acquire(ctx, lane)
-}
-
-func (h *headless) Holdings(ctx context.Context) (map[string]relay.Holdings, error) {
-	if h.acquired {
-		return nil, errors.New("no holdings")
-	}
-	return h.MemStore.Holdings(ctx)
-}
-
 // A lane that cannot start ends Run with the reason.
 func TestLaneThatCannotStart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r, err := relay.New(&headless{MemStore: relay.NewMemStore()}, &relay.Options{Logger: slog.New(slog.DiscardHandler)})
+		db := memstore.New()
+		acquired := false
+		db.Intercept(func(c memstore.Call, do func() error) error {
+			if c.Method == "Holdings" && acquired {
+				return errors.New("no holdings")
+			}
+			acquired = acquired || c.Method == "Acquire"
+			return do()
+		})
+		r, err := relay.New(db, &relay.Options{Logger: slog.New(slog.DiscardHandler)})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -398,9 +376,9 @@ func TestStoredEventThatDoesNotDecode(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				sink := &recorder{}
-				r, store := run(t, sink, nil)
-				e := &relay.Entry{Lane: "lane", Problem: "p", State: guance.StateProblem, Level: guance.LevelCritical, Accepted: time.Now(), Body: []byte(body)}
-				if err := store.Append(t.Context(), []*relay.Entry{e}); err != nil {
+				r, db := run(t, sink, nil)
+				e := &store.Entry{Lane: "lane", Problem: "p", State: guance.StateProblem, Level: guance.LevelCritical, Accepted: time.Now(), Body: []byte(body)}
+				if err := db.Append(t.Context(), []*store.Entry{e}); err != nil {
 					t.Fatal(err)
 				}
 				time.Sleep(time.Minute)

@@ -16,6 +16,8 @@ import (
 
 	"github.com/guance-relay/guance-relay/guance"
 	"github.com/guance-relay/guance-relay/relay"
+	"github.com/guance-relay/guance-relay/relay/memstore"
+	"github.com/guance-relay/guance-relay/relay/store"
 )
 
 // queued is a target with a queue in front: it may handle an event later than its sender was told.
@@ -116,12 +118,12 @@ func TestReport11LateAnswer(t *testing.T) {
 					}
 					return 40 * time.Second, test.err
 				}}
-				r, store := run(t, target, nil)
+				r, db := run(t, target, nil)
 				accept(t, r, event(t, "1", "p", "critical"))
 				time.Sleep(5 * time.Second)
 				accept(t, r, event(t, "2", "p", "ok"))
 				time.Sleep(50 * time.Second)
-				if held, err := store.Holdings(t.Context()); err != nil || (held["lane"].Pending == 1) != test.lost {
+				if held, err := db.Holdings(t.Context()); err != nil || (held["lane"].Pending == 1) != test.lost {
 					t.Errorf("holdings %v, %v; want the recovery pending: %v", held, err, test.lost)
 				}
 				s := r.Stats().Lanes[0]
@@ -174,8 +176,8 @@ func TestRecoveryIsSentOnceMore(t *testing.T) {
 				target := &queued{loses: func(_ *relay.Delivery, n int) (time.Duration, error) {
 					return -1, [...]error{context.DeadlineExceeded, nil, nil, second}[n-1]
 				}}
-				store, log := relay.NewMemStore(), new(lockedBuffer)
-				r, err := relay.New(store, &relay.Options{Logger: slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug}))})
+				db, log := memstore.New(), new(lockedBuffer)
+				r, err := relay.New(db, &relay.Options{Logger: slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug}))})
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -189,8 +191,8 @@ func TestRecoveryIsSentOnceMore(t *testing.T) {
 				if after := target.at[3].Sub(target.at[2]); after < time.Minute || after > 62*time.Second {
 					t.Errorf("it was sent once more after %v, want a minute", after)
 				}
-				settled := store.Settled("lane")
-				if last := settled[len(settled)-1]; last.Outcome != relay.Delivered || (last.Reason == "") != (second == nil) {
+				settled := db.Settled("lane")
+				if last := settled[len(settled)-1]; last.Outcome != store.Delivered || (last.Reason == "") != (second == nil) {
 					t.Errorf("the recovery ended as %v, %q", last.Outcome, last.Reason)
 				}
 				failed := name == "failed" || name == "throttled"
@@ -209,9 +211,9 @@ func TestRecoveryIsSentOnceMore(t *testing.T) {
 func TestNewerStateCancelsTheSecondRecovery(t *testing.T) {
 	for _, restarts := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {
-			target, store := losing(), relay.NewMemStore()
+			target, db := losing(), memstore.New()
 			start := func() (*relay.Relay, func()) {
-				r, err := relay.New(store, &relay.Options{Logger: slog.New(slog.DiscardHandler)})
+				r, err := relay.New(db, &relay.Options{Logger: slog.New(slog.DiscardHandler)})
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -228,7 +230,7 @@ func TestNewerStateCancelsTheSecondRecovery(t *testing.T) {
 			target.got(t, "p critical", "p critical", "p ok", "p error")
 			if restarts {
 				stop()
-				store = store.Restart()
+				db = db.Restart()
 				r, stop = start()
 			}
 			accept(t, r, event(t, "4", "p", "ok")) // before the target handles the first trigger
@@ -245,24 +247,24 @@ func TestNewerStateCancelsTheSecondRecovery(t *testing.T) {
 // What an earlier process had begun is a lost answer.
 func TestCrashIsALostAnswer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		store := relay.NewMemStore()
+		db := memstore.New()
 		target := &queued{loses: func(d *relay.Delivery, n int) (time.Duration, error) {
 			if n == 1 { // the process is killed: what it does from now on reaches no store
-				store = store.Restart()
+				db = db.Restart()
 				return 40 * time.Second, nil
 			}
 			return -1, nil
 		}}
-		r, err := relay.New(store, &relay.Options{Logger: slog.New(slog.DiscardHandler)})
+		r, err := relay.New(db, &relay.Options{Logger: slog.New(slog.DiscardHandler)})
 		if err != nil {
 			t.Fatal(err)
 		}
 		r.Handle("lane", target, nil)
 		accept(t, r, event(t, "1", "p", "critical"))
-		if err := r.Run(t.Context()); !errors.Is(err, relay.ErrClosed) {
+		if err := r.Run(t.Context()); !errors.Is(err, store.ErrClosed) {
 			t.Fatalf("Run: %v, want ErrClosed", err)
 		}
-		if r, err = relay.New(store, &relay.Options{Logger: slog.New(slog.DiscardHandler)}); err != nil {
+		if r, err = relay.New(db, &relay.Options{Logger: slog.New(slog.DiscardHandler)}); err != nil {
 			t.Fatal(err)
 		}
 		r.Handle("lane", target, nil)

@@ -12,6 +12,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/guance-relay/guance-relay/guance"
+	"github.com/guance-relay/guance-relay/relay/store"
 )
 
 // model is the schedule again, slow and obvious: lists that are searched from one end to the other. It reads nothing from the schedule but what
@@ -21,14 +22,14 @@ type model struct {
 	s        *schedule
 	now      time.Time
 	seq      uint64
-	entries  []*Entry // unsettled, in sequence
-	records  map[string]Record
-	outcomes map[uint64]Outcome
+	entries  []*store.Entry // unsettled, in sequence
+	records  map[string]store.Record
+	outcomes map[uint64]store.Outcome
 	sent     map[string]uint64 // the newest entry on the wire
 	shows    map[string]guance.State
 	late     []lateRequest
-	unsure   map[string]bool   // what it shows is not promised
-	last     map[string]*Entry // what was said last
+	unsure   map[string]bool         // what it shows is not promised
+	last     map[string]*store.Entry // what was said last
 
 	// What a crash takes.
 	flying   []flight
@@ -85,14 +86,14 @@ func (m *model) crash(t *rapid.T) {
 }
 
 // lose has the target handle a request later, perhaps.
-func (m *model) lose(t *rapid.T, e *Entry) {
+func (m *model) lose(t *rapid.T, e *store.Entry) {
 	if e.State == guance.StateProblem && rapid.Bool().Draw(t, "handled late") {
 		m.late = append(m.late, lateRequest{problem: e.Problem})
 	}
 }
 
 // takes has the target handle a request now. What it got before and has not handled is so within a minute from now.
-func (m *model) takes(t *rapid.T, e *Entry) {
+func (m *model) takes(t *rapid.T, e *store.Entry) {
 	if e.State == guance.StateNeither {
 		return
 	}
@@ -116,11 +117,11 @@ func (m *model) pass(to time.Time) {
 	})
 }
 
-func (m *model) entry(seq uint64) *Entry {
-	return m.entries[slices.IndexFunc(m.entries, func(e *Entry) bool { return e.Seq == seq })]
+func (m *model) entry(seq uint64) *store.Entry {
+	return m.entries[slices.IndexFunc(m.entries, func(e *store.Entry) bool { return e.Seq == seq })]
 }
 
-func (m *model) add(e *Entry) {
+func (m *model) add(e *store.Entry) {
 	record := m.records[e.Problem]
 	if e.Begun && e.State == guance.StateProblem { // as a lane does
 		record.Doubt = true
@@ -149,17 +150,17 @@ func (m *model) flies(seq uint64) bool {
 	return slices.ContainsFunc(m.flying, func(f flight) bool { return f.item.seq == seq })
 }
 
-func (m *model) settle(mark Mark) {
+func (m *model) settle(mark store.Mark) {
 	e := m.entry(mark.Seq)
-	if mark.Outcome == Superseded && e.Begun {
+	if mark.Outcome == store.Superseded && e.Begun {
 		m.t.Fatalf("entry %d was on the wire and is superseded", e.Seq)
 	}
 	m.outcomes[e.Seq] = mark.Outcome
 	m.records[e.Problem] = m.records[e.Problem].Apply(mark)
-	m.entries = slices.DeleteFunc(m.entries, func(other *Entry) bool { return other == e })
+	m.entries = slices.DeleteFunc(m.entries, func(other *store.Entry) bool { return other == e })
 }
 
-func (m *model) queue(problem string) (q []*Entry) {
+func (m *model) queue(problem string) (q []*store.Entry) {
 	for _, e := range m.entries {
 		if e.Problem == problem {
 			q = append(q, e)
@@ -169,7 +170,7 @@ func (m *model) queue(problem string) (q []*Entry) {
 }
 
 // rank is the order of the package comment, read off the queue.
-func (m *model) rank(q []*Entry) (class int, level guance.Level) {
+func (m *model) rank(q []*store.Entry) (class int, level guance.Level) {
 	problem := q[0].Problem
 	shown := m.records[problem].Shown
 	if m.said[problem] { // the target has it
@@ -193,7 +194,7 @@ func (m *model) rank(q []*Entry) (class int, level guance.Level) {
 }
 
 // due are the heads of the problems that may be sent now, best first.
-func (m *model) due() (heads []*Entry) {
+func (m *model) due() (heads []*store.Entry) {
 	if m.now.Before(m.probe) {
 		return nil
 	}
@@ -203,7 +204,7 @@ func (m *model) due() (heads []*Entry) {
 			heads = append(heads, e)
 		}
 	}
-	slices.SortStableFunc(heads, func(a, b *Entry) int {
+	slices.SortStableFunc(heads, func(a, b *store.Entry) int {
 		ac, al := m.rank(m.queue(a.Problem))
 		bc, bl := m.rank(m.queue(b.Problem))
 		return (bc*100 + int(bl)) - (ac*100 + int(al))
@@ -242,7 +243,7 @@ func (m *model) send(t *rapid.T) {
 	}
 	want := heads[0]
 	if m.sends++; m.sends%8 == 0 {
-		want = slices.MinFunc(heads, func(a, b *Entry) int { return int(a.Seq) - int(b.Seq) })
+		want = slices.MinFunc(heads, func(a, b *store.Entry) int { return int(a.Seq) - int(b.Seq) })
 	}
 	tk, _ := m.s.next(m.now)
 	if tk.item.seq != want.Seq {
@@ -308,7 +309,7 @@ func (m *model) answered(t *rapid.T, f flight, err error) {
 	e := m.entry(f.item.seq)
 	problem := e.Problem
 	if f.over {
-		m.ends(f, f.item.mark(problem, Delivered, ""), true)
+		m.ends(f, f.item.mark(problem, store.Delivered, ""), true)
 		return
 	}
 	v := judge(err)
@@ -323,24 +324,24 @@ func (m *model) answered(t *rapid.T, f flight, err error) {
 	}
 	m.hears(problem, v.outcome != 0, failed)
 
-	want, wait := Outcome(0), m.now
+	want, wait := store.Outcome(0), m.now
 	switch {
 	case m.said[problem]:
-		want = Delivered
+		want = store.Delivered
 		m.unsure[problem] = m.unsure[problem] || err != nil
 	case err == nil && e.State == guance.StateRecovered && m.doubt[problem]:
 		m.said[problem], m.tries[problem], wait = true, 0, m.now.Add(time.Minute)
 	case err == nil:
-		want = Delivered
-	case v.outcome == Dead:
-		want = Dead
+		want = store.Delivered
+	case v.outcome == store.Dead:
+		want = store.Dead
 	case failed:
 		if m.lives != m.livesAt[problem] {
 			m.livesAt[problem] = m.lives
 			m.counted[e.Seq]++
 		}
 		if m.counted[e.Seq] >= modelAttempts {
-			want = Dead
+			want = store.Dead
 		}
 		m.tries[problem]++
 		wait = m.now.Add(m.backoff(m.tries[problem]))
@@ -358,14 +359,14 @@ func (m *model) answered(t *rapid.T, f flight, err error) {
 }
 
 // ends settles the first entry of a problem.
-func (m *model) ends(f flight, mark Mark, stillInDoubt bool) {
+func (m *model) ends(f flight, mark store.Mark, stillInDoubt bool) {
 	m.s.settle(f.ticket, mark)
 	m.settle(mark)
 	delete(m.wait, mark.Problem)
 	delete(m.tries, mark.Problem)
 	delete(m.said, mark.Problem)
 	m.livesAt[mark.Problem] = m.lives
-	if mark.State == guance.StateRecovered && mark.Outcome == Delivered {
+	if mark.State == guance.StateRecovered && mark.Outcome == store.Delivered {
 		m.doubt[mark.Problem] = stillInDoubt
 	}
 	if m.records[mark.Problem].Doubt != m.doubt[mark.Problem] {
@@ -397,7 +398,7 @@ func (m *model) hears(problem string, alive, failed bool) {
 
 func (m *model) accept(t *rapid.T, problems int) {
 	m.seq++
-	e := &Entry{
+	e := &store.Entry{
 		Seq: m.seq, Problem: fmt.Sprint("p", rapid.IntRange(0, problems-1).Draw(t, "problem")), Kept: time.Duration(m.now.UnixNano()),
 		State: rapid.SampledFrom([]guance.State{guance.StateProblem, guance.StateProblem, guance.StateRecovered, guance.StateNeither}).Draw(t, "state"),
 	}
@@ -412,7 +413,7 @@ func (m *model) accept(t *rapid.T, problems int) {
 	if m.outcomes[e.Seq] == 0 && e.State != guance.StateNeither {
 		m.last[e.Problem] = e
 	}
-	if m.outcomes[e.Seq] == Superseded && e.State == guance.StateRecovered && m.last[e.Problem] != nil && m.outcomes[m.last[e.Problem].Seq] == Superseded {
+	if m.outcomes[e.Seq] == store.Superseded && e.State == guance.StateRecovered && m.last[e.Problem] != nil && m.outcomes[m.last[e.Problem].Seq] == store.Superseded {
 		m.last[e.Problem] = e // a pair that cancelled each other
 	}
 }
@@ -427,7 +428,7 @@ func (m *model) check(t *rapid.T) {
 		}
 	}
 	for seq := uint64(1); seq <= m.seq; seq++ {
-		pending := slices.ContainsFunc(m.entries, func(e *Entry) bool { return e.Seq == seq })
+		pending := slices.ContainsFunc(m.entries, func(e *store.Entry) bool { return e.Seq == seq })
 		if pending == (m.outcomes[seq] != 0) {
 			t.Fatalf("entry %d: pending %v and %v", seq, pending, m.outcomes[seq])
 		}
@@ -461,8 +462,8 @@ func (m *model) settleAll(t *rapid.T) {
 // history plays one history and compares.
 func history(t *rapid.T) {
 	m := &model{
-		t: t, now: now, records: make(map[string]Record), outcomes: make(map[uint64]Outcome), unsure: make(map[string]bool),
-		sent: make(map[string]uint64), shows: make(map[string]guance.State), last: make(map[string]*Entry),
+		t: t, now: now, records: make(map[string]store.Record), outcomes: make(map[uint64]store.Outcome), unsure: make(map[string]bool),
+		sent: make(map[string]uint64), shows: make(map[string]guance.State), last: make(map[string]*store.Entry),
 	}
 	m.restart()
 	problems := rapid.SampledFrom([]int{1, 2, 6}).Draw(t, "problems")
@@ -484,7 +485,7 @@ func history(t *rapid.T) {
 	m.settleAll(t)
 	for problem, e := range m.last {
 		shows := m.shows[problem]
-		if m.unsure[problem] || m.outcomes[e.Seq] == Dead || shows == e.State || shows == guance.StateNeither && e.State == guance.StateRecovered {
+		if m.unsure[problem] || m.outcomes[e.Seq] == store.Dead || shows == e.State || shows == guance.StateNeither && e.State == guance.StateRecovered {
 			continue
 		}
 		t.Fatalf("problem %s: the target shows %v, and the last word was entry %d: %v (%v)", problem, shows, e.Seq, e.State, m.outcomes[e.Seq])

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/guance-relay/guance-relay/guance"
+	"github.com/guance-relay/guance-relay/relay/store"
 )
 
 // A problemID stands for a problem key in memory. A backlog may hold a million of them, and two that met would share one order and
@@ -29,7 +30,7 @@ type item struct {
 	doubt  bool // Mark.Doubt of every mark from now on
 }
 
-func itemOf(e *Entry) item {
+func itemOf(e *store.Entry) item {
 	return item{
 		seq: e.Seq, time: nanos(e.Time), kept: max(int64(e.Kept), 1), failed: int32(e.Failed),
 		state: uint8(e.State), level: int8(e.Level), begun: e.Begun,
@@ -37,8 +38,8 @@ func itemOf(e *Entry) item {
 }
 
 // mark returns a mark of the item. When it was made is for the lane to say, as that is wall time.
-func (i *item) mark(problem string, o Outcome, reason string) Mark {
-	return Mark{
+func (i *item) mark(problem string, o store.Outcome, reason string) store.Mark {
+	return store.Mark{
 		Seq: i.seq, Problem: problem, State: guance.State(i.state), Level: guance.Level(i.level), Time: moment(i.time),
 		Failed: int(i.failed), Doubt: i.doubt, Outcome: o, Reason: reason,
 	}
@@ -108,7 +109,7 @@ const (
 	inFlight              // the end of an attempt, or of being settled
 )
 
-func (ps *problems) remember(p *problem, r Record) {
+func (ps *problems) remember(p *problem, r store.Record) {
 	p.sent, p.open, p.shown = r.Seq, r.Open, int8(r.Shown)
 	p.newest = max(p.newest, nanos(r.Time))
 	if r.Doubt || p.tail != 0 {
@@ -117,8 +118,8 @@ func (ps *problems) remember(p *problem, r Record) {
 }
 
 // apply follows what the store will remember after m.
-func (ps *problems) apply(p *problem, m Mark) {
-	known := Record{Seq: p.sent, Open: p.open, Shown: guance.Level(p.shown), Doubt: ps.tail(p).doubt, Time: moment(p.newest)}
+func (ps *problems) apply(p *problem, m store.Mark) {
+	known := store.Record{Seq: p.sent, Open: p.open, Shown: guance.Level(p.shown), Doubt: ps.tail(p).doubt, Time: moment(p.newest)}
 	ps.remember(p, known.Apply(m))
 }
 

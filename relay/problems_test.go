@@ -11,6 +11,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/guance-relay/guance-relay/guance"
+	"github.com/guance-relay/guance-relay/relay/store"
 )
 
 // A backlog may be of a million problems, and the table in docs/durability.md counts on this.
@@ -31,7 +32,7 @@ func TestProblemsAreSmall(t *testing.T) {
 	key := make([]byte, 8)
 	for i := range n {
 		binary.LittleEndian.PutUint64(key, uint64(i))
-		b.accept(b.fault(string(key), guance.Level(1+i%6), 1), Record{})
+		b.accept(b.fault(string(key), guance.Level(1+i%6), 1), store.Record{})
 	}
 	if each := float64(held()-before) / n; each > 110 {
 		t.Errorf("a pending problem takes %.0f bytes, want 110 at most", each)
@@ -155,10 +156,10 @@ func TestQueue(t *testing.T) {
 // What is set aside and then ends without having been sent leaves nothing behind.
 func TestScheduleForgetsWhatWasSetAside(t *testing.T) {
 	b := newBench(t, policy{maxAge: time.Hour})
-	b.accept(b.fault("p", guance.LevelCritical, 1), Record{})
+	b.accept(b.fault("p", guance.LevelCritical, 1), store.Record{})
 	b.now = b.now.Add(time.Hour + 1)
 	b.setAside(b.expired(b.now, 1)[0].problem, b.now)
-	b.accept(b.recovery("p", 2), Record{})
+	b.accept(b.recovery("p", 2), store.Record{})
 	if b.problems.len != 0 || len(b.away) != 0 || !b.oldest().IsZero() {
 		t.Errorf("%d problems, %d of them away, the oldest of %v; want nothing", b.problems.len, len(b.away), b.oldest())
 	}

@@ -11,40 +11,36 @@ import (
 	"time"
 
 	"github.com/guance-relay/guance-relay/relay"
+	"github.com/guance-relay/guance-relay/relay/memstore"
+	"github.com/guance-relay/guance-relay/relay/store"
 )
 
 // lagging is a store in which the outcome of an attempt is durable before the lane hears of it, for as long as a test likes.
 type lagging struct {
-	relay.Store
+	*memstore.Store
 	lag chan struct{} // what is durable is heard of once this is closed; nil: at once
 	err error         // and then fails, if not nil
 }
 
-func (s *lagging) Acquire(ctx context.Context, lane string) (relay.Lease, error) {
-	l, err := s.Store.Acquire(ctx, lane)
-	return &laggingLease{l, s}, err
-}
-
-type laggingLease struct {
-	relay.Lease
-	store *lagging
-}
-
-func (l *laggingLease) Mark(ctx context.Context, marks []relay.Mark) error {
-	err := l.Lease.Mark(ctx, marks)
-	if marks[0].Outcome == relay.Dead && l.store.lag != nil {
-		<-l.store.lag
-		err = errors.Join(err, l.store.err)
-	}
-	return err
+func newLagging() *lagging {
+	s := &lagging{Store: memstore.New(), lag: make(chan struct{})}
+	s.Intercept(func(c memstore.Call, do func() error) error {
+		err := do()
+		if c.Method == "Mark" && c.Marks[0].Outcome == store.Dead && s.lag != nil {
+			<-s.lag
+			err = errors.Join(err, s.err)
+		}
+		return err
+	})
+	return s
 }
 
 // between has a relay in which the trigger of p is a dead letter, and its lane has yet to hear of it. mend has the sink take what comes.
-func between(t *testing.T) (r *relay.Relay, store *lagging, sink *recorder, mend func(), stop func()) {
+func between(t *testing.T) (r *relay.Relay, db *lagging, sink *recorder, mend func(), stop func()) {
 	t.Helper()
-	store = &lagging{Store: relay.NewMemStore(), lag: make(chan struct{})}
+	db = newLagging()
 	sink, mend = refuser()
-	r, err := relay.New(store, &relay.Options{Logger: slog.New(slog.DiscardHandler)})
+	r, err := relay.New(db, &relay.Options{Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -55,7 +51,7 @@ func between(t *testing.T) (r *relay.Relay, store *lagging, sink *recorder, mend
 	if dead := deadLetters(t, r); len(dead) != 1 {
 		t.Fatalf("dead letters %+v, want the trigger", dead)
 	}
-	return r, store, sink, mend, stop
+	return r, db, sink, mend, stop
 }
 
 var errLate = errors.New("no answer within a minute")
@@ -94,14 +90,14 @@ func TestReport38ReplayInTheInstantOfDying(t *testing.T) {
 			if err := r.Drop(t.Context(), "lane", 1); err != nil {
 				t.Errorf("Drop: %v", err)
 			}
-		}, relay.ErrNotFound, nil},
+		}, store.ErrNotFound, nil},
 		"and its recovery comes meanwhile": {one, func(t *testing.T, r *relay.Relay) {
 			accept(t, r, event(t, "2", "p", "ok"))
 		}, relay.ErrStale, []string{"p ok"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				r, store, sink, mend, stop := between(t)
+				r, db, sink, mend, stop := between(t)
 				defer stop()
 				mend()
 				answer := make(chan error, 1)
@@ -114,7 +110,7 @@ func TestReport38ReplayInTheInstantOfDying(t *testing.T) {
 				}
 				tc.then(t, r)
 				synctest.Wait()
-				close(store.lag)
+				close(db.lag)
 				if err := soon(answer); !errors.Is(err, tc.want) {
 					t.Errorf("got %v, want %v", err, tc.want)
 				}
@@ -128,7 +124,7 @@ func TestReport38ReplayInTheInstantOfDying(t *testing.T) {
 // The same while the replayed letter dies again, and two operators at once: one replays it, the other learns that there is none.
 func TestReport38TwoOperators(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r, store, sink, mend, stop := between(t)
+		r, db, sink, mend, stop := between(t)
 		defer stop()
 		mend()
 		answers := make(chan error, 2)
@@ -136,17 +132,17 @@ func TestReport38TwoOperators(t *testing.T) {
 			go func() { answers <- r.Replay(t.Context(), "lane", 1) }()
 		}
 		synctest.Wait()
-		close(store.lag)
+		close(db.lag)
 		first, second := soon(answers), soon(answers)
 		if first != nil {
 			first, second = second, first
 		}
-		if first != nil || !errors.Is(second, relay.ErrNotFound) {
+		if first != nil || !errors.Is(second, store.ErrNotFound) {
 			t.Errorf("got %v and %v, want one replay and ErrNotFound", first, second)
 		}
 		time.Sleep(time.Minute)
 		expect(t, sink, "p critical")
-		if err := r.Drop(t.Context(), "lane", 1); !errors.Is(err, relay.ErrNotFound) {
+		if err := r.Drop(t.Context(), "lane", 1); !errors.Is(err, store.ErrNotFound) {
 			t.Errorf("Drop of what was replayed and delivered: %v, want ErrNotFound", err)
 		}
 	})
@@ -155,14 +151,14 @@ func TestReport38TwoOperators(t *testing.T) {
 // Drop needs no answer of the schedule's, and what is on its way again is no dead letter.
 func TestReport38Drop(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r, store, sink, mend, stop := between(t)
+		r, db, sink, mend, stop := between(t)
 		defer stop()
 		if err := r.Drop(t.Context(), "lane", 1); err != nil {
 			t.Errorf("Drop in the instant of dying: %v", err)
 		}
-		close(store.lag)
+		close(db.lag)
 		synctest.Wait()
-		if err := r.Replay(t.Context(), "lane", 1); !errors.Is(err, relay.ErrNotFound) {
+		if err := r.Replay(t.Context(), "lane", 1); !errors.Is(err, store.ErrNotFound) {
 			t.Errorf("Replay of what was dropped: %v, want ErrNotFound", err)
 		}
 
@@ -178,7 +174,7 @@ func TestReport38Drop(t *testing.T) {
 			t.Fatal(err)
 		}
 		synctest.Wait()
-		if err := r.Drop(t.Context(), "lane", 2); !errors.Is(err, relay.ErrNotFound) {
+		if err := r.Drop(t.Context(), "lane", 2); !errors.Is(err, store.ErrNotFound) {
 			t.Errorf("Drop of what is in flight: %v, want ErrNotFound", err)
 		}
 		close(hold)
@@ -190,18 +186,18 @@ func TestReport38Drop(t *testing.T) {
 // Who asks can give up, and the lane can end: both are answers, and what was asked is not done later.
 func TestReplayIsGivenUp(t *testing.T) {
 	for name, tc := range map[string]struct {
-		giveUp func(store *lagging, cancel, stop func())
+		giveUp func(db *lagging, cancel, stop func())
 		ends   string // the error of Run
 	}{
 		"the caller gives up":  {func(_ *lagging, cancel, _ func()) { cancel() }, "<nil>"},
 		"the relay stops":      {func(_ *lagging, _, stop func()) { stop() }, "1 attempts did not return"}, // the disk is that slow
-		"the store fails then": {func(s *lagging, _, _ func()) { s.err = relay.ErrFailed; close(s.lag) }, "the store has failed"},
+		"the store fails then": {func(s *lagging, _, _ func()) { s.err = store.ErrFailed; close(s.lag) }, "the store has failed"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				store := &lagging{Store: relay.NewMemStore(), lag: make(chan struct{})}
+				db := newLagging()
 				sink, mend := refuser()
-				r, err := relay.New(store, &relay.Options{Logger: slog.New(slog.DiscardHandler)})
+				r, err := relay.New(db, &relay.Options{Logger: slog.New(slog.DiscardHandler)})
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -216,12 +212,12 @@ func TestReplayIsGivenUp(t *testing.T) {
 				answer := make(chan error, 1)
 				go func() { answer <- r.Replay(ctx, "lane", 1) }()
 				synctest.Wait()
-				tc.giveUp(store, cancel, stop)
+				tc.giveUp(db, cancel, stop)
 				if err := soon(answer); err == nil || errors.Is(err, errLate) {
 					t.Errorf("Replay answers %v, want an error of its own", err)
 				}
-				if store.err == nil {
-					close(store.lag)
+				if db.err == nil {
+					close(db.lag)
 				}
 				time.Sleep(time.Minute)
 				stop()
@@ -240,9 +236,9 @@ func TestReplayIsGivenUp(t *testing.T) {
 
 func TestReport41UnknownLanes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		store := relay.NewMemStore()
+		db := memstore.New()
 		sink, _ := refuser()
-		old, err := relay.New(store, &relay.Options{Logger: slog.New(slog.DiscardHandler)})
+		old, err := relay.New(db, &relay.Options{Logger: slog.New(slog.DiscardHandler)})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -252,7 +248,7 @@ func TestReport41UnknownLanes(t *testing.T) {
 		time.Sleep(time.Minute)
 		stop()
 
-		r, err := relay.New(store, &relay.Options{Logger: slog.New(slog.DiscardHandler)})
+		r, err := relay.New(db, &relay.Options{Logger: slog.New(slog.DiscardHandler)})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -290,27 +286,27 @@ func TestReport41UnknownLanes(t *testing.T) {
 // What is durable and what the lane believes is told once, as it is.
 func TestExplainInTheInstantOfDying(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r, store, _, _, stop := between(t)
+		r, db, _, _, stop := between(t)
 		defer stop()
-		defer close(store.lag)
+		defer close(db.lag)
 		stories, err := r.Explain(t.Context(), "p")
-		if err != nil || len(stories) != 1 || len(stories[0].Chapters) != 1 || stories[0].Chapters[0].Outcome != relay.Dead {
+		if err != nil || len(stories) != 1 || len(stories[0].Chapters) != 1 || stories[0].Chapters[0].Outcome != store.Dead {
 			t.Errorf("got %+v, %v; want one chapter, of the dead letter", stories, err)
 		}
 	})
 }
 
 // mute is a store that cannot read dead letters.
-type mute struct{ relay.Store }
+type mute struct{ store.Store }
 
-func (mute) DeadLetters(context.Context, string, uint64, int) ([]relay.Settlement, error) {
-	return nil, fmt.Errorf("reading: %w", relay.ErrDamaged)
+func (mute) DeadLetters(context.Context, string, uint64, int) ([]store.Settlement, error) {
+	return nil, fmt.Errorf("reading: %w", store.ErrDamaged)
 }
 
 // A question that the store cannot answer is answered with its error, and not asked for ever.
 func TestReplayOfWhatCannotBeRead(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r, err := relay.New(mute{relay.NewMemStore()}, &relay.Options{Logger: slog.New(slog.DiscardHandler)})
+		r, err := relay.New(mute{memstore.New()}, &relay.Options{Logger: slog.New(slog.DiscardHandler)})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -318,7 +314,7 @@ func TestReplayOfWhatCannotBeRead(t *testing.T) {
 		defer running(t, r)()
 		answer := make(chan error, 1)
 		go func() { answer <- r.Replay(t.Context(), "lane", 1) }()
-		if err := soon(answer); !errors.Is(err, relay.ErrDamaged) {
+		if err := soon(answer); !errors.Is(err, store.ErrDamaged) {
 			t.Errorf("Replay: %v, want ErrDamaged", err)
 		}
 	})

@@ -15,6 +15,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/guance-relay/guance-relay/guance"
+	"github.com/guance-relay/guance-relay/relay/store"
 )
 
 // Options are the settings of a [Relay]. A nil *Options and a zero field mean the defaults.
@@ -34,34 +35,34 @@ type Options struct {
 
 // A Relay takes events and brings them to sinks. Its methods may be called concurrently, but for Handle, which comes first.
 type Relay struct {
-	store     Store
+	store     store.Store
 	log       *slog.Logger
 	drain     time.Duration
 	clock     *clock
 	telemetry *telemetry
 
-	lanes    []*lane             // fixed once Run was called
-	accounts map[string]*account // by name; likewise
+	lanes    []*lane    // fixed once Run was called
+	accounts []*account // likewise
 	started  atomic.Bool
 	closing  atomic.Bool
 	failed   chan error // of the store, found by a call from outside; the first one counts
-	unrouted complaint  // of events that no lane takes
-	strays   atomic.Pointer[map[string]Holdings]
+	unrouted sampledLog // of events that no lane takes
+	strays   atomic.Pointer[map[string]store.Holdings]
 }
 
 // New returns a relay over store. It starts nothing and touches nothing; the caller closes the store after Run returned.
-func New(store Store, opts *Options) (*Relay, error) {
-	if isNil(store) { // as after an error of Open that was overlooked
+func New(db store.Store, opts *Options) (*Relay, error) {
+	if isNil(db) { // as after an error of Open that was overlooked
 		return nil, errors.New("relay: New needs a Store: boltstore.Open for a durable one")
 	}
 	if opts == nil {
 		opts = &Options{}
 	}
-	r := &Relay{store: store, clock: newClock(store, opts.Now), log: opts.Logger, drain: opts.DrainTimeout, failed: make(chan error, 1), accounts: make(map[string]*account)}
+	r := &Relay{store: db, clock: newClock(db, opts.Now), log: opts.Logger, drain: opts.DrainTimeout, failed: make(chan error, 1)}
 	if r.log == nil {
 		r.log = slog.Default()
 	}
-	r.unrouted = newComplaint()
+	r.unrouted = newSampledLog()
 	orDefault(&r.drain, 5*time.Second)
 	var err error
 	r.telemetry, err = newTelemetry(opts.TracerProvider, opts.MeterProvider)
@@ -98,11 +99,11 @@ type Receipt struct {
 // store's sentinels or the context's error; nothing was kept then, unless it is [ErrFailed].
 func (r *Relay) Accept(ctx context.Context, events ...*guance.Event) ([]Receipt, error) {
 	if r.closing.Load() {
-		return nil, fmt.Errorf("relay: accepting: %w", ErrClosed)
+		return nil, fmt.Errorf("relay: accepting: %w", store.ErrClosed)
 	}
 	now, parent := r.clock.wall(), traceparent(ctx)
 	receipts := make([]Receipt, len(events))
-	var entries []*Entry
+	var entries []*store.Entry
 	var owner []int    // whose receipt an entry belongs to
 	var unrouted []int // the events that no lane takes
 	for i, ev := range events {
@@ -119,7 +120,7 @@ func (r *Relay) Accept(ctx context.Context, events ...*guance.Event) ([]Receipt,
 			if !l.matches(ev) {
 				continue
 			}
-			e := &Entry{
+			e := &store.Entry{
 				Lane: l.name, ID: EventID(ev), Problem: receipts[i].Problem, State: ev.State(), Level: ev.Level(),
 				Time: eventTime(ev), Accepted: now, Trace: parent, Body: body,
 			}
@@ -145,7 +146,7 @@ func (r *Relay) Accept(ctx context.Context, events ...*guance.Event) ([]Receipt,
 }
 
 // fate is a receipt's word for what a lane made of an entry.
-func (r *Relay) fate(e *Entry) string {
+func (r *Relay) fate(e *store.Entry) string {
 	switch {
 	case e.Seq == 0:
 		return "duplicate"
@@ -155,7 +156,7 @@ func (r *Relay) fate(e *Entry) string {
 	l := r.lane(e.Lane)
 	l.ignored.Add(1)
 	l.log.Debug("relay: event ignored", "seq", e.Seq, "event", e.ID, "reason", e.Ignored)
-	r.telemetry.count(e.Lane, Ignored, 1)
+	r.telemetry.count(e.Lane, store.Ignored, 1)
 	return "ignored"
 }
 
@@ -219,16 +220,11 @@ func (r *Relay) Run(ctx context.Context) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	defer context.AfterFunc(ctx, func() { r.closing.Store(true) })()
-	errs := make([]error, len(r.lanes))
+	errs := make([]error, len(r.accounts))
 	var wg sync.WaitGroup
 	wg.Go(func() { r.clock.watch(ctx, r.log) })
-	for i, l := range r.lanes {
-		wg.Go(func() {
-			if errs[i] = l.run(ctx, r.store); errs[i] != nil {
-				r.log.Error("relay: a lane stopped", "lane", l.name, "error", errs[i].Error())
-				stop()
-			}
-		})
+	for i, a := range r.accounts {
+		wg.Go(func() { errs[i] = r.own(ctx, a, stop) })
 	}
 	var failed error
 	select {
@@ -245,7 +241,7 @@ func (r *Relay) Run(ctx context.Context) error {
 // found ends Run if err says that the store has failed, and returns err: whoever runs the process must start it again, and lanes that have
 // nothing to record would not notice for hours.
 func (r *Relay) found(err error) error {
-	if errors.Is(err, ErrFailed) {
+	if errors.Is(err, store.ErrFailed) {
 		select {
 		case r.failed <- err:
 		default:

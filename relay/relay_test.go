@@ -14,6 +14,8 @@ import (
 
 	"github.com/guance-relay/guance-relay/guance"
 	"github.com/guance-relay/guance-relay/relay"
+	"github.com/guance-relay/guance-relay/relay/memstore"
+	"github.com/guance-relay/guance-relay/relay/store"
 )
 
 // recorder is a sink that keeps what it was given and answers as the test says.
@@ -48,16 +50,16 @@ func event(t *testing.T, id, problem, status string) *guance.Event {
 }
 
 // run starts a relay with one lane over a memory store, in a bubble.
-func run(t *testing.T, sink relay.Sink, opts *relay.SinkOptions) (r *relay.Relay, store *relay.MemStore) {
+func run(t *testing.T, sink relay.Sink, opts *relay.SinkOptions) (r *relay.Relay, db *memstore.Store) {
 	t.Helper()
-	store = relay.NewMemStore()
-	r, err := relay.New(store, &relay.Options{Logger: slog.New(slog.NewTextHandler(t.Output(), nil))})
+	db = memstore.New()
+	r, err := relay.New(db, &relay.Options{Logger: slog.New(slog.NewTextHandler(t.Output(), nil))})
 	if err != nil {
 		t.Fatal(err)
 	}
 	r.Handle("lane", sink, opts)
 	t.Cleanup(running(t, r))
-	return r, store
+	return r, db
 }
 
 // running has a relay run, until stop is called: then Run must end without an error.
@@ -101,7 +103,7 @@ func expect(t *testing.T, sink *recorder, want ...string) {
 func TestDeliversInOrder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		sink := &recorder{}
-		r, store := run(t, sink, nil)
+		r, db := run(t, sink, nil)
 		accept(t, r, event(t, "1", "p", "critical"))
 		time.Sleep(time.Minute)
 		accept(t, r, event(t, "2", "p", "ok"))
@@ -110,7 +112,7 @@ func TestDeliversInOrder(t *testing.T) {
 		}
 		time.Sleep(time.Minute)
 		expect(t, sink, "p critical", "p ok")
-		if got := store.Settled("lane"); len(got) != 2 || got[0].Outcome != relay.Delivered || got[1].Outcome != relay.Delivered {
+		if got := db.Settled("lane"); len(got) != 2 || got[0].Outcome != store.Delivered || got[1].Outcome != store.Delivered {
 			t.Errorf("outcomes %v, want two delivered", got)
 		}
 	})
@@ -129,7 +131,7 @@ func TestOutage(t *testing.T) {
 			}
 			return nil
 		}
-		r, store := run(t, sink, nil)
+		r, db := run(t, sink, nil)
 		accept(t, r, event(t, "1", "stays", "critical"))
 		time.Sleep(20 * time.Second)
 		for i := range 30 {
@@ -144,7 +146,7 @@ func TestOutage(t *testing.T) {
 		sink.mu.Unlock()
 		time.Sleep(3 * time.Minute)
 		expect(t, sink, "stays critical")
-		if got := store.Settled("lane"); len(got) != 61 {
+		if got := db.Settled("lane"); len(got) != 61 {
 			t.Errorf("%d outcomes, want 61", len(got))
 		}
 	})
@@ -179,7 +181,7 @@ func TestPoison(t *testing.T) {
 			}
 			return nil
 		}}
-		r, store := run(t, sink, &relay.SinkOptions{MaxAttempts: 4})
+		r, db := run(t, sink, &relay.SinkOptions{MaxAttempts: 4})
 		accept(t, r, event(t, "0", "poison", "fatal"))
 		var want []string
 		for i := range 60 {
@@ -189,8 +191,8 @@ func TestPoison(t *testing.T) {
 		}
 		expect(t, sink, want...)
 		var dead int
-		for _, m := range store.Settled("lane") {
-			if m.Outcome == relay.Dead {
+		for _, m := range db.Settled("lane") {
+			if m.Outcome == store.Dead {
 				dead++
 			}
 		}
@@ -203,11 +205,11 @@ func TestPoison(t *testing.T) {
 // Promise 8: what was handed back at the stop is sent later, once.
 func TestStop(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		store := relay.NewMemStore()
+		db := memstore.New()
 		hang := &recorder{answer: func(ctx context.Context, _ *relay.Delivery) error { <-ctx.Done(); return ctx.Err() }}
 		good := &recorder{}
 		for _, sink := range []*recorder{hang, good} {
-			r, err := relay.New(store, &relay.Options{Logger: slog.New(slog.DiscardHandler)})
+			r, err := relay.New(db, &relay.Options{Logger: slog.New(slog.DiscardHandler)})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -225,7 +227,7 @@ func TestStop(t *testing.T) {
 			if d := time.Since(start); d > 5*time.Second {
 				t.Errorf("Run took %v to stop, want the drain time of 5 s at most", d)
 			}
-			if _, err := r.Accept(t.Context(), event(t, "2", "p", "critical")); !errors.Is(err, relay.ErrClosed) {
+			if _, err := r.Accept(t.Context(), event(t, "2", "p", "critical")); !errors.Is(err, store.ErrClosed) {
 				t.Errorf("Accept after the stop: %v, want ErrClosed", err)
 			}
 		}

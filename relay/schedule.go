@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/guance-relay/guance-relay/guance"
+	"github.com/guance-relay/guance-relay/relay/store"
 )
 
 const (
@@ -71,7 +72,7 @@ func (s *schedule) knows(key string) bool { return s.problems.find(idOf(key)) !=
 //
 // over is a recovery that was sent and waited to be sent once more: the newer state cancels that. It is in flight until a call of settle, and the
 // entry behind it is not sent before.
-func (s *schedule) add(e *Entry, record Record) (marks []Mark, over *ticket) {
+func (s *schedule) add(e *store.Entry, record store.Record) (marks []store.Mark, over *ticket) {
 	id := idOf(e.Problem)
 	p := s.problems.find(id)
 	if p == nil {
@@ -86,24 +87,24 @@ func (s *schedule) add(e *Entry, record Record) (marks []Mark, over *ticket) {
 		return nil, nil
 	}
 	if it.seq < p.sent {
-		return []Mark{it.mark(e.Problem, Superseded, "a newer event of the problem has already been sent")}, nil
+		return []store.Mark{it.mark(e.Problem, store.Superseded, "a newer event of the problem has already been sent")}, nil
 	}
 	if e.State == guance.StateNeither {
 		return s.addRemark(p, it, e.Problem), nil
 	}
 	if late := p.newest - it.time; it.time != 0 && late > 0 && late <= int64(lateWindow) {
-		return []Mark{it.mark(e.Problem, Superseded, "it arrived after a newer event of the problem")}, nil
+		return []store.Mark{it.mark(e.Problem, store.Superseded, "it arrived after a newer event of the problem")}, nil
 	}
 	p.newest = max(p.newest, it.time)
 	unsent := false // a problem that was never sent
 	for _, old := range s.problems.supersede(p) {
 		s.count(&old, -1)
 		unsent = unsent || guance.State(old.state) == guance.StateProblem
-		marks = append(marks, old.mark(e.Problem, Superseded, fmt.Sprintf("entry %d of the problem took its place before it was sent", it.seq)))
+		marks = append(marks, old.mark(e.Problem, store.Superseded, fmt.Sprintf("entry %d of the problem took its place before it was sent", it.seq)))
 	}
 	t := s.problems.tail(p)
 	if unsent && e.State == guance.StateRecovered && !p.waits() && !p.open && !t.doubt {
-		return append(marks, it.mark(e.Problem, Superseded, "the problem ended before it was sent")), nil
+		return append(marks, it.mark(e.Problem, store.Superseded, "the problem ended before it was sent")), nil
 	}
 	if t.said && p.stage != inFlight && p.stage != aside {
 		s.put(p, inFlight)
@@ -116,11 +117,11 @@ func (s *schedule) add(e *Entry, record Record) (marks []Mark, over *ticket) {
 
 // addRemark takes an event that does not say whether the problem is there, such as an acknowledgement. It takes the place of an unsent
 // remark right before it and of nothing else: a state must not be lost to it.
-func (s *schedule) addRemark(p *problem, it item, key string) (marks []Mark) {
+func (s *schedule) addRemark(p *problem, it item, key string) (marks []store.Mark) {
 	if last := s.problems.last(p); last != nil && !last.begun && guance.State(last.state) == guance.StateNeither {
 		old := s.problems.pop(p)
 		s.count(&old, -1)
-		marks = append(marks, old.mark(key, Superseded, fmt.Sprintf("entry %d of the problem took its place before it was sent", it.seq)))
+		marks = append(marks, old.mark(key, store.Superseded, fmt.Sprintf("entry %d of the problem took its place before it was sent", it.seq)))
 	}
 	s.push(p, it)
 	return marks
@@ -228,7 +229,7 @@ func (s *schedule) said(t ticket) bool { return s.problems.tail(t.problem).said 
 
 // answered takes what became of an attempt and returns the mark to make, after which settle ends the entry. Its outcome is 0 if the entry is
 // to be sent again later.
-func (s *schedule) answered(t ticket, v verdict, now time.Time) Mark {
+func (s *schedule) answered(t ticket, v verdict, now time.Time) store.Mark {
 	p := t.problem
 	state := guance.State(p.first.state)
 	if v.lost && state == guance.StateProblem && !s.every {
@@ -236,7 +237,7 @@ func (s *schedule) answered(t ticket, v verdict, now time.Time) Mark {
 		p.first.doubt = true
 	}
 	switch {
-	case v.outcome == Delivered, v.outcome == Dead: // a refusal is an answer, too
+	case v.outcome == store.Delivered, v.outcome == store.Dead: // a refusal is an answer, too
 		if s.breaker.alive() {
 			s.forgive()
 		}
@@ -247,27 +248,27 @@ func (s *schedule) answered(t ticket, v verdict, now time.Time) Mark {
 	switch {
 	case s.said(t):
 		reason := ""
-		if v.outcome != Delivered {
+		if v.outcome != store.Delivered {
 			reason = "the target took it, and was sent it once more, as an earlier answer was lost; the second answer: " + v.reason
 		}
-		return p.first.mark("", Delivered, reason)
-	case v.outcome == Delivered && state == guance.StateRecovered && tail.doubt && !s.every:
+		return p.first.mark("", store.Delivered, reason)
+	case v.outcome == store.Delivered && state == guance.StateRecovered && tail.doubt && !s.every:
 		tail = s.problems.grow(p)
 		tail.renew()
 		tail.said = true
 		s.again(p, now.Add(sayAgainAfter))
-		return Mark{}
+		return store.Mark{}
 	case v.outcome != 0:
 		return p.first.mark("", v.outcome, v.reason)
 	case !v.failed():
 		s.again(p, now) // the pause of the lane is what makes it wait, if the target was too busy
-		return Mark{}
+		return store.Mark{}
 	}
 	return s.failed(p, v, now)
 }
 
 // failed takes a failure of the entry in flight.
-func (s *schedule) failed(p *problem, v verdict, now time.Time) Mark {
+func (s *schedule) failed(p *problem, v verdict, now time.Time) store.Mark {
 	first, tail := &p.first, s.problems.grow(p)
 	tail.tries, tail.row = min(tail.tries+1, 100), min(tail.row+1, 100)
 	// A failure counts against an entry only if the target worked since the entry's last one: an outage must not kill anything, an
@@ -280,12 +281,12 @@ func (s *schedule) failed(p *problem, v verdict, now time.Time) Mark {
 		}
 		since := now.Sub(moment(tail.counting))
 		if int(first.failed) >= s.maxAttempts || since >= countFor {
-			return first.mark("", Dead, fmt.Sprintf("failed %d times within %v while the target took other events, last: %s",
+			return first.mark("", store.Dead, fmt.Sprintf("failed %d times within %v while the target took other events, last: %s",
 				first.failed, since.Round(time.Second), v.reason))
 		}
 	}
 	s.again(p, now.Add(s.jitter.backoff(int(tail.tries))))
-	return Mark{}
+	return store.Mark{}
 }
 
 // again gives the entry in flight back, to be sent at the given time.
@@ -304,7 +305,7 @@ func (s *schedule) setAside(p *problem, now time.Time) {
 }
 
 // settle ends the entry in flight, once its outcome is durable.
-func (s *schedule) settle(t ticket, m Mark) {
+func (s *schedule) settle(t ticket, m store.Mark) {
 	p := t.problem
 	s.problems.apply(p, m)
 	s.count(&p.first, -1)
@@ -329,12 +330,12 @@ func (s *schedule) expired(now time.Time, limit int) (tickets []ticket) {
 }
 
 // tooOld returns the mark of an entry that expired took.
-func (s *schedule) tooOld(t ticket, reason string) Mark {
+func (s *schedule) tooOld(t ticket, reason string) store.Mark {
 	if !s.said(t) {
-		return t.item.mark("", Dead, reason)
+		return t.item.mark("", store.Dead, reason)
 	}
 	t.item.doubt = true // the target has it, and was not sent it a second time
-	return t.item.mark("", Delivered, "")
+	return t.item.mark("", store.Delivered, "")
 }
 
 // expiry returns when the oldest entry that expired may take is too old; the zero time if there is none.

@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/guance-relay/guance-relay/guance"
+	"github.com/guance-relay/guance-relay/relay/store"
 )
 
 var now = time.Unix(1_700_000_000, 0)
@@ -28,21 +29,21 @@ func newBench(t *testing.T, p policy) *bench {
 }
 
 // said makes an entry of the schedule's next number; the minute is the event time.
-func (b *bench) said(problem string, state guance.State, level guance.Level, minute int) *Entry {
+func (b *bench) said(problem string, state guance.State, level guance.Level, minute int) *store.Entry {
 	b.seq++
-	return &Entry{Seq: b.seq, Problem: problem, State: state, Level: level, Time: now.Add(time.Duration(minute) * time.Minute), Kept: time.Duration(b.now.UnixNano())}
+	return &store.Entry{Seq: b.seq, Problem: problem, State: state, Level: level, Time: now.Add(time.Duration(minute) * time.Minute), Kept: time.Duration(b.now.UnixNano())}
 }
 
-func (b *bench) fault(problem string, level guance.Level, minute int) *Entry {
+func (b *bench) fault(problem string, level guance.Level, minute int) *store.Entry {
 	return b.said(problem, guance.StateProblem, level, minute)
 }
 
-func (b *bench) recovery(problem string, minute int) *Entry {
+func (b *bench) recovery(problem string, minute int) *store.Entry {
 	return b.said(problem, guance.StateRecovered, guance.LevelNone, minute)
 }
 
-func (b *bench) accept(e *Entry, r Record) map[uint64]Outcome {
-	ended := make(map[uint64]Outcome)
+func (b *bench) accept(e *store.Entry, r store.Record) map[uint64]store.Outcome {
+	ended := make(map[uint64]store.Outcome)
 	marks, _ := b.add(e, r)
 	for _, m := range marks {
 		ended[m.Seq] = m.Outcome
@@ -61,7 +62,7 @@ func (b *bench) send(want uint64) ticket {
 }
 
 // answer settles an entry, or gives it back.
-func (b *bench) answer(tk ticket, err error) Outcome {
+func (b *bench) answer(tk ticket, err error) store.Outcome {
 	v := judge(err)
 	v.lost = answerLost(err, false)
 	m := b.answered(tk, v, b.now)
@@ -73,8 +74,8 @@ func (b *bench) answer(tk ticket, err error) Outcome {
 
 func TestScheduleCancelsNeverSentPair(t *testing.T) {
 	b := newBench(t, policy{})
-	b.accept(b.fault("p", guance.LevelCritical, 1), Record{})
-	if diff := cmp.Diff(map[uint64]Outcome{1: Superseded, 2: Superseded}, b.accept(b.recovery("p", 2), Record{})); diff != "" {
+	b.accept(b.fault("p", guance.LevelCritical, 1), store.Record{})
+	if diff := cmp.Diff(map[uint64]store.Outcome{1: store.Superseded, 2: store.Superseded}, b.accept(b.recovery("p", 2), store.Record{})); diff != "" {
 		t.Fatal(diff)
 	}
 	b.send(0)
@@ -85,9 +86,9 @@ func TestScheduleCancelsNeverSentPair(t *testing.T) {
 
 func TestScheduleResolveWaitsForItsTrigger(t *testing.T) {
 	b := newBench(t, policy{})
-	b.accept(b.fault("p", guance.LevelCritical, 1), Record{})
+	b.accept(b.fault("p", guance.LevelCritical, 1), store.Record{})
 	trigger := b.send(1)
-	if marks := b.accept(b.recovery("p", 2), Record{}); len(marks) != 0 {
+	if marks := b.accept(b.recovery("p", 2), store.Record{}); len(marks) != 0 {
 		t.Fatalf("got marks %v, want none: the trigger may be on the wire", marks)
 	}
 	b.send(0) // beside its trigger
@@ -100,73 +101,77 @@ func TestScheduleResolveWaitsForItsTrigger(t *testing.T) {
 }
 
 func TestScheduleAdd(t *testing.T) {
-	shown := Record{Last: 5, Seq: 5, Open: true, Shown: guance.LevelWarning, Time: now.Add(10 * time.Minute)}
+	shown := store.Record{Last: 5, Seq: 5, Open: true, Shown: guance.LevelWarning, Time: now.Add(10 * time.Minute)}
 	tests := map[string]struct {
-		record Record
-		before func(*bench) []*Entry
-		entry  func(*bench) *Entry
-		want   map[uint64]Outcome // 6 is the entry of before, the next one that of entry
+		record store.Record
+		before func(*bench) []*store.Entry
+		entry  func(*bench) *store.Entry
+		want   map[uint64]store.Outcome // 6 is the entry of before, the next one that of entry
 	}{
 		"a repeat takes the place of an unsent one": {
-			before: func(b *bench) []*Entry { return []*Entry{b.fault("p", guance.LevelWarning, 11)} },
-			entry:  func(b *bench) *Entry { return b.fault("p", guance.LevelCritical, 12) },
-			want:   map[uint64]Outcome{6: Superseded},
+			before: func(b *bench) []*store.Entry { return []*store.Entry{b.fault("p", guance.LevelWarning, 11)} },
+			entry:  func(b *bench) *store.Entry { return b.fault("p", guance.LevelCritical, 12) },
+			want:   map[uint64]store.Outcome{6: store.Superseded},
 		},
 		"a recovery of what is open is sent, the unsent update is not": {
 			record: shown,
-			before: func(b *bench) []*Entry { return []*Entry{b.fault("p", guance.LevelWarning, 11)} },
-			entry:  func(b *bench) *Entry { return b.recovery("p", 12) },
-			want:   map[uint64]Outcome{6: Superseded},
+			before: func(b *bench) []*store.Entry { return []*store.Entry{b.fault("p", guance.LevelWarning, 11)} },
+			entry:  func(b *bench) *store.Entry { return b.recovery("p", 12) },
+			want:   map[uint64]store.Outcome{6: store.Superseded},
 		},
 		"a recovery of what may be open is sent: nobody knows what became of the last one": {
-			record: Record{Last: 5, Seq: 5, Open: true},
-			before: func(b *bench) []*Entry { return []*Entry{b.fault("p", guance.LevelWarning, 11)} },
-			entry:  func(b *bench) *Entry { return b.recovery("p", 12) },
-			want:   map[uint64]Outcome{6: Superseded},
+			record: store.Record{Last: 5, Seq: 5, Open: true},
+			before: func(b *bench) []*store.Entry { return []*store.Entry{b.fault("p", guance.LevelWarning, 11)} },
+			entry:  func(b *bench) *store.Entry { return b.recovery("p", 12) },
+			want:   map[uint64]store.Outcome{6: store.Superseded},
 		},
 		"a recovery of something unknown is sent": {
-			entry: func(b *bench) *Entry { return b.recovery("p", 12) },
-			want:  map[uint64]Outcome{},
+			entry: func(b *bench) *store.Entry { return b.recovery("p", 12) },
+			want:  map[uint64]store.Outcome{},
 		},
 		"a recovery after an unsent remark is sent": {
-			before: func(b *bench) []*Entry { return []*Entry{b.said("p", guance.StateNeither, guance.LevelInfo, 11)} },
-			entry:  func(b *bench) *Entry { return b.recovery("p", 12) },
-			want:   map[uint64]Outcome{6: Superseded},
+			before: func(b *bench) []*store.Entry {
+				return []*store.Entry{b.said("p", guance.StateNeither, guance.LevelInfo, 11)}
+			},
+			entry: func(b *bench) *store.Entry { return b.recovery("p", 12) },
+			want:  map[uint64]store.Outcome{6: store.Superseded},
 		},
 		"info is no recovery and takes no place": {
-			before: func(b *bench) []*Entry { return []*Entry{b.fault("p", guance.LevelWarning, 11)} },
-			entry:  func(b *bench) *Entry { return b.said("p", guance.StateNeither, guance.LevelInfo, 12) },
-			want:   map[uint64]Outcome{},
+			before: func(b *bench) []*store.Entry { return []*store.Entry{b.fault("p", guance.LevelWarning, 11)} },
+			entry:  func(b *bench) *store.Entry { return b.said("p", guance.StateNeither, guance.LevelInfo, 12) },
+			want:   map[uint64]store.Outcome{},
 		},
 		"info takes the place of unsent info": {
-			before: func(b *bench) []*Entry { return []*Entry{b.said("p", guance.StateNeither, guance.LevelInfo, 11)} },
-			entry:  func(b *bench) *Entry { return b.said("p", guance.StateNeither, guance.LevelInfo, 12) },
-			want:   map[uint64]Outcome{6: Superseded},
+			before: func(b *bench) []*store.Entry {
+				return []*store.Entry{b.said("p", guance.StateNeither, guance.LevelInfo, 11)}
+			},
+			entry: func(b *bench) *store.Entry { return b.said("p", guance.StateNeither, guance.LevelInfo, 12) },
+			want:  map[uint64]store.Outcome{6: store.Superseded},
 		},
 		"a fault that was overtaken on its way is stale": {
-			record: Record{Seq: 5, Time: now.Add(10 * time.Minute)},
-			entry:  func(b *bench) *Entry { return b.fault("p", guance.LevelCritical, 9) },
-			want:   map[uint64]Outcome{6: Superseded},
+			record: store.Record{Seq: 5, Time: now.Add(10 * time.Minute)},
+			entry:  func(b *bench) *store.Entry { return b.fault("p", guance.LevelCritical, 9) },
+			want:   map[uint64]store.Outcome{6: store.Superseded},
 		},
 		"so is one that is behind an unsent one": {
-			before: func(b *bench) []*Entry { return []*Entry{b.recovery("p", 10)} },
-			entry:  func(b *bench) *Entry { return b.fault("p", guance.LevelCritical, 9) },
-			want:   map[uint64]Outcome{7: Superseded},
+			before: func(b *bench) []*store.Entry { return []*store.Entry{b.recovery("p", 10)} },
+			entry:  func(b *bench) *store.Entry { return b.fault("p", guance.LevelCritical, 9) },
+			want:   map[uint64]store.Outcome{7: store.Superseded},
 		},
 		"a clock that is hours off does not silence a fault": {
-			record: Record{Seq: 5, Time: now.Add(1000 * time.Minute)},
-			entry:  func(b *bench) *Entry { return b.fault("p", guance.LevelCritical, 9) },
-			want:   map[uint64]Outcome{},
+			record: store.Record{Seq: 5, Time: now.Add(1000 * time.Minute)},
+			entry:  func(b *bench) *store.Entry { return b.fault("p", guance.LevelCritical, 9) },
+			want:   map[uint64]store.Outcome{},
 		},
 		"events of one second go by arrival": {
 			record: shown,
-			entry:  func(b *bench) *Entry { return b.recovery("p", 10) },
-			want:   map[uint64]Outcome{},
+			entry:  func(b *bench) *store.Entry { return b.recovery("p", 10) },
+			want:   map[uint64]store.Outcome{},
 		},
 		"what a crash left behind a newer sent event": {
-			record: Record{Seq: 9},
-			entry:  func(b *bench) *Entry { return b.fault("p", guance.LevelCritical, 11) },
-			want:   map[uint64]Outcome{6: Superseded},
+			record: store.Record{Seq: 9},
+			entry:  func(b *bench) *store.Entry { return b.fault("p", guance.LevelCritical, 11) },
+			want:   map[uint64]store.Outcome{6: store.Superseded},
 		},
 	}
 	for name, test := range tests {
@@ -190,7 +195,7 @@ func TestScheduleEventWithoutTime(t *testing.T) {
 	b := newBench(t, policy{})
 	e := b.fault("p", guance.LevelCritical, 1)
 	e.Time = time.Time{}
-	b.accept(e, Record{})
+	b.accept(e, store.Record{})
 	tk := b.send(1)
 	if m := tk.item.mark("p", 0, ""); !m.Time.IsZero() {
 		t.Errorf("the mark is of %v, want no time", m.Time)
@@ -200,17 +205,17 @@ func TestScheduleEventWithoutTime(t *testing.T) {
 // Promise 6: the worst news travels first.
 func TestScheduleOrder(t *testing.T) {
 	b := newBench(t, policy{})
-	warnings := Record{Open: true, Shown: guance.LevelWarning}
-	criticals := Record{Open: true, Shown: guance.LevelCritical}
-	add := func(e *Entry, r Record) { b.accept(e, r) }
-	add(b.said("remark", guance.StateNeither, guance.LevelInfo, 1), Record{})
+	warnings := store.Record{Open: true, Shown: guance.LevelWarning}
+	criticals := store.Record{Open: true, Shown: guance.LevelCritical}
+	add := func(e *store.Entry, r store.Record) { b.accept(e, r) }
+	add(b.said("remark", guance.StateNeither, guance.LevelInfo, 1), store.Record{})
 	add(b.fault("repeat", guance.LevelCritical, 1), criticals)
 	add(b.fault("escalation", guance.LevelCritical, 1), warnings)
 	add(b.recovery("recovery", 1), criticals)
-	add(b.fault("warning", guance.LevelWarning, 1), Record{})
-	add(b.fault("sent, unanswered", guance.LevelCritical, 1), Record{Open: true})
-	add(b.fault("critical", guance.LevelCritical, 1), Record{})
-	add(b.fault("fatal", guance.LevelFatal, 1), Record{})
+	add(b.fault("warning", guance.LevelWarning, 1), store.Record{})
+	add(b.fault("sent, unanswered", guance.LevelCritical, 1), store.Record{Open: true})
+	add(b.fault("critical", guance.LevelCritical, 1), store.Record{})
+	add(b.fault("fatal", guance.LevelFatal, 1), store.Record{})
 	keys := map[uint64]string{1: "remark", 2: "repeat", 3: "escalation", 4: "recovery", 5: "warning", 6: "sent, unanswered", 7: "critical", 8: "fatal"}
 	var got []string
 	for range 7 { // the eighth goes by age, and is the last one anyway
@@ -229,10 +234,10 @@ func TestScheduleOrder(t *testing.T) {
 // What stands in the way of a critical event of its own problem travels at the rank of that.
 func TestScheduleRankIsInherited(t *testing.T) {
 	b := newBench(t, policy{})
-	b.accept(b.fault("p", guance.LevelWarning, 1), Record{})
+	b.accept(b.fault("p", guance.LevelWarning, 1), store.Record{})
 	b.answer(b.send(1), errors.New("503"))
-	b.accept(b.fault("other", guance.LevelError, 2), Record{})
-	b.accept(b.fault("p", guance.LevelCritical, 3), Record{})
+	b.accept(b.fault("other", guance.LevelError, 2), store.Record{})
+	b.accept(b.fault("p", guance.LevelCritical, 3), store.Record{})
 	b.now = b.now.Add(maxBackoff)
 	b.answer(b.send(1), nil)
 	b.answer(b.send(2), nil) // p is shown by now: its critical is an escalation
@@ -241,9 +246,9 @@ func TestScheduleRankIsInherited(t *testing.T) {
 
 func TestScheduleAgedShare(t *testing.T) {
 	b := newBench(t, policy{})
-	b.accept(b.fault("old", guance.LevelWarning, 1), Record{})
+	b.accept(b.fault("old", guance.LevelWarning, 1), store.Record{})
 	for i := range 40 {
-		b.accept(b.fault(fmt.Sprint(i), guance.LevelCritical, 1), Record{})
+		b.accept(b.fault(fmt.Sprint(i), guance.LevelCritical, 1), store.Record{})
 	}
 	for i := 1; ; i++ {
 		if tk, _ := b.next(b.now); tk.item.seq == 1 {
@@ -258,7 +263,7 @@ func TestScheduleAgedShare(t *testing.T) {
 func TestScheduleEveryKeepsAll(t *testing.T) {
 	b := newBench(t, policy{every: true})
 	for i := range 3 {
-		if marks := b.accept(b.fault("p", guance.LevelCritical, i), Record{}); len(marks) > 0 {
+		if marks := b.accept(b.fault("p", guance.LevelCritical, i), store.Record{}); len(marks) > 0 {
 			t.Fatalf("got marks %v, want none", marks)
 		}
 	}
@@ -271,7 +276,7 @@ func TestScheduleEveryKeepsAll(t *testing.T) {
 func TestScheduleAttempts(t *testing.T) {
 	b := newBench(t, policy{maxAttempts: 3})
 	fail := errors.New("500")
-	b.accept(b.fault("poison", guance.LevelFatal, 1), Record{})
+	b.accept(b.fault("poison", guance.LevelFatal, 1), store.Record{})
 	for range 10 {
 		if o := b.answer(b.send(1), fail); o != 0 {
 			t.Fatalf("%v during an outage, want it kept", o)
@@ -281,11 +286,11 @@ func TestScheduleAttempts(t *testing.T) {
 	for i := range 3 {
 		e := b.fault(fmt.Sprint(i), guance.LevelWarning, 1)
 		tk := b.send(1) // the worse news first
-		b.accept(e, Record{})
+		b.accept(e, store.Record{})
 		b.answer(b.send(e.Seq), nil)
-		want := Outcome(0)
+		want := store.Outcome(0)
 		if i == 2 {
-			want = Dead
+			want = store.Dead
 		}
 		if o := b.answer(tk, fail); o != want {
 			t.Fatalf("after %d failures beside successes: %v, want %v", i+1, o, want)
@@ -297,10 +302,10 @@ func TestScheduleAttempts(t *testing.T) {
 
 func TestScheduleThrottlingCostsNothing(t *testing.T) {
 	b := newBench(t, policy{maxAttempts: 1})
-	b.accept(b.fault("p", guance.LevelCritical, 1), Record{})
+	b.accept(b.fault("p", guance.LevelCritical, 1), store.Record{})
 	for range 100 {
 		tk := b.send(1)
-		b.accept(b.fault("q", guance.LevelWarning, 1), Record{})
+		b.accept(b.fault("q", guance.LevelWarning, 1), store.Record{})
 		if o := b.answer(tk, RetryAfter(errors.New("429"), 0)); o != 0 || tk.item.failed != 0 || b.breaker.down() {
 			t.Fatalf("%v, %d failures, down %v; want none of it", o, tk.item.failed, b.breaker.down())
 		}
@@ -311,7 +316,7 @@ func TestScheduleThrottlingCostsNothing(t *testing.T) {
 func TestScheduleProbesADeadTarget(t *testing.T) {
 	b := newBench(t, policy{})
 	for i := range 100 {
-		b.accept(b.fault(fmt.Sprint(i), guance.LevelCritical, 1), Record{})
+		b.accept(b.fault(fmt.Sprint(i), guance.LevelCritical, 1), store.Record{})
 	}
 	begun := 0
 	for range tripAfter {
@@ -355,7 +360,7 @@ func TestScheduleProbesADeadTarget(t *testing.T) {
 // One problem that fails says nothing of the target.
 func TestSchedulePoisonAloneDoesNotTrip(t *testing.T) {
 	b := newBench(t, policy{})
-	b.accept(b.fault("poison", guance.LevelFatal, 1), Record{})
+	b.accept(b.fault("poison", guance.LevelFatal, 1), store.Record{})
 	for range 10 {
 		b.answer(b.send(1), errors.New("500"))
 		b.now = b.now.Add(maxBackoff)
@@ -369,7 +374,7 @@ func TestSchedulePoisonAloneDoesNotTrip(t *testing.T) {
 func TestScheduleProbesWithAnotherProblem(t *testing.T) {
 	b := newBench(t, policy{})
 	for _, p := range []string{"poison a", "poison b"} {
-		b.accept(b.fault(p, guance.LevelFatal, 1), Record{})
+		b.accept(b.fault(p, guance.LevelFatal, 1), store.Record{})
 	}
 	fail := func() {
 		for ok, at := b.ready(b.now); !ok; ok, at = b.ready(b.now) {
@@ -385,25 +390,25 @@ func TestScheduleProbesWithAnotherProblem(t *testing.T) {
 		t.Fatal("two problems that always fail do not look like a target that is down")
 	}
 	e := b.fault("new", guance.LevelWarning, 1)
-	b.accept(e, Record{})
+	b.accept(e, store.Record{})
 	if ok, at := b.ready(b.now); !ok {
 		b.now = at
 	}
 	b.now = b.now.Add(maxBackoff) // both are due again
 	b.answer(b.send(e.Seq), nil)
-	b.accept(b.fault("newer", guance.LevelWarning, 1), Record{})
+	b.accept(b.fault("newer", guance.LevelWarning, 1), store.Record{})
 	b.send(1) // it failed because of the target, so it seems: as bad news as it was at first
 }
 
 func TestScheduleExpires(t *testing.T) {
 	b := newBench(t, policy{maxAge: time.Hour})
-	b.accept(b.fault("in flight", guance.LevelFatal, 1), Record{})
+	b.accept(b.fault("in flight", guance.LevelFatal, 1), store.Record{})
 	flying := b.send(1)
 	for i := range 5 {
-		b.accept(b.fault(fmt.Sprint(i), guance.LevelCritical, 1), Record{})
+		b.accept(b.fault(fmt.Sprint(i), guance.LevelCritical, 1), store.Record{})
 	}
 	b.now = b.now.Add(time.Hour)
-	b.accept(b.fault("young", guance.LevelCritical, 1), Record{})
+	b.accept(b.fault("young", guance.LevelCritical, 1), store.Record{})
 	if got := b.expired(b.now, 10); len(got) != 0 {
 		t.Fatalf("%d entries are too old after an hour, want none", len(got))
 	}
@@ -422,7 +427,7 @@ func TestScheduleExpires(t *testing.T) {
 		if tk.item.seq != uint64(i+2) {
 			t.Errorf("entry %d as number %d, want the oldest first", tk.item.seq, i)
 		}
-		b.settle(tk, tk.item.mark("", Dead, ""))
+		b.settle(tk, tk.item.mark("", store.Dead, ""))
 	}
 	b.answer(flying, nil)
 	b.send(7)
@@ -435,10 +440,10 @@ func TestScheduleExpires(t *testing.T) {
 func TestScheduleReplayedEntryIsYoung(t *testing.T) {
 	b := newBench(t, policy{maxAge: time.Hour})
 	replayed := b.fault("replayed", guance.LevelCritical, 1)
-	b.accept(b.fault("p", guance.LevelCritical, 1), Record{})
+	b.accept(b.fault("p", guance.LevelCritical, 1), store.Record{})
 	b.now = b.now.Add(30 * time.Minute)
 	replayed.Begun, replayed.Kept = true, time.Duration(b.now.UnixNano())
-	b.accept(replayed, Record{})
+	b.accept(replayed, store.Record{})
 	tk := b.send(2)
 	b.answer(tk, errors.New("503"))
 	b.answer(b.send(1), errors.New("503"))
@@ -454,14 +459,14 @@ func TestScheduleReplayedEntryIsYoung(t *testing.T) {
 // What a target took is sent once more at its time, whatever wakes the others.
 func TestScheduleForgivesAndKeepsTheTimeOfARepeat(t *testing.T) {
 	b := newBench(t, policy{})
-	known := Record{Seq: 1, Open: true, Doubt: true}
+	known := store.Record{Seq: 1, Open: true, Doubt: true}
 	b.accept(b.recovery("p", 1), known)
 	if o := b.answer(b.send(1), nil); o != 0 {
 		t.Fatalf("the recovery of a problem in doubt is %v at once", o)
 	}
 	for i := range 5 {
 		e := b.fault(fmt.Sprint(i), guance.LevelCritical, 1)
-		b.accept(e, Record{})
+		b.accept(e, store.Record{})
 		b.answer(b.send(e.Seq), errors.New("502"))
 	}
 	if !b.breaker.down() {
@@ -478,12 +483,12 @@ func TestScheduleForgivesAndKeepsTheTimeOfARepeat(t *testing.T) {
 // It ranks as a repeat: news that came later goes first.
 func TestScheduleRepeatOfARecoveryIsNoNews(t *testing.T) {
 	b := newBench(t, policy{})
-	b.accept(b.recovery("p", 1), Record{Seq: 1, Open: true, Shown: guance.LevelFatal, Doubt: true})
+	b.accept(b.recovery("p", 1), store.Record{Seq: 1, Open: true, Shown: guance.LevelFatal, Doubt: true})
 	b.answer(b.send(1), nil)
-	b.accept(b.fault("escalation", guance.LevelWarning, 1), Record{Open: true, Shown: guance.LevelInfo})
+	b.accept(b.fault("escalation", guance.LevelWarning, 1), store.Record{Open: true, Shown: guance.LevelInfo})
 	b.now = b.now.Add(time.Minute)
 	b.answer(b.send(2), nil)
-	if o := b.answer(b.send(1), nil); o != Delivered {
+	if o := b.answer(b.send(1), nil); o != store.Delivered {
 		t.Errorf("it ends as %v", o)
 	}
 }
@@ -491,9 +496,9 @@ func TestScheduleRepeatOfARecoveryIsNoNews(t *testing.T) {
 // A remark says nothing of the state: it waits behind, and cancels nothing.
 func TestScheduleRemarkCancelsNoRepeat(t *testing.T) {
 	b := newBench(t, policy{})
-	b.accept(b.recovery("p", 1), Record{Seq: 1, Open: true, Doubt: true})
+	b.accept(b.recovery("p", 1), store.Record{Seq: 1, Open: true, Doubt: true})
 	b.answer(b.send(1), nil)
-	if marks, over := b.add(b.said("p", guance.StateNeither, guance.LevelInfo, 2), Record{}); len(marks) != 0 || over != nil {
+	if marks, over := b.add(b.said("p", guance.StateNeither, guance.LevelInfo, 2), store.Record{}); len(marks) != 0 || over != nil {
 		t.Fatalf("a remark ends %v and %v", marks, over)
 	}
 	b.send(0)
@@ -505,9 +510,9 @@ func TestScheduleRemarkCancelsNoRepeat(t *testing.T) {
 // A fault and its recovery that were never sent go out all the same where a request of before may still be handled.
 func TestScheduleDoubtKeepsAPair(t *testing.T) {
 	b := newBench(t, policy{})
-	known := Record{Seq: 1, Doubt: true}
+	known := store.Record{Seq: 1, Doubt: true}
 	b.accept(b.fault("p", guance.LevelCritical, 1), known)
-	if diff := cmp.Diff(map[uint64]Outcome{1: Superseded}, b.accept(b.recovery("p", 2), known)); diff != "" {
+	if diff := cmp.Diff(map[uint64]store.Outcome{1: store.Superseded}, b.accept(b.recovery("p", 2), known)); diff != "" {
 		t.Error(diff)
 	}
 	b.send(2)
@@ -516,15 +521,15 @@ func TestScheduleDoubtKeepsAPair(t *testing.T) {
 // The newer state is not sent before it is durable that the recovery has ended.
 func TestScheduleNewerStateWaitsForTheEndOfARepeat(t *testing.T) {
 	b := newBench(t, policy{})
-	b.accept(b.recovery("p", 1), Record{Open: true, Doubt: true})
+	b.accept(b.recovery("p", 1), store.Record{Open: true, Doubt: true})
 	b.answer(b.send(1), nil)
-	_, over := b.add(b.fault("p", guance.LevelError, 2), Record{})
+	_, over := b.add(b.fault("p", guance.LevelError, 2), store.Record{})
 	if over == nil || over.item.seq != 1 {
 		t.Fatalf("got %+v, want the recovery", over)
 	}
 	b.now = b.now.Add(time.Hour)
 	b.send(0)
-	b.settle(*over, over.item.mark("p", Delivered, ""))
+	b.settle(*over, over.item.mark("p", store.Delivered, ""))
 	if tk := b.send(2); !tk.item.doubt {
 		t.Error("the doubt is over")
 	}
@@ -533,14 +538,14 @@ func TestScheduleNewerStateWaitsForTheEndOfARepeat(t *testing.T) {
 // A recovery that was taken does not die of its age.
 func TestScheduleRepeatIsNeverDead(t *testing.T) {
 	b := newBench(t, policy{maxAge: 30 * time.Second})
-	b.accept(b.recovery("p", 1), Record{Seq: 1, Open: true, Doubt: true})
+	b.accept(b.recovery("p", 1), store.Record{Seq: 1, Open: true, Doubt: true})
 	b.answer(b.send(1), nil)
 	b.now = b.now.Add(31 * time.Second)
 	tickets := b.expired(b.now, 10)
 	if len(tickets) != 1 {
 		t.Fatalf("%d entries are too old, want one", len(tickets))
 	}
-	if m := b.tooOld(tickets[0], "too old"); m.Outcome != Delivered || !m.Doubt {
+	if m := b.tooOld(tickets[0], "too old"); m.Outcome != store.Delivered || !m.Doubt {
 		t.Errorf("it ends as %v, doubt %v; want it delivered, and the doubt kept", m.Outcome, m.Doubt)
 	}
 }
@@ -549,7 +554,7 @@ func TestScheduleRepeatIsNeverDead(t *testing.T) {
 func TestScheduleCountsForSixHours(t *testing.T) {
 	b := newBench(t, policy{maxAttempts: 1000, maxAge: 72 * time.Hour})
 	fail := errors.New("500")
-	b.accept(b.fault("poison", guance.LevelFatal, 1), Record{})
+	b.accept(b.fault("poison", guance.LevelFatal, 1), store.Record{})
 	for b.now.Before(now.Add(7 * time.Hour)) { // nothing else goes through
 		if o := b.answer(b.send(1), fail); o != 0 {
 			t.Fatalf("%v in an outage", o)
@@ -559,11 +564,11 @@ func TestScheduleCountsForSixHours(t *testing.T) {
 	for since := time.Duration(0); ; since += 10 * time.Minute {
 		e := b.fault(fmt.Sprint(since), guance.LevelWarning, 1)
 		tk := b.send(1)
-		b.accept(e, Record{})
+		b.accept(e, store.Record{})
 		b.answer(b.send(e.Seq), nil)
-		if o := b.answer(tk, fail); (o == Dead) != (since >= 6*time.Hour) || since > 7*time.Hour {
+		if o := b.answer(tk, fail); (o == store.Dead) != (since >= 6*time.Hour) || since > 7*time.Hour {
 			t.Fatalf("%v after the first failure that counted it is %v", since, o)
-		} else if o == Dead {
+		} else if o == store.Dead {
 			return
 		}
 		b.now = b.now.Add(10 * time.Minute)
@@ -579,7 +584,7 @@ func TestScheduleStuck(t *testing.T) {
 			t.Fatalf("%d entries are stuck since %v, want %d since %v", n, oldest, want, since)
 		}
 	}
-	b.accept(b.fault("p", guance.LevelFatal, 1), Record{})
+	b.accept(b.fault("p", guance.LevelFatal, 1), store.Record{})
 	for i := range 5 {
 		if i < stubborn {
 			stuck(0, time.Time{})
@@ -594,7 +599,7 @@ func TestScheduleStuck(t *testing.T) {
 	stuck(1, now)
 	b.answer(tk, nil)
 	stuck(0, time.Time{})
-	b.accept(b.fault("q", guance.LevelFatal, 1), Record{})
+	b.accept(b.fault("q", guance.LevelFatal, 1), store.Record{})
 	kept := b.now
 	b.setAside(b.send(2).problem, b.now)
 	stuck(1, kept)

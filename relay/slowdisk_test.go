@@ -13,11 +13,13 @@ import (
 
 	"github.com/guance-relay/guance-relay/guance"
 	"github.com/guance-relay/guance-relay/relay"
+	"github.com/guance-relay/guance-relay/relay/memstore"
+	"github.com/guance-relay/guance-relay/relay/store"
 )
 
 // slowDisk is a store that takes seconds for each mark. It keeps a journal of what became durable; a sink adds what was sent.
 type slowDisk struct {
-	*relay.MemStore
+	*memstore.Store
 	reading time.Duration // what a read takes
 	mu      sync.Mutex
 	journal []string
@@ -40,25 +42,24 @@ func (d *slowDisk) note(format string, args ...any) {
 	d.journal = append(d.journal, fmt.Sprintf(format, args...))
 }
 
-func (d *slowDisk) Acquire(ctx context.Context, lane string) (relay.Lease, error) {
-	l, err := d.MemStore.Acquire(ctx, lane)
-	return &slowLease{l, d}, err
+func newSlowDisk(reading time.Duration) *slowDisk {
+	d := &slowDisk{Store: memstore.New(), reading: reading}
+	d.Intercept(func(c memstore.Call, do func() error) error {
+		switch c.Method {
+		case "Read":
+			time.Sleep(d.reading)
+		case "Mark":
+			d.mark(c.Marks)
+		}
+		return do()
+	})
+	return d
 }
 
-type slowLease struct {
-	relay.Lease
-	disk *slowDisk
-}
-
-func (l *slowLease) Read(ctx context.Context, after uint64, limit int) ([]*relay.Entry, error) {
-	time.Sleep(l.disk.reading)
-	return l.Lease.Read(ctx, after, limit)
-}
-
-func (l *slowLease) Mark(ctx context.Context, marks []relay.Mark) error {
-	if marks[0].Outcome == relay.Superseded {
-		l.disk.superseding(true)
-		defer l.disk.superseding(false)
+func (d *slowDisk) mark(marks []store.Mark) {
+	if marks[0].Outcome == store.Superseded {
+		d.superseding(true)
+		defer d.superseding(false)
 	}
 	time.Sleep(time.Second)
 	var words []string
@@ -68,15 +69,14 @@ func (l *slowLease) Mark(ctx context.Context, marks []relay.Mark) error {
 		}
 		words = append(words, fmt.Sprintf("%v %d", m.Outcome, m.Seq))
 	}
-	l.disk.note("%s durable", strings.Join(words, " and "))
-	return l.Lease.Mark(ctx, marks)
+	d.note("%s durable", strings.Join(words, " and "))
 }
 
 // Promise 3 over a crash at any moment: that an attempt begins is durable before it does, how it ended before the problem's next entry is
 // sent, and what cancels each other ends in one write.
 func TestMarksComeFirst(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		disk := &slowDisk{MemStore: relay.NewMemStore()}
+		disk := newSlowDisk(0)
 		r, err := relay.New(disk, &relay.Options{Logger: slog.New(slog.DiscardHandler)})
 		if err != nil {
 			t.Fatal(err)
@@ -110,7 +110,7 @@ func TestMarksComeFirst(t *testing.T) {
 // Promise 6 after a restart: nothing is sent before the whole backlog was read, as its last entry may be the worst news.
 func TestStartReadsTheBacklogFirst(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		disk := &slowDisk{MemStore: relay.NewMemStore(), reading: time.Second}
+		disk := newSlowDisk(time.Second)
 		sink := &recorder{}
 		r, err := relay.New(disk, &relay.Options{Logger: slog.New(slog.DiscardHandler)})
 		if err != nil {
@@ -133,7 +133,7 @@ func TestStartReadsTheBacklogFirst(t *testing.T) {
 // Promises 3 and 6 while a slow disk still writes what was superseded: it counts as remembered, and nothing waits for it.
 func TestMarksOnTheirWay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		disk, sink := &slowDisk{MemStore: relay.NewMemStore()}, &recorder{}
+		disk, sink := newSlowDisk(0), &recorder{}
 		r, err := relay.New(disk, &relay.Options{Logger: slog.New(slog.DiscardHandler)})
 		if err != nil {
 			t.Fatal(err)

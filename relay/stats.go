@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/guance-relay/guance-relay/guance"
+	"github.com/guance-relay/guance-relay/relay/store"
 )
 
 // A LaneState is what a lane is doing.
@@ -65,7 +66,7 @@ type Stats struct {
 	// Lanes has one element for each call of Handle, in that order.
 	Lanes []LaneStats `json:"lanes"`
 	// Strays are lanes of the store that no sink is handled for, as of the start of Run. Their entries are kept.
-	Strays map[string]Holdings `json:"strays,omitempty"`
+	Strays map[string]store.Holdings `json:"strays,omitempty"`
 }
 
 // Stats returns the figures of the relay. It takes no lock that delivering waits for.
@@ -103,8 +104,8 @@ func (l *lane) publish(now time.Time) {
 	stats := &LaneStats{
 		Name: l.name, Reason: l.trouble.reason, Backlog: s.pending + l.unread, ByLevel: s.levels, Oldest: s.oldest(), InFlight: l.inFlight,
 		Attempts: l.counts.attempts, Failed: l.counts.failed, Throttled: l.counts.throttled,
-		Delivered: l.counts.outcomes[Delivered], Superseded: l.counts.outcomes[Superseded],
-		Ignored: l.counts.outcomes[Ignored], Dead: l.counts.outcomes[Dead],
+		Delivered: l.counts.outcomes[store.Delivered], Superseded: l.counts.outcomes[store.Superseded],
+		Ignored: l.counts.outcomes[store.Ignored], Dead: l.counts.outcomes[store.Dead],
 	}
 	if n, oldest, why := l.stuck(); n > 0 {
 		stats.Stuck = &Stuck{Count: n, Oldest: oldest, Reason: why.reason, Remedy: why.remedy}

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/guance-relay/guance-relay/relay"
+	"github.com/guance-relay/guance-relay/relay/memstore"
+	"github.com/guance-relay/guance-relay/relay/store"
 )
 
 // Promise 8: what is in flight at a stop may end within the drain time, and has then ended; what is cut off is handed back, and a stop is no
@@ -15,16 +17,16 @@ import (
 func TestStopDrains(t *testing.T) {
 	tests := map[string]struct {
 		takes time.Duration // of the attempt that is in flight
-		held  relay.Holdings
+		held  store.Holdings
 	}{
-		"what ends in time": {4 * time.Second, relay.Holdings{}},
-		"what does not":     {time.Hour, relay.Holdings{Pending: 1}},
+		"what ends in time": {4 * time.Second, store.Holdings{}},
+		"what does not":     {time.Hour, store.Holdings{Pending: 1}},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				store := relay.NewMemStore()
-				r, err := relay.New(store, &relay.Options{Logger: slog.New(slog.DiscardHandler), DrainTimeout: 5 * time.Second})
+				db := memstore.New()
+				r, err := relay.New(db, &relay.Options{Logger: slog.New(slog.DiscardHandler), DrainTimeout: 5 * time.Second})
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -50,7 +52,7 @@ func TestStopDrains(t *testing.T) {
 				if err := <-done; err != nil {
 					t.Errorf("Run: %v", err)
 				}
-				if held, err := store.Holdings(t.Context()); err != nil || held["lane"] != test.held {
+				if held, err := db.Holdings(t.Context()); err != nil || held["lane"] != test.held {
 					t.Errorf("holdings %+v, %v; want %+v", held["lane"], err, test.held)
 				}
 			})

@@ -11,6 +11,7 @@ import (
 	"github.com/guance-relay/guance-relay/guance"
 	"github.com/guance-relay/guance-relay/guance/guancetest"
 	"github.com/guance-relay/guance-relay/relay"
+	"github.com/guance-relay/guance-relay/relay/memstore"
 	"github.com/guance-relay/guance-relay/relay/relaytest"
 )
 
@@ -21,7 +22,7 @@ const interval = 61 * time.Second / 111
 // new critical problems in the middle of it.
 func TestStorm(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		store := relay.NewMemStore()
+		store := memstore.New()
 		r, err := relay.New(store, &relay.Options{Logger: slog.New(slog.DiscardHandler)})
 		if err != nil {
 			t.Fatal(err)

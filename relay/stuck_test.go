@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/guance-relay/guance-relay/relay"
+	"github.com/guance-relay/guance-relay/relay/memstore"
 )
 
 // keyError is what a client says of a key that the target does not know.
@@ -26,7 +27,7 @@ func (keyError) Remedy() string { return "check the routing key and the region" 
 func noisy(t *testing.T, sink relay.Sink, opts *relay.SinkOptions) (*relay.Relay, *lockedBuffer) {
 	t.Helper()
 	log := new(lockedBuffer)
-	r, err := relay.New(relay.NewMemStore(), &relay.Options{Logger: slog.New(slog.NewTextHandler(log, nil))})
+	r, err := relay.New(memstore.New(), &relay.Options{Logger: slog.New(slog.NewTextHandler(log, nil))})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -13,6 +13,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/guance-relay/guance-relay/guance"
+	"github.com/guance-relay/guance-relay/relay/store"
 )
 
 const scope = "github.com/guance-relay/guance-relay/relay"
@@ -120,7 +121,7 @@ func (t *telemetry) delivered(ctx context.Context, lane string, level guance.Lev
 	t.waited.Record(ctx, max(after, 0).Seconds(), byLane(lane, attribute.String("level", level.String())))
 }
 
-func (t *telemetry) count(lane string, o Outcome, n int) {
+func (t *telemetry) count(lane string, o store.Outcome, n int) {
 	t.outcomes.Add(context.Background(), int64(n), byLane(lane, attribute.String("outcome", o.String())))
 }
 
@@ -132,7 +133,7 @@ func traceparent(ctx context.Context) string {
 }
 
 // deliver begins the span of one attempt, as part of the trace of the webhook that brought the event.
-func (t *telemetry) deliver(ctx context.Context, e *Entry) (context.Context, func(error)) {
+func (t *telemetry) deliver(ctx context.Context, e *store.Entry) (context.Context, func(error)) {
 	if e.Trace != "" {
 		ctx = propagation.TraceContext{}.Extract(ctx, propagation.MapCarrier{"traceparent": e.Trace})
 	}

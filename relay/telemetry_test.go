@@ -13,6 +13,7 @@ import (
 	"go.opentelemetry.io/otel/metric/noop"
 
 	"github.com/guance-relay/guance-relay/guance"
+	"github.com/guance-relay/guance-relay/relay/store"
 )
 
 // gauges keeps what observes the gauges, and what it observed.
@@ -119,7 +120,7 @@ func TestAttemptsAreCountedByClass(t *testing.T) {
 	attempts := counter{values: make(map[string]int64)}
 	tel.attempts = attempts
 	for class, v := range map[string]verdict{
-		"delivered": {outcome: Delivered}, "ignored": {outcome: Ignored}, "dead": {outcome: Dead}, "throttled": {throttled: true},
+		"delivered": {outcome: store.Delivered}, "ignored": {outcome: store.Ignored}, "dead": {outcome: store.Dead}, "throttled": {throttled: true},
 		"handed back": {handedBack: true}, "failed": {},
 	} {
 		tel.attempt(context.Background(), "lane", v, time.Second)

@@ -8,11 +8,13 @@ import (
 	"runtime/debug"
 	"syscall"
 	"time"
+
+	"github.com/guance-relay/guance-relay/relay/store"
 )
 
 // A verdict is what a lane reads from a sink's answer.
 type verdict struct {
-	outcome    Outcome // 0: try again
+	outcome    store.Outcome // 0: try again
 	throttled  bool
 	delay      time.Duration // what the target asks for
 	handedBack bool          // the attempt was cut short by us: no fault of anybody's
@@ -29,13 +31,13 @@ func (v *verdict) failed() bool { return v.outcome == 0 && !v.throttled && !v.ha
 // importing this package, and so that wrapping an error loses nothing.
 func judge(err error) verdict {
 	if err == nil {
-		return verdict{outcome: Delivered}
+		return verdict{outcome: store.Delivered}
 	}
 	if e, ok := errors.AsType[interface {
 		error
 		Ignored() bool
 	}](err); ok && e.Ignored() {
-		return verdict{outcome: Ignored, reason: e.Error()}
+		return verdict{outcome: store.Ignored, reason: e.Error()}
 	}
 	v := verdict{reason: err.Error(), stack: stackOf(err)}
 	if e, ok := errors.AsType[interface {
@@ -48,7 +50,7 @@ func judge(err error) verdict {
 		error
 		Permanent() bool
 	}](err); ok && e.Permanent() {
-		v.outcome = Dead
+		v.outcome = store.Dead
 		return v
 	}
 	if e, ok := errors.AsType[interface {

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"testing"
 	"time"
+
+	"github.com/guance-relay/guance-relay/relay/store"
 )
 
 // behaving is an error with every behaviour that a lane looks for, each of which may say no.
@@ -24,21 +26,21 @@ func (b behaving) RetryAfter() time.Duration { return b.after }
 func TestJudge(t *testing.T) {
 	tests := map[string]struct {
 		err       error
-		outcome   Outcome
+		outcome   store.Outcome
 		throttled bool
 		delay     time.Duration
 	}{
-		"no error":                  {nil, Delivered, false, 0},
+		"no error":                  {nil, store.Delivered, false, 0},
 		"none of it":                {behaving{}, 0, false, 0},
-		"ignored":                   {behaving{ignored: true}, Ignored, false, 0},
-		"permanent":                 {behaving{permanent: true}, Dead, false, 0},
+		"ignored":                   {behaving{ignored: true}, store.Ignored, false, 0},
+		"permanent":                 {behaving{permanent: true}, store.Dead, false, 0},
 		"throttled":                 {behaving{throttled: true}, 0, true, 0},
 		"throttled for a time":      {behaving{throttled: true, after: time.Minute}, 0, true, time.Minute},
 		"asked to come back":        {behaving{after: time.Minute}, 0, true, time.Minute},
 		"without any behaviour":     {errors.New("words"), 0, false, 0},
-		"refused, and to come back": {behaving{permanent: true, after: time.Minute}, Dead, false, 0},
-		"ignored, and to come back": {behaving{ignored: true, after: time.Minute}, Ignored, false, 0},
-		"ignored before refused":    {behaving{ignored: true, permanent: true}, Ignored, false, 0},
+		"refused, and to come back": {behaving{permanent: true, after: time.Minute}, store.Dead, false, 0},
+		"ignored, and to come back": {behaving{ignored: true, after: time.Minute}, store.Ignored, false, 0},
+		"ignored before refused":    {behaving{ignored: true, permanent: true}, store.Ignored, false, 0},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

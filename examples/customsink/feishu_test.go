@@ -40,7 +40,8 @@ func bot(w http.ResponseWriter, r *http.Request) {
 		} `json:"content"`
 	}
 	raw, err := io.ReadAll(r.Body)
-	if err != nil || len(raw) > 20_000 || json.Unmarshal(raw, &body) != nil || r.URL.Path != "/open-apis/bot/v2/hook/"+hookToken {
+	if err != nil || len(raw) > 20_000 || json.Unmarshal(raw, &body) != nil ||
+		r.URL.Path != "/open-apis/bot/v2/hook/"+hookToken {
 		answer(w, 9499, "Bad Request")
 		return
 	}
@@ -108,7 +109,10 @@ func TestVerdicts(t *testing.T) {
 		}))
 		sink := relaytest.Record(NewFeishu(server.URL, signingKey, loopback))
 		event := guancetest.NewProblem("cpu").Fault(guance.LevelCritical)
-		err := sink.Deliver(context.Background(), &relay.Delivery{Event: event, Problem: event.ProblemKey()})
+		err := sink.Deliver(
+			context.Background(),
+			&relay.Delivery{Event: event, Problem: event.ProblemKey()},
+		)
 		server.Close()
 		if got := sink.Attempts()[0].Answer; got != tc.want {
 			t.Errorf("status %d with %s is %v, want %v (%v)", tc.status, tc.body, got, tc.want, err)
@@ -138,8 +142,20 @@ func TestMessages(t *testing.T) {
 // A body of more than 20 KB would be refused, however important.
 func TestMessageFits(t *testing.T) {
 	for _, text := range []string{strings.Repeat("磁", 100_000), strings.Repeat("\u2028", 100_000), strings.Repeat("<", 100_000), strings.Repeat("\x07", 100_000)} {
-		e := &guance.Event{Status: guance.StatusCritical, Title: text, Message: text, EventLink: "https://console.guance.com/?" + text}
-		body, err := json.Marshal(message{Timestamp: "1700000000", Sign: strings.Repeat("=", 44), Type: "post", Content: contentOf(e)})
+		e := &guance.Event{
+			Status:    guance.StatusCritical,
+			Title:     text,
+			Message:   text,
+			EventLink: "https://console.guance.com/?" + text,
+		}
+		body, err := json.Marshal(
+			message{
+				Timestamp: "1700000000",
+				Sign:      strings.Repeat("=", 44),
+				Type:      "post",
+				Content:   contentOf(e),
+			},
+		)
 		if err != nil || len(body) > 20_000 {
 			t.Errorf("%d times %q make a body of %d bytes, %v", len([]rune(text)), text[:1], len(body), err)
 		}

@@ -30,7 +30,8 @@ type life struct {
 	stop  func() error
 }
 
-// start begins a life over the store in dir. Its webhook is in a span if the request's header says so.
+// start begins a life over the store in dir. Its webhook is in a span if the request's header says
+// so.
 func start(t *testing.T, dir string, sink relay.Sink) *life {
 	t.Helper()
 	l := &life{spans: tracetest.NewSpanRecorder(), mux: http.NewServeMux()}
@@ -39,7 +40,10 @@ func start(t *testing.T, dir string, sink relay.Sink) *life {
 	if l.store, err = boltstore.Open(dir, nil); err != nil {
 		t.Fatal(err)
 	}
-	if l.relay, err = relay.New(l.store, &relay.Options{Logger: slog.New(slog.DiscardHandler), TracerProvider: tracers}); err != nil {
+	if l.relay, err = relay.New(
+		l.store,
+		&relay.Options{Logger: slog.New(slog.DiscardHandler), TracerProvider: tracers},
+	); err != nil {
 		t.Fatal(err)
 	}
 	l.relay.Handle("pagerduty", sink, nil)
@@ -48,11 +52,14 @@ func start(t *testing.T, dir string, sink relay.Sink) *life {
 		t.Fatal(err)
 	}
 	l.mux.Handle("/guance", webhook)
-	l.mux.HandleFunc("/traced/guance", func(w http.ResponseWriter, req *http.Request) { // as a tracing middleware would
-		ctx, span := tracers.Tracer("service").Start(req.Context(), "webhook")
-		defer span.End()
-		webhook.ServeHTTP(w, req.WithContext(ctx))
-	})
+	l.mux.HandleFunc(
+		"/traced/guance",
+		func(w http.ResponseWriter, req *http.Request) { // as a tracing middleware would
+			ctx, span := tracers.Tracer("service").Start(req.Context(), "webhook")
+			defer span.End()
+			webhook.ServeHTTP(w, req.WithContext(ctx))
+		},
+	)
 	ctx, cancel := context.WithCancel(context.Background())
 	ran := make(chan error, 1)
 	go func() { ran <- l.relay.Run(ctx) }()
@@ -66,7 +73,10 @@ func start(t *testing.T, dir string, sink relay.Sink) *life {
 func (l *life) post(t *testing.T, path string, e *guance.Event) {
 	t.Helper()
 	w := httptest.NewRecorder()
-	if l.mux.ServeHTTP(w, httptest.NewRequest("POST", path, strings.NewReader(string(e.Raw)))); w.Code != http.StatusAccepted {
+	if l.mux.ServeHTTP(
+		w,
+		httptest.NewRequest("POST", path, strings.NewReader(string(e.Raw))),
+	); w.Code != http.StatusAccepted {
 		t.Fatalf("%s: %d %s", path, w.Code, w.Body)
 	}
 }
@@ -81,7 +91,8 @@ func (l *life) ended(name string) (spans []sdk.ReadOnlySpan) {
 	return spans
 }
 
-// A delivery is in the trace of the webhook that brought its event, whatever lies between them: a target that is down, a disk, another process.
+// A delivery is in the trace of the webhook that brought its event, whatever lies between them: a
+// target that is down, a disk, another process.
 func TestTraceOutlivesRestart(t *testing.T) {
 	dir := t.TempDir()
 	tried := make(chan trace.SpanContext, 100)
@@ -89,7 +100,15 @@ func TestTraceOutlivesRestart(t *testing.T) {
 		tried <- trace.SpanContextFromContext(ctx)
 		return errors.New("the target is down")
 	}))
-	traced, plain := guancetest.NewProblem("disk", "host", "traced"), guancetest.NewProblem("disk", "host", "plain")
+	traced, plain := guancetest.NewProblem(
+		"disk",
+		"host",
+		"traced",
+	), guancetest.NewProblem(
+		"disk",
+		"host",
+		"plain",
+	)
 	down.post(t, "/traced/guance", traced.Fault(guance.LevelCritical))
 	first := within(t, tried)
 	if err := down.stop(); err != nil {
@@ -101,7 +120,8 @@ func TestTraceOutlivesRestart(t *testing.T) {
 	}
 	webhook := webhooks[0].SpanContext()
 	failed := down.ended("relay.deliver")
-	if len(failed) == 0 || failed[0].Status().Code != codes.Error || failed[0].SpanContext().SpanID() != first.SpanID() {
+	if len(failed) == 0 || failed[0].Status().Code != codes.Error ||
+		failed[0].SpanContext().SpanID() != first.SpanID() {
 		t.Fatalf("the failed attempt has the spans %v, and the sink saw %v", failed, first)
 	}
 
@@ -121,14 +141,24 @@ func TestTraceOutlivesRestart(t *testing.T) {
 		t.Fatalf("the next life has %d deliveries, want 2", len(delivered))
 	}
 	for _, s := range append(failed, delivered[0]) {
-		if s.SpanContext().TraceID() != webhook.TraceID() || s.Parent().SpanID() != webhook.SpanID() || !s.Parent().IsRemote() {
-			t.Errorf("%s is %v below %v, want it below the webhook, %v", s.Name(), s.SpanContext(), s.Parent(), webhook)
+		if s.SpanContext().TraceID() != webhook.TraceID() || s.Parent().SpanID() != webhook.SpanID() ||
+			!s.Parent().IsRemote() {
+			t.Errorf(
+				"%s is %v below %v, want it below the webhook, %v",
+				s.Name(),
+				s.SpanContext(),
+				s.Parent(),
+				webhook,
+			)
 		}
 	}
-	if s := delivered[0]; s.Status().Code == codes.Error || s.SpanContext().SpanID() != again.SpanID() || s.SpanKind() != trace.SpanKindConsumer {
+	if s := delivered[0]; s.Status().Code == codes.Error ||
+		s.SpanContext().SpanID() != again.SpanID() ||
+		s.SpanKind() != trace.SpanKindConsumer {
 		t.Errorf("the delivery is %v, %v, and the sink saw %v", s.SpanContext(), s.Status(), again)
 	}
-	if s := delivered[1]; s.SpanContext().TraceID() == webhook.TraceID() || s.Parent().IsValid() || s.SpanContext().TraceID() != untraced.TraceID() {
+	if s := delivered[1]; s.SpanContext().TraceID() == webhook.TraceID() || s.Parent().IsValid() ||
+		s.SpanContext().TraceID() != untraced.TraceID() {
 		t.Errorf("what was not traced is delivered in %v below %v", s.SpanContext(), s.Parent())
 	}
 }

@@ -20,14 +20,14 @@ var mutations = []mutation{
 	},
 	{
 		"1", "200 for a refused body", "Guance takes an alert for delivered that nobody has", "relay",
-		`respond(w, no.code, answer{`,
-		`respond(w, http.StatusOK, answer{`,
+		`respond(w, refusal.Code, response{`,
+		`respond(w, http.StatusOK, response{`,
 	},
 	{
 		"1", "a store that cannot take events counts as one that has failed", "Guance and the log say that events may be there which are not", "relay",
-		`	case errors.Is(err, ErrFailed): // comes first, as it alone leaves a doubt, whatever else the error wraps
+		`	case errors.Is(err, store.ErrFailed): // first: it alone leaves a doubt, whatever it wraps
 `,
-		`	case !errors.Is(err, ErrFull):
+		`	case !errors.Is(err, store.ErrFull):
 `,
 	},
 	{
@@ -99,9 +99,9 @@ var mutations = []mutation{
 		`_ = n`,
 	},
 	{
-		"–", "large bodies do not wait for each other", "senders of large bodies turn each other away, or the process grows", "relay",
-		`if int64(len(body))+w <= largeWeight {`,
-		`if w >= 0 {`,
+		"–", "large bodies do not wait for each other", "senders of large bodies turn each other away, or the process grows", "relay/internal/webhook",
+		`if int64(len(b.bytes))+size <= largeSize {`,
+		`if size >= 0 {`,
 	},
 	{
 		"2", "duplicates are not recognised", "a webhook that is sent again opens an incident that was resolved", "relay/boltstore",
@@ -258,10 +258,10 @@ var mutations = []mutation{
 	},
 	{
 		"3", "that an attempt begins is marked after it, not before", "after a crash a trigger that was sent counts as never sent, and its resolve is dropped", "relay",
-		`		err = l.lease.Mark(keep, []Mark{begins})
+		`		err = l.owned.Mark(keep, []store.Mark{begins})
 `,
 		`		defer func() {
-			if err := l.lease.Mark(keep, []Mark{begins}); err != nil {
+			if err := l.owned.Mark(keep, []store.Mark{begins}); err != nil {
 				l.report(report{err: err})
 			}
 		}()
@@ -274,22 +274,22 @@ var mutations = []mutation{
 	},
 	{
 		"3", "an outcome is not durable before the next entry is sent", "after a crash the trigger is sent again, behind its resolve", "relay",
-		`		var made []Mark
-		if made, r.err = l.mark(context.WithoutCancel(ctx), []Mark{m}); len(made) > 0 {
+		`		var made []store.Mark
+		if made, r.err = l.mark(context.WithoutCancel(ctx), []store.Mark{m}); len(made) > 0 {
 			m = made[0]
 		}
 		r.mark = &m
 		l.report(r)`,
 		`		r.mark = &m
 		l.report(r)
-		if _, err := l.mark(context.WithoutCancel(ctx), []Mark{m}); err != nil {
+		if _, err := l.mark(context.WithoutCancel(ctx), []store.Mark{m}); err != nil {
 			l.report(report{err: err})
 		}`,
 	},
 	{
 		"3", "a dead letter is replayed although a newer event waits", "the old state goes out in front of the new one, or takes its place", "relay",
-		`l.schedule.knows(e.Problem) || record == (Record{})`,
-		`record == (Record{})`,
+		`l.schedule.knows(e.Problem) || record == (store.Record{})`,
+		`record == (store.Record{})`,
 	},
 	{
 		"3", "a dead letter is replayed although a newer state was sent", "a replay opens an incident that was resolved", "relay",
@@ -330,14 +330,14 @@ var mutations = []mutation{
 		` && !p.waits() {`,
 	},
 	{
-		"4", "what may have arrived does not count as open", "a trigger whose answer was lost is never resolved", "relay",
+		"4", "what may have arrived does not count as open", "a trigger whose answer was lost is never resolved", "relay/store",
 		`	case m.State == guance.StateProblem && m.Outcome == 0:
 		r.Open = true
 `,
 		``,
 	},
 	{
-		"4", "a recovery counts as closing before it was delivered", "after a crash the next recovery is dropped and the incident stays open", "relay",
+		"4", "a recovery counts as closing before it was delivered", "after a crash the next recovery is dropped and the incident stays open", "relay/store",
 		`case m.State == guance.StateRecovered && m.Outcome == Delivered:`,
 		`case m.State == guance.StateRecovered:`,
 	},
@@ -345,7 +345,7 @@ var mutations = []mutation{
 		"4", "the marks of a pair are not one write", "a crash between the two leaves a fault that has no recovery any more", "relay",
 		`		made, err := l.mark(context.WithoutCancel(ctx), marks)
 `,
-		`		var made []Mark
+		`		var made []store.Mark
 		var err error
 		for i := 0; i < len(marks) && err == nil; i++ {
 			made = append(made, marks[len(marks)-1-i])
@@ -427,8 +427,8 @@ var mutations = []mutation{
 	},
 	{
 		"5", "the account of a decorated sink is not seen", "three lanes under one routing key send three times what PagerDuty allows", "relay",
-		`if m, ok := SinkAs[Metered](s); ok {`,
-		`if m, ok := s.(Metered); ok {`,
+		`if m, ok := SinkAs[Metered](l.sink); ok {`,
+		`if m, ok := l.sink.(Metered); ok {`,
 	},
 	{
 		"5", "Wait never waits", "a sink that asks for leave is given it without a budget", "relay",
@@ -686,20 +686,20 @@ var mutations = []mutation{
 
 	// The door and its keys.
 	{
-		"–", "a token that begins like the right one is good", "whoever guesses a prefix can page people", "relay",
+		"–", "a token that begins like the right one is good", "whoever guesses a prefix can page people", "relay/internal/webhook",
 		`func digestOf(secret string) digest { return sha256.Sum256([]byte(secret)) }`,
 		`func digestOf(secret string) digest { return sha256.Sum256([]byte(secret[:min(len(secret), 3)])) }`,
 	},
 	{
-		"–", "X-Forwarded-For is believed from anybody", "the list of allowed networks keeps nobody out", "relay",
-		`	if !within(n.proxies, sender) {
+		"–", "X-Forwarded-For is believed from anybody", "the list of allowed networks keeps nobody out", "relay/internal/webhook",
+		`	if !contains(n.proxies, sender) {
 		return sender
 	}`,
 		``,
 	},
 	{
-		"–", "the bound on a decompressed body is gone", "one gzip bomb ends the process", "relay",
-		`m.left < 0 {`,
+		"–", "the bound on a decompressed body is gone", "one gzip bomb ends the process", "relay/internal/webhook",
+		`l.left < 0 {`,
 		`false {`,
 	},
 	{
@@ -713,14 +713,14 @@ var mutations = []mutation{
 		``,
 	},
 	{
-		"–", "SIGPIPE is not ignored", "a restart of journald ends the server, and systemd takes that for a clean end", "examples/server",
+		"–", "SIGPIPE is not ignored", "a restart of journald ends the server, and systemd takes that for a clean end", "cmd/guance-relay",
 		`	signal.Ignore(syscall.SIGPIPE)
 `,
 		`	_ = syscall.SIGPIPE
 `,
 	},
 	{
-		"7", "a line of the log waits for room", "nobody reads stderr, and every alert waits in the logger", "examples/server",
+		"7", "a line of the log waits for room", "nobody reads stderr, and every alert waits in the logger", "cmd/guance-relay",
 		`if w.closed || w.size+len(line)+lineCost > maxLog {`,
 		`for !w.closed && w.size+len(line)+lineCost > maxLog {
 		w.mu.Unlock()
@@ -730,13 +730,13 @@ var mutations = []mutation{
 	if w.closed {`,
 	},
 	{
-		"–", "SIGHUP is not asked for", "a reload of secrets ends the server", "examples/server",
+		"–", "SIGHUP is not asked for", "a reload of secrets ends the server", "cmd/guance-relay",
 		`	signal.Notify(reload, syscall.SIGHUP)
 `,
 		``,
 	},
 	{
-		"–", "a file without tokens revokes them all", "a token file that is half written loses the alerts of that moment", "examples/server",
+		"–", "a file without tokens revokes them all", "a token file that is half written loses the alerts of that moment", "cmd/guance-relay",
 		`	if err != nil {
 		return fmt.Errorf("tokens-file: %w", err)
 	}
@@ -753,7 +753,7 @@ var mutations = []mutation{
 		`case line == "":`,
 	},
 	{
-		"–", "a missing key starts the demonstration", "the relay is ready and pages a fake", "examples/server",
+		"–", "a missing key starts the demonstration", "the relay is ready and pages a fake", "cmd/guance-relay",
 		`	if err := c.missing(); err != nil {
 		return configError{err}
 	}
@@ -764,13 +764,14 @@ var mutations = []mutation{
 `,
 	},
 	{
-		"–", "at the limit the longest waiting of all gives way", "a thousand silent connections keep a slow sender out", "examples/server",
-		`h.open > leaves.holder.open || h.open == leaves.holder.open && oldest.since < leaves.since {`,
-		`oldest.since < leaves.since {`,
+		"–", "at the limit the longest waiting connection of all is closed", "a thousand silent connections keep a slow sender out", "cmd/guance-relay",
+		`owner.open > victim.client.open ||
+			owner.open == victim.client.open && oldest.since < victim.since {`,
+		`oldest.since < victim.since {`,
 	},
 	{
-		"–", "strangers have as many connections as anybody", "a network that may not send fills the server", "examples/server",
-		`h = &holder{stranger: stranger}`,
-		`h, stranger = &holder{}, false`,
+		"–", "networks that may not send have as many connections as others", "a network that may not send fills the server", "cmd/guance-relay",
+		`owner = &client{unlisted: unlisted}`,
+		`owner, unlisted = &client{}, false`,
 	},
 }

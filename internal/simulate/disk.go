@@ -8,8 +8,8 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/guance-relay/guance-relay/relay"
 	"github.com/guance-relay/guance-relay/relay/relaytest"
+	"github.com/guance-relay/guance-relay/relay/store"
 )
 
 // A condition is how a disk is.
@@ -25,7 +25,7 @@ func (c condition) String() string { return [...]string{"sound", "full", "failin
 
 // A disk outlives the processes that write to it. It knows the truth about what was kept.
 type disk struct {
-	store  relay.Store
+	store  store.Store
 	takes  time.Duration
 	random func() float64
 
@@ -43,7 +43,7 @@ type end struct {
 	at   int64
 }
 
-func newDisk(s relay.Store, takes time.Duration, random func() float64) *disk {
+func newDisk(s store.Store, takes time.Duration, random func() float64) *disk {
 	return &disk{store: s, takes: takes, random: random, accepted: make(map[string][]relaytest.Accepted), ended: make(map[end]time.Time)}
 }
 
@@ -84,7 +84,7 @@ func (d *disk) note(lane string, seq uint64, at, when time.Time) {
 }
 
 // settled returns how the entries of a lane ended, with times of the clock that nobody sets.
-func (d *disk) settled(lane string, accepted []relaytest.Accepted) ([]relay.Settlement, error) {
+func (d *disk) settled(lane string, accepted []relaytest.Accepted) ([]store.Settlement, error) {
 	all, err := relaytest.Settled(context.Background(), d.store, lane, accepted)
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -117,31 +117,31 @@ func (m *mount) attempt(fn func() error, spared bool) error {
 	m.pass()
 	switch {
 	case m.dead.Load():
-		return relay.ErrClosed
+		return store.ErrClosed
 	case m.failed.Load():
-		return relay.ErrFailed
+		return store.ErrFailed
 	}
 	switch c := m.now(); {
 	case c == full && !spared:
-		return fmt.Errorf("no space left on device: %w", relay.ErrFull)
+		return fmt.Errorf("no space left on device: %w", store.ErrFull)
 	case c == failing:
 		m.failed.Store(true)
 		if m.random() < .5 {
 			_ = fn() // it happened, and nobody knows
 		}
-		return fmt.Errorf("input/output error: %w", relay.ErrFailed)
+		return fmt.Errorf("input/output error: %w", store.ErrFailed)
 	}
 	if err := fn(); err != nil {
 		return err
 	}
 	m.pass()
 	if m.dead.Load() {
-		return relay.ErrClosed
+		return store.ErrClosed
 	}
 	return nil
 }
 
-func (m *mount) Append(_ context.Context, entries []*relay.Entry) error {
+func (m *mount) Append(_ context.Context, entries []*store.Entry) error {
 	now := time.Now()
 	return m.write(func() error {
 		if err := m.store.Append(context.Background(), entries); err != nil {
@@ -165,64 +165,71 @@ func (m *mount) Append(_ context.Context, entries []*relay.Entry) error {
 	})
 }
 
-func (m *mount) Acquire(ctx context.Context, lane string) (relay.Lease, error) {
-	l, err := m.store.Acquire(ctx, lane)
-	return &lease{l, m, lane}, err
+func (m *mount) Acquire(ctx context.Context, g store.Group) (store.Lease, error) {
+	l, err := m.store.Acquire(ctx, g)
+	return &lease{l, m}, err
 }
 
 // Check asks without writing.
 func (m *mount) Check(context.Context) error {
 	if m.failed.Load() {
-		return relay.ErrFailed
+		return store.ErrFailed
 	}
 	return nil
 }
 
 func (m *mount) Clock() time.Duration { return m.disk.store.Clock() }
 
-func (m *mount) Holdings(ctx context.Context) (map[string]relay.Holdings, error) {
+func (m *mount) Holdings(ctx context.Context) (map[string]store.Holdings, error) {
 	return m.store.Holdings(ctx)
 }
 
-func (m *mount) History(ctx context.Context, lane, problem string) ([]relay.Settlement, error) {
+func (m *mount) History(ctx context.Context, lane, problem string) ([]store.Settlement, error) {
 	return m.store.History(ctx, lane, problem)
 }
 
-func (m *mount) DeadLetters(ctx context.Context, lane string, after uint64, limit int) ([]relay.Settlement, error) {
+func (m *mount) DeadLetters(ctx context.Context, lane string, after uint64, limit int) ([]store.Settlement, error) {
 	return m.store.DeadLetters(ctx, lane, after, limit)
 }
 
 type lease struct {
-	relay.Lease
+	store.Lease
 	mount *mount
-	lane  string
 }
 
-func (l *lease) Read(ctx context.Context, after uint64, limit int) ([]*relay.Entry, error) {
+func (l *lease) Lane(name string) store.Lane { return &lane{l.Lease.Lane(name), l.mount, name} }
+
+type lane struct {
+	store.Lane
+	mount *mount
+	name  string
+}
+
+func (l *lane) Read(ctx context.Context, after uint64, limit int) ([]*store.Entry, error) {
 	l.mount.pass()
-	return l.Lease.Read(ctx, after, limit)
+	return l.Lane.Read(ctx, after, limit)
 }
 
-func (l *lease) Load(ctx context.Context, seq uint64) (*relay.Entry, error) {
+func (l *lane) Load(ctx context.Context, seq uint64) (*store.Entry, error) {
 	l.mount.pass()
-	return l.Lease.Load(ctx, seq)
+	return l.Lane.Load(ctx, seq)
 }
 
-func (l *lease) Mark(ctx context.Context, marks []relay.Mark) error {
+func (l *lane) Mark(ctx context.Context, marks []store.Mark) error {
 	for _, mark := range marks {
 		if mark.Outcome != 0 {
-			l.mount.note(l.lane, mark.Seq, mark.At, time.Now())
+			l.mount.note(l.name, mark.Seq, mark.At, time.Now())
 		}
 	}
 	// A store keeps some room back, or its lanes could never settle anything on a full disk.
-	return l.mount.attempt(func() error { return l.Lease.Mark(ctx, marks) }, true)
+	return l.mount.attempt(func() error { return l.Lane.Mark(ctx, marks) }, true)
 }
 
-func (l *lease) Revive(ctx context.Context, seq uint64) (e *relay.Entry, err error) {
-	err = l.mount.write(func() error { e, err = l.Lease.Revive(ctx, seq); return err })
+func (l *lane) Revive(ctx context.Context, seq uint64) (e *store.Entry, err error) {
+	err = l.mount.write(func() error { e, err = l.Lane.Revive(ctx, seq); return err })
 	return e, err
 }
 
-func (l *lease) Drop(ctx context.Context, seq uint64) error {
-	return l.mount.write(func() error { return l.Lease.Drop(ctx, seq) })
+func (l *lane) Drop(ctx context.Context, seq uint64) error {
+	return l.mount.write(func() error { return l.Lane.Drop(ctx, seq) })
 }

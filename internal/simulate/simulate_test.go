@@ -10,8 +10,8 @@ import (
 	"time"
 
 	"github.com/guance-relay/guance-relay/internal/simulate"
-	"github.com/guance-relay/guance-relay/relay"
 	"github.com/guance-relay/guance-relay/relay/boltstore"
+	"github.com/guance-relay/guance-relay/relay/memstore"
 )
 
 var (
@@ -29,7 +29,7 @@ func play(t *testing.T, p *simulate.Plan) (err error) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		if p.Seed%onDisk != 0 {
-			err = simulate.Run(p, relay.NewMemStore())
+			err = simulate.Run(p, memstore.New())
 			return
 		}
 		dir, e := os.MkdirTemp("", "simulate-")

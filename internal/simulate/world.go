@@ -16,6 +16,7 @@ import (
 	"github.com/guance-relay/guance-relay/pagerduty/pagerdutytest"
 	"github.com/guance-relay/guance-relay/relay"
 	"github.com/guance-relay/guance-relay/relay/relaytest"
+	"github.com/guance-relay/guance-relay/relay/store"
 )
 
 // epoch is where a synctest bubble's clock starts.
@@ -41,7 +42,7 @@ type world struct {
 	stops    []error              // what was wrong with a stop
 }
 
-func newWorld(p *Plan, s relay.Store) *world {
+func newWorld(p *Plan, s store.Store) *world {
 	w := &world{
 		plan: p, fake: pagerdutytest.NewTransport(), audit: relaytest.Record(nil),
 		rng: rand.New(rand.NewPCG(p.Seed, 2)), answered: make(map[string]time.Time), numbers: make(map[string]int),
@@ -83,7 +84,7 @@ func (w *world) number(problem string) int {
 
 // Run plays a plan on a store and returns the first thing that is not as promised. It must be called in a synctest bubble, in which the store was
 // made; the store is the caller's to close.
-func Run(p *Plan, s relay.Store) error {
+func Run(p *Plan, s store.Store) error {
 	w := newWorld(p, s)
 	w.start()
 	began := time.Now()

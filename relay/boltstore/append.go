@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/guance-relay/guance-relay/relay"
+	"github.com/guance-relay/guance-relay/relay/store"
 )
 
 const (
@@ -16,7 +16,7 @@ const (
 
 // A newEntry is an entry on its way into the file. It is encoded by the caller, so that the committer need not.
 type newEntry struct {
-	*relay.Entry
+	*store.Entry
 	header  []byte
 	hash    hash
 	problem uint32
@@ -24,8 +24,8 @@ type newEntry struct {
 
 func (n *newEntry) size() uint32 { return uint32(len(n.header) + len(n.Body)) }
 
-// Append implements [relay.Store].
-func (s *Store) Append(ctx context.Context, entries []*relay.Entry) error {
+// Append implements [store.Store].
+func (s *Store) Append(ctx context.Context, entries []*store.Entry) error {
 	fresh := make([]newEntry, len(entries))
 	j := &job{}
 	for i, e := range entries {

@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"github.com/guance-relay/guance-relay/guance"
-	"github.com/guance-relay/guance-relay/relay"
+	"github.com/guance-relay/guance-relay/relay/store"
 )
 
 // TestBacklog fills a store and drains it, three times. The file may grow by two steps of 16 MiB after the first time, as records and history come
@@ -36,12 +36,12 @@ func TestBacklog(t *testing.T) {
 			wg.Go(func() {
 				for i := range each {
 					now := time.Now()
-					e := &relay.Entry{
+					e := &store.Entry{
 						Lane: "pagerduty", ID: fmt.Sprintf("event-%d-%d-%d/critical/", round, c, i),
 						Problem: fmt.Sprintf("0f8e5a1c9d3b4e7f8a6c2d1b-%d", (i*callers+c)%(entries/4)),
 						State:   guance.StateProblem, Level: guance.LevelCritical, Time: now, Accepted: now, Body: body,
 					}
-					if err := s.Append(context.Background(), []*relay.Entry{e}); err != nil {
+					if err := s.Append(context.Background(), []*store.Entry{e}); err != nil {
 						t.Error(err)
 					}
 				}
@@ -57,7 +57,7 @@ func TestBacklog(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			settle(t, lease, relay.Superseded, time.Now(), found...)
+			settle(t, lease, store.Superseded, time.Now(), found...)
 			after = found[len(found)-1].Seq
 			drained += len(found)
 		}

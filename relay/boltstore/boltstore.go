@@ -36,7 +36,7 @@ import (
 
 	bolt "go.etcd.io/bbolt"
 
-	"github.com/guance-relay/guance-relay/relay"
+	"github.com/guance-relay/guance-relay/relay/store"
 )
 
 // ErrLocked: the store is open already, mostly in another process.
@@ -124,16 +124,16 @@ type Store struct {
 	failed error             // guarded by mu: the commit that failed
 	closed bool              // guarded by mu
 	owners map[string]*owner // guarded by mu
-	held   map[string]relay.Holdings
+	held   map[string]store.Holdings
 }
 
-// An owner is who may deliver for a lane. The file's lock keeps other processes out, so that none of it need be on disk.
+// An owner is who may deliver for a lane.
 type owner struct {
-	epoch uint64
+	lease *lease        // the newest; nil: none yet
 	grown chan struct{} // closed and replaced when something is appended or the owner changes
 }
 
-var _ relay.Store = (*Store)(nil)
+var _ store.Store = (*Store)(nil)
 
 // Open opens the store in dir, making both if need be. It fails with [ErrLocked] if the store is open already, and with
 // relay.ErrDamaged if the file is not what a store wrote.
@@ -171,7 +171,7 @@ func (s *Store) Close() error {
 		return nil
 	}
 	s.closed = true
-	s.wakeAll()
+	s.endLeases()
 	s.mu.Unlock()
 	close(s.stop)
 	<-s.done
@@ -181,7 +181,7 @@ func (s *Store) Close() error {
 	return s.closing
 }
 
-// Clock implements [relay.Store]. It is what the file says and the time since it was opened, by the monotonic clock.
+// Clock implements [store.Store]. It is what the file says and the time since it was opened, by the monotonic clock.
 func (s *Store) Clock() time.Duration { return s.before + time.Since(s.opened) }
 
 // loadClock reads what the file says.
@@ -193,7 +193,7 @@ func (s *Store) loadClock() error {
 	})
 }
 
-// Check implements [relay.Store].
+// Check implements [store.Store].
 func (s *Store) Check(ctx context.Context) error {
 	return s.submit(ctx, &job{check: func(c *commit) error {
 		if err := s.inPlace(); err != nil {
@@ -209,24 +209,24 @@ func (s *Store) Check(ctx context.Context) error {
 // full refuses what would pass the bounds. The committer calls it.
 func (s *Store) full(entries int, bytes int64) error {
 	if n := s.books.pending; n+entries > s.opts.MaxEntries {
-		return fmt.Errorf("boltstore: %d entries are pending and %d are allowed: %w", n, s.opts.MaxEntries, relay.ErrFull)
+		return fmt.Errorf("boltstore: %d entries are pending and %d are allowed: %w", n, s.opts.MaxEntries, store.ErrFull)
 	}
 	if n := s.books.bytes; n+bytes > s.opts.MaxBytes {
-		return fmt.Errorf("boltstore: %d bytes are pending and %d are allowed: %w", n, s.opts.MaxBytes, relay.ErrFull)
+		return fmt.Errorf("boltstore: %d bytes are pending and %d are allowed: %w", n, s.opts.MaxBytes, store.ErrFull)
 	}
 	return nil
 }
 
-// Holdings implements [relay.Store].
-func (s *Store) Holdings(ctx context.Context) (map[string]relay.Holdings, error) {
+// Holdings implements [store.Store].
+func (s *Store) Holdings(ctx context.Context) (map[string]store.Holdings, error) {
 	if err := s.usable(ctx); err != nil {
 		return nil, err
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	holdings := make(map[string]relay.Holdings, len(s.held))
+	holdings := make(map[string]store.Holdings, len(s.held))
 	for name, h := range s.held {
-		if h != (relay.Holdings{}) {
+		if h != (store.Holdings{}) {
 			holdings[name] = h
 		}
 	}
@@ -239,9 +239,9 @@ func (s *Store) usable(ctx context.Context) error {
 	defer s.mu.Unlock()
 	switch {
 	case s.closed:
-		return fmt.Errorf("boltstore: %w", relay.ErrClosed)
+		return fmt.Errorf("boltstore: %w", store.ErrClosed)
 	case s.failed != nil:
-		return fmt.Errorf("boltstore: %s: %w: %w; restart the process once the disk is well", s.path, relay.ErrFailed, s.failed)
+		return fmt.Errorf("boltstore: %s: %w: %w; restart the process once the disk is well", s.path, store.ErrFailed, s.failed)
 	}
 	return ctx.Err()
 }
@@ -262,9 +262,9 @@ func (o *owner) wake() {
 	o.grown = make(chan struct{})
 }
 
-// wakeAll tells all readers to look again. The store's mu is held.
-func (s *Store) wakeAll() {
+// endLeases ends all ownerships, and so wakes all readers. The store's mu is held.
+func (s *Store) endLeases() {
 	for _, o := range s.owners {
-		o.wake()
+		o.lease.end()
 	}
 }

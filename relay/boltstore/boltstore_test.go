@@ -13,8 +13,8 @@ import (
 	"time"
 
 	"github.com/guance-relay/guance-relay/guance"
-	"github.com/guance-relay/guance-relay/relay"
 	"github.com/guance-relay/guance-relay/relay/boltstore"
+	"github.com/guance-relay/guance-relay/relay/store"
 )
 
 const lane = "pagerduty"
@@ -46,34 +46,34 @@ func reopen(t *testing.T, s *boltstore.Store, dir string, opts *boltstore.Option
 	return open(t, dir, opts)
 }
 
-func entry(id, problem string) *relay.Entry {
-	return &relay.Entry{
+func entry(id, problem string) *store.Entry {
+	return &store.Entry{
 		Lane: lane, ID: id, Problem: problem, State: guance.StateProblem, Level: guance.LevelCritical,
 		Time: time.Unix(100, 0).UTC(), Accepted: time.Unix(200, 0).UTC(), Body: []byte(`{"id":"` + id + `"}`),
 	}
 }
 
-func add(t *testing.T, s *boltstore.Store, entries ...*relay.Entry) {
+func add(t *testing.T, s *boltstore.Store, entries ...*store.Entry) {
 	t.Helper()
 	if err := s.Append(t.Context(), entries); err != nil {
 		t.Fatal(err)
 	}
 }
 
-func acquire(t *testing.T, s *boltstore.Store) relay.Lease {
+func acquire(t *testing.T, s store.Store) store.Lane {
 	t.Helper()
-	l, err := s.Acquire(t.Context(), lane)
+	l, err := s.Acquire(t.Context(), store.Group{Name: lane, Lanes: []string{lane}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return l
+	return l.Lane(lane)
 }
 
-func settle(t *testing.T, l relay.Lease, o relay.Outcome, at time.Time, entries ...*relay.Entry) {
+func settle(t *testing.T, l store.Lane, o store.Outcome, at time.Time, entries ...*store.Entry) {
 	t.Helper()
-	var marks []relay.Mark
+	var marks []store.Mark
 	for _, e := range entries {
-		marks = append(marks, relay.Mark{Seq: e.Seq, Problem: e.Problem, State: e.State, Level: e.Level, Time: e.Time, Outcome: o, At: at})
+		marks = append(marks, store.Mark{Seq: e.Seq, Problem: e.Problem, State: e.State, Level: e.Level, Time: e.Time, Outcome: o, At: at})
 	}
 	if err := l.Mark(t.Context(), marks); err != nil {
 		t.Fatal(err)
@@ -94,7 +94,7 @@ func TestConcurrentCallsShareACommit(t *testing.T) {
 	const callers, each = 32, 20
 	inParallel(callers, func(c int) {
 		for i := range each {
-			if err := s.Append(t.Context(), []*relay.Entry{entry(fmt.Sprint(c, "-", i), "p")}); err != nil {
+			if err := s.Append(t.Context(), []*store.Entry{entry(fmt.Sprint(c, "-", i), "p")}); err != nil {
 				t.Error(err)
 			}
 		}
@@ -110,11 +110,11 @@ func TestNothingIsWrittenForNothing(t *testing.T) {
 	e := entry("a", "p")
 	add(t, s, e)
 	l := acquire(t, s)
-	settle(t, l, relay.Delivered, time.Now(), e)
+	settle(t, l, store.Delivered, time.Now(), e)
 	commits := s.CountCommits()
 	add(t, s, entry("a", "p"))
 	add(t, s)
-	settle(t, l, relay.Dead, time.Now(), e)
+	settle(t, l, store.Dead, time.Now(), e)
 	acquire(t, s)
 	if err := s.Check(t.Context()); err != nil {
 		t.Error(err)
@@ -136,11 +136,11 @@ func TestContextWhileTheDiskHangs(t *testing.T) {
 	})
 	ctx, cancel := context.WithCancel(t.Context())
 	first, waiting := make(chan error, 1), make(chan error)
-	go func() { first <- s.Append(ctx, []*relay.Entry{entry("first", "p")}) }()
+	go func() { first <- s.Append(ctx, []*store.Entry{entry("first", "p")}) }()
 	<-hanging
 	const more = 600 // than the queue has places for
 	for range more {
-		go func() { waiting <- s.Append(ctx, []*relay.Entry{entry("second", "p")}) }()
+		go func() { waiting <- s.Append(ctx, []*store.Entry{entry("second", "p")}) }()
 	}
 	for s.Queued() < s.Places() {
 		time.Sleep(time.Millisecond)
@@ -176,8 +176,8 @@ func TestCloseWithCallsInTheQueue(t *testing.T) {
 	for c := range callers {
 		wg.Go(func() {
 			for i := 0; ; i++ {
-				switch err := s.Append(t.Context(), []*relay.Entry{entry(fmt.Sprint(c, "-", i), "p")}); {
-				case errors.Is(err, relay.ErrClosed):
+				switch err := s.Append(t.Context(), []*store.Entry{entry(fmt.Sprint(c, "-", i), "p")}); {
+				case errors.Is(err, store.ErrClosed):
 					return
 				case err != nil:
 					t.Error(err)
@@ -208,11 +208,11 @@ func TestFailedSync(t *testing.T) {
 	} {
 		s := open(t, t.TempDir(), nil)
 		s.FailNext(errno, true)
-		err := s.Append(t.Context(), []*relay.Entry{entry("a", "p")})
-		if !errors.Is(err, relay.ErrFailed) || errors.Is(err, relay.ErrFull) || !strings.Contains(err.Error(), errno.Error()) {
+		err := s.Append(t.Context(), []*store.Entry{entry("a", "p")})
+		if !errors.Is(err, store.ErrFailed) || errors.Is(err, store.ErrFull) || !strings.Contains(err.Error(), errno.Error()) {
 			t.Errorf("%v: got %v, want ErrFailed and what happened", errno, err)
 		}
-		if err := s.Check(t.Context()); !errors.Is(err, relay.ErrFailed) {
+		if err := s.Check(t.Context()); !errors.Is(err, store.ErrFailed) {
 			t.Errorf("%v: Check got %v, want ErrFailed", errno, err)
 		}
 	}
@@ -235,22 +235,22 @@ func TestWriteWithoutRoom(t *testing.T) {
 		return full
 	})
 	first := make(chan error, 1)
-	go func() { first <- s.Append(t.Context(), []*relay.Entry{entry("first", "p")}) }()
+	go func() { first <- s.Append(t.Context(), []*store.Entry{entry("first", "p")}) }()
 	<-hanging
 	refused, marked := make(chan error, 1), make(chan error, 1)
 	lost := entry("lost", "p")
-	go func() { refused <- s.Append(t.Context(), []*relay.Entry{lost, entry("lost too", "p")}) }()
+	go func() { refused <- s.Append(t.Context(), []*store.Entry{lost, entry("lost too", "p")}) }()
 	go func() {
-		marked <- l.Mark(t.Context(), []relay.Mark{{Seq: e.Seq, Problem: "p", State: e.State, Outcome: relay.Delivered, At: time.Now()}})
+		marked <- l.Mark(t.Context(), []store.Mark{{Seq: e.Seq, Problem: "p", State: e.State, Outcome: store.Delivered, At: time.Now()}})
 	}()
 	for s.Queued() < 2 {
 		time.Sleep(time.Millisecond)
 	}
 	close(release)
-	if err := <-first; !errors.Is(err, relay.ErrFull) {
+	if err := <-first; !errors.Is(err, store.ErrFull) {
 		t.Errorf("Append alone: got %v, want ErrFull", err)
 	}
-	if err := <-refused; !errors.Is(err, relay.ErrFull) || errors.Is(err, relay.ErrFailed) {
+	if err := <-refused; !errors.Is(err, store.ErrFull) || errors.Is(err, store.ErrFailed) {
 		t.Errorf("Append with a mark: got %v, want ErrFull", err)
 	}
 	if err := <-marked; err != nil {
@@ -264,11 +264,11 @@ func TestWriteWithoutRoom(t *testing.T) {
 	if again.Seq != 2 {
 		t.Errorf("the refused entry, sent again: got the sequence number %d, want 2", again.Seq)
 	}
-	if held, err := s.Holdings(t.Context()); err != nil || held[lane] != (relay.Holdings{Pending: 1}) {
+	if held, err := s.Holdings(t.Context()); err != nil || held[lane] != (store.Holdings{Pending: 1}) {
 		t.Errorf("Holdings: got %+v, %v", held, err)
 	}
 	s = reopen(t, s, dir, nil)
-	if held, err := s.Holdings(t.Context()); err != nil || held[lane] != (relay.Holdings{Pending: 1}) {
+	if held, err := s.Holdings(t.Context()); err != nil || held[lane] != (store.Holdings{Pending: 1}) {
 		t.Errorf("Holdings, opened again: got %+v, %v", held, err)
 	}
 }
@@ -276,20 +276,20 @@ func TestWriteWithoutRoom(t *testing.T) {
 func TestRefusedEntries(t *testing.T) {
 	s := open(t, t.TempDir(), nil)
 	long := make([]byte, 5000)
-	for name, e := range map[string]*relay.Entry{
+	for name, e := range map[string]*store.Entry{
 		"no lane":            {Problem: "p"},
 		"a long lane":        {Lane: string(long), Problem: "p"},
 		"a long problem key": {Lane: lane, Problem: string(long)},
 	} {
 		good := entry(name, "p")
-		if err := s.Append(t.Context(), []*relay.Entry{good, e}); err == nil {
+		if err := s.Append(t.Context(), []*store.Entry{good, e}); err == nil {
 			t.Errorf("%s: Append took it", name)
 		}
 	}
 	if held, err := s.Holdings(t.Context()); err != nil || len(held) != 0 {
 		t.Errorf("Holdings: got %+v, %v", held, err)
 	}
-	if err := acquire(t, s).Mark(t.Context(), []relay.Mark{{Seq: 1, Problem: string(long)}}); err == nil {
+	if err := acquire(t, s).Mark(t.Context(), []store.Mark{{Seq: 1, Problem: string(long)}}); err == nil {
 		t.Error("Mark with a long problem key: no error")
 	}
 	add(t, s, entry("good", "p"))

@@ -6,7 +6,7 @@ import (
 
 	bolt "go.etcd.io/bbolt"
 
-	"github.com/guance-relay/guance-relay/relay"
+	"github.com/guance-relay/guance-relay/relay/store"
 )
 
 // books are what memory holds of the file, so that a commit need not count. The committer owns them; what a commit that fails has
@@ -39,8 +39,8 @@ func (b *books) lane(name string) *laneBooks {
 	return l
 }
 
-func (l *laneBooks) holdings() relay.Holdings {
-	return relay.Holdings{Pending: l.pending, Dead: l.dead}
+func (l *laneBooks) holdings() store.Holdings {
+	return store.Holdings{Pending: l.pending, Dead: l.dead}
 }
 
 // hold and let go of a problem whose record must stay. Two problems of one hash hold each other's.
@@ -88,7 +88,7 @@ func (s *Store) load() error {
 func (s *Store) loadLane(b *bolt.Bucket, l *laneBooks) error {
 	for _, part := range parts {
 		if b.Bucket([]byte(part)) == nil {
-			return fmt.Errorf("there are no %s: %w", part, relay.ErrDamaged)
+			return fmt.Errorf("there are no %s: %w", part, store.ErrDamaged)
 		}
 	}
 	l.seq = b.Sequence()

@@ -12,30 +12,30 @@ import (
 	"time"
 
 	"github.com/guance-relay/guance-relay/guance"
-	"github.com/guance-relay/guance-relay/relay"
 	"github.com/guance-relay/guance-relay/relay/boltstore"
+	"github.com/guance-relay/guance-relay/relay/store"
 )
 
 func TestMaxBytes(t *testing.T) {
 	dir := t.TempDir()
 	opts := &boltstore.Options{MaxBytes: 10_000}
 	s := open(t, dir, opts)
-	large := func(id string, n int) *relay.Entry {
+	large := func(id string, n int) *store.Entry {
 		e := entry(id, id)
 		e.Body = make([]byte, n)
 		return e
 	}
 	a, b := large("a", 4000), large("b", 4000)
 	add(t, s, a, b)
-	if err := s.Append(t.Context(), []*relay.Entry{large("c", 4000)}); !errors.Is(err, relay.ErrFull) {
+	if err := s.Append(t.Context(), []*store.Entry{large("c", 4000)}); !errors.Is(err, store.ErrFull) {
 		t.Fatalf("got %v, want ErrFull", err)
 	}
 	add(t, s, large("d", 100))
 	s = reopen(t, s, dir, opts)
-	if err := s.Append(t.Context(), []*relay.Entry{large("c", 4000)}); !errors.Is(err, relay.ErrFull) {
+	if err := s.Append(t.Context(), []*store.Entry{large("c", 4000)}); !errors.Is(err, store.ErrFull) {
 		t.Fatalf("opened again: got %v, want ErrFull", err)
 	}
-	settle(t, acquire(t, s), relay.Delivered, time.Now(), a)
+	settle(t, acquire(t, s), store.Delivered, time.Now(), a)
 	add(t, s, large("c", 4000))
 }
 
@@ -52,7 +52,7 @@ func TestRemembered(t *testing.T) {
 		add(t, s, e)
 		return e.Seq == 0
 	}
-	var batch []*relay.Entry
+	var batch []*store.Entry
 	for i := range 7 { // several to a value, so that values are deleted late
 		batch = append(batch, entry(fmt.Sprint("batch-", i), "p"))
 	}
@@ -90,14 +90,14 @@ func TestHistoryKeepsTheLastOutcomes(t *testing.T) {
 	s := open(t, dir, opts)
 	old := entry("old", "old")
 	add(t, s, old)
-	var all []*relay.Entry
+	var all []*store.Entry
 	for i := range 20 {
 		all = append(all, entry(fmt.Sprint(i), "p"))
 	}
 	add(t, s, all...)
 	l := acquire(t, s)
-	settle(t, l, relay.Superseded, time.Now(), all...)
-	settle(t, l, relay.Delivered, time.Now(), old)
+	settle(t, l, store.Superseded, time.Now(), all...)
+	settle(t, l, store.Delivered, time.Now(), old)
 	check := func() {
 		t.Helper()
 		if h, err := s.History(t.Context(), lane, "old"); err != nil || len(h) != 1 {
@@ -128,22 +128,22 @@ func deadLetters(t *testing.T, s *boltstore.Store) (list []uint64) {
 
 func TestDeadLettersAreBounded(t *testing.T) {
 	s := open(t, t.TempDir(), &boltstore.Options{MaxDead: 3, MaxBytes: 40_000})
-	var all []*relay.Entry
+	var all []*store.Entry
 	for i := range 6 {
 		all = append(all, entry(fmt.Sprint(i), fmt.Sprint("p", i)))
 	}
 	add(t, s, all...)
 	l := acquire(t, s)
-	settle(t, l, relay.Dead, time.Now(), all[:5]...)
+	settle(t, l, store.Dead, time.Now(), all[:5]...)
 	if got := deadLetters(t, s); !slices.Equal(got, []uint64{3, 4, 5}) {
 		t.Errorf("more than MaxDead: got %v, want the last three", got)
 	}
 	for i := range 5 {
-		if h, err := s.History(t.Context(), lane, fmt.Sprint("p", i)); err != nil || len(h) != 1 || h[0].Outcome != relay.Dead {
+		if h, err := s.History(t.Context(), lane, fmt.Sprint("p", i)); err != nil || len(h) != 1 || h[0].Outcome != store.Dead {
 			t.Errorf("the outcome of entry %d: got %d settlements, %v", i+1, len(h), err)
 		}
 	}
-	if held, err := s.Holdings(t.Context()); err != nil || held[lane] != (relay.Holdings{Pending: 1, Dead: 3}) {
+	if held, err := s.Holdings(t.Context()); err != nil || held[lane] != (store.Holdings{Pending: 1, Dead: 3}) {
 		t.Errorf("Holdings: got %+v, %v", held, err)
 	}
 	// A quarter of MaxBytes, in bodies; the last one stays however large it is.
@@ -151,7 +151,7 @@ func TestDeadLettersAreBounded(t *testing.T) {
 		e := entry(fmt.Sprint("large ", i), "large")
 		e.Body = make([]byte, []int{1000, 9000, 12_000}[i])
 		add(t, s, e)
-		settle(t, l, relay.Dead, time.Now(), e)
+		settle(t, l, store.Dead, time.Now(), e)
 		if got := deadLetters(t, s); !slices.Equal(got, want) {
 			t.Errorf("after a dead letter of %d bytes: got %v, want %v", len(e.Body), got, want)
 		}
@@ -181,15 +181,15 @@ func TestDeadLettersAge(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				dir, lastYear := t.TempDir(), time.Now().AddDate(-1, 0, 0)
 				s := open(t, dir, nil)
-				var all []*relay.Entry
+				var all []*store.Entry
 				for i := range 40 {
 					all = append(all, entry(fmt.Sprint(i), fmt.Sprint("p", i)))
 				}
 				add(t, s, all...)
 				l := acquire(t, s)
-				settle(t, l, relay.Dead, lastYear, all[1:]...)
+				settle(t, l, store.Dead, lastYear, all[1:]...)
 				time.Sleep(time.Hour)
-				settle(t, l, relay.Dead, lastYear, all[0]) // the oldest entry died last
+				settle(t, l, store.Dead, lastYear, all[0]) // the oldest entry died last
 				time.Sleep(30*24*time.Hour - time.Hour - time.Minute)
 				ticks(t, s, 10)
 				if got := deadLetters(t, s); len(got) != 40 {
@@ -206,27 +206,27 @@ func TestDeadLettersAge(t *testing.T) {
 }
 
 // has reports whether a problem has a record.
-func has(t *testing.T, l relay.Lease, problem string) bool {
+func has(t *testing.T, l store.Lane, problem string) bool {
 	t.Helper()
 	records, err := l.Records(t.Context(), []string{problem})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return records[0] != relay.Record{}
+	return records[0] != store.Record{}
 }
 
 // show marks the trigger of a problem as delivered, and, if it is over, its recovery too.
-func show(t *testing.T, s *boltstore.Store, l relay.Lease, problem string, over bool) {
+func show(t *testing.T, s *boltstore.Store, l store.Lane, problem string, over bool) {
 	t.Helper()
 	trigger := entry(problem, problem)
 	add(t, s, trigger)
 	settle(t, l, 0, time.Now(), trigger)
-	settle(t, l, relay.Delivered, time.Now(), trigger)
+	settle(t, l, store.Delivered, time.Now(), trigger)
 	if over {
 		recovery := entry(problem+" recovered", problem)
 		recovery.State = guance.StateRecovered
 		add(t, s, recovery)
-		settle(t, l, relay.Delivered, time.Now(), recovery)
+		settle(t, l, store.Delivered, time.Now(), recovery)
 	}
 }
 
@@ -242,11 +242,11 @@ func TestRecordsAge(t *testing.T) {
 		pending, dead := entry("pending", "pending"), entry("dead", "dead")
 		add(t, s, pending, dead)
 		settle(t, l, 0, time.Now(), pending, dead)
-		settle(t, l, relay.Dead, time.Now(), dead)
+		settle(t, l, store.Dead, time.Now(), dead)
 		recovery := entry("dead recovered", "dead")
 		recovery.State = guance.StateRecovered
 		add(t, s, recovery)
-		settle(t, l, relay.Delivered, time.Now(), recovery)
+		settle(t, l, store.Delivered, time.Now(), recovery)
 		for i := range 300 {
 			show(t, s, l, fmt.Sprint("many ", i), true)
 		}
@@ -287,7 +287,7 @@ func TestRecordsAge(t *testing.T) {
 		if !strings.Contains(log.String(), "level=WARN") || !strings.Contains(log.String(), "problem=open") {
 			t.Errorf("the record of an open problem was forgotten after 30 days: the log says %q", log.String())
 		}
-		settle(t, l, relay.Superseded, time.Now(), dead)
+		settle(t, l, store.Superseded, time.Now(), dead)
 		time.Sleep(24*time.Hour + 2*time.Minute)
 		s = reopen(t, s, dir, opts)
 		l = acquire(t, s)
@@ -314,14 +314,14 @@ func recordsAreBounded(t *testing.T) {
 	// Storms of problems that come and go and are never sent.
 	round := func(n int) {
 		time.Sleep(time.Second)
-		var batch []*relay.Entry
+		var batch []*store.Entry
 		for i := range 40 {
 			trigger, recovery := entry(fmt.Sprint("t", n, "-", i), fmt.Sprint("pair ", n, "-", i)), entry(fmt.Sprint("r", n, "-", i), fmt.Sprint("pair ", n, "-", i))
 			recovery.State = guance.StateRecovered
 			batch = append(batch, trigger, recovery)
 		}
 		add(t, s, batch...)
-		settle(t, l, relay.Superseded, time.Now(), batch...)
+		settle(t, l, store.Superseded, time.Now(), batch...)
 	}
 	for n := range 25 {
 		if round(n); n%10 == 5 {

@@ -10,8 +10,8 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/guance-relay/guance-relay/relay"
 	"github.com/guance-relay/guance-relay/relay/boltstore"
+	"github.com/guance-relay/guance-relay/relay/store"
 )
 
 // A clock that is set a month ahead before a start is, for the store, a month in which it was closed.
@@ -22,7 +22,7 @@ func TestReport08TimeThatTheStoreWasClosedErasesNothing(t *testing.T) {
 		l := acquire(t, s)
 		dead := entry("dead", "dead")
 		add(t, s, dead)
-		settle(t, l, relay.Dead, time.Now(), dead)
+		settle(t, l, store.Dead, time.Now(), dead)
 		show(t, s, l, "closed", true)
 		show(t, s, l, "open", false)
 		time.Sleep(23 * time.Hour)

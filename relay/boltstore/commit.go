@@ -15,7 +15,7 @@ import (
 	bolt "go.etcd.io/bbolt"
 	berrors "go.etcd.io/bbolt/errors"
 
-	"github.com/guance-relay/guance-relay/relay"
+	"github.com/guance-relay/guance-relay/relay/store"
 )
 
 const (
@@ -44,7 +44,7 @@ func (s *Store) submit(ctx context.Context, j *job) error {
 	select {
 	case s.jobs <- j:
 	case <-s.stop:
-		return fmt.Errorf("boltstore: %w", relay.ErrClosed)
+		return fmt.Errorf("boltstore: %w", store.ErrClosed)
 	case <-ctx.Done():
 		return ctx.Err()
 	}
@@ -66,7 +66,7 @@ func (s *Store) submit(ctx context.Context, j *job) error {
 		case err := <-j.done:
 			return err
 		default:
-			return fmt.Errorf("boltstore: %w", relay.ErrClosed)
+			return fmt.Errorf("boltstore: %w", store.ErrClosed)
 		}
 	}
 }
@@ -112,7 +112,7 @@ func (s *Store) saveClock() {
 		return
 	}
 	_, err := s.try([]*job{{write: func(c *commit) error { c.changed = true; return nil }}}, make([]error, 1))
-	if err != nil && !errors.Is(err, relay.ErrFull) {
+	if err != nil && !errors.Is(err, store.ErrFull) {
 		s.closing = err
 	}
 }
@@ -141,7 +141,7 @@ func (s *Store) commitBatch(batch []*job) {
 	if err == nil && bytes > 0 {
 		if moved := s.inPlace(); moved != nil {
 			refuseAppends(batch, refused, moved)
-		} else if err = s.reserve(bytes); errors.Is(err, relay.ErrFull) {
+		} else if err = s.reserve(bytes); errors.Is(err, store.ErrFull) {
 			refuseAppends(batch, refused, err)
 			err = nil
 		} else if err != nil {
@@ -181,7 +181,7 @@ func (s *Store) try(batch []*job, refused []error) (again bool, err error) {
 	var tx *bolt.Tx
 	defer func() {
 		if p := recover(); p != nil {
-			again, err = false, s.fail(fmt.Errorf("bbolt panicked: %v: %w", p, relay.ErrDamaged))
+			again, err = false, s.fail(fmt.Errorf("bbolt panicked: %v: %w", p, store.ErrDamaged))
 			rollback(tx)
 		}
 	}()
@@ -204,8 +204,8 @@ func (s *Store) try(batch []*job, refused []error) (again bool, err error) {
 			continue
 		}
 		if err := j.write(c); err != nil {
-			if !errors.Is(err, relay.ErrDamaged) { // bbolt found a bucket where there was none, or the reverse
-				err = fmt.Errorf("boltstore: %s: %w: %w; see docs/durability.md", s.path, relay.ErrDamaged, err)
+			if !errors.Is(err, store.ErrDamaged) { // bbolt found a bucket where there was none, or the reverse
+				err = fmt.Errorf("boltstore: %s: %w: %w; see docs/durability.md", s.path, store.ErrDamaged, err)
 			}
 			refused[i] = err
 			return true, s.undo(tx)
@@ -230,7 +230,7 @@ func (s *Store) try(batch []*job, refused []error) (again bool, err error) {
 		s.committed(c)
 		return false, nil
 	case noRoom(err):
-		full := fmt.Errorf("boltstore: %s: %w: %w", s.path, relay.ErrFull, err)
+		full := fmt.Errorf("boltstore: %s: %w: %w", s.path, store.ErrFull, err)
 		if err := s.reload(c); err != nil {
 			return false, s.fail(fmt.Errorf("after %v: %w", full, err)) // not ErrFull: something may be kept
 		}
@@ -299,10 +299,10 @@ func (s *Store) fail(err error) error {
 	s.mu.Lock()
 	if s.failed == nil {
 		s.failed = err
-		s.wakeAll()
+		s.endLeases()
 	}
 	s.mu.Unlock()
-	return fmt.Errorf("boltstore: %s: %w: %w; restart the process once the disk is well", s.path, relay.ErrFailed, err)
+	return fmt.Errorf("boltstore: %s: %w: %w; restart the process once the disk is well", s.path, store.ErrFailed, err)
 }
 
 // committed makes known what a commit changed.
@@ -327,7 +327,7 @@ func (s *Store) committed(c *commit) {
 func (s *Store) publish() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.held = make(map[string]relay.Holdings, len(s.books.lanes))
+	s.held = make(map[string]store.Holdings, len(s.books.lanes))
 	for name, b := range s.books.lanes {
 		s.held[name] = b.holdings()
 	}
@@ -338,12 +338,12 @@ func (s *Store) view(fn func(*bolt.Tx) error) (err error) {
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer func() {
 		if p := recover(); p != nil {
-			err = fmt.Errorf("boltstore: %s: %v: %w; see docs/durability.md", s.path, p, relay.ErrDamaged)
+			err = fmt.Errorf("boltstore: %s: %v: %w; see docs/durability.md", s.path, p, store.ErrDamaged)
 		}
 	}()
 	err = s.db.View(fn)
 	if errors.Is(err, berrors.ErrDatabaseNotOpen) {
-		return fmt.Errorf("boltstore: %w", relay.ErrClosed)
+		return fmt.Errorf("boltstore: %w", store.ErrClosed)
 	}
 	return err
 }

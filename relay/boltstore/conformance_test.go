@@ -3,17 +3,17 @@ package boltstore_test
 import (
 	"testing"
 
-	"github.com/guance-relay/guance-relay/relay"
 	"github.com/guance-relay/guance-relay/relay/boltstore"
+	"github.com/guance-relay/guance-relay/relay/store"
 	"github.com/guance-relay/guance-relay/relay/storetest"
 )
 
 func TestConformance(t *testing.T) {
-	storetest.Run(t, func(t *testing.T) storetest.Place {
+	storetest.Run(t, func(t *testing.T) storetest.Harness {
 		dir := t.TempDir()
-		return storetest.Place{
+		return storetest.Harness{
 			MaxEntries: 500,
-			Open: func() (relay.Store, error) {
+			Open: func() (store.Store, error) {
 				s, err := boltstore.Open(dir, &boltstore.Options{MaxEntries: 500})
 				if err != nil {
 					return nil, err
@@ -21,8 +21,8 @@ func TestConformance(t *testing.T) {
 				s.NoSync() // no duty of the suite has a power cut: TestCrashAtEveryWrite has
 				return s, nil
 			},
-			Close: func(s relay.Store) error { return s.(*boltstore.Store).Close() },
-			Fail:  func(s relay.Store, err error, landed bool) { s.(*boltstore.Store).FailNext(err, landed) },
+			Close: func(s store.Store) error { return s.(*boltstore.Store).Close() },
+			Fail:  func(s store.Store, err error, landed bool) { s.(*boltstore.Store).FailNext(err, landed) },
 		}
 	})
 }

@@ -18,8 +18,8 @@ import (
 
 	"github.com/guance-relay/guance-relay/guance"
 	"github.com/guance-relay/guance-relay/internal/torn"
-	"github.com/guance-relay/guance-relay/relay"
 	"github.com/guance-relay/guance-relay/relay/boltstore"
+	"github.com/guance-relay/guance-relay/relay/store"
 )
 
 var (
@@ -33,7 +33,7 @@ var (
 type said struct {
 	About    uint64       `json:"about,omitempty"`
 	Appended []entryName  `json:"appended,omitempty"`
-	Marked   []relay.Mark `json:"marked,omitempty"`
+	Marked   []store.Mark `json:"marked,omitempty"`
 	Revived  uint64       `json:"revived,omitempty"`
 	Dropped  uint64       `json:"dropped,omitempty"`
 }
@@ -50,7 +50,7 @@ func script(dir string, seed uint64, steps int) error {
 	if err != nil {
 		return err
 	}
-	lease, err := s.Acquire(context.Background(), "lane")
+	lease, err := s.Acquire(context.Background(), store.Group{Name: "lane", Lanes: []string{"lane"}})
 	if err != nil {
 		return err
 	}
@@ -69,7 +69,7 @@ func script(dir string, seed uint64, steps int) error {
 	errs := make([]error, 3)
 	for i := range errs {
 		wg.Go(func() {
-			w := &worker{store: s, lease: lease, rng: rand.New(rand.NewPCG(seed, uint64(i))), id: i, tell: tell}
+			w := &worker{store: s, lane: lease.Lane("lane"), rng: rand.New(rand.NewPCG(seed, uint64(i))), id: i, tell: tell}
 			for n := 0; n < steps && errs[i] == nil; n++ {
 				errs[i] = w.step()
 			}
@@ -87,11 +87,11 @@ func script(dir string, seed uint64, steps int) error {
 // A worker has entries of its own.
 type worker struct {
 	store *boltstore.Store
-	lease relay.Lease
+	lane  store.Lane
 	rng   *rand.Rand
 	id, n int
 	tell  func(said) error
-	mine  []*relay.Entry
+	mine  []*store.Entry
 	dead  []uint64
 }
 
@@ -99,10 +99,10 @@ func (w *worker) step() error {
 	ctx := context.Background()
 	switch at := time.Now(); {
 	case len(w.mine) == 0 || w.rng.IntN(2) == 0:
-		var batch []*relay.Entry
+		var batch []*store.Entry
 		for range 1 + w.rng.IntN(3) {
 			w.n++
-			batch = append(batch, &relay.Entry{
+			batch = append(batch, &store.Entry{
 				Lane: "lane", ID: fmt.Sprintf("event-%d-%d", w.id, w.n), Problem: fmt.Sprintf("problem-%d-%d", w.id, w.rng.IntN(5)),
 				State: guance.StateProblem, Level: guance.LevelError, Accepted: at, Body: bytes.Repeat([]byte{byte(w.n)}, w.rng.IntN(6000)),
 			})
@@ -123,34 +123,34 @@ func (w *worker) step() error {
 			return err
 		}
 		if w.rng.IntN(2) == 0 {
-			if err := w.lease.Drop(ctx, seq); err != nil {
+			if err := w.lane.Drop(ctx, seq); err != nil {
 				return err
 			}
 			return w.tell(said{Dropped: seq})
 		}
-		if _, err := w.lease.Revive(ctx, seq); err != nil {
+		if _, err := w.lane.Revive(ctx, seq); err != nil {
 			return err
 		}
 		return w.tell(said{Revived: seq})
 	default:
 		i := w.rng.IntN(len(w.mine))
 		e := w.mine[i]
-		m := relay.Mark{Seq: e.Seq, Problem: e.Problem, State: e.State, Level: e.Level, At: at}
+		m := store.Mark{Seq: e.Seq, Problem: e.Problem, State: e.State, Level: e.Level, At: at}
 		if w.rng.IntN(3) > 0 {
-			m.Outcome = relay.Outcome(1 + w.rng.IntN(4))
+			m.Outcome = store.Outcome(1 + w.rng.IntN(4))
 			m.Reason = "because"
 			w.mine = slices.Delete(w.mine, i, i+1)
-			if m.Outcome == relay.Dead {
+			if m.Outcome == store.Dead {
 				w.dead = append(w.dead, e.Seq)
 			}
 		}
 		if err := w.tell(said{About: e.Seq}); err != nil {
 			return err
 		}
-		if err := w.lease.Mark(ctx, []relay.Mark{m}); err != nil {
+		if err := w.lane.Mark(ctx, []store.Mark{m}); err != nil {
 			return err
 		}
-		return w.tell(said{Marked: []relay.Mark{m}})
+		return w.tell(said{Marked: []store.Mark{m}})
 	}
 }
 
@@ -181,7 +181,7 @@ func (d *durable) hear(line []byte, t *testing.T) {
 			continue
 		}
 		delete(d.pending, m.Seq)
-		if m.Outcome == relay.Dead {
+		if m.Outcome == store.Dead {
 			d.dead[m.Seq] = true
 		} else {
 			d.ended[m.Seq] = true
@@ -281,7 +281,7 @@ func (d *durable) holds(dir string) error {
 	}
 	defer s.Close()
 	s.NoSync() // no second crash comes
-	lease, err := s.Acquire(ctx, "lane")
+	lease, err := s.Acquire(ctx, store.Group{Name: "lane", Lanes: []string{"lane"}})
 	if err != nil {
 		return err
 	}
@@ -289,14 +289,14 @@ func (d *durable) holds(dir string) error {
 	if err != nil {
 		return err
 	}
-	pending := make(map[uint64]*relay.Entry)
+	pending := make(map[uint64]*store.Entry)
 	if held["lane"].Pending > 0 {
-		entries, err := lease.Read(ctx, 0, 1<<20)
+		entries, err := lease.Lane("lane").Read(ctx, 0, 1<<20)
 		if err != nil {
 			return err
 		}
 		for _, e := range entries {
-			if pending[e.Seq], err = lease.Load(ctx, e.Seq); err != nil {
+			if pending[e.Seq], err = lease.Lane("lane").Load(ctx, e.Seq); err != nil {
 				return fmt.Errorf("entry %d is listed and cannot be loaded: %w", e.Seq, err)
 			}
 			for _, b := range pending[e.Seq].Body {
@@ -343,8 +343,8 @@ func (d *durable) holds(dir string) error {
 		}
 	}
 	// And it goes on.
-	e := &relay.Entry{Lane: "lane", ID: "after the crash", Problem: "p", Accepted: time.Now(), Body: []byte("x")}
-	if err := s.Append(ctx, []*relay.Entry{e}); err != nil {
+	e := &store.Entry{Lane: "lane", ID: "after the crash", Problem: "p", Accepted: time.Now(), Body: []byte("x")}
+	if err := s.Append(ctx, []*store.Entry{e}); err != nil {
 		return fmt.Errorf("it takes nothing: %w", err)
 	}
 	for seq := range pending {

@@ -12,7 +12,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/guance-relay/guance-relay/relay"
+	"github.com/guance-relay/guance-relay/relay/store"
 )
 
 // fullEnv names the directory in which a child process works.
@@ -40,7 +40,7 @@ func TestFullDiskInACommit(t *testing.T) {
 	const size = 3 << 20
 	limitFiles(t, size)
 	n, err := fillUp(t, s, "first")
-	if !errors.Is(err, relay.ErrFull) || errors.Is(err, relay.ErrFailed) || len(n) < 100 {
+	if !errors.Is(err, store.ErrFull) || errors.Is(err, store.ErrFailed) || len(n) < 100 {
 		t.Fatalf("after %d appends: got %v, want ErrFull", len(n), err)
 	}
 	limitFiles(t, 1<<40)
@@ -67,11 +67,11 @@ func elsewhere(t *testing.T) {
 }
 
 // fillUp appends until the store refuses.
-func fillUp(t *testing.T, s relay.Store, name string) (kept []*relay.Entry, err error) {
+func fillUp(t *testing.T, s store.Store, name string) (kept []*store.Entry, err error) {
 	for i := range 100_000 {
 		e := entry(fmt.Sprint(name, "-", i), fmt.Sprint("p", i))
 		e.Body = make([]byte, 1+i*i%9000)
-		if err := s.Append(t.Context(), []*relay.Entry{e}); err != nil {
+		if err := s.Append(t.Context(), []*store.Entry{e}); err != nil {
 			return kept, err
 		}
 		kept = append(kept, e)
@@ -98,13 +98,13 @@ func fillDisk(t *testing.T, dir string) {
 		const size = 5 << 20
 		limitFiles(t, size)
 		kept, err := fillUp(t, s, fmt.Sprint(round))
-		if !errors.Is(err, relay.ErrFull) || errors.Is(err, relay.ErrFailed) {
+		if !errors.Is(err, store.ErrFull) || errors.Is(err, store.ErrFailed) {
 			t.Fatalf("round %d, after %d appends: got %v, want ErrFull", round, len(kept), err)
 		}
 		if len(kept) < 300 {
 			t.Errorf("round %d: %d appends fit into %d bytes", round, len(kept), size)
 		}
-		if err := s.Check(t.Context()); !errors.Is(err, relay.ErrFull) {
+		if err := s.Check(t.Context()); !errors.Is(err, store.ErrFull) {
 			t.Errorf("round %d: Check of a full disk: got %v, want ErrFull", round, err)
 		}
 		if held, err := s.Holdings(t.Context()); err != nil || held[lane].Pending != len(kept) {
@@ -119,12 +119,12 @@ func fillDisk(t *testing.T, dir string) {
 		}
 		// Lanes go on: each attempt is marked before and after, in an order that is not the file's.
 		for i := 0; i < len(kept); {
-			var some []*relay.Entry
+			var some []*store.Entry
 			for n := 1 + i/100; n > 0 && i < len(kept); n, i = n-1, i+1 {
 				some = append(some, kept[(i*7919)%len(kept)])
 			}
 			settle(t, l, 0, time.Now(), some...)
-			settle(t, l, relay.Delivered, time.Now(), some...)
+			settle(t, l, store.Delivered, time.Now(), some...)
 		}
 		if held, err := s.Holdings(t.Context()); err != nil || held[lane].Pending != 0 {
 			t.Errorf("round %d: Holdings, settled: got %+v, %v", round, held, err)
@@ -134,7 +134,7 @@ func fillDisk(t *testing.T, dir string) {
 			limitFiles(t, 1<<40)
 		}
 		add(t, s, entry(fmt.Sprint("again ", round), "again"))
-		settle(t, l, relay.Delivered, time.Now(), &relay.Entry{Seq: kept[len(kept)-1].Seq + 1, Problem: "again"})
+		settle(t, l, store.Delivered, time.Now(), &store.Entry{Seq: kept[len(kept)-1].Seq + 1, Problem: "again"})
 	}
 	limitFiles(t, 1<<40)
 	s = reopen(t, s, dir, nil)

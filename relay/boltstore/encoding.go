@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"github.com/guance-relay/guance-relay/guance"
-	"github.com/guance-relay/guance-relay/relay"
+	"github.com/guance-relay/guance-relay/relay/store"
 )
 
 // version names the form of all that this file and layout.go describe. It is in the file's "meta" bucket, and a program refuses a file of
@@ -28,7 +28,7 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 // damaged is what every reader of the file returns for a value that is not what was written.
 func damaged(what string, key []byte) error {
-	return fmt.Errorf("boltstore: the %s at %x: %w; keep the file for repair and see docs/durability.md", what, key, relay.ErrDamaged)
+	return fmt.Errorf("boltstore: the %s at %x: %w; keep the file for repair and see docs/durability.md", what, key, store.ErrDamaged)
 }
 
 // seal fills in the checksum of a value whose first four bytes were left for it.
@@ -84,7 +84,7 @@ type header struct {
 }
 
 // encodeHeader encodes the header of an entry.
-func encodeHeader(e *relay.Entry) []byte {
+func encodeHeader(e *store.Entry) []byte {
 	b := make([]byte, 0, 64+len(e.ID)+len(e.Problem)+len(e.Trace))
 	b = binary.LittleEndian.AppendUint32(b, crc32.Checksum(e.Body, castagnoli))
 	b = binary.AppendUvarint(b, uint64(len(e.Body)))
@@ -114,8 +114,8 @@ func decodeHeader(b []byte) (h header, ok bool) {
 }
 
 // entry returns the entry that h is the header of.
-func (h *header) entry(lane string, seq uint64, kept time.Duration) relay.Entry {
-	return relay.Entry{
+func (h *header) entry(lane string, seq uint64, kept time.Duration) store.Entry {
+	return store.Entry{
 		Lane: lane, Seq: seq, ID: h.id, Problem: h.problem, State: h.state, Level: h.level, Time: h.time, Accepted: h.accepted, Kept: kept,
 		Trace: h.trace,
 	}
@@ -195,7 +195,7 @@ type item struct {
 }
 
 // entry returns the entry of an item, without its body. h is its header.
-func (it *item) entry(lane string, h *header) *relay.Entry {
+func (it *item) entry(lane string, h *header) *store.Entry {
 	e := h.entry(lane, it.seq, it.kept)
 	if e.Begun = it.state != 0; e.Begun {
 		e.Failed = int(it.state - 1)
@@ -266,7 +266,7 @@ func nextHeader(first uint64, headers []byte) (seq uint64, kept time.Duration, h
 //	at       time
 //	changed  clock
 type record struct {
-	relay.Record
+	store.Record
 	changed time.Duration
 }
 
@@ -289,7 +289,7 @@ func decodeRecord(key, value []byte) (record, error) {
 		return record{}, err
 	}
 	d := decoder{b: b}
-	r := record{Record: relay.Record{
+	r := record{Record: store.Record{
 		Last: d.uvarint(), Seq: d.uvarint(), Open: d.byte() == 1, Shown: guance.Level(d.varint()), Doubt: d.byte() == 1, Time: d.time(), At: d.time(),
 	}, changed: d.clock()}
 	if d.bad {
@@ -345,7 +345,7 @@ func decodeClock(value []byte) (time.Duration, error) {
 //	reason   string
 type settlement struct {
 	seq     uint64
-	outcome relay.Outcome
+	outcome store.Outcome
 	at      time.Time
 	kept    time.Duration
 	ended   time.Duration
@@ -373,7 +373,7 @@ func decodeSettlement(key, value []byte) (s settlement, h header, err error) {
 	}
 	d := decoder{b: b}
 	s = settlement{
-		seq: d.uvarint(), outcome: relay.Outcome(d.byte()), at: d.time(), kept: d.clock(), ended: d.clock(), header: d.bytes(), reason: string(d.bytes()),
+		seq: d.uvarint(), outcome: store.Outcome(d.byte()), at: d.time(), kept: d.clock(), ended: d.clock(), header: d.bytes(), reason: string(d.bytes()),
 	}
 	h, ok := decodeHeader(s.header)
 	if d.bad || !ok {
@@ -383,10 +383,10 @@ func decodeSettlement(key, value []byte) (s settlement, h header, err error) {
 }
 
 // settlement returns what the API calls so.
-func (s *settlement) settlement(lane string, h *header, body []byte) relay.Settlement {
+func (s *settlement) settlement(lane string, h *header, body []byte) store.Settlement {
 	e := h.entry(lane, s.seq, s.kept)
 	e.Body = body
-	return relay.Settlement{Entry: e, Outcome: s.outcome, Reason: s.reason, At: s.at}
+	return store.Settlement{Entry: e, Outcome: s.outcome, Reason: s.reason, At: s.at}
 }
 
 // A hash stands for an event ID. It is one that a sender cannot find collisions for: an event that was taken for another would be lost.

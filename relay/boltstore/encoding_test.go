@@ -11,7 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/guance-relay/guance-relay/guance"
-	"github.com/guance-relay/guance-relay/relay"
+	"github.com/guance-relay/guance-relay/relay/store"
 )
 
 var (
@@ -20,7 +20,7 @@ var (
 )
 
 func TestHeader(t *testing.T) {
-	for _, e := range []*relay.Entry{
+	for _, e := range []*store.Entry{
 		{},
 		{ID: "id", Problem: "p", State: guance.StateRecovered, Level: guance.LevelFatal, Time: first, Accepted: first.Add(1), Trace: "trace", Body: []byte("body")},
 		{Problem: string(make([]byte, 4096)), Time: time.Unix(-1, 999_999_999).UTC(), Level: -1},
@@ -39,7 +39,7 @@ func TestHeader(t *testing.T) {
 		if later, ok := decodeHeader(append(encodeHeader(e), 1, 2, 3)); !ok || later != h {
 			t.Errorf("with a field more: %+v, %v", later, ok)
 		}
-		if earlier, ok := decodeHeader(encodeHeader(&relay.Entry{ID: e.ID})[:10+len(e.ID)]); len(e.ID) > 0 && (!ok || earlier.problem != "") {
+		if earlier, ok := decodeHeader(encodeHeader(&store.Entry{ID: e.ID})[:10+len(e.ID)]); len(e.ID) > 0 && (!ok || earlier.problem != "") {
 			t.Errorf("with fields fewer: %+v, %v", earlier, ok)
 		}
 	}
@@ -48,8 +48,8 @@ func TestHeader(t *testing.T) {
 func TestRecord(t *testing.T) {
 	for _, r := range []record{
 		{},
-		{relay.Record{Last: 1, Seq: math.MaxUint64, Open: true, Shown: guance.LevelCritical, Time: first, At: first.Add(time.Hour)}, math.MaxInt64},
-		{relay.Record{Doubt: true}, time.Nanosecond},
+		{store.Record{Last: 1, Seq: math.MaxUint64, Open: true, Shown: guance.LevelCritical, Time: first, At: first.Add(time.Hour)}, math.MaxInt64},
+		{store.Record{Doubt: true}, time.Nanosecond},
 	} {
 		got, err := decodeRecord(key, encodeRecord(key, r))
 		if err != nil || got != r {
@@ -59,8 +59,8 @@ func TestRecord(t *testing.T) {
 }
 
 func TestSettlement(t *testing.T) {
-	e := &relay.Entry{ID: "id", Problem: "p", Accepted: first, Body: []byte("body")}
-	want := settlement{7, relay.Dead, first, time.Hour, 2*time.Hour + 1, encodeHeader(e), "why"}
+	e := &store.Entry{ID: "id", Problem: "p", Accepted: first, Body: []byte("body")}
+	want := settlement{7, store.Dead, first, time.Hour, 2*time.Hour + 1, encodeHeader(e), "why"}
 	got, h, err := decodeSettlement(key, encodeSettlement(key, want))
 	if err != nil || h.problem != "p" || !bytes.Equal(got.header, want.header) {
 		t.Fatalf("got %+v, %+v, %v", got, h, err)
@@ -74,7 +74,7 @@ func TestSettlement(t *testing.T) {
 func sampleItems() []item {
 	var items []item
 	for i := range uint64(3) {
-		e := &relay.Entry{ID: "id", Problem: "p", Body: bytes.Repeat([]byte{byte(i)}, int(i*1000))}
+		e := &store.Entry{ID: "id", Problem: "p", Body: bytes.Repeat([]byte{byte(i)}, int(i*1000))}
 		h := encodeHeader(e)
 		s := slot{seq: 7 + i*i, problem: 3, size: uint32(len(h) + len(e.Body)), state: begun(int(i))}
 		items = append(items, item{s, time.Hour + time.Duration(i), h, e.Body})
@@ -117,13 +117,13 @@ func TestDamageIsFound(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	st := encodeSettlement(key, settlement{7, relay.Delivered, first, 1, 2, items[0].header, "why"})
+	st := encodeSettlement(key, settlement{7, store.Delivered, first, 1, 2, items[0].header, "why"})
 	for name, c := range map[string]struct {
 		value  []byte
 		decode func(key, value []byte) error
 	}{
 		"progress":   {encodeSlots(7, slots), func(k, v []byte) error { _, err := decodeSlots(nil, k, v); return err }},
-		"record":     {encodeRecord(key, record{relay.Record{Seq: 1, At: first}, time.Hour}), func(k, v []byte) error { _, err := decodeRecord(k, v); return err }},
+		"record":     {encodeRecord(key, record{store.Record{Seq: 1, At: first}, time.Hour}), func(k, v []byte) error { _, err := decodeRecord(k, v); return err }},
 		"settlement": {st, func(k, v []byte) error { _, _, err := decodeSettlement(k, v); return err }},
 		"hashes":     {encodeHashes(key, []hash{hashID("a"), hashID("b")}), func(k, v []byte) error { _, err := decodeHashes(k, v); return err }},
 		"segment": {segment[:8+len(headers)], func(k, v []byte) error {
@@ -133,16 +133,16 @@ func TestDamageIsFound(t *testing.T) {
 		if err := c.decode(key, c.value); err != nil {
 			t.Errorf("%s: undamaged: %v", name, err)
 		}
-		if err := c.decode(seqKey(8), c.value); !errors.Is(err, relay.ErrDamaged) {
+		if err := c.decode(seqKey(8), c.value); !errors.Is(err, store.ErrDamaged) {
 			t.Errorf("%s: under another key: got %v", name, err)
 		}
 		for i := range c.value {
 			v := bytes.Clone(c.value)
 			v[i] ^= 0x10
-			if err := c.decode(key, v); !errors.Is(err, relay.ErrDamaged) {
+			if err := c.decode(key, v); !errors.Is(err, store.ErrDamaged) {
 				t.Errorf("%s: byte %d changed: got %v", name, i, err)
 			}
-			if err := c.decode(key, c.value[:i]); !errors.Is(err, relay.ErrDamaged) {
+			if err := c.decode(key, c.value[:i]); !errors.Is(err, store.ErrDamaged) {
 				t.Errorf("%s: cut to %d bytes: got %v", name, i, err)
 			}
 		}
@@ -165,14 +165,14 @@ func TestHashes(t *testing.T) {
 func FuzzDecode(f *testing.F) {
 	items := sampleItems()
 	f.Add(encodeSlots(7, []slot{items[0].slot, items[1].slot}))
-	f.Add(encodeRecord(key, record{relay.Record{Last: 1, Seq: 2, Open: true, Shown: 3, Doubt: true, Time: first, At: first}, time.Hour}))
-	f.Add(encodeSettlement(key, settlement{7, relay.Dead, first, 1, 2, items[1].header, "why"}))
+	f.Add(encodeRecord(key, record{store.Record{Last: 1, Seq: 2, Open: true, Shown: 3, Doubt: true, Time: first, At: first}, time.Hour}))
+	f.Add(encodeSettlement(key, settlement{7, store.Dead, first, 1, 2, items[1].header, "why"}))
 	f.Add(encodeHashes(key, []hash{hashID("a")}))
 	f.Add(appendSegment(nil, items))
 	f.Add(items[1].header)
 	f.Fuzz(func(t *testing.T, data []byte) {
 		check := func(what string, err error) bool {
-			if err != nil && !errors.Is(err, relay.ErrDamaged) {
+			if err != nil && !errors.Is(err, store.ErrDamaged) {
 				t.Errorf("%s: got %v, want ErrDamaged", what, err)
 			}
 			return err == nil
@@ -229,13 +229,13 @@ func TestFileClock(t *testing.T) {
 		for i := range value {
 			bad := bytes.Clone(value)
 			bad[i] ^= 4
-			if _, err := decodeClock(bad); !errors.Is(err, relay.ErrDamaged) {
+			if _, err := decodeClock(bad); !errors.Is(err, store.ErrDamaged) {
 				t.Errorf("%v, byte %d changed: got %v, want ErrDamaged", now, i, err)
 			}
 		}
 	}
 	for _, value := range [][]byte{nil, {}, {1, 2, 3}, encodeClock(0), seal(clockKey, []byte{0, 0, 0, 0, 0x80})} {
-		if _, err := decodeClock(value); !errors.Is(err, relay.ErrDamaged) {
+		if _, err := decodeClock(value); !errors.Is(err, store.ErrDamaged) {
 			t.Errorf("%x: got %v, want ErrDamaged", value, err)
 		}
 	}

@@ -14,7 +14,7 @@ import (
 	bolt "go.etcd.io/bbolt"
 	berrors "go.etcd.io/bbolt/errors"
 
-	"github.com/guance-relay/guance-relay/relay"
+	"github.com/guance-relay/guance-relay/relay/store"
 )
 
 const (
@@ -89,9 +89,9 @@ func (s *Store) explain(err error) error {
 	case errors.Is(err, berrors.ErrTimeout):
 		return fmt.Errorf("boltstore: %s is locked: %w, mostly by another process; stop that, or give this one a directory of its own", s.path, ErrLocked)
 	case errors.Is(err, berrors.ErrInvalid), errors.Is(err, berrors.ErrChecksum), errors.Is(err, berrors.ErrVersionMismatch):
-		err = fmt.Errorf("%w: %w", relay.ErrDamaged, err)
+		err = fmt.Errorf("%w: %w", store.ErrDamaged, err)
 	}
-	if errors.Is(err, relay.ErrDamaged) {
+	if errors.Is(err, store.ErrDamaged) {
 		return fmt.Errorf("boltstore: %s: %w; nothing was changed. Move it away to start empty, and keep it for repair: docs/durability.md says how", s.path, err)
 	}
 	return fmt.Errorf("boltstore: opening %s: %w", s.path, err)
@@ -102,7 +102,7 @@ func openBolt(path string, opts *bolt.Options) (db *bolt.DB, err error) {
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer func() {
 		if p := recover(); p != nil {
-			db, err = nil, fmt.Errorf("%w: %v", relay.ErrDamaged, p)
+			db, err = nil, fmt.Errorf("%w: %v", store.ErrDamaged, p)
 		}
 	}()
 	return bolt.Open(path, 0o600, opts)
@@ -116,14 +116,14 @@ func inspect(path string) (err error) {
 		return err
 	}
 	if info.Size() == 0 {
-		return fmt.Errorf("%w: the file is empty", relay.ErrDamaged)
+		return fmt.Errorf("%w: the file is empty", store.ErrDamaged)
 	}
 	opts := options()
 	opts.ReadOnly = true // maps the file and reads no more than its first two pages
 	db, err := openBolt(path, opts)
 	if err != nil {
 		if info.Size() < 4*int64(os.Getpagesize()) {
-			return fmt.Errorf("%w: the file has only %d bytes: %w", relay.ErrDamaged, info.Size(), err)
+			return fmt.Errorf("%w: the file has only %d bytes: %w", store.ErrDamaged, info.Size(), err)
 		}
 		return err
 	}
@@ -131,7 +131,7 @@ func inspect(path string) (err error) {
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer func() {
 		if p := recover(); p != nil {
-			err = fmt.Errorf("%w: %v", relay.ErrDamaged, p)
+			err = fmt.Errorf("%w: %v", store.ErrDamaged, p)
 		}
 	}()
 	file, err := openFile(path, os.O_RDONLY, 0)
@@ -141,14 +141,14 @@ func inspect(path string) (err error) {
 	defer func() { err = errors.Join(err, file.Close()) }()
 	return db.View(func(tx *bolt.Tx) error {
 		if tx.Size() > info.Size() {
-			return fmt.Errorf("%w: it has %d bytes, and %d were written: it was cut short", relay.ErrDamaged, info.Size(), tx.Size())
+			return fmt.Errorf("%w: it has %d bytes, and %d were written: it was cut short", store.ErrDamaged, info.Size(), tx.Size())
 		}
 		if err := checkGraph(file, db.Info().PageSize); err != nil {
 			return err
 		}
 		meta := tx.Bucket(metaBucket)
 		if meta == nil || tx.Bucket(lanesBucket) == nil {
-			return fmt.Errorf("%w: it is a bbolt file, but not of a relay", relay.ErrDamaged)
+			return fmt.Errorf("%w: it is a bbolt file, but not of a relay", store.ErrDamaged)
 		}
 		if v := meta.Get(versionKey); string(v) != version {
 			return fmt.Errorf("the file has version %q, and this program knows version %q alone; nothing was changed. "+
@@ -157,7 +157,7 @@ func inspect(path string) (err error) {
 		return tx.Bucket(lanesBucket).ForEach(func(lane, value []byte) error {
 			for _, part := range parts {
 				if value != nil || laneBucket(tx, string(lane)).Bucket([]byte(part)) == nil {
-					return fmt.Errorf("%w: lane %q has no %s", relay.ErrDamaged, lane, part)
+					return fmt.Errorf("%w: lane %q has no %s", store.ErrDamaged, lane, part)
 				}
 			}
 			return nil

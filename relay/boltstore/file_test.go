@@ -24,6 +24,7 @@ import (
 	"github.com/guance-relay/guance-relay/guance"
 	"github.com/guance-relay/guance-relay/relay"
 	"github.com/guance-relay/guance-relay/relay/boltstore"
+	"github.com/guance-relay/guance-relay/relay/store"
 )
 
 func mode(t *testing.T, path string) os.FileMode {
@@ -175,8 +176,8 @@ func TestReport17FileMoved(t *testing.T) {
 					t.Errorf("Check: got %v, want ErrMoved and the path", err)
 				}
 				lost := entry("lost", "p")
-				err := s.Append(t.Context(), []*relay.Entry{lost})
-				if !errors.Is(err, boltstore.ErrMoved) || errors.Is(err, relay.ErrFailed) || lost.Seq != 0 {
+				err := s.Append(t.Context(), []*store.Entry{lost})
+				if !errors.Is(err, boltstore.ErrMoved) || errors.Is(err, store.ErrFailed) || lost.Seq != 0 {
 					t.Errorf("Append: got %v, sequence number %d; want ErrMoved, which ends nothing", err, lost.Seq)
 				}
 			}
@@ -187,7 +188,7 @@ func TestReport17FileMoved(t *testing.T) {
 			if e, err := l.Load(t.Context(), first.Seq); err != nil || e.ID != "first" {
 				t.Errorf("Load: got %+v, %v", e, err)
 			}
-			settle(t, l, relay.Delivered, time.Now(), first)
+			settle(t, l, store.Delivered, time.Now(), first)
 			if held, err := s.Holdings(t.Context()); err != nil || held[lane].Pending != 1 {
 				t.Errorf("Holdings: got %+v, %v", held, err)
 			}
@@ -307,11 +308,11 @@ func sample(t *testing.T) []byte {
 	s := open(t, dir, nil)
 	l := acquire(t, s)
 	for i := range 40 {
-		pair := []*relay.Entry{entry(fmt.Sprint("a", i), fmt.Sprint("problem-", i)), entry(fmt.Sprint("b", i), fmt.Sprint("problem-", i))}
+		pair := []*store.Entry{entry(fmt.Sprint("a", i), fmt.Sprint("problem-", i)), entry(fmt.Sprint("b", i), fmt.Sprint("problem-", i))}
 		pair[0].Body = fmt.Appendf(nil, "body-%d-%s", i, strings.Repeat("x", 3000))
 		add(t, s, pair...)
 		settle(t, l, 0, time.Now(), pair[0])
-		settle(t, l, relay.Outcome(1+i%4), time.Now(), pair[i%2])
+		settle(t, l, store.Outcome(1+i%4), time.Now(), pair[i%2])
 	}
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
@@ -370,7 +371,7 @@ func TestDamagedFile(t *testing.T) {
 			path := filepath.Join(dir, "relay.db")
 			for range 2 { // it leaves no lock
 				_, err := boltstore.Open(dir, nil)
-				if !errors.Is(err, relay.ErrDamaged) || !strings.Contains(err.Error(), path) || !strings.Contains(err.Error(), "docs/durability.md") {
+				if !errors.Is(err, store.ErrDamaged) || !strings.Contains(err.Error(), path) || !strings.Contains(err.Error(), "docs/durability.md") {
 					t.Fatalf("got %v, want ErrDamaged, the path and where to read on", err)
 				}
 			}
@@ -402,7 +403,7 @@ func TestVersion(t *testing.T) {
 			t.Fatal(err)
 		}
 		_, err = boltstore.Open(dir, nil)
-		if err == nil || errors.Is(err, relay.ErrDamaged) || !strings.Contains(err.Error(), fmt.Sprintf("version %q", v)) {
+		if err == nil || errors.Is(err, store.ErrDamaged) || !strings.Contains(err.Error(), fmt.Sprintf("version %q", v)) {
 			t.Errorf("version %q: got %v, want an error that names it", v, err)
 		}
 	}
@@ -445,15 +446,15 @@ func TestDamagedEntry(t *testing.T) {
 		if found, err := l.Read(t.Context(), 0, 10); err != nil || len(found) != 4 {
 			t.Errorf("Read: got %d entries, %v", len(found), err)
 		}
-		if _, err := l.Load(t.Context(), 1); !errors.Is(err, relay.ErrDamaged) {
+		if _, err := l.Load(t.Context(), 1); !errors.Is(err, store.ErrDamaged) {
 			t.Errorf("Load of the damaged one: got %v, want ErrDamaged", err)
 		}
 		if e, err := l.Load(t.Context(), 2); err != nil || e.ID != "0" {
 			t.Errorf("Load of another: got %+v, %v", e, err)
 		}
 		// It can be given up, and is not taken for good as a dead letter either.
-		settle(t, l, relay.Dead, time.Now(), &relay.Entry{Seq: 1, Problem: "problem of the bad one"})
-		if _, err := s.DeadLetters(t.Context(), lane, 0, 10); !errors.Is(err, relay.ErrDamaged) {
+		settle(t, l, store.Dead, time.Now(), &store.Entry{Seq: 1, Problem: "problem of the bad one"})
+		if _, err := s.DeadLetters(t.Context(), lane, 0, 10); !errors.Is(err, store.ErrDamaged) {
 			t.Errorf("DeadLetters: got %v, want ErrDamaged", err)
 		}
 		if err := l.Drop(t.Context(), 1); err != nil {
@@ -464,7 +465,7 @@ func TestDamagedEntry(t *testing.T) {
 		s := open(t, build(t, "problem of the bad one"), nil)
 		l := acquire(t, s)
 		_, err := l.Read(t.Context(), 0, 10)
-		if damaged, ok := errors.AsType[*relay.DamagedError](err); !ok || damaged.First != 1 || damaged.Last != 1 || !errors.Is(err, relay.ErrDamaged) {
+		if damaged, ok := errors.AsType[*store.DamagedError](err); !ok || damaged.First != 1 || damaged.Last != 1 || !errors.Is(err, store.ErrDamaged) {
 			t.Errorf("Read: got %v, want that entry 1 is damaged", err)
 		}
 		if found, err := l.Read(t.Context(), 1, 10); err != nil || len(found) != 3 {
@@ -474,8 +475,8 @@ func TestDamagedEntry(t *testing.T) {
 		var wg sync.WaitGroup
 		for seq := uint64(1); seq <= 4; seq++ {
 			wg.Go(func() {
-				err := l.Mark(t.Context(), []relay.Mark{{Seq: seq, Problem: "p", Outcome: relay.Delivered, At: time.Now()}})
-				if (seq == 1) != errors.Is(err, relay.ErrDamaged) || seq > 1 && err != nil {
+				err := l.Mark(t.Context(), []store.Mark{{Seq: seq, Problem: "p", Outcome: store.Delivered, At: time.Now()}})
+				if (seq == 1) != errors.Is(err, store.ErrDamaged) || seq > 1 && err != nil {
 					t.Errorf("Mark of entry %d: got %v", seq, err)
 				}
 			})
@@ -508,8 +509,8 @@ func TestMissingSegment(t *testing.T) {
 	}
 	s = open(t, dir, nil)
 	l := acquire(t, s)
-	for _, o := range []relay.Outcome{relay.Delivered, relay.Dead} {
-		if err := l.Mark(t.Context(), []relay.Mark{{Seq: 1, Outcome: o}, {Seq: 2, Outcome: o}}); !errors.Is(err, relay.ErrDamaged) {
+	for _, o := range []store.Outcome{store.Delivered, store.Dead} {
+		if err := l.Mark(t.Context(), []store.Mark{{Seq: 1, Outcome: o}, {Seq: 2, Outcome: o}}); !errors.Is(err, store.ErrDamaged) {
 			t.Errorf("Mark %v: got %v, want ErrDamaged", o, err)
 		}
 	}
@@ -522,10 +523,10 @@ func TestMissingSegment(t *testing.T) {
 		t.Errorf("Holdings: got %+v, %v; want all 13", held, err)
 	}
 	_, err = l.Read(t.Context(), 0, 10)
-	if damaged, ok := errors.AsType[*relay.DamagedError](err); !ok || damaged.First != 1 || damaged.Last != 3 {
+	if damaged, ok := errors.AsType[*store.DamagedError](err); !ok || damaged.First != 1 || damaged.Last != 3 {
 		t.Errorf("Read: got %v, want that entries 1 to 3 are damaged", err)
 	}
-	if _, err := l.Load(t.Context(), 2); !errors.Is(err, relay.ErrDamaged) {
+	if _, err := l.Load(t.Context(), 2); !errors.Is(err, store.ErrDamaged) {
 		t.Errorf("Load: got %v, want ErrDamaged", err)
 	}
 }
@@ -548,7 +549,7 @@ func TestReadUpToDamage(t *testing.T) {
 		after := uint64(want[len(want)-1]-'0') - 1
 		found, err := l.Read(t.Context(), after, 10)
 		got := fmt.Sprint(err)
-		if damaged, ok := errors.AsType[*relay.DamagedError](err); ok {
+		if damaged, ok := errors.AsType[*store.DamagedError](err); ok {
 			got = fmt.Sprintf("damaged %d to %d", damaged.First, damaged.Last)
 		} else if len(found) == 1 {
 			got = fmt.Sprint(found[0].Seq)
@@ -566,7 +567,7 @@ func TestDamagedRecord(t *testing.T) {
 	add(t, s, entry("1", "the key of it"), entry("2", "another"))
 	l := acquire(t, s)
 	for seq, problem := range []string{"the key of it", "another"} {
-		settle(t, l, relay.Delivered, time.Now(), &relay.Entry{Seq: uint64(seq) + 1, Problem: problem, State: guance.StateRecovered})
+		settle(t, l, store.Delivered, time.Now(), &store.Entry{Seq: uint64(seq) + 1, Problem: problem, State: guance.StateRecovered})
 	}
 	add(t, s, entry("3", "the key of it"))
 	s.Close()
@@ -585,13 +586,13 @@ func TestDamagedRecord(t *testing.T) {
 	}
 	s = open(t, dir, nil)
 	l = acquire(t, s)
-	if _, err := l.Records(t.Context(), []string{"the key of it"}); !errors.Is(err, relay.ErrDamaged) {
+	if _, err := l.Records(t.Context(), []string{"the key of it"}); !errors.Is(err, store.ErrDamaged) {
 		t.Fatalf("Records: got %v, want ErrDamaged", err)
 	}
 	if _, err := l.Records(t.Context(), []string{"another"}); err != nil {
 		t.Errorf("Records of another: %v", err)
 	}
-	if err := l.Mark(t.Context(), []relay.Mark{{Seq: 3, Problem: "the key of it", State: guance.StateProblem, Outcome: relay.Superseded, At: time.Now()}}); err != nil {
+	if err := l.Mark(t.Context(), []store.Mark{{Seq: 3, Problem: "the key of it", State: guance.StateProblem, Outcome: store.Superseded, At: time.Now()}}); err != nil {
 		t.Errorf("Mark: %v", err)
 	}
 	records, err := l.Records(t.Context(), []string{"the key of it"})
@@ -626,7 +627,7 @@ func TestRandomDamage(t *testing.T) {
 		}
 		s, err := boltstore.Open(place(t, data), nil)
 		if err != nil {
-			if !errors.Is(err, relay.ErrDamaged) && !strings.Contains(err.Error(), "version") {
+			if !errors.Is(err, store.ErrDamaged) && !strings.Contains(err.Error(), "version") {
 				t.Errorf("round %d: Open: got %v, want ErrDamaged", round, err)
 			}
 			refused++
@@ -635,9 +636,9 @@ func TestRandomDamage(t *testing.T) {
 		s.NoSync()
 		whole := true
 		check := func(what string, err error) {
-			if err != nil && !errors.Is(err, relay.ErrNotFound) {
+			if err != nil && !errors.Is(err, store.ErrNotFound) {
 				whole = false
-				if !errors.Is(err, relay.ErrDamaged) {
+				if !errors.Is(err, store.ErrDamaged) {
 					t.Errorf("round %d: %s: got %v, want ErrDamaged", round, what, err)
 				}
 			}
@@ -658,7 +659,7 @@ func TestRandomDamage(t *testing.T) {
 			_, err = l.Records(t.Context(), []string{fmt.Sprint("problem-", i)})
 			check("Records", err)
 		}
-		check("Append", s.Append(t.Context(), []*relay.Entry{entry("new", "p")}))
+		check("Append", s.Append(t.Context(), []*store.Entry{entry("new", "p")}))
 		check("Close", s.Close())
 		if whole {
 			unharmed++

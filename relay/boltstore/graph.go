@@ -9,7 +9,7 @@ import (
 
 	bolt "go.etcd.io/bbolt"
 
-	"github.com/guance-relay/guance-relay/relay"
+	"github.com/guance-relay/guance-relay/relay/store"
 )
 
 // bbolt follows whatever its pages say: one that points back at its parent has it go round until memory is used up, and nobody can stop that. So
@@ -52,7 +52,7 @@ func newestMeta(file io.ReaderAt, pageSize int64) (root, pages uint64, err error
 	for i := range int64(2) {
 		var m [64]byte
 		if _, err := file.ReadAt(m[:], i*pageSize+pageHeader); err != nil {
-			return 0, 0, fmt.Errorf("%w: reading the first pages: %w", relay.ErrDamaged, err)
+			return 0, 0, fmt.Errorf("%w: reading the first pages: %w", store.ErrDamaged, err)
 		}
 		sum := fnv.New64a()
 		_, _ = sum.Write(m[:56]) // a hash does not fail
@@ -62,7 +62,7 @@ func newestMeta(file io.ReaderAt, pageSize int64) (root, pages uint64, err error
 		}
 	}
 	if pages == 0 || pages > 1<<40 {
-		return 0, 0, fmt.Errorf("%w: no commit is whole", relay.ErrDamaged)
+		return 0, 0, fmt.Errorf("%w: no commit is whole", store.ErrDamaged)
 	}
 	return root, pages, nil
 }
@@ -70,19 +70,19 @@ func newestMeta(file io.ReaderAt, pageSize int64) (root, pages uint64, err error
 // node visits a page with those that belong to it, and all below it.
 func (g *graph) node(id uint64, keys span) error {
 	if id < 2 || id >= uint64(len(g.seen)) {
-		return fmt.Errorf("%w: a page that does not exist is pointed at: %d of %d", relay.ErrDamaged, id, len(g.seen))
+		return fmt.Errorf("%w: a page that does not exist is pointed at: %d of %d", store.ErrDamaged, id, len(g.seen))
 	}
 	first := make([]byte, g.page)
 	if _, err := g.file.ReadAt(first, int64(id*g.page)); err != nil {
-		return fmt.Errorf("%w: page %d: %w", relay.ErrDamaged, id, err)
+		return fmt.Errorf("%w: page %d: %w", store.ErrDamaged, id, err)
 	}
 	overflow := uint64(binary.LittleEndian.Uint32(first[12:]))
 	if binary.LittleEndian.Uint64(first) != id || id+overflow >= uint64(len(g.seen)) {
-		return fmt.Errorf("%w: page %d is not itself", relay.ErrDamaged, id)
+		return fmt.Errorf("%w: page %d is not itself", store.ErrDamaged, id)
 	}
 	for p := id; p <= id+overflow; p++ {
 		if g.seen[p] {
-			return fmt.Errorf("%w: page %d is pointed at twice", relay.ErrDamaged, p)
+			return fmt.Errorf("%w: page %d is pointed at twice", store.ErrDamaged, p)
 		}
 		g.seen[p] = true
 	}
@@ -106,7 +106,7 @@ func (p *page) ReadAt(b []byte, off int64) (int, error) {
 
 // elements visits what a page holds. The page of a small bucket stands within a value of another one, and goes by its number.
 func (g *graph) elements(r *io.SectionReader, id uint64, keys span) error {
-	bad := func(what string) error { return fmt.Errorf("%w: page %d %s", relay.ErrDamaged, id, what) }
+	bad := func(what string) error { return fmt.Errorf("%w: page %d %s", store.ErrDamaged, id, what) }
 	var h [pageHeader]byte
 	if _, err := r.ReadAt(h[:], 0); err != nil {
 		return bad("is cut short")
@@ -189,7 +189,7 @@ func readElement(r *io.SectionReader, kind uint16, i int) (e element, err error)
 func (g *graph) bucket(value *io.SectionReader, id uint64) error {
 	var h [bucketHeader]byte
 	if _, err := value.ReadAt(h[:], 0); err != nil {
-		return fmt.Errorf("%w: page %d has half a bucket", relay.ErrDamaged, id)
+		return fmt.Errorf("%w: page %d has half a bucket", store.ErrDamaged, id)
 	}
 	if root := binary.LittleEndian.Uint64(h[:]); root != 0 {
 		return g.node(root, span{})

@@ -11,7 +11,7 @@ import (
 
 	bolt "go.etcd.io/bbolt"
 
-	"github.com/guance-relay/guance-relay/relay"
+	"github.com/guance-relay/guance-relay/relay/store"
 )
 
 // A pages is a bbolt file that a test reads by itself, as its format is described: pages of 4,096 bytes, of which the first two are metas.
@@ -119,7 +119,7 @@ func TestGraph(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			data := pages(bytes.Clone(good))
 			harm(data.tree(t))
-			if err := checkGraph(bytes.NewReader(data), testPage); !errors.Is(err, relay.ErrDamaged) {
+			if err := checkGraph(bytes.NewReader(data), testPage); !errors.Is(err, store.ErrDamaged) {
 				t.Errorf("got %v, want ErrDamaged", err)
 			}
 		})
@@ -127,7 +127,7 @@ func TestGraph(t *testing.T) {
 	t.Run("a page that cannot be read", func(t *testing.T) {
 		_, left, _ := good.tree(t)
 		short := good[:u64(left)*testPage+100]
-		if err := checkGraph(bytes.NewReader(short), testPage); !errors.Is(err, relay.ErrDamaged) {
+		if err := checkGraph(bytes.NewReader(short), testPage); !errors.Is(err, store.ErrDamaged) {
 			t.Errorf("got %v, want ErrDamaged", err)
 		}
 	})
@@ -150,7 +150,7 @@ func TestNewestMeta(t *testing.T) {
 		root, count, err := newestMeta(bytes.NewReader(data), testPage)
 		switch {
 		case test.want == nil:
-			if !errors.Is(err, relay.ErrDamaged) {
+			if !errors.Is(err, store.ErrDamaged) {
 				t.Errorf("%s: got %v, want ErrDamaged", test.name, err)
 			}
 		case err != nil || root != u64(test.want[16:]) || count != u64(test.want[40:]):

@@ -7,12 +7,12 @@ import (
 
 	bolt "go.etcd.io/bbolt"
 
-	"github.com/guance-relay/guance-relay/relay"
+	"github.com/guance-relay/guance-relay/relay/store"
 )
 
-// History implements [relay.Store]. It reads all that is kept of the lane: a question that a person asks, not a program. An entry that was
+// History implements [store.Store]. It reads all that is kept of the lane: a question that a person asks, not a program. An entry that was
 // revived stands there once for each time it ended.
-func (s *Store) History(ctx context.Context, lane, problem string) (found []relay.Settlement, err error) {
+func (s *Store) History(ctx context.Context, lane, problem string) (found []store.Settlement, err error) {
 	if err := s.usable(ctx); err != nil {
 		return nil, err
 	}
@@ -28,12 +28,12 @@ func (s *Store) History(ctx context.Context, lane, problem string) (found []rela
 	if err != nil {
 		return nil, err
 	}
-	slices.SortStableFunc(found, func(a, b relay.Settlement) int { return cmp.Compare(a.Seq, b.Seq) })
+	slices.SortStableFunc(found, func(a, b store.Settlement) int { return cmp.Compare(a.Seq, b.Seq) })
 	return found, nil
 }
 
-// DeadLetters implements [relay.Store].
-func (s *Store) DeadLetters(ctx context.Context, lane string, after uint64, limit int) (found []relay.Settlement, err error) {
+// DeadLetters implements [store.Store].
+func (s *Store) DeadLetters(ctx context.Context, lane string, after uint64, limit int) (found []store.Settlement, err error) {
 	if err := s.usable(ctx); err != nil {
 		return nil, err
 	}

@@ -5,7 +5,7 @@ import (
 
 	bolt "go.etcd.io/bbolt"
 
-	"github.com/guance-relay/guance-relay/relay"
+	"github.com/guance-relay/guance-relay/relay/store"
 )
 
 // A lane is one lane within a commit: its part of the file and of the books, and what is written once all jobs have run.
@@ -74,7 +74,7 @@ func (l *lane) append(n *newEntry) (uint64, error) {
 	}
 	if n.Ignored != "" {
 		now := l.commit.now
-		return l.seq, l.remember(settlement{l.seq, relay.Ignored, n.Accepted, now, now, n.header, n.Ignored})
+		return l.seq, l.remember(settlement{l.seq, store.Ignored, n.Accepted, now, now, n.header, n.Ignored})
 	}
 	it := item{slot{seq: l.seq, problem: n.problem, size: n.size()}, l.commit.now, n.header, n.Body}
 	l.fresh = append(l.fresh, it)
@@ -97,7 +97,7 @@ func (l *lane) counts(s *slot, n int) {
 }
 
 // mark records how far an entry has gone; nothing if it is settled.
-func (l *lane) mark(m *relay.Mark) error {
+func (l *lane) mark(m *store.Mark) error {
 	s, err := l.segment(m.Seq)
 	if err != nil || s == nil {
 		return err
@@ -123,7 +123,7 @@ func (l *lane) mark(m *relay.Mark) error {
 	if err := l.remember(ended); err != nil {
 		return err
 	}
-	if m.Outcome == relay.Dead {
+	if m.Outcome == store.Dead {
 		if err := l.bury(ended, slices.Clone(it.body)); err != nil {
 			return err
 		}

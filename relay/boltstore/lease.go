@@ -4,29 +4,34 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"time"
 
 	bolt "go.etcd.io/bbolt"
 
-	"github.com/guance-relay/guance-relay/relay"
+	"github.com/guance-relay/guance-relay/relay/store"
 )
 
-// A lease is the ownership of a lane.
+// A lease is the ownership of a group of lanes. The file's lock keeps other processes out, so that
+// none of it need be on disk.
 type lease struct {
 	store *Store
-	lane  string
-	epoch uint64
+	lanes []string
+	lost  chan struct{} // closed when the ownership has ended
+	ended bool          // guarded by store.mu
 }
 
-// Acquire implements [relay.Store]. The committer hands ownership over: what the earlier owner marked is committed before, or refused.
-func (s *Store) Acquire(ctx context.Context, lane string) (relay.Lease, error) {
-	l := &lease{store: s, lane: lane}
+// Acquire implements [store.Store]. The committer hands the lanes over: what the earlier owner marked
+// is committed before, or refused.
+func (s *Store) Acquire(ctx context.Context, g store.Group) (store.Lease, error) {
+	l := &lease{store: s, lanes: slices.Clone(g.Lanes), lost: make(chan struct{})}
 	err := s.submit(ctx, &job{check: func(*commit) error {
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		o := s.owner(lane)
-		o.epoch++
-		o.wake()
-		l.epoch = o.epoch
+		for _, name := range l.lanes {
+			o := s.owner(name)
+			o.lease.end()
+			o.lease = l
+		}
 		return nil
 	}})
 	if err != nil {
@@ -35,22 +40,61 @@ func (s *Store) Acquire(ctx context.Context, lane string) (relay.Lease, error) {
 	return l, nil
 }
 
-// owned returns the channel that tells of changes, if the store and the lease are still good.
-func (l *lease) owned(ctx context.Context) (<-chan struct{}, error) {
+// end ends the ownership. The store's mu is held.
+func (l *lease) end() {
+	if l == nil || l.ended {
+		return
+	}
+	l.ended = true
+	close(l.lost)
+	for _, name := range l.lanes {
+		l.store.owner(name).wake()
+	}
+}
+
+// Lane implements [store.Lease].
+func (l *lease) Lane(name string) store.Lane {
+	if !slices.Contains(l.lanes, name) {
+		panic(fmt.Sprintf("boltstore: the group of the lease does not name lane %q", name))
+	}
+	return &ownedLane{l, name}
+}
+
+// Lost implements [store.Lease].
+func (l *lease) Lost() <-chan struct{} { return l.lost }
+
+// Until implements [store.Lease]. The ownership has no end.
+func (*lease) Until() time.Time { return time.Time{} }
+
+// Release implements [store.Lease].
+func (l *lease) Release() error {
+	l.store.mu.Lock()
+	defer l.store.mu.Unlock()
+	l.end()
+	return nil
+}
+
+// An ownedLane implements [store.Lane].
+type ownedLane struct {
+	*lease
+	lane string
+}
+
+// owned returns the channel that tells of changes, if the store and the lease are usable.
+func (l *ownedLane) owned(ctx context.Context) (<-chan struct{}, error) {
 	if err := l.store.usable(ctx); err != nil {
 		return nil, err
 	}
 	l.store.mu.Lock()
 	defer l.store.mu.Unlock()
-	o := l.store.owner(l.lane)
-	if o.epoch != l.epoch {
-		return nil, fmt.Errorf("boltstore: lane %q: %w", l.lane, relay.ErrFenced)
+	if l.ended {
+		return nil, fmt.Errorf("boltstore: lane %q: %w", l.lane, store.ErrFenced)
 	}
-	return o.grown, nil
+	return l.store.owner(l.lane).grown, nil
 }
 
 // fenced is the check of each write.
-func (l *lease) fenced(*commit) error {
+func (l *ownedLane) fenced(*commit) error {
 	_, err := l.owned(context.Background())
 	return err
 }
@@ -65,14 +109,14 @@ func (s *Store) viewLane(lane string, fn func(*bolt.Bucket) error) error {
 	})
 }
 
-// Read implements [relay.Lease].
-func (l *lease) Read(ctx context.Context, after uint64, limit int) ([]*relay.Entry, error) {
+// Read implements [store.Lane].
+func (l *ownedLane) Read(ctx context.Context, after uint64, limit int) ([]*store.Entry, error) {
 	for {
 		grown, err := l.owned(ctx)
 		if err != nil {
 			return nil, err
 		}
-		var found []*relay.Entry
+		var found []*store.Entry
 		err = l.store.viewLane(l.lane, func(b *bolt.Bucket) (err error) {
 			found, err = l.read(b, after, limit)
 			return err
@@ -89,7 +133,7 @@ func (l *lease) Read(ctx context.Context, after uint64, limit int) ([]*relay.Ent
 	}
 }
 
-func (l *lease) read(b *bolt.Bucket, after uint64, limit int) (found []*relay.Entry, err error) {
+func (l *ownedLane) read(b *bolt.Bucket, after uint64, limit int) (found []*store.Entry, err error) {
 	segments, c := b.Bucket(segmentsPart), b.Bucket(progressPart).Cursor()
 	var slots []slot
 	for k, v := seekSegment(c, after+1); k != nil && len(found) < limit; k, v = c.Next() {
@@ -107,13 +151,13 @@ func (l *lease) read(b *bolt.Bucket, after uint64, limit int) (found []*relay.En
 		if before > 0 {
 			return found[:before], nil // the damage is what comes next
 		}
-		return nil, &relay.DamagedError{First: max(keySeq(k), after+1), Last: last, Err: err}
+		return nil, &store.DamagedError{First: max(keySeq(k), after+1), Last: last, Err: err}
 	}
 	return found, nil
 }
 
 // readSegment appends the pending entries of a segment above after, until there are as many as the limit.
-func (l *lease) readSegment(found []*relay.Entry, segments *bolt.Bucket, k []byte, slots []slot, after uint64, limit int) ([]*relay.Entry, error) {
+func (l *ownedLane) readSegment(found []*store.Entry, segments *bolt.Bucket, k []byte, slots []slot, after uint64, limit int) ([]*store.Entry, error) {
 	value, err := segmentOf(segments, k)
 	if err != nil {
 		return found, err
@@ -135,8 +179,8 @@ func (l *lease) readSegment(found []*relay.Entry, segments *bolt.Bucket, k []byt
 	return found, err
 }
 
-// Load implements [relay.Lease].
-func (l *lease) Load(ctx context.Context, seq uint64) (e *relay.Entry, err error) {
+// Load implements [store.Lane].
+func (l *ownedLane) Load(ctx context.Context, seq uint64) (e *store.Entry, err error) {
 	if _, err := l.owned(ctx); err != nil {
 		return nil, err
 	}
@@ -145,7 +189,7 @@ func (l *lease) Load(ctx context.Context, seq uint64) (e *relay.Entry, err error
 		return err
 	})
 	if err == nil && e == nil {
-		err = fmt.Errorf("boltstore: lane %q: entry %d: %w", l.lane, seq, relay.ErrNotFound)
+		err = fmt.Errorf("boltstore: lane %q: entry %d: %w", l.lane, seq, store.ErrNotFound)
 	}
 	l.store.mapped.touched(1)
 	l.store.mapped.trim(l.store.db)
@@ -153,7 +197,7 @@ func (l *lease) Load(ctx context.Context, seq uint64) (e *relay.Entry, err error
 }
 
 // load returns a pending entry with its body, nil if there is none.
-func load(b *bolt.Bucket, lane string, seq uint64) (e *relay.Entry, err error) {
+func load(b *bolt.Bucket, lane string, seq uint64) (e *store.Entry, err error) {
 	k, v := seekSegment(b.Bucket(progressPart).Cursor(), seq)
 	if k == nil || keySeq(k) > seq {
 		return nil, nil
@@ -186,12 +230,12 @@ func load(b *bolt.Bucket, lane string, seq uint64) (e *relay.Entry, err error) {
 	return e, err
 }
 
-// Records implements [relay.Lease].
-func (l *lease) Records(ctx context.Context, problems []string) ([]relay.Record, error) {
+// Records implements [store.Lane].
+func (l *ownedLane) Records(ctx context.Context, problems []string) ([]store.Record, error) {
 	if _, err := l.owned(ctx); err != nil {
 		return nil, err
 	}
-	records := make([]relay.Record, len(problems))
+	records := make([]store.Record, len(problems))
 	err := l.store.viewLane(l.lane, func(b *bolt.Bucket) error {
 		b = b.Bucket(recordsPart)
 		for i, problem := range problems {
@@ -209,8 +253,8 @@ func (l *lease) Records(ctx context.Context, problems []string) ([]relay.Record,
 	return records, nil
 }
 
-// Mark implements [relay.Lease].
-func (l *lease) Mark(ctx context.Context, marks []relay.Mark) error {
+// Mark implements [store.Lane].
+func (l *ownedLane) Mark(ctx context.Context, marks []store.Mark) error {
 	for i := range marks {
 		if n := len(marks[i].Problem); n > maxProblem {
 			return fmt.Errorf("boltstore: a problem key has %d bytes, and %d are allowed; nothing was marked", n, maxProblem)
@@ -230,8 +274,8 @@ func (l *lease) Mark(ctx context.Context, marks []relay.Mark) error {
 	}})
 }
 
-// Revive implements [relay.Lease].
-func (l *lease) Revive(ctx context.Context, seq uint64) (revived *relay.Entry, err error) {
+// Revive implements [store.Lane].
+func (l *ownedLane) Revive(ctx context.Context, seq uint64) (revived *store.Entry, err error) {
 	err = l.withDead(ctx, seq, func(lane *lane, st settlement, h *header, body []byte) error {
 		again := slot{seq: seq, problem: hashProblem(h.problem), size: uint32(len(st.header) + len(body)), state: begun(0)}
 		it := item{again, lane.commit.now, st.header, body}
@@ -246,13 +290,13 @@ func (l *lease) Revive(ctx context.Context, seq uint64) (revived *relay.Entry, e
 	return revived, nil
 }
 
-// Drop implements [relay.Lease].
-func (l *lease) Drop(ctx context.Context, seq uint64) error {
+// Drop implements [store.Lane].
+func (l *ownedLane) Drop(ctx context.Context, seq uint64) error {
 	return l.withDead(ctx, seq, func(*lane, settlement, *header, []byte) error { return nil })
 }
 
 // withDead takes a dead letter out of the store, with whatever fn makes of it in the same commit.
-func (l *lease) withDead(ctx context.Context, seq uint64, fn func(*lane, settlement, *header, []byte) error) error {
+func (l *ownedLane) withDead(ctx context.Context, seq uint64, fn func(*lane, settlement, *header, []byte) error) error {
 	key := seqKey(seq)
 	var st settlement
 	var h header
@@ -266,7 +310,7 @@ func (l *lease) withDead(ctx context.Context, seq uint64, fn func(*lane, settlem
 			return err
 		}
 		if lane == nil || lane.deadOnes.Get(key) == nil {
-			return fmt.Errorf("boltstore: lane %q: dead letter %d: %w", l.lane, seq, relay.ErrNotFound)
+			return fmt.Errorf("boltstore: lane %q: dead letter %d: %w", l.lane, seq, store.ErrNotFound)
 		}
 		if st, h, err = decodeSettlement(key, lane.deadOnes.Get(key)); err != nil {
 			return err
@@ -284,15 +328,4 @@ func (l *lease) withDead(ctx context.Context, seq uint64, fn func(*lane, settlem
 		}
 		return fn(lane, st, &h, body)
 	}})
-}
-
-// Release implements [relay.Lease].
-func (l *lease) Release() error {
-	l.store.mu.Lock()
-	defer l.store.mu.Unlock()
-	if o := l.store.owner(l.lane); o.epoch == l.epoch {
-		o.epoch++
-		o.wake()
-	}
-	return nil
 }

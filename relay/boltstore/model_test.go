@@ -14,7 +14,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/guance-relay/guance-relay/guance"
-	"github.com/guance-relay/guance-relay/relay"
+	"github.com/guance-relay/guance-relay/relay/memstore"
+	"github.com/guance-relay/guance-relay/relay/store"
 )
 
 // The file's layout, with its merging, rewriting and reviving, may not show: whatever is done to it, the store answers like the memory store.
@@ -27,14 +28,14 @@ func TestLikeMemory(t *testing.T) {
 		t.Run(fmt.Sprint("seed=", seed), inBubble(func(t *testing.T) {
 			rnd := rand.New(rand.NewPCG(seed, 1))
 			dir := t.TempDir()
-			s, m := open(t, dir, nil), relay.NewMemStore()
-			ls, lm := acquire(t, s), acquireMem(t, m)
+			s, m := open(t, dir, nil), memstore.New()
+			ls, lm := acquire(t, s), acquire(t, m)
 			now := time.Now().UTC().Round(0)
 			var last uint64
 			pick := func() uint64 { return 1 + rnd.Uint64N(last+1) }
 			both := func(what string, a, b error) {
 				t.Helper()
-				for _, kind := range []error{relay.ErrNotFound, relay.ErrFull, relay.ErrFenced, relay.ErrDamaged} {
+				for _, kind := range []error{store.ErrNotFound, store.ErrFull, store.ErrFenced, store.ErrDamaged} {
 					if errors.Is(a, kind) != errors.Is(b, kind) {
 						t.Fatalf("%s: %v, and in memory %v", what, a, b)
 					}
@@ -51,7 +52,7 @@ func TestLikeMemory(t *testing.T) {
 				}
 				s = open(t, dir, nil)
 				m = m.Restart()
-				ls, lm = acquire(t, s), acquireMem(t, m)
+				ls, lm = acquire(t, s), acquire(t, m)
 			}
 			grouped := seed%3 == 0
 			for step := range 300 {
@@ -63,9 +64,9 @@ func TestLikeMemory(t *testing.T) {
 					if grouped {
 						n = 1 + rnd.IntN(100)
 					}
-					var a, b []*relay.Entry
+					var a, b []*store.Entry
 					for range n {
-						e := &relay.Entry{
+						e := &store.Entry{
 							Lane: lane, ID: fmt.Sprint(rnd.IntN(20_000)), Problem: fmt.Sprint("p", rnd.IntN(50)), State: guance.State(rnd.IntN(3)),
 							Level: guance.Level(rnd.IntN(7)), Time: now, Accepted: now, Body: bytes.Repeat([]byte{byte(step)}, rnd.IntN(500)),
 						}
@@ -86,12 +87,12 @@ func TestLikeMemory(t *testing.T) {
 						last = max(last, a[i].Seq)
 					}
 				case op < 85:
-					var marks []relay.Mark
+					var marks []store.Mark
 					seq := pick()
 					for range 1 + rnd.IntN(60) {
-						m := relay.Mark{Seq: seq, Problem: fmt.Sprint("p", seq%50), State: guance.State(rnd.IntN(3)), Time: now, At: now, Failed: rnd.IntN(5), Doubt: rnd.IntN(5) == 0}
+						m := store.Mark{Seq: seq, Problem: fmt.Sprint("p", seq%50), State: guance.State(rnd.IntN(3)), Time: now, At: now, Failed: rnd.IntN(5), Doubt: rnd.IntN(5) == 0}
 						if rnd.IntN(3) > 0 {
-							m.Outcome, m.Reason = relay.Outcome(1+rnd.IntN(4)), fmt.Sprint("step ", step)
+							m.Outcome, m.Reason = store.Outcome(1+rnd.IntN(4)), fmt.Sprint("step ", step)
 						}
 						marks = append(marks, m)
 						if seq++; rnd.IntN(4) == 0 {
@@ -132,25 +133,16 @@ func inBubble(fn func(*testing.T)) func(*testing.T) {
 	return func(t *testing.T) { synctest.Test(t, fn) }
 }
 
-func acquireMem(t *testing.T, m *relay.MemStore) relay.Lease {
-	t.Helper()
-	l, err := m.Acquire(t.Context(), lane)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return l
-}
-
 // alike compares all that two stores answer.
-func alike(t *testing.T, s, m relay.Store, ls, lm relay.Lease, last uint64) {
+func alike(t *testing.T, s, m store.Store, ls, lm store.Lane, last uint64) {
 	t.Helper()
-	get := func(s relay.Store, l relay.Lease) (all struct {
-		Held    map[string]relay.Holdings
-		Entries []*relay.Entry
+	get := func(s store.Store, l store.Lane) (all struct {
+		Held    map[string]store.Holdings
+		Entries []*store.Entry
 		Bodies  []string
-		Records []relay.Record
-		History [][]relay.Settlement
-		Dead    []relay.Settlement
+		Records []store.Record
+		History [][]store.Settlement
+		Dead    []store.Settlement
 	}) {
 		var err error
 		if all.Held, err = s.Holdings(t.Context()); err != nil {
@@ -166,7 +158,7 @@ func alike(t *testing.T, s, m relay.Store, ls, lm relay.Lease, last uint64) {
 		}
 		for seq := range last + 2 {
 			e, err := l.Load(t.Context(), seq)
-			if err != nil && !errors.Is(err, relay.ErrNotFound) {
+			if err != nil && !errors.Is(err, store.ErrNotFound) {
 				t.Fatal(err)
 			}
 			if err == nil {

@@ -8,7 +8,7 @@ import (
 
 	bolt "go.etcd.io/bbolt"
 
-	"github.com/guance-relay/guance-relay/relay"
+	"github.com/guance-relay/guance-relay/relay/store"
 )
 
 // How long records of problems are kept after they last changed, by the store's time, if nothing of the problem is pending or dead: those
@@ -57,11 +57,11 @@ func (l *lane) turns(r *record) *bolt.Bucket {
 }
 
 // apply brings the record of a mark's problem up to date.
-func (l *lane) apply(m *relay.Mark) error {
+func (l *lane) apply(m *store.Mark) error {
 	key := recordKey(m.Problem)
 	r, err := readRecord(l.records, key)
-	if errors.Is(err, relay.ErrDamaged) {
-		r = record{Record: relay.Record{Open: true}} // so that no recovery is taken for one of a problem that was never sent
+	if errors.Is(err, store.ErrDamaged) {
+		r = record{Record: store.Record{Open: true}} // so that no recovery is taken for one of a problem that was never sent
 	} else if err != nil {
 		return err
 	}

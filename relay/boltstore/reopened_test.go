@@ -7,20 +7,20 @@ import (
 	"testing"
 	"time"
 
-	"github.com/guance-relay/guance-relay/relay"
 	"github.com/guance-relay/guance-relay/relay/boltstore"
+	"github.com/guance-relay/guance-relay/relay/store"
 )
 
 // Each bound holds for what a store finds in its file when it is opened as it does for what came since. So memory that was counted anew is right.
 func TestBoundsHoldOverReopening(t *testing.T) {
-	sized := func(i, n int) *relay.Entry {
+	sized := func(i, n int) *store.Entry {
 		e := entry(fmt.Sprint("id ", i), fmt.Sprint("p", i))
 		e.Body = make([]byte, n)
 		return e
 	}
 	full := func(t *testing.T, s *boltstore.Store, i, n int, want bool) {
 		t.Helper()
-		if err := s.Append(t.Context(), []*relay.Entry{sized(i, n)}); errors.Is(err, relay.ErrFull) != want || err != nil && !want {
+		if err := s.Append(t.Context(), []*store.Entry{sized(i, n)}); errors.Is(err, store.ErrFull) != want || err != nil && !want {
 			t.Errorf("entry %d: %v; want it refused: %t", i, err, want)
 		}
 	}
@@ -29,7 +29,7 @@ func TestBoundsHoldOverReopening(t *testing.T) {
 		e := sized(i, n)
 		add(t, s, e)
 		l := acquire(t, s)
-		settle(t, l, relay.Dead, time.Now(), e)
+		settle(t, l, store.Dead, time.Now(), e)
 	}
 	want := func(t *testing.T, s *boltstore.Store, seqs ...uint64) {
 		t.Helper()
@@ -47,7 +47,7 @@ func TestBoundsHoldOverReopening(t *testing.T) {
 			add(t, s, a, sized(1, 10), sized(2, 10))
 			s = again(s)
 			full(t, s, 3, 10, true)
-			settle(t, acquire(t, s), relay.Delivered, time.Now(), a)
+			settle(t, acquire(t, s), store.Delivered, time.Now(), a)
 			s = again(s)
 			full(t, s, 3, 10, false)
 			full(t, s, 4, 10, true)
@@ -57,7 +57,7 @@ func TestBoundsHoldOverReopening(t *testing.T) {
 			add(t, s, a, sized(1, 4000))
 			s = again(s)
 			full(t, s, 2, 4000, true)
-			settle(t, acquire(t, s), relay.Delivered, time.Now(), a)
+			settle(t, acquire(t, s), store.Delivered, time.Now(), a)
 			s = again(s)
 			full(t, s, 2, 4000, false)
 			full(t, s, 3, 4000, true)
@@ -103,9 +103,9 @@ func TestBoundsHoldOverReopening(t *testing.T) {
 		"the outcomes": {boltstore.Options{History: 2}, func(t *testing.T, s *boltstore.Store, again again) {
 			a, b, c := sized(0, 10), sized(1, 10), sized(2, 10)
 			add(t, s, a, b, c)
-			settle(t, acquire(t, s), relay.Delivered, time.Now(), a, b)
+			settle(t, acquire(t, s), store.Delivered, time.Now(), a, b)
 			s = again(s)
-			settle(t, acquire(t, s), relay.Delivered, time.Now(), c)
+			settle(t, acquire(t, s), store.Delivered, time.Now(), c)
 			for i, want := range []int{0, 1, 1} {
 				if h, err := s.History(t.Context(), lane, fmt.Sprint("p", i)); err != nil || len(h) != want {
 					t.Errorf("entry %d has %d outcomes, %v; want %d", i, len(h), err, want)

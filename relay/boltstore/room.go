@@ -6,7 +6,7 @@ import (
 
 	bolt "go.etcd.io/bbolt"
 
-	"github.com/guance-relay/guance-relay/relay"
+	"github.com/guance-relay/guance-relay/relay/store"
 )
 
 // A full disk must not keep lanes from settling entries, which is what makes room. Before it commits events, the committer makes sure that
@@ -40,7 +40,7 @@ func (s *Store) reserve(bytes int64) error {
 		err = allocate(s.file, s.allocated, to-s.allocated)
 	}
 	if outOfRoom(err) {
-		return fmt.Errorf("boltstore: %s: %w: the disk has no room for %d bytes: %w", s.path, relay.ErrFull, need, err)
+		return fmt.Errorf("boltstore: %s: %w: the disk has no room for %d bytes: %w", s.path, store.ErrFull, need, err)
 	}
 	if err != nil {
 		return nil // not every file system can; the commit will find out

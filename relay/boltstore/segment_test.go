@@ -7,7 +7,7 @@ import (
 
 	bolt "go.etcd.io/bbolt"
 
-	"github.com/guance-relay/guance-relay/relay"
+	"github.com/guance-relay/guance-relay/relay/store"
 )
 
 // segments returns how many segments a lane has, and what their events take.
@@ -29,9 +29,9 @@ func (s *Store) segments(t *testing.T, lane string) (n, bytes int) {
 
 func fill(t *testing.T, s *Store, lane string, n, at int) {
 	t.Helper()
-	var entries []*relay.Entry
+	var entries []*store.Entry
 	for i := range n {
-		entries = append(entries, &relay.Entry{Lane: lane, Problem: fmt.Sprint("p", i), Body: make([]byte, at)})
+		entries = append(entries, &store.Entry{Lane: lane, Problem: fmt.Sprint("p", i), Body: make([]byte, at)})
 	}
 	if err := s.Append(t.Context(), entries); err != nil {
 		t.Fatal(err)
@@ -77,12 +77,13 @@ func TestSegmentsAreRewritten(t *testing.T) {
 	defer s.Close()
 	const n, size = maxSegment, 1000
 	fill(t, s, "lane", n, size)
-	l, err := s.Acquire(t.Context(), "lane")
+	lease, err := s.Acquire(t.Context(), store.Group{Name: "lane", Lanes: []string{"lane"}})
 	if err != nil {
 		t.Fatal(err)
 	}
+	l := lease.Lane("lane")
 	for i := range uint64(n - 1) {
-		if err := l.Mark(t.Context(), []relay.Mark{{Seq: 1 + i*37%n, Outcome: relay.Delivered, At: time.Now()}}); err != nil {
+		if err := l.Mark(t.Context(), []store.Mark{{Seq: 1 + i*37%n, Outcome: store.Delivered, At: time.Now()}}); err != nil {
 			t.Fatal(err)
 		}
 		left := n - 1 - int(i)
@@ -90,7 +91,7 @@ func TestSegmentsAreRewritten(t *testing.T) {
 			t.Fatalf("%d entries of %d bytes are in %d segments of %d bytes", left, size, segments, bytes)
 		}
 	}
-	if err := l.Mark(t.Context(), []relay.Mark{{Seq: 1 + (n-1)*37%n, Outcome: relay.Delivered, At: time.Now()}}); err != nil {
+	if err := l.Mark(t.Context(), []store.Mark{{Seq: 1 + (n-1)*37%n, Outcome: store.Delivered, At: time.Now()}}); err != nil {
 		t.Fatal(err)
 	}
 	if segments, _ := s.segments(t, "lane"); segments != 0 {

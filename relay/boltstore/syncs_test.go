@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"github.com/guance-relay/guance-relay/internal/torn"
-	"github.com/guance-relay/guance-relay/relay"
+	"github.com/guance-relay/guance-relay/relay/store"
 )
 
 const syncsEnv = "BOLTSTORE_TEST_SYNCS"
@@ -52,7 +52,7 @@ func TestTwoSyncsToACommit(t *testing.T) {
 func oneOfEach(t *testing.T, dir string) {
 	s := openSynced(t, dir, nil)
 	l := acquire(t, s)
-	var batch []*relay.Entry
+	var batch []*store.Entry
 	for i := range 64 {
 		batch = append(batch, entry(fmt.Sprint(i), fmt.Sprint("problem-", i)))
 	}
@@ -62,6 +62,6 @@ func oneOfEach(t *testing.T, dir string) {
 	fmt.Println("step: the mark of an attempt that begins")
 	settle(t, l, 0, time.Now(), batch[0])
 	fmt.Println("step: the marks of 64 outcomes")
-	settle(t, l, relay.Superseded, time.Now(), batch...)
+	settle(t, l, store.Superseded, time.Now(), batch...)
 	fmt.Println("step: the end")
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/guance-relay/guance-relay/pagerduty"
 	"github.com/guance-relay/guance-relay/pagerduty/pagerdutytest"
 	"github.com/guance-relay/guance-relay/relay"
+	"github.com/guance-relay/guance-relay/relay/memstore"
 	"github.com/guance-relay/guance-relay/relay/pagerdutysink"
 )
 
@@ -83,7 +84,7 @@ func several(t *testing.T, fake *pagerdutytest.Transport, opts *pagerdutysink.Op
 		t.Fatal(err)
 	}
 	log := &logBuffer{}
-	r, err := relay.New(relay.NewMemStore(), &relay.Options{Logger: slog.New(slog.NewTextHandler(log, nil))})
+	r, err := relay.New(memstore.New(), &relay.Options{Logger: slog.New(slog.NewTextHandler(log, nil))})
 	if err != nil {
 		t.Fatal(err)
 	}

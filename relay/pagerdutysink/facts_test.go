@@ -13,7 +13,9 @@ import (
 	"github.com/guance-relay/guance-relay/pagerduty"
 	"github.com/guance-relay/guance-relay/pagerduty/pagerdutytest"
 	"github.com/guance-relay/guance-relay/relay"
+	"github.com/guance-relay/guance-relay/relay/memstore"
 	"github.com/guance-relay/guance-relay/relay/pagerdutysink"
+	"github.com/guance-relay/guance-relay/relay/store"
 )
 
 // The numbers are those of the list of facts that docs/pagerduty-clients.md keeps; 1 to 45 and 53 are tested beside the client and
@@ -143,7 +145,7 @@ func TestFact49TwoHoursOf429(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		fake := pagerdutytest.NewTransport()
 		fake.Outage(2*time.Hour, pagerdutytest.Fault{Status: 429})
-		r, store := start(t, fake, nil)
+		r, db := start(t, fake, nil)
 		for i := range 100 {
 			say(t, r, guancetest.NewProblem("disk", "n", fmt.Sprint(i)).Fault(guance.LevelCritical))
 		}
@@ -151,8 +153,8 @@ func TestFact49TwoHoursOf429(t *testing.T) {
 		if n := len(fake.Open()); n != 100 {
 			t.Errorf("%d incidents open, want 100", n)
 		}
-		for _, st := range store.Settled("pagerduty") {
-			if st.Outcome != relay.Delivered {
+		for _, st := range db.Settled("pagerduty") {
+			if st.Outcome != store.Delivered {
 				t.Errorf("entry %d is %v (%s), want it delivered", st.Seq, st.Outcome, st.Reason)
 			}
 		}
@@ -165,7 +167,7 @@ func TestFact50Poison(t *testing.T) {
 		fake := pagerdutytest.NewTransport()
 		bad := guancetest.NewProblem("poison").Fault(guance.LevelFatal)
 		fake.Poison(func(r pagerdutytest.Request) bool { return r.DedupKey == bad.ProblemKey() }, pagerdutytest.Fault{Status: 500})
-		r, store := start(t, fake, nil)
+		r, db := start(t, fake, nil)
 		say(t, r, bad)
 		for i := range 1000 {
 			p := guancetest.NewProblem("disk", "n", fmt.Sprint(i))
@@ -179,7 +181,7 @@ func TestFact50Poison(t *testing.T) {
 		if err != nil || len(dead) != 1 || dead[0].Problem != bad.ProblemKey() {
 			t.Errorf("dead letters %v, %v, want the poison alone", dead, err)
 		}
-		if n := len(store.Settled("pagerduty")); n != 1001 {
+		if n := len(db.Settled("pagerduty")); n != 1001 {
 			t.Errorf("%d entries settled, want 1001", n)
 		}
 	})
@@ -189,7 +191,7 @@ func TestFact50Poison(t *testing.T) {
 func TestFact51TenThousandEvents(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		fake := pagerdutytest.NewTransport()
-		r, store := start(t, fake, nil)
+		r, db := start(t, fake, nil)
 		accepted := 0
 		storm := guancetest.Storm{Seed: 51, Problems: 1000, Events: 10_000, Rate: 200, Start: time.Now()}
 		for d := range storm.Deliveries() {
@@ -206,13 +208,13 @@ func TestFact51TenThousandEvents(t *testing.T) {
 		if n := fake.MaxPerWindow(); n > 120 {
 			t.Errorf("%d requests within a minute, 120 allowed", n)
 		}
-		settled := store.Settled("pagerduty")
+		settled := db.Settled("pagerduty")
 		if len(settled) != accepted {
 			t.Errorf("%d outcomes of %d accepted entries", len(settled), accepted)
 		}
 		last := make(map[string]uint64)
 		for _, st := range settled {
-			if st.Outcome != relay.Delivered {
+			if st.Outcome != store.Delivered {
 				continue
 			}
 			if st.Seq < last[st.Problem] {
@@ -240,9 +242,9 @@ func TestFact52Shutdown(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		store := relay.NewMemStore()
+		db := memstore.New()
 		next := func() (r *relay.Relay, stop func() time.Duration) {
-			r, err := relay.New(store, &relay.Options{Logger: log})
+			r, err := relay.New(db, &relay.Options{Logger: log})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -269,11 +271,11 @@ func TestFact52Shutdown(t *testing.T) {
 		if took := stop(); took > 5*time.Second {
 			t.Errorf("the stop took %v, want the drain time of 5 s at most", took)
 		}
-		held, err := store.Holdings(t.Context())
+		held, err := db.Holdings(t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}
-		if done := len(store.Settled("pagerduty")); done+held["pagerduty"].Pending != 500 || done == 0 {
+		if done := len(db.Settled("pagerduty")); done+held["pagerduty"].Pending != 500 || done == 0 {
 			t.Errorf("%d settled and %d kept of 500", done, held["pagerduty"].Pending)
 		}
 		_, stop = next()

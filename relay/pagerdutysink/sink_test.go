@@ -14,13 +14,14 @@ import (
 	"github.com/guance-relay/guance-relay/pagerduty"
 	"github.com/guance-relay/guance-relay/pagerduty/pagerdutytest"
 	"github.com/guance-relay/guance-relay/relay"
+	"github.com/guance-relay/guance-relay/relay/memstore"
 	"github.com/guance-relay/guance-relay/relay/pagerdutysink"
 )
 
 const key = "0123456789abcdef0123456789ABCDEF"
 
 // start runs a relay with a PagerDuty lane to a fake, in a bubble.
-func start(t *testing.T, fake *pagerdutytest.Transport, opts *pagerdutysink.Options) (*relay.Relay, *relay.MemStore) {
+func start(t *testing.T, fake *pagerdutytest.Transport, opts *pagerdutysink.Options) (*relay.Relay, *memstore.Store) {
 	t.Helper()
 	k, err := pagerduty.ParseRoutingKey(key)
 	if err != nil {
@@ -31,7 +32,7 @@ func start(t *testing.T, fake *pagerdutytest.Transport, opts *pagerdutysink.Opti
 	if err != nil {
 		t.Fatal(err)
 	}
-	store := relay.NewMemStore()
+	store := memstore.New()
 	r, err := relay.New(store, &relay.Options{Logger: log})
 	if err != nil {
 		t.Fatal(err)
@@ -184,7 +185,7 @@ func TestLanesUnderOneKey(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		fake := pagerdutytest.NewTransport()
 		log := slog.New(slog.NewTextHandler(t.Output(), nil))
-		r, err := relay.New(relay.NewMemStore(), &relay.Options{Logger: log})
+		r, err := relay.New(memstore.New(), &relay.Options{Logger: log})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/guance-relay/guance-relay/relay"
+	"github.com/guance-relay/guance-relay/relay/store"
 )
 
 // overspent decides promise 5.
@@ -24,7 +24,7 @@ func (c *checker) overspent() *Violation {
 		}
 	}
 	for _, e := range c.accepted {
-		if e.outcome() != relay.Dead || len(e.attempts) == 0 {
+		if e.outcome() != store.Dead || len(e.attempts) == 0 {
 			continue
 		}
 		at := e.settled[len(e.settled)-1].At

@@ -1,6 +1,6 @@
 package relaytest
 
-import "github.com/guance-relay/guance-relay/relay"
+import "github.com/guance-relay/guance-relay/relay/store"
 
 // stale decides promise 3.
 func (c *checker) stale() *Violation {
@@ -8,7 +8,7 @@ func (c *checker) stale() *Violation {
 	going := make(map[string]*attempt)    // of each problem, the attempt that ends last
 	for _, a := range c.attempts {
 		e := a.entry
-		if e.outcome() == relay.Superseded {
+		if e.outcome() == store.Superseded {
 			return e.broken(3, "it is superseded, and was on the wire at %s", a.Start.UTC().Format(clock))
 		}
 		if f := furthest[a.Problem]; f != nil && f.entry.Seq > e.Seq {

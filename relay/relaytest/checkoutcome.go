@@ -5,7 +5,7 @@ import (
 	"slices"
 
 	"github.com/guance-relay/guance-relay/guance"
-	"github.com/guance-relay/guance-relay/relay"
+	"github.com/guance-relay/guance-relay/relay/store"
 )
 
 // broken makes a violation of promise n by e.
@@ -38,7 +38,7 @@ func (c *checker) settledOnce(e *entry) *Violation {
 		return e.broken(2, "it was accepted and has no outcome after %d attempts", len(e.attempts))
 	}
 	for i, s := range e.settled[1:] {
-		if before := e.settled[i].Outcome; before != relay.Dead {
+		if before := e.settled[i].Outcome; before != store.Dead {
 			return e.broken(2, "it has two outcomes, %v and then %v; only what is dead can be replayed", before, s.Outcome)
 		}
 	}
@@ -52,22 +52,22 @@ func (c *checker) settledRightly(e *entry) *Violation {
 	}
 	last := e.settled[len(e.settled)-1]
 	switch last.Outcome {
-	case relay.Delivered:
+	case store.Delivered:
 		if !slices.ContainsFunc(e.attempts, func(a *attempt) bool { return a.Answer == Taken }) {
 			return e.broken(2, "it is recorded as delivered, and the target took none of its %d attempts", len(e.attempts))
 		}
-	case relay.Superseded:
+	case store.Superseded:
 		if c.Every {
 			return e.broken(2, "it is superseded in a lane that wants every event")
 		}
 		if !c.replaced(e) {
 			return e.broken(2, "it is superseded, and no newer event of the problem could take its place")
 		}
-	case relay.Ignored:
+	case store.Ignored:
 		if last.Reason == "" {
 			return e.broken(2, "it is ignored without a reason")
 		}
-	case relay.Dead:
+	case store.Dead:
 		if last.Reason == "" {
 			return e.broken(2, "it is dead without a reason")
 		}
@@ -80,7 +80,7 @@ func (c *checker) settledRightly(e *entry) *Violation {
 // resent decides the rest of promise 2. It comes after promise 3: what was sent again after something newer is that first.
 func (c *checker) resent() *Violation {
 	for _, e := range c.accepted {
-		if e.outcome() == 0 || e.outcome() == relay.Dead {
+		if e.outcome() == 0 || e.outcome() == store.Dead {
 			continue
 		}
 		last := e.settled[len(e.settled)-1]
@@ -100,6 +100,6 @@ func (c *checker) replaced(e *entry) bool {
 		return true
 	}
 	return slices.ContainsFunc(c.problems[e.Problem].entries, func(by *entry) bool {
-		return by.Seq > e.Seq && by.outcome() != relay.Ignored && (by.stateful() || !e.stateful())
+		return by.Seq > e.Seq && by.outcome() != store.Ignored && (by.stateful() || !e.stateful())
 	})
 }

@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"github.com/guance-relay/guance-relay/guance"
-	"github.com/guance-relay/guance-relay/relay"
+	"github.com/guance-relay/guance-relay/relay/store"
 )
 
 // delayed decides promise 6.
@@ -33,7 +33,7 @@ func (c *checker) shownBefore() []bool {
 	for i, a := range c.attempts {
 		var last time.Time
 		for _, e := range c.problems[a.Problem].entries {
-			if !e.stateful() || e.outcome() != relay.Delivered || !e.endedBefore(a.Start) {
+			if !e.stateful() || e.outcome() != store.Delivered || !e.endedBefore(a.Start) {
 				continue
 			}
 			if at := e.settled[len(e.settled)-1].At; !at.Before(last) {
@@ -47,7 +47,7 @@ func (c *checker) shownBefore() []bool {
 // fresh reports whether entry i is a new problem that could have been sent as soon as it was accepted.
 func (s *story) fresh(i int) bool {
 	e := s.entries[i]
-	if e.State != guance.StateProblem || e.late || e.maybe || e.Unsure || e.outcome() == relay.Ignored {
+	if e.State != guance.StateProblem || e.late || e.maybe || e.Unsure || e.outcome() == store.Ignored {
 		return false
 	}
 	for _, old := range s.entries[:i] {
@@ -66,7 +66,7 @@ func (s *story) fresh(i int) bool {
 		switch {
 		case a.State == guance.StateProblem && a.Answer != Unsent:
 			open = true
-		case a.State == guance.StateRecovered && a.entry.outcome() == relay.Delivered:
+		case a.State == guance.StateRecovered && a.entry.outcome() == store.Delivered:
 			open = false
 		}
 	}
@@ -79,7 +79,7 @@ func (c *checker) waited(s *story, e *entry, shown []bool) *Violation {
 	to, end := len(c.attempts), time.Time{}
 	if i := slices.IndexFunc(s.attempts, func(a *attempt) bool { return a.Start.After(e.At) }); i >= 0 {
 		to, end = s.attempts[i].place, s.attempts[i].Start
-	} else if e.outcome() == relay.Dead {
+	} else if e.outcome() == store.Dead {
 		return nil // given up unsent: of that promise 2 has the reason
 	}
 	level, seq := e.Level, e.Seq

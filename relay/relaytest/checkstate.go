@@ -5,7 +5,7 @@ import (
 	"slices"
 
 	"github.com/guance-relay/guance-relay/guance"
-	"github.com/guance-relay/guance-relay/relay"
+	"github.com/guance-relay/guance-relay/relay/store"
 )
 
 // diverged decides promise 4.
@@ -55,7 +55,7 @@ func (s *story) endsWrong(problem string, ends guance.State) *Violation {
 		}
 	}
 	for _, e := range s.entries { // what died may have arrived all the same
-		if e.outcome() == relay.Dead && (said[0] == nil || e.Seq > said[0].Seq) && (e.State == guance.StateProblem) == open {
+		if e.outcome() == store.Dead && (said[0] == nil || e.Seq > said[0].Seq) && (e.State == guance.StateProblem) == open {
 			return nil
 		}
 	}
@@ -70,14 +70,14 @@ func (s *story) endsWrong(problem string, ends guance.State) *Violation {
 func (s *story) lastSaid() (said []*entry) {
 	died := false
 	for _, e := range slices.Backward(s.entries) {
-		if !e.stateful() || e.late || e.outcome() == relay.Ignored {
+		if !e.stateful() || e.late || e.outcome() == store.Ignored {
 			continue
 		}
 		switch e.outcome() {
-		case relay.Dead:
+		case store.Dead:
 			died = true
 			continue
-		case relay.Superseded:
+		case store.Superseded:
 			if died { // it gave its place to what died
 				continue
 			}
@@ -92,7 +92,7 @@ func (s *story) lastSaid() (said []*entry) {
 
 // diedAfter reports whether what the target shows is of a dead entry, newer than e: it may have arrived all the same.
 func (e *entry) diedAfter(shown *attempt) bool {
-	return shown != nil && shown.entry.outcome() == relay.Dead && (e == nil || shown.entry.Seq > e.Seq)
+	return shown != nil && shown.entry.outcome() == store.Dead && (e == nil || shown.entry.Seq > e.Seq)
 }
 
 // shown returns the attempts of which one is what the target shows at the end; nil among them is nothing.

@@ -9,6 +9,7 @@ import (
 	"github.com/guance-relay/guance-relay/guance"
 	"github.com/guance-relay/guance-relay/relay"
 	"github.com/guance-relay/guance-relay/relay/relaytest"
+	"github.com/guance-relay/guance-relay/relay/store"
 )
 
 // A target that fails once, throttles once and then takes what comes.
@@ -49,7 +50,7 @@ func ExampleHistory_Check() {
 		})
 	}
 	for _, e := range []*guance.Event{fault, recovery} {
-		h.Settled = append(h.Settled, relay.Settlement{Entry: relay.Entry{ID: relay.EventID(e), Problem: "disk"}, Outcome: relay.Delivered})
+		h.Settled = append(h.Settled, store.Settlement{Entry: store.Entry{ID: relay.EventID(e), Problem: "disk"}, Outcome: store.Delivered})
 	}
 	fmt.Println(h.Check(nil))
 	// Output:

@@ -11,6 +11,7 @@ import (
 
 	"github.com/guance-relay/guance-relay/guance"
 	"github.com/guance-relay/guance-relay/relay"
+	"github.com/guance-relay/guance-relay/relay/store"
 )
 
 // A History is what happened to the entries of one lane, which is one destination with one budget. Times must be of one clock.
@@ -21,7 +22,7 @@ type History struct {
 	Attempts []Attempt
 	// Settled are the recorded outcomes, those of one entry in the order recorded. Only Seq or ID, Problem, Outcome, Reason and At
 	// are read.
-	Settled []relay.Settlement
+	Settled []store.Settlement
 	// Ends is what the target shows at the end of each problem of which that is known, whatever it answered: it may have handled a request
 	// later than it seemed. To show nothing is to show a recovery.
 	Ends map[string]guance.State
@@ -56,15 +57,15 @@ func Told(e *guance.Event, problem string, at time.Time) Accepted {
 
 // Settled returns the outcomes that the store has of the problems of accepted, each once, for [History.Settled]. The store must
 // not have forgotten any, as stores may.
-func Settled(ctx context.Context, store relay.Store, lane string, accepted []Accepted) ([]relay.Settlement, error) {
-	var all []relay.Settlement
+func Settled(ctx context.Context, db store.Store, lane string, accepted []Accepted) ([]store.Settlement, error) {
+	var all []store.Settlement
 	seen := make(map[string]bool)
 	for _, a := range accepted {
 		if seen[a.Problem] {
 			continue
 		}
 		seen[a.Problem] = true
-		settled, err := store.History(ctx, lane, a.Problem)
+		settled, err := db.History(ctx, lane, a.Problem)
 		if err != nil {
 			return nil, fmt.Errorf("relaytest: the history of %q in lane %q: %w", a.Problem, lane, err)
 		}
@@ -220,7 +221,7 @@ type entry struct {
 	late     bool // a newer event of the problem came before it
 	maybe    bool // it is late if what was ignored before it counts
 	attempts []*attempt
-	settled  []relay.Settlement
+	settled  []store.Settlement
 }
 
 // An attempt knows its entry and its place on the wire.
@@ -237,7 +238,7 @@ type story struct {
 }
 
 // outcome is the last outcome recorded; 0 is pending.
-func (e *entry) outcome() relay.Outcome {
+func (e *entry) outcome() store.Outcome {
 	if len(e.settled) == 0 {
 		return 0
 	}
@@ -358,11 +359,11 @@ func (c *checker) markLate(s *story) {
 		if e.late = overtaken(e.Time, newest); e.late {
 			continue
 		}
-		e.maybe = overtaken(e.Time, newestAll) && e.outcome() == relay.Superseded
+		e.maybe = overtaken(e.Time, newestAll) && e.outcome() == store.Superseded
 		if e.Time.After(newestAll) {
 			newestAll = e.Time
 		}
-		if e.Time.After(newest) && e.outcome() != relay.Ignored {
+		if e.Time.After(newest) && e.outcome() != store.Ignored {
 			newest = e.Time
 		}
 	}

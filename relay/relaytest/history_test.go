@@ -10,8 +10,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/guance-relay/guance-relay/guance"
-	"github.com/guance-relay/guance-relay/relay"
 	"github.com/guance-relay/guance-relay/relay/relaytest"
+	"github.com/guance-relay/guance-relay/relay/store"
 )
 
 // start is the zero of every tale.
@@ -61,14 +61,14 @@ func (h *tale) sends(seq uint64, s float64, answer relaytest.Answer) *relaytest.
 	return &h.Attempts[len(h.Attempts)-1]
 }
 
-func (h *tale) settles(seq uint64, s float64, o relay.Outcome) {
-	h.Settled = append(h.Settled, relay.Settlement{Entry: relay.Entry{Seq: seq, Problem: h.of(seq).Problem}, Outcome: o, Reason: "a reason", At: at(s)})
+func (h *tale) settles(seq uint64, s float64, o store.Outcome) {
+	h.Settled = append(h.Settled, store.Settlement{Entry: store.Entry{Seq: seq, Problem: h.of(seq).Problem}, Outcome: o, Reason: "a reason", At: at(s)})
 }
 
 // delivers: an entry was sent, taken and recorded.
 func (h *tale) delivers(seq uint64, s float64) {
 	h.sends(seq, s, relaytest.Taken)
-	h.settles(seq, s+.1, relay.Delivered)
+	h.settles(seq, s+.1, store.Delivered)
 }
 
 func judge(t *testing.T, h *relaytest.History, rules *relaytest.Rules) (promise int, v *relaytest.Violation) {
@@ -106,33 +106,33 @@ func TestHistories(t *testing.T) {
 			h.takes(1, "p", critical, 0)
 			h.sends(1, 1, relaytest.Unknown).End = time.Time{}
 			h.sends(1, 5, relaytest.Taken)
-			h.settles(1, 5, relay.Delivered)
+			h.settles(1, 5, store.Delivered)
 		}},
 		{name: "a mark lost in a crash, sent again", tell: func(h *tale) {
 			h.takes(1, "p", critical, 0)
 			h.sends(1, 1, relaytest.Taken)
 			h.sends(1, 5, relaytest.Taken)
-			h.settles(1, 5, relay.Delivered)
+			h.settles(1, 5, store.Delivered)
 		}},
 		{name: "newer events take the place of older ones", tell: func(h *tale) {
 			h.takes(1, "p", warning, 0)
 			h.takes(2, "p", info, 1)
 			h.takes(3, "p", critical, 2)
-			h.settles(1, 2, relay.Superseded)
-			h.settles(2, 2, relay.Superseded)
+			h.settles(1, 2, store.Superseded)
+			h.settles(2, 2, store.Superseded)
 			h.delivers(3, 3)
 		}},
 		{name: "a pair that cancels", tell: func(h *tale) {
 			h.takes(1, "p", critical, 0)
 			h.takes(2, "p", ok, 1)
-			h.settles(1, 1, relay.Superseded)
-			h.settles(2, 1, relay.Superseded)
+			h.settles(1, 1, store.Superseded)
+			h.settles(2, 1, store.Superseded)
 		}},
 		{name: "a late event", tell: func(h *tale) {
 			h.takes(1, "p", ok, 100)
 			h.delivers(1, 101)
 			h.takes(2, "p", critical, 102).Time = at(90)
-			h.settles(2, 102, relay.Superseded)
+			h.settles(2, 102, store.Superseded)
 		}},
 		{name: "an old event that is too old to be late", tell: func(h *tale) {
 			h.takes(1, "p", ok, 1000)
@@ -144,54 +144,54 @@ func TestHistories(t *testing.T) {
 			h.takes(1, "p", ok, 0)
 			h.delivers(1, 1)
 			h.takes(2, "p", warning, 20)
-			h.settles(2, 20, relay.Ignored)
+			h.settles(2, 20, store.Ignored)
 			h.takes(3, "p", critical, 21).Time = at(15)
-			h.settles(3, 21, relay.Superseded)
+			h.settles(3, 21, store.Superseded)
 		}},
 		{name: "a pair that cancels, late only after an ignored one", tell: func(h *tale) {
 			h.takes(1, "p", critical, 0)
 			h.takes(2, "p", ok, 20)
-			h.settles(2, 20, relay.Ignored)
+			h.settles(2, 20, store.Ignored)
 			h.takes(3, "p", ok, 21).Time = at(15)
-			h.settles(1, 21, relay.Superseded)
-			h.settles(3, 21, relay.Superseded)
+			h.settles(1, 21, store.Superseded)
+			h.settles(3, 21, store.Superseded)
 		}},
 		{name: "a dead letter that was replayed", tell: func(h *tale) {
 			h.takes(1, "p", critical, 0)
 			h.sends(1, 1, relaytest.Refused)
-			h.settles(1, 1.1, relay.Dead)
+			h.settles(1, 1.1, store.Dead)
 			h.sends(1, 500, relaytest.Taken)
-			h.settles(1, 500.1, relay.Delivered)
+			h.settles(1, 500.1, store.Delivered)
 		}},
 		{name: "a recovery that is dead leaves the problem shown", tell: func(h *tale) {
 			h.takes(1, "p", critical, 0)
 			h.delivers(1, 1)
 			h.takes(2, "p", ok, 2)
 			h.sends(2, 3, relaytest.Refused)
-			h.settles(2, 3.1, relay.Dead)
+			h.settles(2, 3.1, store.Dead)
 		}},
 		{name: "a recovery that is dead and may have arrived", tell: func(h *tale) {
 			h.takes(1, "p", critical, 0)
 			h.delivers(1, 1)
 			h.takes(2, "p", ok, 2)
 			h.sends(2, 3, relaytest.Unknown)
-			h.settles(2, 3.1, relay.Dead)
+			h.settles(2, 3.1, store.Dead)
 		}},
 		{name: "a recovery gives its place to one that is dead", tell: func(h *tale) {
 			h.takes(1, "p", critical, 0)
 			h.delivers(1, 1)
 			h.takes(2, "p", ok, 2)
 			h.takes(3, "p", ok, 3)
-			h.settles(2, 3, relay.Superseded)
+			h.settles(2, 3, store.Superseded)
 			h.sends(3, 4, relaytest.Refused)
-			h.settles(3, 4, relay.Dead)
+			h.settles(3, 4, store.Dead)
 		}},
 		{name: "ignored when it was accepted, and ignored by the sink", tell: func(h *tale) {
 			h.takes(1, "p", warning, 0)
-			h.settles(1, 0, relay.Ignored)
+			h.settles(1, 0, store.Ignored)
 			h.takes(2, "p", warning, 1)
 			h.sends(2, 1, relaytest.Unsent)
-			h.settles(2, 1.1, relay.Ignored)
+			h.settles(2, 1.1, store.Ignored)
 		}},
 		{name: "stopped before the end", tell: func(h *tale) {
 			h.Unfinished = true
@@ -207,11 +207,11 @@ func TestHistories(t *testing.T) {
 		{name: "throttled to death of old age", tell: func(h *tale) {
 			h.takes(1, "p", critical, 0)
 			h.sends(1, 10, relaytest.Throttled)
-			h.settles(1, 73*3600, relay.Dead)
+			h.settles(1, 73*3600, store.Dead)
 		}},
 		{name: "dead and never sent", tell: func(h *tale) {
 			h.takes(1, "p", critical, 0)
-			h.settles(1, 1, relay.Dead)
+			h.settles(1, 1, store.Dead)
 		}},
 		{name: "every event of a lane that wants them", rules: relaytest.Rules{Every: true}, tell: func(h *tale) {
 			h.takes(1, "p", ok, 100)
@@ -229,7 +229,7 @@ func TestHistories(t *testing.T) {
 			for i := range uint64(9) {
 				h.takes(i+1, fmt.Sprint("p", i), critical, 0)
 				h.sends(i+1, float64(i), relaytest.Unsent)
-				h.settles(i+1, float64(i)+.1, relay.Ignored)
+				h.settles(i+1, float64(i)+.1, store.Ignored)
 			}
 		}},
 
@@ -241,12 +241,12 @@ func TestHistories(t *testing.T) {
 		{name: "two outcomes", promise: 2, seq: 1, says: "two outcomes, delivered and then dead", tell: func(h *tale) {
 			h.takes(1, "p", critical, 0)
 			h.delivers(1, 1)
-			h.settles(1, 2, relay.Dead)
+			h.settles(1, 2, store.Dead)
 		}},
 		{name: "an outcome of nothing", promise: 2, says: "superseded was recorded of entry 7", tell: func(h *tale) {
 			h.takes(1, "p", critical, 0)
 			h.delivers(1, 1)
-			h.settles(7, 2, relay.Superseded)
+			h.settles(7, 2, store.Superseded)
 		}},
 		{name: "an event that nobody sent", promise: 2, says: "was sent and never accepted", tell: func(h *tale) {
 			h.takes(1, "p", critical, 0)
@@ -256,35 +256,35 @@ func TestHistories(t *testing.T) {
 		{name: "delivered to nobody", promise: 2, seq: 1, says: "took none of its 1 attempts", tell: func(h *tale) {
 			h.takes(1, "p", critical, 0)
 			h.sends(1, 1, relaytest.Unknown)
-			h.settles(1, 1, relay.Delivered)
+			h.settles(1, 1, store.Delivered)
 		}},
 		{name: "superseded by nothing", promise: 2, seq: 1, says: "no newer event", tell: func(h *tale) {
 			h.takes(1, "p", critical, 0)
-			h.settles(1, 1, relay.Superseded)
+			h.settles(1, 1, store.Superseded)
 			h.takes(2, "q", critical, 0)
 			h.delivers(2, 1)
 		}},
 		{name: "superseded by what was ignored", promise: 2, seq: 1, says: "no newer event", tell: func(h *tale) {
 			h.takes(1, "p", critical, 0)
 			h.takes(2, "p", warning, 1)
-			h.settles(2, 1, relay.Ignored)
-			h.settles(1, 1, relay.Superseded)
+			h.settles(2, 1, store.Ignored)
+			h.settles(1, 1, store.Superseded)
 		}},
 		{name: "superseded by what has no state", promise: 2, seq: 1, says: "no newer event", tell: func(h *tale) {
 			h.takes(1, "p", critical, 0)
 			h.takes(2, "p", info, 1)
-			h.settles(1, 1, relay.Superseded)
+			h.settles(1, 1, store.Superseded)
 			h.delivers(2, 2)
 		}},
 		{name: "superseded where every event is wanted", promise: 2, seq: 1, says: "wants every event", rules: relaytest.Rules{Every: true}, tell: func(h *tale) {
 			h.takes(1, "p", critical, 0)
 			h.takes(2, "p", ok, 1)
-			h.settles(1, 1, relay.Superseded)
+			h.settles(1, 1, store.Superseded)
 			h.delivers(2, 2)
 		}},
 		{name: "dead without a reason", promise: 2, seq: 1, says: "without a reason", tell: func(h *tale) {
 			h.takes(1, "p", critical, 0)
-			h.settles(1, 1, relay.Dead)
+			h.settles(1, 1, store.Dead)
 			h.Settled[0].Reason = ""
 		}},
 		{name: "a fifth outcome", promise: 2, seq: 1, says: "none of the four", tell: func(h *tale) {
@@ -314,7 +314,7 @@ func TestHistories(t *testing.T) {
 			h.takes(2, "p", ok, 2)
 			h.delivers(2, 3)
 			h.sends(1, 4, relaytest.Taken)
-			h.settles(1, 5, relay.Delivered)
+			h.settles(1, 5, store.Delivered)
 		}},
 		{name: "a crash sends what was delivered before", promise: 3, seq: 1, says: "after the newer entry 2", tell: func(h *tale) {
 			h.takes(1, "p", critical, 0)
@@ -327,24 +327,24 @@ func TestHistories(t *testing.T) {
 		{name: "a dead letter is replayed after newer news", promise: 3, seq: 1, says: "after the newer entry 2", tell: func(h *tale) {
 			h.takes(1, "p", critical, 0)
 			h.sends(1, 1, relaytest.Refused)
-			h.settles(1, 1, relay.Dead)
+			h.settles(1, 1, store.Dead)
 			h.takes(2, "p", ok, 2)
 			h.delivers(2, 3)
 			h.sends(1, 10, relaytest.Refused)
-			h.settles(1, 11, relay.Dead)
+			h.settles(1, 11, store.Dead)
 		}},
 		{name: "the superseded was on the wire", promise: 3, seq: 1, says: "was on the wire", tell: func(h *tale) {
 			h.takes(1, "p", critical, 0)
 			h.sends(1, 1, relaytest.Unknown)
 			h.takes(2, "p", ok, 2)
-			h.settles(1, 2, relay.Superseded)
+			h.settles(1, 2, store.Superseded)
 			h.delivers(2, 3)
 		}},
 		{name: "two of one problem at once", promise: 3, seq: 2, says: "in flight until", tell: func(h *tale) {
 			h.takes(1, "p", critical, 0)
 			h.takes(2, "p", ok, 1)
 			h.sends(1, 2, relaytest.Taken).End = at(9)
-			h.settles(1, 9, relay.Delivered)
+			h.settles(1, 9, store.Delivered)
 			h.delivers(2, 3)
 		}},
 		{name: "two of one problem at once, the first of them tried again", promise: 3, seq: 2, says: "while entry 1 was in flight until 03:00:09", tell: func(h *tale) {
@@ -352,7 +352,7 @@ func TestHistories(t *testing.T) {
 			h.takes(2, "p", ok, 1)
 			h.sends(1, 2, relaytest.Unknown).End = at(9)
 			h.sends(1, 3, relaytest.Taken)
-			h.settles(1, 3, relay.Delivered)
+			h.settles(1, 3, store.Delivered)
 			h.delivers(2, 4)
 		}},
 
@@ -362,26 +362,26 @@ func TestHistories(t *testing.T) {
 			h.delivers(1, 1)
 			h.takes(2, "p", critical, 2)
 			h.takes(3, "p", ok, 3)
-			h.settles(2, 3, relay.Superseded)
-			h.settles(3, 3, relay.Superseded)
+			h.settles(2, 3, store.Superseded)
+			h.settles(3, 3, store.Superseded)
 		}},
 		{name: "a level that never arrives", promise: 4, seq: 2, says: "level warning (entry 2), and last said was problem at level critical", tell: func(h *tale) {
 			h.takes(1, "p", warning, 0)
 			h.takes(2, "p", critical, 1)
-			h.settles(1, 1, relay.Superseded)
+			h.settles(1, 1, store.Superseded)
 			h.sends(2, 2, relaytest.Taken).Level = warning
-			h.settles(2, 2, relay.Delivered)
+			h.settles(2, 2, store.Delivered)
 		}},
 		{name: "a mapping that resolves what is critical", promise: 4, seq: 1, says: "shows recovered", tell: func(h *tale) {
 			h.takes(1, "p", critical, 0)
 			h.sends(1, 1, relaytest.Taken).State = guance.StateRecovered
-			h.settles(1, 1, relay.Delivered)
+			h.settles(1, 1, store.Delivered)
 		}},
 		{name: "an event that is too old to be late, dropped as late", promise: 2, seq: 2, says: "no newer event", tell: func(h *tale) {
 			h.takes(1, "p", ok, 1000)
 			h.delivers(1, 1001)
 			h.takes(2, "p", critical, 1002).Time = at(0)
-			h.settles(2, 1002, relay.Superseded)
+			h.settles(2, 1002, store.Superseded)
 		}},
 		{name: "a late event that was shown", promise: 4, seq: 1, says: "shows problem", tell: func(h *tale) {
 			h.takes(1, "p", ok, 100)
@@ -392,9 +392,9 @@ func TestHistories(t *testing.T) {
 		{name: "a dead trigger that may have arrived, older than the last word", promise: 4, seq: 2, says: "shows problem", tell: func(h *tale) {
 			h.takes(1, "p", critical, 0)
 			h.sends(1, 1, relaytest.Unknown)
-			h.settles(1, 2, relay.Dead)
+			h.settles(1, 2, store.Dead)
 			h.takes(2, "p", ok, 3)
-			h.settles(2, 3, relay.Superseded)
+			h.settles(2, 3, store.Superseded)
 		}},
 
 		// Promise 5.
@@ -415,7 +415,7 @@ func TestHistories(t *testing.T) {
 			h.takes(1, "p", critical, 0)
 			h.sends(1, 1, relaytest.Throttled)
 			h.sends(1, 60, relaytest.Throttled)
-			h.settles(1, 61, relay.Dead)
+			h.settles(1, 61, store.Dead)
 		}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -531,7 +531,7 @@ func TestWorstNewsFirstIsFair(t *testing.T) {
 		{"it may be shown", 0, func(h *tale) {
 			h.takes(900, "page", warning, 1)
 			h.sends(900, 2, relaytest.Unknown)
-			h.settles(900, 3, relay.Dead)
+			h.settles(900, 3, store.Dead)
 			h.takes(1000, "page", critical, 99)
 			h.delivers(1000, 120)
 		}},
@@ -544,18 +544,18 @@ func TestWorstNewsFirstIsFair(t *testing.T) {
 		{"it recovered while it waited", 0, func(h *tale) {
 			h.takes(1000, "page", critical, 99)
 			h.takes(1001, "page", ok, 110)
-			h.settles(1000, 110, relay.Superseded)
-			h.settles(1001, 110, relay.Superseded)
+			h.settles(1000, 110, store.Superseded)
+			h.settles(1001, 110, store.Superseded)
 		}},
 		{"it became less while it waited", 0, func(h *tale) {
 			h.takes(1000, "page", critical, 99)
 			h.takes(1001, "page", warning, 110)
-			h.settles(1000, 110, relay.Superseded)
+			h.settles(1000, 110, store.Superseded)
 			h.delivers(1001, 120)
 		}},
 		{"it is dead of old age, unsent", 0, func(h *tale) {
 			h.takes(1000, "page", critical, 99)
-			h.settles(1000, 120, relay.Dead)
+			h.settles(1000, 120, store.Dead)
 		}},
 		{"nobody knows whether it was accepted", 0, func(h *tale) {
 			h.Unfinished = true
@@ -607,7 +607,7 @@ func TestHistoryOfASender(t *testing.T) {
 		for i, id := range []string{"a", "b"} {
 			e := h.Accepted[2*i]
 			h.Attempts = append(h.Attempts, relaytest.Attempt{Seq: 71 + uint64(i), ID: id, Problem: "p", State: e.State, Level: e.Level, Start: at(5 + float64(i)), Answer: relaytest.Taken})
-			h.Settled = append(h.Settled, relay.Settlement{Entry: relay.Entry{Seq: 71 + uint64(i), ID: id, Problem: "p"}, Outcome: relay.Delivered, At: at(6 + float64(i))})
+			h.Settled = append(h.Settled, store.Settlement{Entry: store.Entry{Seq: 71 + uint64(i), ID: id, Problem: "p"}, Outcome: store.Delivered, At: at(6 + float64(i))})
 		}
 		return &h
 	}
@@ -655,9 +655,9 @@ func TestCheckJudgesWhatTheTargetShowsAtTheEnd(t *testing.T) {
 			{Seq: 2, Problem: "p", State: guance.StateRecovered, Start: sec(21), End: sec(22), Answer: relaytest.Taken},
 			{Seq: 2, Problem: "p", State: guance.StateRecovered, Start: sec(81), End: sec(82), Answer: relaytest.Taken},
 		},
-		Settled: []relay.Settlement{
-			{Entry: relay.Entry{Seq: 1, Problem: "p"}, Outcome: relay.Delivered, At: sec(3)},
-			{Entry: relay.Entry{Seq: 2, Problem: "p"}, Outcome: relay.Delivered, At: sec(83)},
+		Settled: []store.Settlement{
+			{Entry: store.Entry{Seq: 1, Problem: "p"}, Outcome: store.Delivered, At: sec(3)},
+			{Entry: store.Entry{Seq: 2, Problem: "p"}, Outcome: store.Delivered, At: sec(83)},
 		},
 	}
 	for ends, sound := range map[guance.State]bool{guance.StateRecovered: true, guance.StateProblem: false} {
@@ -697,35 +697,35 @@ func TestCheckExcusesWhatMayHaveArrived(t *testing.T) {
 			h.delivers(1, 1)
 			h.takes(2, "p", ok, 2)
 			h.sends(2, 3, relaytest.Unknown)
-			h.settles(2, 4, relay.Dead)
+			h.settles(2, 4, store.Dead)
 		}},
 		{"a dead recovery did not arrive", guance.StateProblem, 0, "", func(h *tale) {
 			h.takes(1, "p", critical, 0)
 			h.delivers(1, 1)
 			h.takes(2, "p", ok, 2)
 			h.sends(2, 3, relaytest.Unknown)
-			h.settles(2, 4, relay.Dead)
+			h.settles(2, 4, store.Dead)
 		}},
 		{"a dead problem and nothing else", guance.StateProblem, 0, "", func(h *tale) {
 			h.takes(1, "p", critical, 0)
 			h.sends(1, 1, relaytest.Unknown)
-			h.settles(1, 2, relay.Dead)
+			h.settles(1, 2, store.Dead)
 		}},
 		{"a dead problem arrived after its recovery", guance.StateProblem, 2, "last said was recovered (entry 2)", func(h *tale) {
 			h.takes(1, "p", critical, 0)
 			h.sends(1, 1, relaytest.Unknown)
-			h.settles(1, 2, relay.Dead)
+			h.settles(1, 2, store.Dead)
 			h.takes(2, "p", ok, 3)
 			h.delivers(2, 4)
 		}},
 		{"a dead recovery excuses no problem", guance.StateProblem, 0, "last said was nothing", func(h *tale) {
 			h.takes(1, "p", ok, 0)
 			h.sends(1, 1, relaytest.Unknown)
-			h.settles(1, 2, relay.Dead)
+			h.settles(1, 2, store.Dead)
 		}},
 		{"what was ignored was never said", guance.StateProblem, 0, "the target shows problem at the end, and last said was nothing", func(h *tale) {
 			h.takes(1, "p", critical, 0)
-			h.settles(1, 1, relay.Ignored)
+			h.settles(1, 1, store.Ignored)
 		}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

@@ -10,8 +10,8 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/guance-relay/guance-relay/guance"
-	"github.com/guance-relay/guance-relay/relay"
 	"github.com/guance-relay/guance-relay/relay/relaytest"
+	"github.com/guance-relay/guance-relay/relay/store"
 )
 
 // A model is the plainest relay there could be, a step every half second, which is 120 requests a minute to the last one. It shares
@@ -74,11 +74,11 @@ func (m *model) arrive(t *rapid.T) {
 		return
 	}
 	if ignored { // a sink that ignores what has a state says so beforehand
-		m.settles(e.Seq, m.now, relay.Ignored)
+		m.settles(e.Seq, m.now, store.Ignored)
 		return
 	}
 	if old := m.now - late; old < p.newest {
-		m.settles(e.Seq, m.now, relay.Superseded)
+		m.settles(e.Seq, m.now, store.Superseded)
 		return
 	}
 	p.newest = m.now - late
@@ -88,11 +88,11 @@ func (m *model) arrive(t *rapid.T) {
 			kept = append(kept, old)
 			continue
 		}
-		m.settles(old.Seq, m.now, relay.Superseded)
+		m.settles(old.Seq, m.now, store.Superseded)
 		p.highest = max(p.highest, old.Seq)
 	}
 	if e.State == guance.StateRecovered && len(kept) == 0 && len(p.queue) > 0 && !p.open {
-		m.settles(e.Seq, m.now, relay.Superseded)
+		m.settles(e.Seq, m.now, store.Superseded)
 		p.highest = e.Seq
 	} else {
 		kept = append(kept, *e)
@@ -158,14 +158,14 @@ func (m *model) step(answer relaytest.Answer, crash bool) bool {
 	case answer == relaytest.Taken && crash: // the mark is lost
 		return true
 	}
-	outcome := map[relaytest.Answer]relay.Outcome{
-		relaytest.Taken: relay.Delivered, relaytest.Refused: relay.Dead, relaytest.Unsent: relay.Ignored,
+	outcome := map[relaytest.Answer]store.Outcome{
+		relaytest.Taken: store.Delivered, relaytest.Refused: store.Dead, relaytest.Unsent: store.Ignored,
 	}[answer]
 	m.settles(e.Seq, m.now+.1, outcome)
-	if outcome == relay.Dead {
+	if outcome == store.Dead {
 		p.dead = append(p.dead, e)
 	}
-	if outcome == relay.Delivered && e.State == guance.StateRecovered {
+	if outcome == store.Delivered && e.State == guance.StateRecovered {
 		p.open = false
 	}
 	p.queue, p.sent = p.queue[1:], false
@@ -202,21 +202,21 @@ var mutations = []mutation{
 			return nil
 		}
 		seq := rapid.SampledFrom(h.Settled).Draw(t, "which").Seq
-		h.Settled = slices.DeleteFunc(h.Settled, func(s relay.Settlement) bool { return s.Seq == seq })
+		h.Settled = slices.DeleteFunc(h.Settled, func(s store.Settlement) bool { return s.Seq == seq })
 		return []int{2}
 	}},
 	{"an outcome is recorded twice", func(t *rapid.T, h *tale) []int {
-		final := slices.DeleteFunc(slices.Clone(h.Settled), func(s relay.Settlement) bool { return s.Outcome == relay.Dead })
+		final := slices.DeleteFunc(slices.Clone(h.Settled), func(s store.Settlement) bool { return s.Outcome == store.Dead })
 		if len(final) == 0 {
 			return nil
 		}
 		s := rapid.SampledFrom(final).Draw(t, "which")
-		s.Outcome = rapid.SampledFrom([]relay.Outcome{relay.Delivered, relay.Superseded, relay.Ignored, relay.Dead}).Draw(t, "as")
+		s.Outcome = rapid.SampledFrom([]store.Outcome{store.Delivered, store.Superseded, store.Ignored, store.Dead}).Draw(t, "as")
 		h.Settled = append(h.Settled, s)
 		return []int{2}
 	}},
 	{"an entry is invented", func(t *rapid.T, h *tale) []int {
-		h.settles(1_000_000, 0, relay.Delivered)
+		h.settles(1_000_000, 0, store.Delivered)
 		h.Settled[len(h.Settled)-1].Problem = "a"
 		return []int{2}
 	}},
@@ -225,7 +225,7 @@ var mutations = []mutation{
 		return []int{2}
 	}},
 	{"what is delivered was never taken", func(t *rapid.T, h *tale) []int {
-		s, ok := drawSettled(t, h, relay.Delivered)
+		s, ok := drawSettled(t, h, store.Delivered)
 		if !ok {
 			return nil
 		}
@@ -237,7 +237,7 @@ var mutations = []mutation{
 		return []int{2}
 	}},
 	{"an entry is sent after it was settled", func(t *rapid.T, h *tale) []int {
-		s, ok := drawSettled(t, h, relay.Delivered)
+		s, ok := drawSettled(t, h, store.Delivered)
 		if !ok {
 			return nil
 		}
@@ -270,7 +270,7 @@ var mutations = []mutation{
 		return nil
 	}},
 	{"a superseded entry is sent", func(t *rapid.T, h *tale) []int {
-		s, ok := drawSettled(t, h, relay.Superseded)
+		s, ok := drawSettled(t, h, store.Superseded)
 		if !ok {
 			return nil
 		}
@@ -286,7 +286,7 @@ var mutations = []mutation{
 		}
 		for _, i := range said {
 			a := &h.Attempts[i]
-			dead := slices.ContainsFunc(h.Settled, func(s relay.Settlement) bool { return s.Problem == a.Problem && s.Outcome == relay.Dead })
+			dead := slices.ContainsFunc(h.Settled, func(s store.Settlement) bool { return s.Problem == a.Problem && s.Outcome == store.Dead })
 			later := slices.ContainsFunc(h.Attempts[i+1:], func(b relaytest.Attempt) bool { return b.Problem == a.Problem })
 			if dead || later {
 				continue
@@ -321,10 +321,10 @@ var mutations = []mutation{
 	}},
 }
 
-func drawSettled(t *rapid.T, h *tale, o relay.Outcome) (relay.Settlement, bool) {
-	some := slices.DeleteFunc(slices.Clone(h.Settled), func(s relay.Settlement) bool { return s.Outcome != o })
+func drawSettled(t *rapid.T, h *tale, o store.Outcome) (store.Settlement, bool) {
+	some := slices.DeleteFunc(slices.Clone(h.Settled), func(s store.Settlement) bool { return s.Outcome != o })
 	if len(some) == 0 {
-		return relay.Settlement{}, false
+		return store.Settlement{}, false
 	}
 	return rapid.SampledFrom(some).Draw(t, "which"), true
 }

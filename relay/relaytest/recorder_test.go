@@ -12,8 +12,10 @@ import (
 	"github.com/guance-relay/guance-relay/guance"
 	"github.com/guance-relay/guance-relay/pagerduty"
 	"github.com/guance-relay/guance-relay/relay"
+	"github.com/guance-relay/guance-relay/relay/memstore"
 	"github.com/guance-relay/guance-relay/relay/pagerdutysink"
 	"github.com/guance-relay/guance-relay/relay/relaytest"
+	"github.com/guance-relay/guance-relay/relay/store"
 )
 
 func event(t testing.TB, id, problem, status string) *guance.Event {
@@ -26,9 +28,9 @@ func event(t testing.TB, id, problem, status string) *guance.Event {
 }
 
 // run starts a relay with one lane, in a bubble, and returns what stops it.
-func run(t testing.TB, store relay.Store, sink relay.Sink, opts *relay.SinkOptions) (r *relay.Relay, stop func()) {
+func run(t testing.TB, db store.Store, sink relay.Sink, opts *relay.SinkOptions) (r *relay.Relay, stop func()) {
 	t.Helper()
-	r, err := relay.New(store, &relay.Options{Logger: slog.New(slog.NewTextHandler(t.Output(), nil))})
+	r, err := relay.New(db, &relay.Options{Logger: slog.New(slog.NewTextHandler(t.Output(), nil))})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -125,7 +127,7 @@ func TestRecorderKeepsAPanic(t *testing.T) {
 func TestRecorderInALane(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		rec := relaytest.Record(relaytest.Slow(10*time.Second, relaytest.Fails(errors.New("502"))))
-		r, stop := run(t, relay.NewMemStore(), rec, &relay.SinkOptions{Concurrency: 3})
+		r, stop := run(t, memstore.New(), rec, &relay.SinkOptions{Concurrency: 3})
 		defer stop()
 		for i := range 5 {
 			if _, err := r.Accept(t.Context(), event(t, fmt.Sprint(i), fmt.Sprint("p", i), "critical")); err != nil {
@@ -162,8 +164,8 @@ func (every) Every() bool { return true }
 func TestReport33RecorderPassesOptionalBehaviourOn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		rec := relaytest.Record(every{relaytest.Takes()})
-		store := relay.NewMemStore()
-		r, stop := run(t, store, rec, nil)
+		db := memstore.New()
+		r, stop := run(t, db, rec, nil)
 		defer stop()
 		var events []*guance.Event
 		for i, status := range []string{"critical", "error", "warning", "critical", "error", "warning", "critical", "error", "ok"} {

@@ -16,6 +16,7 @@ import (
 	"github.com/guance-relay/guance-relay/pagerduty"
 	"github.com/guance-relay/guance-relay/pagerduty/pagerdutytest"
 	"github.com/guance-relay/guance-relay/relay"
+	"github.com/guance-relay/guance-relay/relay/memstore"
 	"github.com/guance-relay/guance-relay/relay/pagerdutysink"
 	"github.com/guance-relay/guance-relay/relay/relaytest"
 )
@@ -43,9 +44,9 @@ func TestHistoryOfARelay(t *testing.T) {
 		for _, every := range []bool{false, true} {
 			synctest.Test(t, func(t *testing.T) {
 				var h relaytest.History
-				store, opts := relay.NewMemStore(), &relay.SinkOptions{Every: every}
+				db, opts := memstore.New(), &relay.SinkOptions{Every: every}
 				target := relaytest.Record(moody(seed))
-				r, stop := run(t, store, target, opts)
+				r, stop := run(t, db, target, opts)
 				i := 0
 				for d := range (guancetest.Storm{Seed: seed, Problems: 12, Events: 150, Settle: true}).Deliveries() {
 					receipts, err := r.Accept(t.Context(), d.Event)
@@ -56,14 +57,14 @@ func TestHistoryOfARelay(t *testing.T) {
 					time.Sleep(time.Second)
 					if i++; i%50 == 0 {
 						stop()
-						r, stop = run(t, store, target, opts)
+						r, stop = run(t, db, target, opts)
 					}
 				}
 				target.Answer(relaytest.Takes())
 				time.Sleep(3 * time.Hour)
 				stop()
 				var err error
-				if h.Settled, err = relaytest.Settled(t.Context(), store, "lane", h.Accepted); err != nil {
+				if h.Settled, err = relaytest.Settled(t.Context(), db, "lane", h.Accepted); err != nil {
 					t.Fatal(err)
 				}
 				h.Attempts = target.Attempts()
@@ -133,8 +134,8 @@ func TestHistoryOfTheWire(t *testing.T) {
 			t.Fatal(err)
 		}
 		var h relaytest.History
-		store := relay.NewMemStore()
-		r, stop := run(t, store, pagerdutysink.New(client, nil), nil)
+		db := memstore.New()
+		r, stop := run(t, db, pagerdutysink.New(client, nil), nil)
 		for d := range (guancetest.Storm{Seed: 1, Problems: 40, Events: 400, Settle: true}).Deliveries() {
 			receipts, err := r.Accept(t.Context(), d.Event)
 			if err != nil {
@@ -146,7 +147,7 @@ func TestHistoryOfTheWire(t *testing.T) {
 		time.Sleep(3 * time.Hour)
 		stop()
 		h.Attempts = attemptsOf(t, fake.Requests(), &h)
-		if h.Settled, err = relaytest.Settled(t.Context(), store, "lane", h.Accepted); err != nil {
+		if h.Settled, err = relaytest.Settled(t.Context(), db, "lane", h.Accepted); err != nil {
 			t.Fatal(err)
 		}
 		if err := h.Check(&relaytest.Rules{InFlight: 6 * relay.DefaultConcurrency}); err != nil { // each with two quick retries
@@ -158,29 +159,20 @@ func TestHistoryOfTheWire(t *testing.T) {
 	})
 }
 
-// slowDisk is a store that takes its time for each mark.
-type slowDisk struct{ relay.Store }
-
-func (s slowDisk) Acquire(ctx context.Context, lane string) (relay.Lease, error) {
-	l, err := s.Store.Acquire(ctx, lane)
-	return slowLease{l}, err
-}
-
-type slowLease struct{ relay.Lease }
-
-func (l slowLease) Mark(ctx context.Context, marks []relay.Mark) error {
-	time.Sleep(5 * time.Second)
-	return l.Lease.Mark(ctx, marks)
-}
-
 // The default rules fit the default lane: a new problem waits for as many sends as may be in flight, which were chosen before it came.
 func TestReport39DefaultRulesFitTheDefaultLane(t *testing.T) {
 	for _, lesser := range []int{10, 40, 300} {
 		synctest.Test(t, func(t *testing.T) {
 			var h relaytest.History
-			store := relay.NewMemStore()
+			db := memstore.New()
 			target := relaytest.Record(nil)
-			r, stop := run(t, slowDisk{store}, target, &relay.SinkOptions{PerMinute: 12_000})
+			db.Intercept(func(c memstore.Call, do func() error) error {
+				if c.Method == "Mark" {
+					time.Sleep(5 * time.Second)
+				}
+				return do()
+			})
+			r, stop := run(t, db, target, &relay.SinkOptions{PerMinute: 12_000})
 			accept := func(id, problem, status string) {
 				t.Helper()
 				e := event(t, id, problem, status)
@@ -199,7 +191,7 @@ func TestReport39DefaultRulesFitTheDefaultLane(t *testing.T) {
 			stop()
 			h.Attempts = target.Attempts()
 			var err error
-			if h.Settled, err = relaytest.Settled(t.Context(), store, "lane", h.Accepted); err != nil {
+			if h.Settled, err = relaytest.Settled(t.Context(), db, "lane", h.Accepted); err != nil {
 				t.Fatal(err)
 			}
 			if err := h.Check(&relaytest.Rules{PerMinute: 12_000}); err != nil {

@@ -8,11 +8,11 @@ import (
 	"time"
 
 	"github.com/guance-relay/guance-relay/guance"
-	"github.com/guance-relay/guance-relay/relay"
+	"github.com/guance-relay/guance-relay/relay/store"
 )
 
 func keepsAll(r *run) {
-	odd := []*relay.Entry{
+	odd := []*store.Entry{
 		{Lane: lane, Accepted: noon, Body: []byte("{}")},
 		{Lane: lane, ID: "all", Problem: "a problem", State: guance.StateProblem, Level: guance.LevelFatal, Time: noon, Accepted: noon.Add(time.Nanosecond),
 			Trace: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", Body: []byte(`{"df_event_id":"all"}`)},
@@ -62,7 +62,7 @@ func numbersLanes(r *run) {
 }
 
 func recognisesDuplicates(r *run) {
-	duplicate := func(what string, e *relay.Entry) {
+	duplicate := func(what string, e *store.Entry) {
 		e.Seq = 77
 		r.append(e)
 		if e.Seq != 0 {
@@ -90,13 +90,13 @@ func recognisesDuplicates(r *run) {
 	if x.Seq == 0 || y.Seq == 0 {
 		r.errorf("entries without ID: taken for duplicates")
 	}
-	mixed := []*relay.Entry{event(lane, "a", "p"), event(lane, "b", "p"), event(lane, "b", "p")}
+	mixed := []*store.Entry{event(lane, "a", "p"), event(lane, "b", "p"), event(lane, "b", "p")}
 	r.append(mixed...)
 	if mixed[0].Seq != 0 || mixed[1].Seq == 0 || mixed[2].Seq != 0 {
 		r.errorf("known, new, new again: got the sequence numbers %s", seqs(mixed))
 	}
 	l := r.pending(lane, first, x, y, mixed[1])
-	r.mark(l, mark(first, relay.Delivered, ""), mark(mixed[1], relay.Dead, "refused"))
+	r.mark(l, mark(first, store.Delivered, ""), mark(mixed[1], store.Dead, "refused"))
 	duplicate("the ID of what was delivered", event(lane, "a", "p"))
 	duplicate("the ID of a dead letter", event(lane, "b", "p"))
 	skipped := event(lane, "c", "p")
@@ -113,11 +113,11 @@ func settlesIgnored(r *run) {
 		r.errorf("got the sequence numbers %d, %d and %d", a.Seq, b.Seq, c.Seq)
 	}
 	l := r.pending(lane, a, c)
-	r.ended(b, relay.Ignored, b.Ignored, b.Accepted)
+	r.ended(b, store.Ignored, b.Ignored, b.Accepted)
 	_, err := l.Load(r.ctx, b.Seq)
-	r.is("Load of what is ignored", err, relay.ErrNotFound)
-	r.holdings(map[string]relay.Holdings{lane: {Pending: 2}})
-	r.sameRecord("what is ignored by Append was never begun", r.record(l, "b"), relay.Record{})
+	r.is("Load of what is ignored", err, store.ErrNotFound)
+	r.holdings(map[string]store.Holdings{lane: {Pending: 2}})
+	r.sameRecord("what is ignored by Append was never begun", r.record(l, "b"), store.Record{})
 }
 
 func keepsNoReference(r *run) {
@@ -127,19 +127,19 @@ func keepsNoReference(r *run) {
 	r.append(e)
 	want.Seq, want.Kept = e.Seq, e.Kept
 	clear(e.Body)
-	*e = relay.Entry{Lane: "elsewhere", Problem: "another"}
+	*e = store.Entry{Lane: "elsewhere", Problem: "another"}
 	l := r.pending(lane, &want)
 	r.body(l, &want)
-	r.mark(l, mark(&want, relay.Dead, "refused"))
+	r.mark(l, mark(&want, store.Dead, "refused"))
 	for _, st := range r.dead(lane) {
-		r.settlement(st, &want, relay.Dead, "refused", mark(&want, relay.Dead, "").At, true)
+		r.settlement(st, &want, store.Dead, "refused", mark(&want, store.Dead, "").At, true)
 	}
 }
 
 func visibleInOrder(r *run) {
 	const callers, calls = 8, 25
 	l := r.acquire(lane)
-	var all []*relay.Entry
+	var all []*store.Entry
 	var mu sync.Mutex
 	var wg sync.WaitGroup
 	for i := range callers {
@@ -148,7 +148,7 @@ func visibleInOrder(r *run) {
 			defer wg.Done()
 			last := uint64(0)
 			for j := range calls {
-				pair := []*relay.Entry{event(lane, fmt.Sprint(i, "-", j), "p"), event(lane, fmt.Sprint(i, "-", j, "-2"), "p")}
+				pair := []*store.Entry{event(lane, fmt.Sprint(i, "-", j), "p"), event(lane, fmt.Sprint(i, "-", j, "-2"), "p")}
 				if err := r.store.Append(r.ctx, pair); err != nil {
 					r.errorf("Append: %v", err)
 					return
@@ -166,7 +166,7 @@ func visibleInOrder(r *run) {
 	// A reader who has read up to an entry never finds another below it later.
 	live := r.read(l, 0, callers*calls*2)
 	wg.Wait()
-	slices.SortFunc(all, func(a, b *relay.Entry) int { return int(int64(a.Seq) - int64(b.Seq)) })
+	slices.SortFunc(all, func(a, b *store.Entry) int { return int(int64(a.Seq) - int64(b.Seq)) })
 	settled := r.read(l, 0, len(all))
 	for i := range all {
 		if i >= len(live) || live[i].Seq != all[i].Seq || settled[i].Seq != all[i].Seq || live[i].ID != all[i].ID {
@@ -177,13 +177,13 @@ func visibleInOrder(r *run) {
 }
 
 func fullKeepsNothing(r *run) {
-	n := r.place.MaxEntries
+	n := r.harness.MaxEntries
 	have := events(lane, n-1)
 	r.append(have...)
 	// All or none, over lanes: one fits and two do not.
-	two := []*relay.Entry{event(lane, "x", "x"), event("other", "y", "y")}
+	two := []*store.Entry{event(lane, "x", "x"), event("other", "y", "y")}
 	err := r.store.Append(r.ctx, two)
-	r.is("Append of two entries where one fits", err, relay.ErrFull)
+	r.is("Append of two entries where one fits", err, store.ErrFull)
 	r.pending("other")
 	r.append(have[0]) // what is there already needs no room
 	if have[0].Seq != 0 {
@@ -194,11 +194,11 @@ func fullKeepsNothing(r *run) {
 	if one.Seq == 0 {
 		r.errorf("an entry of a refused call: taken for a duplicate")
 	}
-	r.is("Append to a full store", r.store.Append(r.ctx, []*relay.Entry{event(lane, "z", "z")}), relay.ErrFull)
+	r.is("Append to a full store", r.store.Append(r.ctx, []*store.Entry{event(lane, "z", "z")}), store.ErrFull)
 	r.append(event("other", "y", "y"))
 	l := r.acquire("other")
 	r.read(l, 0, 1)
-	r.mark(l, mark(one, relay.Delivered, ""))
+	r.mark(l, mark(one, store.Delivered, ""))
 	again := event(lane, "z", "z")
 	r.append(again)
 	if again.Seq == 0 {
@@ -210,11 +210,11 @@ func checkAnswers(r *run) {
 	if err := r.store.Check(r.ctx); err != nil {
 		r.errorf("Check of an empty store: %v", err)
 	}
-	have := events(lane, r.place.MaxEntries)
+	have := events(lane, r.harness.MaxEntries)
 	r.append(have...)
-	r.is("Check of a full store", r.store.Check(r.ctx), relay.ErrFull)
+	r.is("Check of a full store", r.store.Check(r.ctx), store.ErrFull)
 	l := r.acquire(lane)
-	r.mark(l, mark(have[0], relay.Superseded, "newer"))
+	r.mark(l, mark(have[0], store.Superseded, "newer"))
 	if err := r.store.Check(r.ctx); err != nil {
 		r.errorf("Check of a store that has room again: %v", err)
 	}

@@ -12,6 +12,7 @@ var checks = []check{
 	{"Append to a full store keeps nothing", bounded, fullKeepsNothing},
 	{"Acquire fences the earlier owner", nothing, fencesOwner},
 	{"Acquire fences an earlier owner who waits", nothing, fencesWaiting},
+	{"Acquire owns a group as a whole", nothing, ownsGroups},
 	{"Clock grows steadily", nothing, clockGrows},
 	{"Check answers for Append", bounded, checkAnswers},
 	{"Holdings counts every lane", nothing, countsLanes},

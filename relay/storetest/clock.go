@@ -4,13 +4,13 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/guance-relay/guance-relay/relay"
+	"github.com/guance-relay/guance-relay/relay/store"
 )
 
 func setsKept(r *run) {
 	l := r.acquire(lane)
 	var last time.Duration
-	var all []*relay.Entry
+	var all []*store.Entry
 	for i := range 5 {
 		a, b := event(lane, fmt.Sprint("a", i), "p"), event(lane, fmt.Sprint("b", i), "ignored")
 		b.Ignored = "not wanted"
@@ -18,7 +18,7 @@ func setsKept(r *run) {
 		before := r.store.Clock()
 		r.append(a, b)
 		after := r.store.Clock()
-		for _, e := range []*relay.Entry{a, b} {
+		for _, e := range []*store.Entry{a, b} {
 			if e.Kept <= 0 || e.Kept < before || e.Kept > after {
 				r.errorf("Append at some time from %v to %v: entry %d was kept at %v", before, after, e.Seq, e.Kept)
 			}
@@ -36,7 +36,7 @@ func setsKept(r *run) {
 		}
 		r.body(l, all[i])
 	}
-	r.mark(l, mark(all[0], relay.Dead, "refused"), mark(all[1], relay.Delivered, ""))
+	r.mark(l, mark(all[0], store.Dead, "refused"), mark(all[1], store.Delivered, ""))
 	for _, st := range append(r.history(lane, "p"), r.dead(lane)...) {
 		if want := all[0].Kept; st.Seq == all[0].Seq && st.Kept != want {
 			r.errorf("a dead letter was kept at %v, and Append said %v", st.Kept, want)
@@ -94,7 +94,7 @@ func clockGoesOn(r *run) {
 }
 
 // revive revives a dead letter, and gives e the new time.
-func (r *run) revive(l relay.Lease, e *relay.Entry) *relay.Entry {
+func (r *run) revive(l store.Lane, e *store.Entry) *store.Entry {
 	before := r.store.Clock()
 	revived, err := l.Revive(r.ctx, e.Seq)
 	if err != nil {

@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"github.com/guance-relay/guance-relay/guance"
-	"github.com/guance-relay/guance-relay/relay"
+	"github.com/guance-relay/guance-relay/relay/store"
 )
 
 // The moment at which all events of the checks happen: with nanoseconds, as a store must keep them, and not long ago, as a store may forget
@@ -19,16 +19,16 @@ var noon = time.Now().UTC().Truncate(time.Hour).Add(-3*time.Hour + 123456789)
 const lane = "lane" // where a check needs one lane
 
 // event returns an entry of a problem. Its body tells it from all others.
-func event(lane, id, problem string) *relay.Entry {
-	return &relay.Entry{
+func event(lane, id, problem string) *store.Entry {
+	return &store.Entry{
 		Lane: lane, ID: id, Problem: problem, State: guance.StateProblem, Level: guance.LevelCritical,
 		Time: noon, Accepted: noon.Add(time.Second), Body: fmt.Appendf(nil, `{"id":%q,"problem":%q}`, id, problem),
 	}
 }
 
 // events returns n entries of one problem each.
-func events(lane string, n int) []*relay.Entry {
-	list := make([]*relay.Entry, n)
+func events(lane string, n int) []*store.Entry {
+	list := make([]*store.Entry, n)
 	for i := range list {
 		list[i] = event(lane, fmt.Sprint("id-", i), fmt.Sprint("problem-", i))
 	}
@@ -36,35 +36,39 @@ func events(lane string, n int) []*relay.Entry {
 }
 
 // mark returns the mark of an entry, at a moment of its own for each outcome.
-func mark(e *relay.Entry, o relay.Outcome, reason string) relay.Mark {
-	return relay.Mark{
+func mark(e *store.Entry, o store.Outcome, reason string) store.Mark {
+	return store.Mark{
 		Seq: e.Seq, Problem: e.Problem, State: e.State, Level: e.Level, Time: e.Time, Outcome: o, Reason: reason,
 		At: noon.Add(time.Minute + time.Duration(o)*time.Second),
 	}
 }
 
-func (r *run) append(entries ...*relay.Entry) {
+func (r *run) append(entries ...*store.Entry) {
 	if err := r.store.Append(r.ctx, entries); err != nil {
 		r.fatalf("Append of %d entries: %v", len(entries), err)
 	}
 }
 
-func (r *run) acquire(lane string) relay.Lease {
-	l, err := r.store.Acquire(r.ctx, lane)
+// lease makes the caller the owner of lanes.
+func (r *run) lease(lanes ...string) store.Lease {
+	l, err := r.store.Acquire(r.ctx, store.Group{Name: lanes[0], Lanes: lanes})
 	if err != nil {
 		r.fatalf("Acquire: %v", err)
 	}
 	return l
 }
 
-func (r *run) mark(l relay.Lease, marks ...relay.Mark) {
+// acquire makes the caller the owner of one lane.
+func (r *run) acquire(lane string) store.Lane { return r.lease(lane).Lane(lane) }
+
+func (r *run) mark(l store.Lane, marks ...store.Mark) {
 	if err := l.Mark(r.ctx, marks); err != nil {
 		r.fatalf("Mark of %d entries: %v", len(marks), err)
 	}
 }
 
 // read reads until it has n entries.
-func (r *run) read(l relay.Lease, after uint64, n int) (found []*relay.Entry) {
+func (r *run) read(l store.Lane, after uint64, n int) (found []*store.Entry) {
 	ctx, cancel := context.WithTimeout(r.ctx, patience)
 	defer cancel()
 	for len(found) < n {
@@ -87,7 +91,7 @@ func (r *run) read(l relay.Lease, after uint64, n int) (found []*relay.Entry) {
 }
 
 // nothing checks that there is nothing to read.
-func (r *run) nothing(l relay.Lease, after uint64) {
+func (r *run) nothing(l store.Lane, after uint64) {
 	ctx, cancel := context.WithTimeout(r.ctx, moment)
 	defer cancel()
 	if found, err := l.Read(ctx, after, 10); !errors.Is(err, context.DeadlineExceeded) {
@@ -96,7 +100,7 @@ func (r *run) nothing(l relay.Lease, after uint64) {
 }
 
 // pending checks which entries of a lane are unsettled, for a new owner.
-func (r *run) pending(lane string, want ...*relay.Entry) relay.Lease {
+func (r *run) pending(lane string, want ...*store.Entry) store.Lane {
 	l := r.acquire(lane)
 	last := uint64(0)
 	if len(want) > 0 {
@@ -112,7 +116,7 @@ func (r *run) pending(lane string, want ...*relay.Entry) relay.Lease {
 	return l
 }
 
-func (r *run) history(lane, problem string) []relay.Settlement {
+func (r *run) history(lane, problem string) []store.Settlement {
 	h, err := r.store.History(r.ctx, lane, problem)
 	if err != nil {
 		r.fatalf("History: %v", err)
@@ -121,7 +125,7 @@ func (r *run) history(lane, problem string) []relay.Settlement {
 }
 
 // ended checks how an entry ended, and that its problem has no other settlement.
-func (r *run) ended(e *relay.Entry, o relay.Outcome, reason string, at time.Time) {
+func (r *run) ended(e *store.Entry, o store.Outcome, reason string, at time.Time) {
 	h := r.history(e.Lane, e.Problem)
 	if len(h) != 1 {
 		r.errorf("History of %q: got %d settlements, want 1 %v", e.Problem, len(h), o)
@@ -130,7 +134,7 @@ func (r *run) ended(e *relay.Entry, o relay.Outcome, reason string, at time.Time
 	r.settlement(h[0], e, o, reason, at, false)
 }
 
-func (r *run) settlement(got relay.Settlement, e *relay.Entry, o relay.Outcome, reason string, at time.Time, body bool) {
+func (r *run) settlement(got store.Settlement, e *store.Entry, o store.Outcome, reason string, at time.Time, body bool) {
 	if got.Outcome != o || got.Reason != reason || !got.At.Equal(at) {
 		r.errorf("entry %d: got %v, %q at %v; want %v, %q at %v", e.Seq, got.Outcome, got.Reason, got.At, o, reason, at)
 	}
@@ -144,7 +148,7 @@ func (r *run) settlement(got relay.Settlement, e *relay.Entry, o relay.Outcome, 
 }
 
 // same checks that an entry is what was appended, apart from how far it has gone and its body.
-func (r *run) same(got, want *relay.Entry) {
+func (r *run) same(got, want *store.Entry) {
 	type identity struct {
 		lane           string
 		seq            uint64
@@ -156,7 +160,7 @@ func (r *run) same(got, want *relay.Entry) {
 		kept           time.Duration
 		trace          string
 	}
-	of := func(e *relay.Entry) identity {
+	of := func(e *store.Entry) identity {
 		id := identity{e.Lane, e.Seq, e.ID, e.Problem, e.State, e.Level, 0, 0, e.Time.IsZero(), e.Kept, e.Trace}
 		if !e.Time.IsZero() {
 			id.time = e.Time.UnixNano()
@@ -170,7 +174,7 @@ func (r *run) same(got, want *relay.Entry) {
 }
 
 // body checks what Load returns.
-func (r *run) body(l relay.Lease, want *relay.Entry) {
+func (r *run) body(l store.Lane, want *store.Entry) {
 	got, err := l.Load(r.ctx, want.Seq)
 	if err != nil {
 		r.errorf("Load of entry %d: %v", want.Seq, err)
@@ -182,7 +186,7 @@ func (r *run) body(l relay.Lease, want *relay.Entry) {
 	}
 }
 
-func (r *run) record(l relay.Lease, problem string) relay.Record {
+func (r *run) record(l store.Lane, problem string) store.Record {
 	records, err := l.Records(r.ctx, []string{problem})
 	if err != nil || len(records) != 1 {
 		r.fatalf("Records of one problem: got %d, %v", len(records), err)
@@ -190,7 +194,7 @@ func (r *run) record(l relay.Lease, problem string) relay.Record {
 	return records[0]
 }
 
-func (r *run) sameRecord(what string, got, want relay.Record) {
+func (r *run) sameRecord(what string, got, want store.Record) {
 	if !got.Time.Equal(want.Time) || !got.At.Equal(want.At) {
 		r.errorf("%s: got the times %v and %v, want %v and %v", what, got.Time, got.At, want.Time, want.At)
 	}
@@ -200,7 +204,7 @@ func (r *run) sameRecord(what string, got, want relay.Record) {
 	}
 }
 
-func (r *run) dead(lane string) []relay.Settlement {
+func (r *run) dead(lane string) []store.Settlement {
 	dead, err := r.store.DeadLetters(r.ctx, lane, 0, 1000)
 	if err != nil {
 		r.fatalf("DeadLetters: %v", err)
@@ -208,7 +212,7 @@ func (r *run) dead(lane string) []relay.Settlement {
 	return dead
 }
 
-func (r *run) holdings(want map[string]relay.Holdings) {
+func (r *run) holdings(want map[string]store.Holdings) {
 	got, err := r.store.Holdings(r.ctx)
 	if err != nil {
 		r.fatalf("Holdings: %v", err)
@@ -219,7 +223,7 @@ func (r *run) holdings(want map[string]relay.Holdings) {
 		}
 	}
 	for name, h := range want {
-		if _, ok := got[name]; !ok && h != (relay.Holdings{}) {
+		if _, ok := got[name]; !ok && h != (store.Holdings{}) {
 			r.errorf("Holdings of lane %q: got none, want %+v", name, h)
 		}
 	}
@@ -234,28 +238,31 @@ func (r *run) is(what string, err, want error) {
 
 // calls are all methods of a store and a lease that can fail, with arguments that name an unsettled entry and a dead letter. Release is not
 // among them: it is no error to release what is gone.
-func calls(s relay.Store, l relay.Lease, lane string, pending, dead *relay.Entry) map[string]func(context.Context) error {
+func calls(s store.Store, l store.Lane, lane string, pending, dead *store.Entry) map[string]func(context.Context) error {
 	all := map[string]func(context.Context) error{
-		"Append":      func(ctx context.Context) error { return s.Append(ctx, []*relay.Entry{event(lane, "new", "new")}) },
-		"Acquire":     func(ctx context.Context) error { _, err := s.Acquire(ctx, lane); return err },
+		"Append": func(ctx context.Context) error { return s.Append(ctx, []*store.Entry{event(lane, "new", "new")}) },
+		"Acquire": func(ctx context.Context) error {
+			_, err := s.Acquire(ctx, store.Group{Name: lane, Lanes: []string{lane}})
+			return err
+		},
 		"Check":       func(ctx context.Context) error { return s.Check(ctx) },
 		"Holdings":    func(ctx context.Context) error { _, err := s.Holdings(ctx); return err },
 		"History":     func(ctx context.Context) error { _, err := s.History(ctx, lane, dead.Problem); return err },
 		"DeadLetters": func(ctx context.Context) error { _, err := s.DeadLetters(ctx, lane, 0, 10); return err },
 	}
-	for name, call := range leaseCalls(l, pending, dead) {
+	for name, call := range laneCalls(l, pending, dead) {
 		all[name] = call
 	}
 	return all
 }
 
-func leaseCalls(l relay.Lease, pending, dead *relay.Entry) map[string]func(context.Context) error {
+func laneCalls(l store.Lane, pending, dead *store.Entry) map[string]func(context.Context) error {
 	return map[string]func(context.Context) error{
 		"Read":    func(ctx context.Context) error { _, err := l.Read(ctx, 0, 10); return err },
 		"Load":    func(ctx context.Context) error { _, err := l.Load(ctx, pending.Seq); return err },
 		"Records": func(ctx context.Context) error { _, err := l.Records(ctx, []string{pending.Problem}); return err },
 		"Mark": func(ctx context.Context) error {
-			return l.Mark(ctx, []relay.Mark{mark(pending, relay.Delivered, "")})
+			return l.Mark(ctx, []store.Mark{mark(pending, store.Delivered, "")})
 		},
 		"Revive": func(ctx context.Context) error { _, err := l.Revive(ctx, dead.Seq); return err },
 		"Drop":   func(ctx context.Context) error { return l.Drop(ctx, dead.Seq) },
@@ -270,22 +277,22 @@ func (r *run) try(call func(context.Context) error) error {
 }
 
 // both makes an unsettled entry and a dead letter.
-func (r *run) both() (l relay.Lease, pending, dead *relay.Entry) {
+func (r *run) both() (l store.Lane, pending, dead *store.Entry) {
 	pending, dead = event(lane, "pending", "pending"), event(lane, "dead", "dead")
 	r.append(pending, dead)
 	l = r.acquire(lane)
-	r.mark(l, mark(dead, relay.Dead, "refused"))
+	r.mark(l, mark(dead, store.Dead, "refused"))
 	return l, pending, dead
 }
 
 // unchanged checks that an entry is still unsettled and a dead letter still dead, and that nothing was appended.
-func (r *run) unchanged(pending, dead *relay.Entry) {
+func (r *run) unchanged(pending, dead *store.Entry) {
 	l := r.pending(lane, pending)
 	r.body(l, pending)
 	if letters := r.dead(lane); len(letters) != 1 || letters[0].Seq != dead.Seq {
 		r.errorf("DeadLetters: got %d, want entry %d alone", len(letters), dead.Seq)
 	}
-	if got := r.record(l, pending.Problem); got != (relay.Record{}) {
+	if got := r.record(l, pending.Problem); got != (store.Record{}) {
 		r.errorf("an entry that was not marked: got the record %+v", got)
 	}
 	again := event(lane, "new", "new")
@@ -306,7 +313,7 @@ func (r *run) eventually(what string, done <-chan error, want error) {
 }
 
 // waiting starts a Read that finds nothing, and returns once it is likely to wait.
-func (r *run) waiting(l relay.Lease, after uint64) <-chan error {
+func (r *run) waiting(l store.Lane, after uint64) <-chan error {
 	done := make(chan error, 1)
 	go func() {
 		_, err := l.Read(r.ctx, after, 10)
@@ -316,7 +323,7 @@ func (r *run) waiting(l relay.Lease, after uint64) <-chan error {
 	return done
 }
 
-func seqs(entries []*relay.Entry) string {
+func seqs(entries []*store.Entry) string {
 	list := make([]uint64, len(entries))
 	for i, e := range entries {
 		list[i] = e.Seq
@@ -324,8 +331,8 @@ func seqs(entries []*relay.Entry) string {
 	return fmt.Sprint(list)
 }
 
-func ascending(list []*relay.Entry) bool {
-	return slices.IsSortedFunc(list, func(a, b *relay.Entry) int {
+func ascending(list []*store.Entry) bool {
+	return slices.IsSortedFunc(list, func(a, b *store.Entry) int {
 		if a.Seq < b.Seq {
 			return -1
 		}

@@ -6,7 +6,7 @@ import (
 	"slices"
 
 	"github.com/guance-relay/guance-relay/guance"
-	"github.com/guance-relay/guance-relay/relay"
+	"github.com/guance-relay/guance-relay/relay/store"
 )
 
 func findsEverything(r *run) {
@@ -20,8 +20,8 @@ func findsEverything(r *run) {
 	begun := mark(all[1], 0, "")
 	begun.Failed, begun.Doubt = 5, true
 	r.mark(l, begun)
-	outcomes := map[int]relay.Outcome{2: relay.Delivered, 3: relay.Superseded, 4: relay.Ignored, 5: relay.Dead, 6: relay.Dead, 7: relay.Dead}
-	var records []relay.Record
+	outcomes := map[int]store.Outcome{2: store.Delivered, 3: store.Superseded, 4: store.Ignored, 5: store.Dead, 6: store.Dead, 7: store.Dead}
+	var records []store.Record
 	for i := 2; i < 8; i++ {
 		r.mark(l, mark(all[i], outcomes[i], fmt.Sprint("reason ", i)))
 	}
@@ -37,12 +37,12 @@ func findsEverything(r *run) {
 		old := l
 		r.reopen()
 		_, err := old.Load(r.ctx, all[0].Seq)
-		if !errors.Is(err, relay.ErrClosed) && !errors.Is(err, relay.ErrFenced) {
+		if !errors.Is(err, store.ErrClosed) && !errors.Is(err, store.ErrFenced) {
 			r.errorf("a lease of before: got the error %v, want ErrClosed or ErrFenced", err)
 		}
 		l = r.pending(lane, all[0], all[1], all[7])
 		for i, got := range r.read(l, 0, 3) {
-			want := []*relay.Entry{all[0], all[1], &again}[i]
+			want := []*store.Entry{all[0], all[1], &again}[i]
 			r.same(got, want)
 			r.body(l, want)
 			if got.Begun != (i > 0) || got.Failed != []int{0, 5, 0}[i] {
@@ -55,11 +55,11 @@ func findsEverything(r *run) {
 				r.ended(e, o, fmt.Sprint("reason ", i), mark(e, o, "").At)
 			}
 		}
-		r.ended(ignored, relay.Ignored, ignored.Ignored, ignored.Accepted)
+		r.ended(ignored, store.Ignored, ignored.Ignored, ignored.Accepted)
 		if dead := r.dead(lane); len(dead) != 1 || dead[0].Seq != all[5].Seq || string(dead[0].Body) != string(all[5].Body) {
 			r.errorf("DeadLetters opened again: got %d, want entry %d with its body", len(dead), all[5].Seq)
 		}
-		r.holdings(map[string]relay.Holdings{lane: {Pending: 3, Dead: 1}, "other": {Pending: 1}})
+		r.holdings(map[string]store.Holdings{lane: {Pending: 3, Dead: 1}, "other": {Pending: 1}})
 	}
 	next := event(lane, "next", "next")
 	r.append(next)
@@ -68,8 +68,8 @@ func findsEverything(r *run) {
 	}
 	// A lane that has nothing left has not begun anew either.
 	l = r.acquire(lane)
-	for _, e := range []*relay.Entry{all[0], all[1], all[7], next} {
-		r.mark(l, mark(e, relay.Delivered, ""))
+	for _, e := range []*store.Entry{all[0], all[1], all[7], next} {
+		r.mark(l, mark(e, store.Delivered, ""))
 	}
 	r.reopen()
 	last := event(lane, "last", "last")
@@ -84,7 +84,7 @@ func findsDuplicates(r *run) {
 	kinds[3].Ignored = "not wanted"
 	r.append(kinds...)
 	l := r.acquire(lane)
-	r.mark(l, mark(kinds[1], relay.Delivered, ""), mark(kinds[2], relay.Dead, ""))
+	r.mark(l, mark(kinds[1], store.Delivered, ""), mark(kinds[2], store.Dead, ""))
 	for range 2 {
 		r.reopen()
 		for i, e := range events(lane, 4) {
@@ -105,9 +105,9 @@ func answersClosed(r *run) {
 	l, pending, dead := r.both()
 	done := r.waiting(l, dead.Seq)
 	r.close()
-	r.eventually("Read that waited for a store which closes", done, relay.ErrClosed)
+	r.eventually("Read that waited for a store which closes", done, store.ErrClosed)
 	for name, call := range calls(r.store, l, lane, pending, dead) {
-		r.is(name+" after the close", r.try(call), relay.ErrClosed)
+		r.is(name+" after the close", r.try(call), store.ErrClosed)
 	}
 	r.store = r.open()
 	r.unchanged(pending, dead)
@@ -118,24 +118,24 @@ var errDisk = errors.New("the disk of this check refuses to write")
 func answersFailed(r *run) {
 	l, pending, dead := r.both()
 	done := r.waiting(l, dead.Seq)
-	r.place.Fail(r.store, errDisk, false)
-	err := r.store.Append(r.ctx, []*relay.Entry{event(lane, "lost", "lost")})
-	r.is("Append that the disk refuses", err, relay.ErrFailed)
+	r.harness.Fail(r.store, errDisk, false)
+	err := r.store.Append(r.ctx, []*store.Entry{event(lane, "lost", "lost")})
+	r.is("Append that the disk refuses", err, store.ErrFailed)
 	if err != nil && !errors.Is(err, errDisk) {
 		r.errorf("Append that the disk refuses: %q does not say why", err)
 	}
-	r.eventually("Read that waited for a store which fails", done, relay.ErrFailed)
+	r.eventually("Read that waited for a store which fails", done, store.ErrFailed)
 	for name, call := range calls(r.store, l, lane, pending, dead) {
-		r.is(name+" after the failure", r.try(call), relay.ErrFailed)
+		r.is(name+" after the failure", r.try(call), store.ErrFailed)
 	}
 }
 
 // failing checks what is there once a store that failed was closed and opened again, with and without the write on the disk.
 func (r *run) failing(fail func(), check func(landed bool)) {
 	for _, landed := range []bool{false, true} {
-		r.place.Fail(r.store, errDisk, landed)
+		r.harness.Fail(r.store, errDisk, landed)
 		fail()
-		_ = r.place.Close(r.store) // a failed store may say so
+		_ = r.harness.Close(r.store) // a failed store may say so
 		r.store = r.open()
 		check(landed)
 	}
@@ -145,13 +145,13 @@ func failedAppend(r *run) {
 	kept := event(lane, "kept", "kept")
 	r.append(kept)
 	round := 0
-	lost := func() []*relay.Entry {
-		return []*relay.Entry{event(lane, fmt.Sprint("x", round), "x"), event("other", fmt.Sprint("y", round), "y"), event(lane, fmt.Sprint("z", round), "z")}
+	lost := func() []*store.Entry {
+		return []*store.Entry{event(lane, fmt.Sprint("x", round), "x"), event("other", fmt.Sprint("y", round), "y"), event(lane, fmt.Sprint("z", round), "z")}
 	}
-	var inLane, inOther []*relay.Entry
+	var inLane, inOther []*store.Entry
 	inLane = append(inLane, kept)
 	r.failing(func() {
-		r.is("Append that the disk refuses", r.store.Append(r.ctx, lost()), relay.ErrFailed)
+		r.is("Append that the disk refuses", r.store.Append(r.ctx, lost()), store.ErrFailed)
 	}, func(landed bool) {
 		// The sender sends it again: it is there once, whether it was there already or not.
 		again := lost()
@@ -184,8 +184,8 @@ func failedMark(r *run) {
 	r.append(trigger, recovery)
 	r.failing(func() {
 		l := r.acquire(lane)
-		err := l.Mark(r.ctx, []relay.Mark{mark(trigger, relay.Superseded, "recovered"), mark(recovery, relay.Superseded, "recovered")})
-		r.is("Mark that the disk refuses", err, relay.ErrFailed)
+		err := l.Mark(r.ctx, []store.Mark{mark(trigger, store.Superseded, "recovered"), mark(recovery, store.Superseded, "recovered")})
+		r.is("Mark that the disk refuses", err, store.ErrFailed)
 	}, func(landed bool) {
 		if landed {
 			r.pending(lane)
@@ -195,7 +195,7 @@ func failedMark(r *run) {
 			return
 		}
 		l := r.pending(lane, trigger, recovery)
-		r.sameRecord("marks that failed, and are not on the disk", r.record(l, "p"), relay.Record{})
+		r.sameRecord("marks that failed, and are not on the disk", r.record(l, "p"), store.Record{})
 		if h := r.history(lane, "p"); len(h) != 0 {
 			r.errorf("marks that failed, and are not on the disk: got %d settlements", len(h))
 		}

@@ -8,13 +8,13 @@ import (
 	"time"
 
 	"github.com/guance-relay/guance-relay/guance"
-	"github.com/guance-relay/guance-relay/relay"
+	"github.com/guance-relay/guance-relay/relay/store"
 )
 
 func marksApply(r *run) {
 	states := []guance.State{guance.StateNeither, guance.StateProblem, guance.StateRecovered}
 	l := r.acquire(lane)
-	var want relay.Record
+	var want store.Record
 	rnd := rand.New(rand.NewPCG(1, 2)) // the same each time
 	for i := range 60 {
 		e := event(lane, fmt.Sprint(i), "p")
@@ -25,11 +25,11 @@ func marksApply(r *run) {
 			e.Time = time.Time{}
 		}
 		r.append(e)
-		var marks []relay.Mark
+		var marks []store.Mark
 		if rnd.IntN(3) > 0 {
 			marks = append(marks, mark(e, 0, ""))
 		}
-		marks = append(marks, mark(e, relay.Outcome(1+rnd.IntN(4)), "reason"))
+		marks = append(marks, mark(e, store.Outcome(1+rnd.IntN(4)), "reason"))
 		for j := range marks {
 			marks[j].At = noon.Add(time.Duration(i*2+j) * time.Second)
 			marks[j].Doubt = rnd.IntN(4) == 0
@@ -47,7 +47,7 @@ func marksApply(r *run) {
 }
 
 func marksOutcomes(r *run) {
-	for _, o := range []relay.Outcome{relay.Delivered, relay.Superseded, relay.Ignored, relay.Dead} {
+	for _, o := range []store.Outcome{store.Delivered, store.Superseded, store.Ignored, store.Dead} {
 		e := event(lane, o.String(), o.String())
 		r.append(e)
 		l := r.pending(lane, e)
@@ -57,10 +57,10 @@ func marksOutcomes(r *run) {
 		r.mark(l, m)
 		l = r.pending(lane)
 		_, err := l.Load(r.ctx, e.Seq)
-		r.is("Load of what is "+o.String(), err, relay.ErrNotFound)
+		r.is("Load of what is "+o.String(), err, store.ErrNotFound)
 		r.ended(e, o, m.Reason, m.At)
 		dead := r.dead(lane)
-		if (len(dead) == 1) != (o == relay.Dead) {
+		if (len(dead) == 1) != (o == store.Dead) {
 			r.errorf("DeadLetters when an entry is %v: got %d", o, len(dead))
 		}
 		for _, st := range dead {
@@ -73,28 +73,28 @@ func marksOnce(r *run) {
 	a, b := event(lane, "a", "p"), event(lane, "b", "p")
 	r.append(a, b)
 	l := r.acquire(lane)
-	ended := mark(a, relay.Delivered, "first")
+	ended := mark(a, store.Delivered, "first")
 	r.mark(l, mark(a, 0, ""), ended)
 	want := r.record(l, "p")
-	late := mark(a, relay.Dead, "second")
+	late := mark(a, store.Dead, "second")
 	late.At = noon.Add(time.Hour)
 	begin := mark(a, 0, "")
 	begin.At = noon.Add(time.Hour)
-	unknown := mark(&relay.Entry{Seq: b.Seq + 1000, Problem: "p", State: guance.StateProblem}, relay.Delivered, "")
+	unknown := mark(&store.Entry{Seq: b.Seq + 1000, Problem: "p", State: guance.StateProblem}, store.Delivered, "")
 	r.mark(l, late)
 	r.mark(l, begin)
 	r.mark(l, ended)
 	r.mark(l, unknown)
 	r.sameRecord("after marks of what is settled or was never there", r.record(l, "p"), want)
-	r.ended(a, relay.Delivered, "first", ended.At)
+	r.ended(a, store.Delivered, "first", ended.At)
 	if dead := r.dead(lane); len(dead) != 0 {
 		r.errorf("DeadLetters: a mark of what is settled made %d", len(dead))
 	}
 	r.pending(lane, b)
 	// Together with one that counts.
 	l = r.acquire(lane)
-	r.mark(l, late, mark(b, relay.Superseded, "counts"), mark(b, relay.Delivered, "comes too late"))
-	if h := r.history(lane, "p"); len(h) != 2 || h[1].Outcome != relay.Superseded {
+	r.mark(l, late, mark(b, store.Superseded, "counts"), mark(b, store.Delivered, "comes too late"))
+	if h := r.history(lane, "p"); len(h) != 2 || h[1].Outcome != store.Superseded {
 		r.errorf("History after marks of which one counts: got %d settlements, want 2, the last one superseded", len(h))
 	}
 	r.mark(r.acquire("unknown"), ended) // nothing there: nothing changes
@@ -105,21 +105,21 @@ func marksAll(r *run) {
 	all := events(lane, 50)
 	r.append(all...)
 	l := r.acquire(lane)
-	var marks []relay.Mark
+	var marks []store.Mark
 	for i, e := range all {
-		m := mark(e, relay.Outcome(i%5), "together")
+		m := mark(e, store.Outcome(i%5), "together")
 		m.Failed = i
 		marks = append(marks, m)
 	}
 	r.mark(l, marks...)
 	r.mark(l)
-	var left []*relay.Entry
+	var left []*store.Entry
 	for i, e := range all {
 		if i%5 == 0 {
 			left = append(left, e)
 			continue
 		}
-		r.ended(e, relay.Outcome(i%5), "together", marks[i].At)
+		r.ended(e, store.Outcome(i%5), "together", marks[i].At)
 	}
 	r.pending(lane, left...)
 }
@@ -131,11 +131,11 @@ func revives(r *run) {
 	for _, i := range []int{1, 3, 4} {
 		m := mark(all[i], 0, "")
 		m.Failed = 7
-		r.mark(l, m, mark(all[i], relay.Dead, "refused"))
+		r.mark(l, m, mark(all[i], store.Dead, "refused"))
 	}
 	for what, seq := range map[string]uint64{"an unsettled entry": all[0].Seq, "an entry to come": all[4].Seq + 1000, "entry 0": 0} {
 		_, err := l.Revive(r.ctx, seq)
-		r.is("Revive of "+what, err, relay.ErrNotFound)
+		r.is("Revive of "+what, err, store.ErrNotFound)
 	}
 	before := r.record(l, all[3].Problem)
 	e := r.revive(l, all[3])
@@ -144,13 +144,13 @@ func revives(r *run) {
 	}
 	r.sameRecord("Revive", r.record(l, all[3].Problem), before)
 	_, err := l.Revive(r.ctx, all[3].Seq)
-	r.is("Revive of what is revived", err, relay.ErrNotFound)
-	r.is("Drop of what is revived", l.Drop(r.ctx, all[3].Seq), relay.ErrNotFound)
+	r.is("Revive of what is revived", err, store.ErrNotFound)
+	r.is("Drop of what is revived", l.Drop(r.ctx, all[3].Seq), store.ErrNotFound)
 	r.body(l, all[3])
 	if dead := r.dead(lane); len(dead) != 2 || dead[0].Seq != all[1].Seq || dead[1].Seq != all[4].Seq {
 		r.errorf("DeadLetters after Revive: got %d, want the other two", len(dead))
 	}
-	r.holdings(map[string]relay.Holdings{lane: {Pending: 3, Dead: 2}})
+	r.holdings(map[string]store.Holdings{lane: {Pending: 3, Dead: 2}})
 
 	// It stands in its old place, in front of what came later.
 	l = r.pending(lane, all[0], all[2], all[3])
@@ -158,16 +158,16 @@ func revives(r *run) {
 		r.errorf("a revived entry: begun %v, %d failed attempts", got.Begun, got.Failed)
 	}
 	// It ends once more, as often as it takes.
-	r.mark(l, mark(all[3], relay.Dead, "again"))
+	r.mark(l, mark(all[3], store.Dead, "again"))
 	r.revive(l, all[3])
-	r.mark(l, mark(all[0], relay.Delivered, ""), mark(all[2], relay.Delivered, ""))
+	r.mark(l, mark(all[0], store.Delivered, ""), mark(all[2], store.Delivered, ""))
 	r.revive(l, all[1]) // when nothing around it is left
 	l = r.pending(lane, all[1], all[3])
 	r.body(l, all[1])
 	r.body(l, all[3])
-	r.mark(l, mark(all[3], relay.Delivered, "at last"), mark(all[1], relay.Superseded, ""))
+	r.mark(l, mark(all[3], store.Delivered, "at last"), mark(all[1], store.Superseded, ""))
 	h := r.history(lane, all[3].Problem)
-	if len(h) == 0 || h[len(h)-1].Outcome != relay.Delivered || h[len(h)-1].Reason != "at last" {
+	if len(h) == 0 || h[len(h)-1].Outcome != store.Delivered || h[len(h)-1].Reason != "at last" {
 		r.errorf("History of what was revived and delivered: got %d settlements, the last one not that", len(h))
 	}
 	r.pending(lane)
@@ -176,19 +176,19 @@ func revives(r *run) {
 func drops(r *run) {
 	l, pending, dead := r.both()
 	for what, seq := range map[string]uint64{"an unsettled entry": pending.Seq, "an entry to come": dead.Seq + 1000} {
-		r.is("Drop of "+what, l.Drop(r.ctx, seq), relay.ErrNotFound)
+		r.is("Drop of "+what, l.Drop(r.ctx, seq), store.ErrNotFound)
 	}
 	if err := l.Drop(r.ctx, dead.Seq); err != nil {
 		r.errorf("Drop: %v", err)
 	}
-	r.is("Drop of what is dropped", l.Drop(r.ctx, dead.Seq), relay.ErrNotFound)
+	r.is("Drop of what is dropped", l.Drop(r.ctx, dead.Seq), store.ErrNotFound)
 	_, err := l.Revive(r.ctx, dead.Seq)
-	r.is("Revive of what is dropped", err, relay.ErrNotFound)
+	r.is("Revive of what is dropped", err, store.ErrNotFound)
 	if letters := r.dead(lane); len(letters) != 0 {
 		r.errorf("DeadLetters after Drop: got %d", len(letters))
 	}
-	r.ended(dead, relay.Dead, "refused", mark(dead, relay.Dead, "").At)
-	r.holdings(map[string]relay.Holdings{lane: {Pending: 1}})
+	r.ended(dead, store.Dead, "refused", mark(dead, store.Dead, "").At)
+	r.holdings(map[string]store.Holdings{lane: {Pending: 1}})
 	r.pending(lane, pending)
 }
 
@@ -201,14 +201,14 @@ func settlesOnce(r *run) {
 		go func() {
 			defer wg.Done()
 			for j := range each {
-				if err := r.store.Append(r.ctx, []*relay.Entry{event(lane, fmt.Sprint(i, "-", j), fmt.Sprint("problem ", j))}); err != nil {
+				if err := r.store.Append(r.ctx, []*store.Entry{event(lane, fmt.Sprint(i, "-", j), fmt.Sprint("problem ", j))}); err != nil {
 					r.errorf("Append: %v", err)
 				}
 			}
 		}()
 	}
 	// One reads, several mark, and all the while somebody looks.
-	arrived := make(chan *relay.Entry)
+	arrived := make(chan *store.Entry)
 	for range 4 {
 		wg.Add(1)
 		go func() {
@@ -217,11 +217,11 @@ func settlesOnce(r *run) {
 				if _, err := l.Load(r.ctx, e.Seq); err != nil {
 					r.errorf("Load: %v", err)
 				}
-				o := relay.Outcome(1 + e.Seq%4)
-				if err := l.Mark(r.ctx, []relay.Mark{mark(e, 0, "")}); err != nil {
+				o := store.Outcome(1 + e.Seq%4)
+				if err := l.Mark(r.ctx, []store.Mark{mark(e, 0, "")}); err != nil {
 					r.errorf("Mark: %v", err)
 				}
-				if err := l.Mark(r.ctx, []relay.Mark{mark(e, o, "")}); err != nil {
+				if err := l.Mark(r.ctx, []store.Mark{mark(e, o, "")}); err != nil {
 					r.errorf("Mark: %v", err)
 				}
 			}
@@ -265,7 +265,7 @@ func settlesOnce(r *run) {
 	for j := range each {
 		for _, st := range r.history(lane, fmt.Sprint("problem ", j)) {
 			found++
-			if want := relay.Outcome(1 + st.Seq%4); st.Outcome != want {
+			if want := store.Outcome(1 + st.Seq%4); st.Outcome != want {
 				r.errorf("entry %d: got %v, want %v", st.Seq, st.Outcome, want)
 			}
 		}
@@ -273,7 +273,7 @@ func settlesOnce(r *run) {
 	if found != callers*each {
 		r.errorf("got %d settlements of %d entries", found, callers*each)
 	}
-	if dead := r.dead(lane); !slices.IsSortedFunc(dead, func(a, b relay.Settlement) int { return int(int64(a.Seq) - int64(b.Seq)) }) {
+	if dead := r.dead(lane); !slices.IsSortedFunc(dead, func(a, b store.Settlement) int { return int(int64(a.Seq) - int64(b.Seq)) }) {
 		r.errorf("DeadLetters: out of sequence")
 	}
 }

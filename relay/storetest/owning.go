@@ -3,15 +3,16 @@ package storetest
 import (
 	"context"
 	"errors"
+	"time"
 
-	"github.com/guance-relay/guance-relay/relay"
+	"github.com/guance-relay/guance-relay/relay/store"
 )
 
 func fencesOwner(r *run) {
 	old, pending, dead := r.both()
 	now := r.acquire(lane)
-	for name, call := range leaseCalls(old, pending, dead) {
-		r.is(name+" of the earlier owner", r.try(call), relay.ErrFenced)
+	for name, call := range laneCalls(old, pending, dead) {
+		r.is(name+" of the earlier owner", r.try(call), store.ErrFenced)
 	}
 	r.body(now, pending) // the new one is not fenced by it
 	r.mark(now)
@@ -25,7 +26,7 @@ func fencesWaiting(r *run) {
 	old := r.acquire(lane)
 	done := r.waiting(old, 0)
 	now := r.acquire(lane)
-	r.eventually("Read of an owner who was waiting", done, relay.ErrFenced)
+	r.eventually("Read of an owner who was waiting", done, store.ErrFenced)
 	e := event(lane, "a", "p")
 	r.append(e)
 	r.read(now, 0, 1)
@@ -33,26 +34,73 @@ func fencesWaiting(r *run) {
 }
 
 func releases(r *run) {
-	old, pending, _ := r.both()
-	if err := old.Release(); err != nil {
+	pending, dead := event(lane, "pending", "pending"), event(lane, "dead", "dead")
+	r.append(pending, dead)
+	old := r.lease(lane)
+	oldLane := old.Lane(lane)
+	r.mark(oldLane, mark(dead, store.Dead, "refused"))
+	r.release(old)
+	now := r.lease(lane)
+	for range 2 {
+		r.release(old) // what another owner has
+	}
+	r.body(now.Lane(lane), pending)
+	r.mark(now.Lane(lane), mark(pending, 0, ""))
+	for range 2 {
+		r.release(now)
+	}
+	r.is("Mark of an owner before the last", oldLane.Mark(r.ctx, []store.Mark{mark(pending, store.Delivered, "")}), store.ErrFenced)
+	r.pending(lane, pending)
+	r.holdings(map[string]store.Holdings{lane: {Pending: 1, Dead: 1}})
+}
+
+func (r *run) release(l store.Lease) {
+	if err := l.Release(); err != nil {
 		r.errorf("Release: %v", err)
 	}
-	now := r.acquire(lane)
-	for range 2 {
-		if err := old.Release(); err != nil {
-			r.errorf("Release of what another owner has: %v", err)
-		}
+}
+
+// ownsGroups: who loses one lane of a group loses all of them, and hears of it.
+func ownsGroups(r *run) {
+	a, b := event("a", "1", "p"), event("b", "1", "p")
+	r.append(a, b)
+	first := r.lease("a", "b")
+	r.body(first.Lane("a"), a)
+	r.body(first.Lane("b"), b)
+	r.holds(first)
+	second := r.lease("b")
+	r.lost("an owner after another has acquired one of its lanes", first)
+	for _, name := range []string{"a", "b"} {
+		_, err := first.Lane(name).Load(r.ctx, 1)
+		r.is("Load of lane "+name+" of a group that lost lane b", err, store.ErrFenced)
 	}
-	r.body(now, pending)
-	r.mark(now, mark(pending, 0, ""))
-	for range 2 {
-		if err := now.Release(); err != nil {
-			r.errorf("Release: %v", err)
-		}
+	r.body(second.Lane("b"), b)
+	r.release(first)
+	r.holds(second)
+	r.body(second.Lane("b"), b)
+	r.release(second)
+	r.lost("an owner after Release", second)
+}
+
+// holds checks that an ownership has not ended.
+func (r *run) holds(l store.Lease) {
+	if until := l.Until(); !until.IsZero() && time.Until(until) <= 0 {
+		r.errorf("Until of an owner: got %v, which is past", until)
 	}
-	r.is("Mark of an owner before the last", old.Mark(r.ctx, []relay.Mark{mark(pending, relay.Delivered, "")}), relay.ErrFenced)
-	r.pending(lane, pending)
-	r.holdings(map[string]relay.Holdings{lane: {Pending: 1, Dead: 1}})
+	select {
+	case <-l.Lost():
+		r.errorf("Lost of an owner: closed")
+	case <-time.After(moment):
+	}
+}
+
+// lost checks that an ownership has ended.
+func (r *run) lost(what string, l store.Lease) {
+	select {
+	case <-l.Lost():
+	case <-time.After(patience):
+		r.errorf("Lost of %s: still open after %v", what, patience)
+	}
 }
 
 func endedContext(r *run) {

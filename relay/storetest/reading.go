@@ -6,7 +6,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/guance-relay/guance-relay/relay"
+	"github.com/guance-relay/guance-relay/relay/store"
 )
 
 func countsLanes(r *run) {
@@ -14,19 +14,19 @@ func countsLanes(r *run) {
 	a := events("a", 3)
 	b := events("b", 2)
 	r.append(append(a, b...)...)
-	r.holdings(map[string]relay.Holdings{"a": {Pending: 3}, "b": {Pending: 2}})
+	r.holdings(map[string]store.Holdings{"a": {Pending: 3}, "b": {Pending: 2}})
 	l := r.acquire("a")
-	r.mark(l, mark(a[0], relay.Dead, ""), mark(a[1], relay.Delivered, ""))
-	r.holdings(map[string]relay.Holdings{"a": {Pending: 1, Dead: 1}, "b": {Pending: 2}})
-	r.mark(l, mark(a[2], relay.Superseded, ""))
+	r.mark(l, mark(a[0], store.Dead, ""), mark(a[1], store.Delivered, ""))
+	r.holdings(map[string]store.Holdings{"a": {Pending: 1, Dead: 1}, "b": {Pending: 2}})
+	r.mark(l, mark(a[2], store.Superseded, ""))
 	if err := l.Drop(r.ctx, a[0].Seq); err != nil {
 		r.errorf("Drop: %v", err)
 	}
-	r.holdings(map[string]relay.Holdings{"b": {Pending: 2}})
+	r.holdings(map[string]store.Holdings{"b": {Pending: 2}})
 }
 
 func tellsHistory(r *run) {
-	var own []*relay.Entry
+	var own []*store.Entry
 	for i := range 6 {
 		e := event(lane, fmt.Sprint(i), "own")
 		own = append(own, e)
@@ -35,14 +35,14 @@ func tellsHistory(r *run) {
 	l := r.acquire(lane)
 	// Settled in another order than accepted.
 	for _, i := range []int{3, 0, 5, 1, 4} {
-		r.mark(l, mark(own[i], relay.Outcome(i%2+1), fmt.Sprint("reason ", i)))
+		r.mark(l, mark(own[i], store.Outcome(i%2+1), fmt.Sprint("reason ", i)))
 	}
 	h := r.history(lane, "own")
 	if len(h) != 5 {
 		r.fatalf("History: got %d settlements, want 5", len(h))
 	}
 	for n, i := range []int{0, 1, 3, 4, 5} {
-		o := relay.Outcome(i%2 + 1)
+		o := store.Outcome(i%2 + 1)
 		r.settlement(h[n], own[i], o, fmt.Sprint("reason ", i), mark(own[i], o, "").At, false)
 	}
 	if h := r.history(lane, "unknown"); len(h) != 0 {
@@ -59,7 +59,7 @@ func deadInPages(r *run) {
 	r.append(events("other", 1)...)
 	l := r.acquire(lane)
 	for _, i := range []int{6, 2, 4, 0, 1, 5} { // all but 3
-		r.mark(l, mark(all[i], relay.Dead, fmt.Sprint("reason ", i)))
+		r.mark(l, mark(all[i], store.Dead, fmt.Sprint("reason ", i)))
 	}
 	want := slices.Delete(slices.Clone(all), 3, 4)
 	var after uint64
@@ -70,7 +70,7 @@ func deadInPages(r *run) {
 		}
 		for _, st := range page {
 			i := slices.Index(all, want[n])
-			r.settlement(st, want[n], relay.Dead, fmt.Sprint("reason ", i), mark(want[n], relay.Dead, "").At, true)
+			r.settlement(st, want[n], store.Dead, fmt.Sprint("reason ", i), mark(want[n], store.Dead, "").At, true)
 			after = st.Seq
 			n++
 		}
@@ -101,8 +101,8 @@ func readsInSequence(r *run) {
 	if got := r.read(l, all[149].Seq, 10); got[0].Seq != all[150].Seq || got[9].Seq != all[159].Seq {
 		r.errorf("Read after entry %d: got %s", all[149].Seq, seqs(got))
 	}
-	var left []*relay.Entry
-	var marks []relay.Mark
+	var left []*store.Entry
+	var marks []store.Mark
 	for i, e := range all {
 		switch {
 		case i%7 == 0:
@@ -113,7 +113,7 @@ func readsInSequence(r *run) {
 			marks = append(marks, m)
 			left = append(left, e)
 		default:
-			marks = append(marks, mark(e, relay.Superseded, "newer"))
+			marks = append(marks, mark(e, store.Superseded, "newer"))
 		}
 	}
 	r.mark(l, marks...)
@@ -144,7 +144,7 @@ func readWaits(r *run) {
 
 	var last uint64
 	for i := range 5 {
-		read := make(chan *relay.Entry, 1)
+		read := make(chan *store.Entry, 1)
 		failed := make(chan error, 1)
 		go func() {
 			got, err := l.Read(r.ctx, last, 10)
@@ -179,13 +179,13 @@ func handsOutNoReference(r *run) {
 	r.append(e)
 	l := r.acquire(lane)
 	read := r.read(l, 0, 1)[0]
-	*read = relay.Entry{Problem: "another"}
+	*read = store.Entry{Problem: "another"}
 	loaded, err := l.Load(r.ctx, e.Seq)
 	if err != nil {
 		r.fatalf("Load: %v", err)
 	}
 	clear(loaded.Body)
-	*loaded = relay.Entry{Body: loaded.Body}
+	*loaded = store.Entry{Body: loaded.Body}
 	r.same(r.read(l, 0, 1)[0], e)
 	r.body(l, e)
 }
@@ -196,7 +196,7 @@ func loadsOne(r *run) {
 	l := r.acquire(lane)
 	m := mark(all[1], 0, "")
 	m.Failed = 3
-	r.mark(l, m, mark(all[2], relay.Delivered, ""))
+	r.mark(l, m, mark(all[2], store.Delivered, ""))
 	r.body(l, all[0])
 	r.body(l, all[1])
 	if got, err := l.Load(r.ctx, all[1].Seq); err != nil || !got.Begun || got.Failed != 3 {
@@ -204,10 +204,10 @@ func loadsOne(r *run) {
 	}
 	for what, seq := range map[string]uint64{"a settled entry": all[2].Seq, "entry 0": 0, "an entry to come": all[2].Seq + 1000} {
 		_, err := l.Load(r.ctx, seq)
-		r.is("Load of "+what, err, relay.ErrNotFound)
+		r.is("Load of "+what, err, store.ErrNotFound)
 	}
 	_, err := r.acquire("unknown").Load(r.ctx, 1)
-	r.is("Load from an empty lane", err, relay.ErrNotFound)
+	r.is("Load from an empty lane", err, store.ErrNotFound)
 }
 
 func recordsInOrder(r *run) {
@@ -228,13 +228,13 @@ func recordsInOrder(r *run) {
 			r.errorf("Records: number %d is of entry %d, want %d", i, got[i].Seq, want[i])
 		}
 	}
-	if got[1] != (relay.Record{}) || got[3] != (relay.Record{}) {
+	if got[1] != (store.Record{}) || got[3] != (store.Record{}) {
 		r.errorf("Records of problems that were never begun: got %+v and %+v", got[1], got[3])
 	}
 	if got, err := l.Records(r.ctx, nil); err != nil || len(got) != 0 {
 		r.errorf("Records of no problem: got %d, %v", len(got), err)
 	}
-	if got := r.record(r.acquire("other"), all[0].Problem); got != (relay.Record{}) {
+	if got := r.record(r.acquire("other"), all[0].Problem); got != (store.Record{}) {
 		r.errorf("Records of another lane: got %+v", got)
 	}
 }

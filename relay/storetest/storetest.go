@@ -1,20 +1,19 @@
-// Package storetest holds a [relay.Store] to its contract.
+// Package storetest tests a [store.Store] against its contract.
 //
 //	func TestStore(t *testing.T) {
-//		storetest.Run(t, func(t *testing.T) storetest.Place {
+//		storetest.Run(t, func(t *testing.T) storetest.Harness {
 //			dir := t.TempDir()
-//			return storetest.Place{
-//				Open:  func() (relay.Store, error) { return mystore.Open(dir) },
-//				Close: func(s relay.Store) error { return s.(*mystore.Store).Close() },
+//			return storetest.Harness{
+//				Open:  func() (store.Store, error) { return mystore.Open(dir) },
+//				Close: func(s store.Store) error { return s.(*mystore.Store).Close() },
 //			}
 //		})
 //	}
 //
-// Each check is named after the duty in the contract that it stands for. A check assumes what the contract says and no more: sequence
-// numbers may have gaps, Read may return fewer entries than there are, another process may be at work. Where the contract sets no time, a
-// check waits for ten seconds; where something must not happen, for a tenth of one.
-//
-// The package does not import testing, so that it can be used by programs too. Its own tests run it against stores that have one bug each.
+// Each check has the name of the duty that it tests. A check assumes what the contract says and no
+// more: sequence numbers may have gaps, Read may return fewer entries than there are, and another
+// process may use the store. Where the contract sets no time, a check waits for up to 30 seconds.
+// Where something must not happen, it waits for a tenth of a second.
 package storetest
 
 import (
@@ -24,48 +23,43 @@ import (
 	"runtime"
 	"runtime/debug"
 	"sync"
+	"testing"
 	"time"
 
-	"github.com/guance-relay/guance-relay/relay"
+	"github.com/guance-relay/guance-relay/relay/store"
 )
 
-// A Place is where one store keeps what it keeps. Each check has a new one, and one store open on it at a time. All functions but Open
-// may be nil.
-type Place struct {
-	// Open opens the store: an empty one at first, and after a Close or a failure one with what was kept.
-	Open func() (relay.Store, error)
-	// Close closes a store that Open returned, a failed one too. Without it the checks of what holds after a close and after opening
-	// again are left out.
-	Close func(relay.Store) error
-	// MaxEntries is the number of unsettled entries, from 500 to 10,000, above which the store is full. At zero the checks
-	// of a full store are left out.
+// A Harness opens the store under test. Each check has a harness of its own, and has one store open
+// at a time. All functions but Open may be nil.
+type Harness struct {
+	// Open opens the store. It is empty at the first call. After a Close or a failure it has what
+	// was kept.
+	Open func() (store.Store, error)
+	// Close closes a store that Open returned, also one that has failed. Without it the checks
+	// that close the store and open it again are left out.
+	Close func(store.Store) error
+	// MaxEntries is the number of pending entries, from 500 to 10,000, at which the store is full.
+	// Zero: the checks of a full store are left out.
 	MaxEntries int
-	// Fail has the store's next write fail as if the disk refused it, with err as the cause; landed says that the write is on the
-	// disk all the same. Without it the checks of a failed store are left out.
-	Fail func(s relay.Store, err error, landed bool)
+	// Fail has the store's next write fail as if the disk refused it, with the cause err. If landed
+	// is true, the write is on the disk nevertheless. Without it the checks of a failed store are
+	// left out.
+	Fail func(s store.Store, err error, landed bool)
 }
 
-// TestingT is what Run needs of *testing.T.
-type TestingT[T any] interface {
-	Context() context.Context
-	Error(args ...any)
-	Helper()
-	Log(args ...any)
-	Run(name string, f func(T)) bool
-}
-
-// Run runs all checks, each as a subtest with a place of its own. Places are all of one kind: the first says which checks apply.
-func Run[T TestingT[T]](t T, place func(T) Place) {
+// Run runs all checks, each as a subtest with a harness of its own. It logs the checks that it leaves
+// out.
+func Run(t *testing.T, harness func(*testing.T) Harness) {
 	t.Helper()
-	sample := place(t)
+	sample := harness(t)
 	for _, c := range checks {
 		if missing := c.missing(sample); missing != "" {
-			t.Log("left out:", c.name, "as Place has no", missing)
+			t.Log("left out:", c.name, "as the harness has no", missing)
 			continue
 		}
-		t.Run(c.name, func(t T) {
+		t.Run(c.name, func(t *testing.T) {
 			t.Helper()
-			if err := c.run(t.Context(), place(t)); err != nil {
+			if err := c.run(t.Context(), harness(t)); err != nil {
 				t.Error(err)
 			}
 		})
@@ -88,23 +82,23 @@ const (
 	failable need = 4
 )
 
-func (c *check) missing(p Place) string {
+func (c *check) missing(h Harness) string {
 	switch {
-	case c.needs&closing != 0 && p.Close == nil:
+	case c.needs&closing != 0 && h.Close == nil:
 		return "Close"
-	case c.needs&bounded != 0 && p.MaxEntries == 0:
+	case c.needs&bounded != 0 && h.MaxEntries == 0:
 		return "MaxEntries"
-	case c.needs&failable != 0 && p.Fail == nil:
+	case c.needs&failable != 0 && h.Fail == nil:
 		return "Fail"
 	}
 	return ""
 }
 
 // run runs the check and returns what it found wrong.
-func (c *check) run(ctx context.Context, place Place) error {
+func (c *check) run(ctx context.Context, harness Harness) error {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Minute)
 	defer cancel()
-	r := &run{ctx: ctx, place: place}
+	r := &run{ctx: ctx, harness: harness}
 	ended := make(chan struct{})
 	go func() { // a check that cannot go on ends its goroutine
 		defer close(ended)
@@ -130,9 +124,9 @@ const (
 
 // A run is one run of a check.
 type run struct {
-	ctx   context.Context
-	place Place
-	store relay.Store // the one that is open
+	ctx     context.Context
+	harness Harness
+	store   store.Store // the one that is open
 
 	mu    sync.Mutex
 	found []error // guarded by mu
@@ -153,8 +147,8 @@ func (r *run) fatalf(format string, args ...any) {
 	runtime.Goexit()
 }
 
-func (r *run) open() relay.Store {
-	s, err := r.place.Open()
+func (r *run) open() store.Store {
+	s, err := r.harness.Open()
 	if err != nil {
 		r.fatalf("Open: %v", err)
 	}
@@ -168,14 +162,14 @@ func (r *run) reopen() {
 }
 
 func (r *run) close() {
-	if err := r.place.Close(r.store); err != nil {
+	if err := r.harness.Close(r.store); err != nil {
 		r.errorf("Close: %v", err)
 	}
 }
 
 // cleanup closes what is open, so that the place can be deleted.
 func (r *run) cleanup() {
-	if r.place.Close != nil && r.store != nil {
-		_ = r.place.Close(r.store) // a check that closed it has had its error
+	if r.harness.Close != nil && r.store != nil {
+		_ = r.harness.Close(r.store) // a check that closed it has had its error
 	}
 }

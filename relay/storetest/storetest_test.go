@@ -10,42 +10,44 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/guance-relay/guance-relay/relay"
+	"github.com/guance-relay/guance-relay/relay/memstore"
+	"github.com/guance-relay/guance-relay/relay/store"
 )
 
 // A broken store is a MemStore with one bug: each field that is set takes the place of a method. The suite must find it, by the check that
 // stands for the duty.
 type broken struct {
 	mu     sync.Mutex
-	inner  *relay.MemStore
-	newest relay.Lease          // of each Acquire, the last
+	inner  *memstore.Store
+	newest store.Lease          // of each Acquire, the last
 	failed bool                 // a failure was injected
 	seen   map[string]bool      // for bugs that remember
 	bodies map[uint64][]byte    // likewise
 	times  map[uint64]time.Time // likewise
 
-	append      func(ctx context.Context, entries []*relay.Entry) error
+	append      func(ctx context.Context, entries []*store.Entry) error
 	clock       func() time.Duration
 	check       func(ctx context.Context) error
-	holdings    func(ctx context.Context) (map[string]relay.Holdings, error)
-	history     func(ctx context.Context, lane, problem string) ([]relay.Settlement, error)
-	deadLetters func(ctx context.Context, lane string, after uint64, limit int) ([]relay.Settlement, error)
-	acquire     func(ctx context.Context, lane string) (relay.Lease, error)
+	holdings    func(ctx context.Context) (map[string]store.Holdings, error)
+	history     func(ctx context.Context, lane, problem string) ([]store.Settlement, error)
+	deadLetters func(ctx context.Context, lane string, after uint64, limit int) ([]store.Settlement, error)
+	acquire     func(ctx context.Context, g store.Group) (store.Lease, error)
 
-	read    func(l relay.Lease, ctx context.Context, after uint64, limit int) ([]*relay.Entry, error)
-	load    func(l relay.Lease, ctx context.Context, seq uint64) (*relay.Entry, error)
-	records func(l relay.Lease, ctx context.Context, problems []string) ([]relay.Record, error)
-	mark    func(l relay.Lease, ctx context.Context, marks []relay.Mark) error
-	revive  func(l relay.Lease, ctx context.Context, seq uint64) (*relay.Entry, error)
-	drop    func(l relay.Lease, ctx context.Context, seq uint64) error
-	release func(l relay.Lease) error
+	read    func(l store.Lane, ctx context.Context, after uint64, limit int) ([]*store.Entry, error)
+	load    func(l store.Lane, ctx context.Context, seq uint64) (*store.Entry, error)
+	records func(l store.Lane, ctx context.Context, problems []string) ([]store.Record, error)
+	mark    func(l store.Lane, ctx context.Context, marks []store.Mark) error
+	revive  func(l store.Lane, ctx context.Context, seq uint64) (*store.Entry, error)
+	drop    func(l store.Lane, ctx context.Context, seq uint64) error
+	lost    func(l store.Lease) <-chan struct{}
+	release func(l store.Lease) error
 
 	restart func()
 	close   func() error
 	fail    func(err error, landed bool)
 }
 
-func (b *broken) Append(ctx context.Context, entries []*relay.Entry) error {
+func (b *broken) Append(ctx context.Context, entries []*store.Entry) error {
 	if b.append != nil {
 		return b.append(ctx, entries)
 	}
@@ -66,32 +68,32 @@ func (b *broken) Clock() time.Duration {
 	return b.inner.Clock()
 }
 
-func (b *broken) Holdings(ctx context.Context) (map[string]relay.Holdings, error) {
+func (b *broken) Holdings(ctx context.Context) (map[string]store.Holdings, error) {
 	if b.holdings != nil {
 		return b.holdings(ctx)
 	}
 	return b.inner.Holdings(ctx)
 }
 
-func (b *broken) History(ctx context.Context, lane, problem string) ([]relay.Settlement, error) {
+func (b *broken) History(ctx context.Context, lane, problem string) ([]store.Settlement, error) {
 	if b.history != nil {
 		return b.history(ctx, lane, problem)
 	}
 	return b.inner.History(ctx, lane, problem)
 }
 
-func (b *broken) DeadLetters(ctx context.Context, lane string, after uint64, limit int) ([]relay.Settlement, error) {
+func (b *broken) DeadLetters(ctx context.Context, lane string, after uint64, limit int) ([]store.Settlement, error) {
 	if b.deadLetters != nil {
 		return b.deadLetters(ctx, lane, after, limit)
 	}
 	return b.inner.DeadLetters(ctx, lane, after, limit)
 }
 
-func (b *broken) Acquire(ctx context.Context, lane string) (relay.Lease, error) {
+func (b *broken) Acquire(ctx context.Context, g store.Group) (store.Lease, error) {
 	if b.acquire != nil {
-		return b.acquire(ctx, lane)
+		return b.acquire(ctx, g)
 	}
-	l, err := b.inner.Acquire(ctx, lane)
+	l, err := b.inner.Acquire(ctx, g)
 	if err != nil {
 		return nil, err
 	}
@@ -101,75 +103,93 @@ func (b *broken) Acquire(ctx context.Context, lane string) (relay.Lease, error) 
 	return &brokenLease{b, l}, nil
 }
 
-func (b *broken) current() relay.Lease {
+// owner returns the newest lease.
+func (b *broken) owner() store.Lease {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.newest
 }
 
+// current returns the lane of the newest lease.
+func (b *broken) current() store.Lane { return b.owner().Lane(lane) }
+
 type brokenLease struct {
-	*broken
-	relay.Lease
+	broken *broken
+	store.Lease
 }
 
-func (l *brokenLease) Read(ctx context.Context, after uint64, limit int) ([]*relay.Entry, error) {
-	if l.read != nil {
-		return l.read(l.Lease, ctx, after, limit)
-	}
-	return l.Lease.Read(ctx, after, limit)
-}
+func (l *brokenLease) Lane(name string) store.Lane { return &brokenLane{l.broken, l.Lease.Lane(name)} }
 
-func (l *brokenLease) Load(ctx context.Context, seq uint64) (*relay.Entry, error) {
-	if l.load != nil {
-		return l.load(l.Lease, ctx, seq)
+func (l *brokenLease) Lost() <-chan struct{} {
+	if l.broken.lost != nil {
+		return l.broken.lost(l.Lease)
 	}
-	return l.Lease.Load(ctx, seq)
-}
-
-func (l *brokenLease) Records(ctx context.Context, problems []string) ([]relay.Record, error) {
-	if l.records != nil {
-		return l.records(l.Lease, ctx, problems)
-	}
-	return l.Lease.Records(ctx, problems)
-}
-
-func (l *brokenLease) Mark(ctx context.Context, marks []relay.Mark) error {
-	if l.mark != nil {
-		return l.mark(l.Lease, ctx, marks)
-	}
-	return l.Lease.Mark(ctx, marks)
-}
-
-func (l *brokenLease) Revive(ctx context.Context, seq uint64) (*relay.Entry, error) {
-	if l.revive != nil {
-		return l.revive(l.Lease, ctx, seq)
-	}
-	return l.Lease.Revive(ctx, seq)
-}
-
-func (l *brokenLease) Drop(ctx context.Context, seq uint64) error {
-	if l.drop != nil {
-		return l.drop(l.Lease, ctx, seq)
-	}
-	return l.Lease.Drop(ctx, seq)
+	return l.Lease.Lost()
 }
 
 func (l *brokenLease) Release() error {
-	if l.release != nil {
-		return l.release(l.Lease)
+	if l.broken.release != nil {
+		return l.broken.release(l.Lease)
 	}
 	return l.Lease.Release()
 }
 
+type brokenLane struct {
+	*broken
+	store.Lane
+}
+
+func (l *brokenLane) Read(ctx context.Context, after uint64, limit int) ([]*store.Entry, error) {
+	if l.read != nil {
+		return l.read(l.Lane, ctx, after, limit)
+	}
+	return l.Lane.Read(ctx, after, limit)
+}
+
+func (l *brokenLane) Load(ctx context.Context, seq uint64) (*store.Entry, error) {
+	if l.load != nil {
+		return l.load(l.Lane, ctx, seq)
+	}
+	return l.Lane.Load(ctx, seq)
+}
+
+func (l *brokenLane) Records(ctx context.Context, problems []string) ([]store.Record, error) {
+	if l.records != nil {
+		return l.records(l.Lane, ctx, problems)
+	}
+	return l.Lane.Records(ctx, problems)
+}
+
+func (l *brokenLane) Mark(ctx context.Context, marks []store.Mark) error {
+	if l.mark != nil {
+		return l.mark(l.Lane, ctx, marks)
+	}
+	return l.Lane.Mark(ctx, marks)
+}
+
+func (l *brokenLane) Revive(ctx context.Context, seq uint64) (*store.Entry, error) {
+	if l.revive != nil {
+		return l.revive(l.Lane, ctx, seq)
+	}
+	return l.Lane.Revive(ctx, seq)
+}
+
+func (l *brokenLane) Drop(ctx context.Context, seq uint64) error {
+	if l.drop != nil {
+		return l.drop(l.Lane, ctx, seq)
+	}
+	return l.Lane.Drop(ctx, seq)
+}
+
 const limit = 500
 
-func brokenPlace(bug func(*broken)) Place {
+func brokenHarness(bug func(*broken)) Harness {
 	var b *broken
-	return Place{
+	return Harness{
 		MaxEntries: limit,
-		Open: func() (relay.Store, error) {
+		Open: func() (store.Store, error) {
 			if b == nil {
-				b = &broken{inner: relay.NewMemStore(), seen: make(map[string]bool), bodies: make(map[uint64][]byte), times: make(map[uint64]time.Time)}
+				b = &broken{inner: memstore.New(), seen: make(map[string]bool), bodies: make(map[uint64][]byte), times: make(map[uint64]time.Time)}
 				b.inner.Limit(limit)
 				bug(b)
 				return b, nil
@@ -180,13 +200,13 @@ func brokenPlace(bug func(*broken)) Place {
 			}
 			return b, nil
 		},
-		Close: func(relay.Store) error {
+		Close: func(store.Store) error {
 			if b.close != nil {
 				return b.close()
 			}
 			return b.inner.Close()
 		},
-		Fail: func(_ relay.Store, err error, landed bool) {
+		Fail: func(_ store.Store, err error, landed bool) {
 			b.failed = true
 			if b.fail != nil {
 				b.fail(err, landed)
@@ -198,7 +218,7 @@ func brokenPlace(bug func(*broken)) Place {
 }
 
 // rename gives entries other IDs for the time of a call.
-func rename(entries []*relay.Entry, id func(*relay.Entry) string, call func() error) error {
+func rename(entries []*store.Entry, id func(*store.Entry) string, call func() error) error {
 	ids := make([]string, len(entries))
 	for i, e := range entries {
 		ids[i] = e.ID
@@ -212,34 +232,34 @@ func rename(entries []*relay.Entry, id func(*relay.Entry) string, call func() er
 }
 
 // onEntries changes what Read returns.
-func onEntries(b *broken, change func([]*relay.Entry) []*relay.Entry) {
-	b.read = func(l relay.Lease, ctx context.Context, after uint64, limit int) ([]*relay.Entry, error) {
+func onEntries(b *broken, change func([]*store.Entry) []*store.Entry) {
+	b.read = func(l store.Lane, ctx context.Context, after uint64, limit int) ([]*store.Entry, error) {
 		found, err := l.Read(ctx, after, limit)
 		return change(found), err
 	}
 }
 
 // onDead changes what DeadLetters returns.
-func onDead(b *broken, change func([]relay.Settlement) []relay.Settlement) {
-	b.deadLetters = func(ctx context.Context, lane string, after uint64, limit int) ([]relay.Settlement, error) {
+func onDead(b *broken, change func([]store.Settlement) []store.Settlement) {
+	b.deadLetters = func(ctx context.Context, lane string, after uint64, limit int) ([]store.Settlement, error) {
 		found, err := b.inner.DeadLetters(ctx, lane, after, limit)
 		return change(found), err
 	}
 }
 
 // onHistory changes what History returns.
-func onHistory(b *broken, change func([]relay.Settlement) []relay.Settlement) {
-	b.history = func(ctx context.Context, lane, problem string) ([]relay.Settlement, error) {
+func onHistory(b *broken, change func([]store.Settlement) []store.Settlement) {
+	b.history = func(ctx context.Context, lane, problem string) ([]store.Settlement, error) {
 		found, err := b.inner.History(ctx, lane, problem)
 		return change(found), err
 	}
 }
 
 // onRecords keeps records of its own, with apply for Record.Apply.
-func onRecords(b *broken, apply func(relay.Record, relay.Mark) relay.Record) {
-	own := make(map[string]relay.Record)
+func onRecords(b *broken, apply func(store.Record, store.Mark) store.Record) {
+	own := make(map[string]store.Record)
 	var mu sync.Mutex
-	b.mark = func(l relay.Lease, ctx context.Context, marks []relay.Mark) error {
+	b.mark = func(l store.Lane, ctx context.Context, marks []store.Mark) error {
 		err := l.Mark(ctx, marks)
 		mu.Lock()
 		defer mu.Unlock()
@@ -250,7 +270,7 @@ func onRecords(b *broken, apply func(relay.Record, relay.Mark) relay.Record) {
 		}
 		return err
 	}
-	b.records = func(l relay.Lease, ctx context.Context, problems []string) ([]relay.Record, error) {
+	b.records = func(l store.Lane, ctx context.Context, problems []string) ([]store.Record, error) {
 		records, err := l.Records(ctx, problems)
 		mu.Lock()
 		defer mu.Unlock()
@@ -261,6 +281,14 @@ func onRecords(b *broken, apply func(relay.Record, relay.Mark) relay.Record) {
 	}
 }
 
+// apart is a lease of several groups.
+type apart struct {
+	store.Lease // the last
+	lanes       map[string]store.Lease
+}
+
+func (a *apart) Lane(name string) store.Lane { return a.lanes[name].Lane(name) }
+
 var errOther = errors.New("an error of no kind")
 
 var bugs = []struct {
@@ -269,11 +297,11 @@ var bugs = []struct {
 	duty string // the check that must find it
 }{
 	{"times lose their nanoseconds", func(b *broken) {
-		b.append = func(ctx context.Context, entries []*relay.Entry) error {
+		b.append = func(ctx context.Context, entries []*store.Entry) error {
 			for _, e := range entries {
 				c := *e
 				c.Time = c.Time.Truncate(time.Second)
-				if err := b.inner.Append(ctx, []*relay.Entry{&c}); err != nil {
+				if err := b.inner.Append(ctx, []*store.Entry{&c}); err != nil {
 					return err
 				}
 				e.Seq, e.Kept = c.Seq, c.Kept
@@ -282,7 +310,7 @@ var bugs = []struct {
 		}
 	}, "Append keeps all of an entry"},
 	{"a long problem key is cut", func(b *broken) {
-		onEntries(b, func(found []*relay.Entry) []*relay.Entry {
+		onEntries(b, func(found []*store.Entry) []*store.Entry {
 			for _, e := range found {
 				e.Problem = e.Problem[:min(len(e.Problem), 128)]
 			}
@@ -290,7 +318,7 @@ var bugs = []struct {
 		})
 	}, "Append keeps all of an entry"},
 	{"a trace is forgotten", func(b *broken) {
-		onEntries(b, func(found []*relay.Entry) []*relay.Entry {
+		onEntries(b, func(found []*store.Entry) []*store.Entry {
 			for _, e := range found {
 				e.Trace = ""
 			}
@@ -298,7 +326,7 @@ var bugs = []struct {
 		})
 	}, "Append keeps all of an entry"},
 	{"a large body is cut", func(b *broken) {
-		b.load = func(l relay.Lease, ctx context.Context, seq uint64) (*relay.Entry, error) {
+		b.load = func(l store.Lane, ctx context.Context, seq uint64) (*store.Entry, error) {
 			e, err := l.Load(ctx, seq)
 			if err == nil {
 				e.Body = e.Body[:min(len(e.Body), 64<<10)]
@@ -307,7 +335,7 @@ var bugs = []struct {
 		}
 	}, "Append keeps all of an entry"},
 	{"one order for all lanes, from the caller's numbers", func(b *broken) {
-		b.append = func(ctx context.Context, entries []*relay.Entry) error {
+		b.append = func(ctx context.Context, entries []*store.Entry) error {
 			before := make([]uint64, len(entries))
 			for i, e := range entries {
 				before[i] = e.Seq
@@ -322,7 +350,7 @@ var bugs = []struct {
 		}
 	}, "Append numbers each lane in order"},
 	{"an entry is kept at the time that its caller says", func(b *broken) {
-		b.append = func(ctx context.Context, entries []*relay.Entry) error {
+		b.append = func(ctx context.Context, entries []*store.Entry) error {
 			before := make([]time.Duration, len(entries))
 			for i, e := range entries {
 				before[i] = e.Kept
@@ -337,7 +365,7 @@ var bugs = []struct {
 		}
 	}, "Append sets the store's time"},
 	{"Read forgets when an entry was kept", func(b *broken) {
-		onEntries(b, func(found []*relay.Entry) []*relay.Entry {
+		onEntries(b, func(found []*store.Entry) []*store.Entry {
 			for _, e := range found {
 				e.Kept = 0
 			}
@@ -345,7 +373,7 @@ var bugs = []struct {
 		})
 	}, "Append sets the store's time"},
 	{"a dead letter was kept when it died", func(b *broken) {
-		b.deadLetters = func(ctx context.Context, lane string, after uint64, limit int) ([]relay.Settlement, error) {
+		b.deadLetters = func(ctx context.Context, lane string, after uint64, limit int) ([]store.Settlement, error) {
 			found, err := b.inner.DeadLetters(ctx, lane, after, limit)
 			for i := range found {
 				found[i].Kept = b.inner.Clock()
@@ -373,7 +401,7 @@ var bugs = []struct {
 	}, "opening again goes on with the time"},
 	{"a dead letter is revived at its old time", func(b *broken) {
 		kept := make(map[uint64]time.Duration)
-		b.revive = func(l relay.Lease, ctx context.Context, seq uint64) (*relay.Entry, error) {
+		b.revive = func(l store.Lane, ctx context.Context, seq uint64) (*store.Entry, error) {
 			dead, _ := b.inner.DeadLetters(ctx, lane, seq-1, 1)
 			if len(dead) == 1 {
 				kept[seq] = dead[0].Kept
@@ -386,13 +414,13 @@ var bugs = []struct {
 		}
 	}, "Revive puts a dead letter back into its place"},
 	{"a lost answer is forgotten", func(b *broken) {
-		onRecords(b, func(r relay.Record, m relay.Mark) relay.Record {
+		onRecords(b, func(r store.Record, m store.Mark) store.Record {
 			m.Doubt = false
 			return r.Apply(m)
 		})
 	}, "Mark applies to the record as Record.Apply says"},
 	{"a lost answer is remembered for ever", func(b *broken) {
-		onRecords(b, func(r relay.Record, m relay.Mark) relay.Record {
+		onRecords(b, func(r store.Record, m store.Mark) store.Record {
 			doubt := r.Doubt
 			r = r.Apply(m)
 			r.Doubt = r.Doubt || doubt
@@ -400,9 +428,9 @@ var bugs = []struct {
 		})
 	}, "Mark applies to the record as Record.Apply says"},
 	{"an ID twice in one call is kept twice", func(b *broken) {
-		b.append = func(ctx context.Context, entries []*relay.Entry) error {
+		b.append = func(ctx context.Context, entries []*store.Entry) error {
 			here := make(map[string]int)
-			return rename(entries, func(e *relay.Entry) string {
+			return rename(entries, func(e *store.Entry) string {
 				if here[e.ID]++; e.ID != "" && here[e.ID] > 1 {
 					return fmt.Sprint(e.ID, " again ", here[e.ID])
 				}
@@ -411,8 +439,8 @@ var bugs = []struct {
 		}
 	}, "Append recognises duplicates"},
 	{"duplicates are those of all lanes", func(b *broken) {
-		b.append = func(ctx context.Context, entries []*relay.Entry) error {
-			var fresh []*relay.Entry
+		b.append = func(ctx context.Context, entries []*store.Entry) error {
+			var fresh []*store.Entry
 			b.mu.Lock()
 			for _, e := range entries {
 				e.Seq = 0
@@ -431,12 +459,12 @@ var bugs = []struct {
 		}
 	}, "Append recognises duplicates"},
 	{"an empty ID is an ID", func(b *broken) {
-		b.append = func(ctx context.Context, entries []*relay.Entry) error {
-			return rename(entries, func(e *relay.Entry) string { return e.ID + "." }, func() error { return b.inner.Append(ctx, entries) })
+		b.append = func(ctx context.Context, entries []*store.Entry) error {
+			return rename(entries, func(e *store.Entry) string { return e.ID + "." }, func() error { return b.inner.Append(ctx, entries) })
 		}
 	}, "Append recognises duplicates"},
 	{"a duplicate keeps the number it came with", func(b *broken) {
-		b.append = func(ctx context.Context, entries []*relay.Entry) error {
+		b.append = func(ctx context.Context, entries []*store.Entry) error {
 			before := make([]uint64, len(entries))
 			for i, e := range entries {
 				before[i] = e.Seq
@@ -452,14 +480,14 @@ var bugs = []struct {
 	}, "Append recognises duplicates"},
 	{"the IDs of dead letters are forgotten", func(b *broken) {
 		dead := false
-		b.mark = func(l relay.Lease, ctx context.Context, marks []relay.Mark) error {
+		b.mark = func(l store.Lane, ctx context.Context, marks []store.Mark) error {
 			for _, m := range marks {
-				dead = dead || m.Outcome == relay.Dead
+				dead = dead || m.Outcome == store.Dead
 			}
 			return l.Mark(ctx, marks)
 		}
-		b.append = func(ctx context.Context, entries []*relay.Entry) error {
-			return rename(entries, func(e *relay.Entry) string {
+		b.append = func(ctx context.Context, entries []*store.Entry) error {
+			return rename(entries, func(e *store.Entry) string {
 				if dead && e.ID != "" {
 					return e.ID + " after a dead letter"
 				}
@@ -468,7 +496,7 @@ var bugs = []struct {
 		}
 	}, "Append recognises duplicates"},
 	{"what is ignored waits", func(b *broken) {
-		b.append = func(ctx context.Context, entries []*relay.Entry) error {
+		b.append = func(ctx context.Context, entries []*store.Entry) error {
 			why := make([]string, len(entries))
 			for i, e := range entries {
 				why[i], e.Ignored = e.Ignored, ""
@@ -481,7 +509,7 @@ var bugs = []struct {
 		}
 	}, "Append settles what is ignored"},
 	{"the caller's body is kept", func(b *broken) {
-		b.append = func(ctx context.Context, entries []*relay.Entry) error {
+		b.append = func(ctx context.Context, entries []*store.Entry) error {
 			err := b.inner.Append(ctx, entries)
 			b.mu.Lock()
 			defer b.mu.Unlock()
@@ -490,7 +518,7 @@ var bugs = []struct {
 			}
 			return err
 		}
-		b.load = func(l relay.Lease, ctx context.Context, seq uint64) (*relay.Entry, error) {
+		b.load = func(l store.Lane, ctx context.Context, seq uint64) (*store.Entry, error) {
 			e, err := l.Load(ctx, seq)
 			b.mu.Lock()
 			defer b.mu.Unlock()
@@ -504,9 +532,9 @@ var bugs = []struct {
 		onEntriesLate(b)
 	}, "Append of concurrent callers becomes visible in order"},
 	{"a refused call keeps what fits", func(b *broken) {
-		b.append = func(ctx context.Context, entries []*relay.Entry) error {
+		b.append = func(ctx context.Context, entries []*store.Entry) error {
 			for _, e := range entries {
-				if err := b.inner.Append(ctx, []*relay.Entry{e}); err != nil {
+				if err := b.inner.Append(ctx, []*store.Entry{e}); err != nil {
 					return err
 				}
 			}
@@ -514,8 +542,8 @@ var bugs = []struct {
 		}
 	}, "Append to a full store keeps nothing"},
 	{"a refused call leaves its IDs behind", func(b *broken) {
-		b.append = func(ctx context.Context, entries []*relay.Entry) error {
-			var fresh []*relay.Entry
+		b.append = func(ctx context.Context, entries []*store.Entry) error {
+			var fresh []*store.Entry
 			b.mu.Lock()
 			for _, e := range entries {
 				if b.seen[e.ID] {
@@ -529,65 +557,65 @@ var bugs = []struct {
 			b.mu.Lock()
 			defer b.mu.Unlock()
 			for _, e := range fresh {
-				b.seen[e.ID] = b.seen[e.ID] || errors.Is(err, relay.ErrFull)
+				b.seen[e.ID] = b.seen[e.ID] || errors.Is(err, store.ErrFull)
 			}
 			return err
 		}
 	}, "Append to a full store keeps nothing"},
 	{"duplicates need room", func(b *broken) {
-		b.append = func(ctx context.Context, entries []*relay.Entry) error {
+		b.append = func(ctx context.Context, entries []*store.Entry) error {
 			held, _ := b.inner.Holdings(ctx)
 			n := len(entries)
 			for _, h := range held {
 				n += h.Pending
 			}
 			if n > limit {
-				return fmt.Errorf("counted before looking: %w", relay.ErrFull)
+				return fmt.Errorf("counted before looking: %w", store.ErrFull)
 			}
 			return b.inner.Append(ctx, entries)
 		}
 	}, "Append to a full store keeps nothing"},
 	{"Mark is not fenced", func(b *broken) {
-		b.mark = func(_ relay.Lease, ctx context.Context, marks []relay.Mark) error {
+		b.mark = func(_ store.Lane, ctx context.Context, marks []store.Mark) error {
 			return b.current().Mark(ctx, marks)
 		}
 	}, "Acquire fences the earlier owner"},
 	{"Read is not fenced", func(b *broken) {
-		b.read = func(_ relay.Lease, ctx context.Context, after uint64, limit int) ([]*relay.Entry, error) {
+		b.read = func(_ store.Lane, ctx context.Context, after uint64, limit int) ([]*store.Entry, error) {
 			return b.current().Read(ctx, after, limit)
 		}
 	}, "Acquire fences the earlier owner"},
 	{"Load is not fenced", func(b *broken) {
-		b.load = func(_ relay.Lease, ctx context.Context, seq uint64) (*relay.Entry, error) {
+		b.load = func(_ store.Lane, ctx context.Context, seq uint64) (*store.Entry, error) {
 			return b.current().Load(ctx, seq)
 		}
 	}, "Acquire fences the earlier owner"},
 	{"Records is not fenced", func(b *broken) {
-		b.records = func(_ relay.Lease, ctx context.Context, problems []string) ([]relay.Record, error) {
+		b.records = func(_ store.Lane, ctx context.Context, problems []string) ([]store.Record, error) {
 			return b.current().Records(ctx, problems)
 		}
 	}, "Acquire fences the earlier owner"},
 	{"Revive is not fenced", func(b *broken) {
-		b.revive = func(_ relay.Lease, ctx context.Context, seq uint64) (*relay.Entry, error) {
+		b.revive = func(_ store.Lane, ctx context.Context, seq uint64) (*store.Entry, error) {
 			return b.current().Revive(ctx, seq)
 		}
 	}, "Acquire fences the earlier owner"},
 	{"Drop is not fenced", func(b *broken) {
-		b.drop = func(_ relay.Lease, ctx context.Context, seq uint64) error { return b.current().Drop(ctx, seq) }
+		b.drop = func(_ store.Lane, ctx context.Context, seq uint64) error { return b.current().Drop(ctx, seq) }
 	}, "Acquire fences the earlier owner"},
 	{"a fenced Mark marks and then says so", func(b *broken) {
-		b.mark = func(l relay.Lease, ctx context.Context, marks []relay.Mark) error {
+		b.mark = func(l store.Lane, ctx context.Context, marks []store.Mark) error {
 			err := l.Mark(ctx, marks)
-			if errors.Is(err, relay.ErrFenced) {
+			if errors.Is(err, store.ErrFenced) {
 				_ = b.current().Mark(ctx, marks)
 			}
 			return err
 		}
 	}, "Acquire fences the earlier owner"},
 	{"a Read that waits is not fenced", func(b *broken) {
-		b.read = func(l relay.Lease, ctx context.Context, after uint64, limit int) ([]*relay.Entry, error) {
+		b.read = func(l store.Lane, ctx context.Context, after uint64, limit int) ([]*store.Entry, error) {
 			found, err := l.Read(ctx, after, limit)
-			if errors.Is(err, relay.ErrFenced) && after == 0 {
+			if errors.Is(err, store.ErrFenced) && after == 0 {
 				<-ctx.Done()
 				return nil, ctx.Err()
 			}
@@ -598,7 +626,7 @@ var bugs = []struct {
 		b.check = func(context.Context) error { return nil }
 	}, "Check answers for Append"},
 	{"Holdings leaves the dead out", func(b *broken) {
-		b.holdings = func(ctx context.Context) (map[string]relay.Holdings, error) {
+		b.holdings = func(ctx context.Context) (map[string]store.Holdings, error) {
 			held, err := b.inner.Holdings(ctx)
 			for name, h := range held {
 				h.Dead = 0
@@ -608,7 +636,7 @@ var bugs = []struct {
 		}
 	}, "Holdings counts every lane"},
 	{"Holdings knows the lanes that have an owner", func(b *broken) {
-		b.holdings = func(ctx context.Context) (map[string]relay.Holdings, error) {
+		b.holdings = func(ctx context.Context) (map[string]store.Holdings, error) {
 			held, err := b.inner.Holdings(ctx)
 			if b.current() == nil {
 				clear(held)
@@ -617,9 +645,9 @@ var bugs = []struct {
 		}
 	}, "Holdings counts every lane"},
 	{"History is in the order of settlement", func(b *broken) {
-		b.history = func(ctx context.Context, lane, problem string) ([]relay.Settlement, error) {
+		b.history = func(ctx context.Context, lane, problem string) ([]store.Settlement, error) {
 			_, err := b.inner.History(ctx, lane, problem)
-			var found []relay.Settlement
+			var found []store.Settlement
 			for _, st := range b.inner.Settled(lane) {
 				if st.Problem == problem && err == nil {
 					found = append(found, st)
@@ -629,7 +657,7 @@ var bugs = []struct {
 		}
 	}, "History tells how entries ended"},
 	{"History is of the lane", func(b *broken) {
-		b.history = func(ctx context.Context, lane, problem string) ([]relay.Settlement, error) {
+		b.history = func(ctx context.Context, lane, problem string) ([]store.Settlement, error) {
 			if _, err := b.inner.History(ctx, lane, problem); err != nil {
 				return nil, err
 			}
@@ -637,7 +665,7 @@ var bugs = []struct {
 		}
 	}, "History tells how entries ended"},
 	{"settlements have no time", func(b *broken) {
-		onHistory(b, func(found []relay.Settlement) []relay.Settlement {
+		onHistory(b, func(found []store.Settlement) []store.Settlement {
 			for i := range found {
 				found[i].At = time.Time{}
 			}
@@ -645,7 +673,7 @@ var bugs = []struct {
 		})
 	}, "Mark records each outcome"},
 	{"settlements have no reason", func(b *broken) {
-		onHistory(b, func(found []relay.Settlement) []relay.Settlement {
+		onHistory(b, func(found []store.Settlement) []store.Settlement {
 			for i := range found {
 				found[i].Reason = ""
 			}
@@ -653,7 +681,7 @@ var bugs = []struct {
 		})
 	}, "History tells how entries ended"},
 	{"a page of dead letters begins where the last ended", func(b *broken) {
-		b.deadLetters = func(ctx context.Context, lane string, after uint64, limit int) ([]relay.Settlement, error) {
+		b.deadLetters = func(ctx context.Context, lane string, after uint64, limit int) ([]store.Settlement, error) {
 			if after > 0 {
 				after--
 			}
@@ -661,12 +689,12 @@ var bugs = []struct {
 		}
 	}, "DeadLetters come in pages"},
 	{"a page of dead letters has no end", func(b *broken) {
-		b.deadLetters = func(ctx context.Context, lane string, after uint64, _ int) ([]relay.Settlement, error) {
+		b.deadLetters = func(ctx context.Context, lane string, after uint64, _ int) ([]store.Settlement, error) {
 			return b.inner.DeadLetters(ctx, lane, after, 1000)
 		}
 	}, "DeadLetters come in pages"},
 	{"dead letters have no body", func(b *broken) {
-		onDead(b, func(found []relay.Settlement) []relay.Settlement {
+		onDead(b, func(found []store.Settlement) []store.Settlement {
 			for i := range found {
 				found[i].Body = nil
 			}
@@ -674,10 +702,10 @@ var bugs = []struct {
 		})
 	}, "DeadLetters come in pages"},
 	{"dead letters come newest first", func(b *broken) {
-		onDead(b, func(found []relay.Settlement) []relay.Settlement { slices.Reverse(found); return found })
+		onDead(b, func(found []store.Settlement) []store.Settlement { slices.Reverse(found); return found })
 	}, "DeadLetters come in pages"},
 	{"Read has bodies", func(b *broken) {
-		onEntries(b, func(found []*relay.Entry) []*relay.Entry {
+		onEntries(b, func(found []*store.Entry) []*store.Entry {
 			for _, e := range found {
 				e.Body = []byte("body")
 			}
@@ -685,10 +713,10 @@ var bugs = []struct {
 		})
 	}, "Append keeps all of an entry"},
 	{"Read is out of sequence", func(b *broken) {
-		onEntries(b, func(found []*relay.Entry) []*relay.Entry { slices.Reverse(found); return found })
+		onEntries(b, func(found []*store.Entry) []*store.Entry { slices.Reverse(found); return found })
 	}, "Read returns what is unsettled, in sequence"},
 	{"Read begins with the entry it was told to begin after", func(b *broken) {
-		b.read = func(l relay.Lease, ctx context.Context, after uint64, limit int) ([]*relay.Entry, error) {
+		b.read = func(l store.Lane, ctx context.Context, after uint64, limit int) ([]*store.Entry, error) {
 			if after > 0 {
 				after--
 			}
@@ -696,12 +724,12 @@ var bugs = []struct {
 		}
 	}, "Read returns what is unsettled, in sequence"},
 	{"Read has no limit", func(b *broken) {
-		b.read = func(l relay.Lease, ctx context.Context, after uint64, _ int) ([]*relay.Entry, error) {
+		b.read = func(l store.Lane, ctx context.Context, after uint64, _ int) ([]*store.Entry, error) {
 			return l.Read(ctx, after, 1000)
 		}
 	}, "Read returns what is unsettled, in sequence"},
 	{"Read forgets what has begun", func(b *broken) {
-		onEntries(b, func(found []*relay.Entry) []*relay.Entry {
+		onEntries(b, func(found []*store.Entry) []*store.Entry {
 			for _, e := range found {
 				e.Begun = false
 			}
@@ -709,7 +737,7 @@ var bugs = []struct {
 		})
 	}, "Read returns what is unsettled, in sequence"},
 	{"Read forgets failed attempts", func(b *broken) {
-		onEntries(b, func(found []*relay.Entry) []*relay.Entry {
+		onEntries(b, func(found []*store.Entry) []*store.Entry {
 			for _, e := range found {
 				e.Failed = 0
 			}
@@ -717,7 +745,7 @@ var bugs = []struct {
 		})
 	}, "Read returns what is unsettled, in sequence"},
 	{"Read does not wait", func(b *broken) {
-		b.read = func(l relay.Lease, ctx context.Context, after uint64, limit int) ([]*relay.Entry, error) {
+		b.read = func(l store.Lane, ctx context.Context, after uint64, limit int) ([]*store.Entry, error) {
 			now, cancel := context.WithTimeout(ctx, time.Millisecond)
 			defer cancel()
 			found, err := l.Read(now, after, limit)
@@ -728,7 +756,7 @@ var bugs = []struct {
 		}
 	}, "Read waits and is woken"},
 	{"a wake-up is lost", func(b *broken) {
-		b.read = func(l relay.Lease, ctx context.Context, after uint64, limit int) ([]*relay.Entry, error) {
+		b.read = func(l store.Lane, ctx context.Context, after uint64, limit int) ([]*store.Entry, error) {
 			now, cancel := context.WithTimeout(ctx, time.Millisecond)
 			defer cancel()
 			found, err := l.Read(now, after, limit)
@@ -740,14 +768,14 @@ var bugs = []struct {
 		}
 	}, "Read waits and is woken"},
 	{"a Read that waits does not end with its context", func(b *broken) {
-		b.read = func(l relay.Lease, ctx context.Context, after uint64, limit int) ([]*relay.Entry, error) {
+		b.read = func(l store.Lane, ctx context.Context, after uint64, limit int) ([]*store.Entry, error) {
 			later, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*patience)
 			defer cancel()
 			return l.Read(later, after, limit)
 		}
 	}, "Read waits and is woken"},
 	{"Load hands out what it keeps", func(b *broken) {
-		b.load = func(l relay.Lease, ctx context.Context, seq uint64) (*relay.Entry, error) {
+		b.load = func(l store.Lane, ctx context.Context, seq uint64) (*store.Entry, error) {
 			e, err := l.Load(ctx, seq)
 			b.mu.Lock()
 			defer b.mu.Unlock()
@@ -761,28 +789,28 @@ var bugs = []struct {
 		}
 	}, "Read and Load hand out no reference"},
 	{"Load of nothing is nothing", func(b *broken) {
-		b.load = func(l relay.Lease, ctx context.Context, seq uint64) (*relay.Entry, error) {
+		b.load = func(l store.Lane, ctx context.Context, seq uint64) (*store.Entry, error) {
 			e, err := l.Load(ctx, seq)
-			if errors.Is(err, relay.ErrNotFound) {
+			if errors.Is(err, store.ErrNotFound) {
 				return nil, errOther
 			}
 			return e, err
 		}
 	}, "Load returns one unsettled entry"},
 	{"records come in an order of their own", func(b *broken) {
-		b.records = func(l relay.Lease, ctx context.Context, problems []string) ([]relay.Record, error) {
+		b.records = func(l store.Lane, ctx context.Context, problems []string) ([]store.Record, error) {
 			return l.Records(ctx, slices.Sorted(slices.Values(problems)))
 		}
 	}, "Records come in the order asked for"},
 	{"records have no time of change", func(b *broken) {
-		onRecords(b, func(r relay.Record, m relay.Mark) relay.Record {
+		onRecords(b, func(r store.Record, m store.Mark) store.Record {
 			r = r.Apply(m)
 			r.At = time.Time{}
 			return r
 		})
 	}, "Mark applies to the record as Record.Apply says"},
 	{"records follow what is begun alone", func(b *broken) {
-		onRecords(b, func(r relay.Record, m relay.Mark) relay.Record {
+		onRecords(b, func(r store.Record, m store.Mark) store.Record {
 			if m.Outcome != 0 {
 				return r
 			}
@@ -790,19 +818,19 @@ var bugs = []struct {
 		})
 	}, "Mark applies to the record as Record.Apply says"},
 	{"any recovery closes a problem", func(b *broken) {
-		onRecords(b, func(r relay.Record, m relay.Mark) relay.Record {
+		onRecords(b, func(r store.Record, m store.Mark) store.Record {
 			r = r.Apply(m)
 			r.Open = r.Open && m.State != 2
 			return r
 		})
 	}, "Mark applies to the record as Record.Apply says"},
 	{"a mark of what is settled applies to the record", func(b *broken) {
-		onRecords(b, relay.Record.Apply)
+		onRecords(b, store.Record.Apply)
 	}, "Mark of what is settled changes nothing"},
 	{"a mark of what is settled is an error", func(b *broken) {
-		b.mark = func(l relay.Lease, ctx context.Context, marks []relay.Mark) error {
+		b.mark = func(l store.Lane, ctx context.Context, marks []store.Mark) error {
 			for _, m := range marks {
-				if _, err := l.Load(ctx, m.Seq); errors.Is(err, relay.ErrNotFound) {
+				if _, err := l.Load(ctx, m.Seq); errors.Is(err, store.ErrNotFound) {
 					return err
 				}
 			}
@@ -810,23 +838,23 @@ var bugs = []struct {
 		}
 	}, "Mark of what is settled changes nothing"},
 	{"Mark makes the first mark", func(b *broken) {
-		b.mark = func(l relay.Lease, ctx context.Context, marks []relay.Mark) error {
+		b.mark = func(l store.Lane, ctx context.Context, marks []store.Mark) error {
 			return l.Mark(ctx, marks[:min(len(marks), 1)])
 		}
 	}, "Mark makes all marks at once"},
 	{"superseded is delivered", func(b *broken) {
-		b.mark = func(l relay.Lease, ctx context.Context, marks []relay.Mark) error {
+		b.mark = func(l store.Lane, ctx context.Context, marks []store.Mark) error {
 			marks = slices.Clone(marks)
 			for i := range marks {
-				if marks[i].Outcome == relay.Superseded {
-					marks[i].Outcome = relay.Delivered
+				if marks[i].Outcome == store.Superseded {
+					marks[i].Outcome = store.Delivered
 				}
 			}
 			return l.Mark(ctx, marks)
 		}
 	}, "Mark records each outcome"},
 	{"a revived entry is new", func(b *broken) {
-		b.revive = func(l relay.Lease, ctx context.Context, seq uint64) (*relay.Entry, error) {
+		b.revive = func(l store.Lane, ctx context.Context, seq uint64) (*store.Entry, error) {
 			e, err := l.Revive(ctx, seq)
 			if err == nil {
 				e.Begun = false
@@ -835,7 +863,7 @@ var bugs = []struct {
 		}
 	}, "Revive puts a dead letter back into its place"},
 	{"a revived entry stands at the end", func(b *broken) {
-		b.revive = func(l relay.Lease, ctx context.Context, seq uint64) (*relay.Entry, error) {
+		b.revive = func(l store.Lane, ctx context.Context, seq uint64) (*store.Entry, error) {
 			e, err := l.Revive(ctx, seq)
 			if err != nil {
 				return nil, err
@@ -845,19 +873,19 @@ var bugs = []struct {
 				return nil, err
 			}
 			loaded.ID = ""
-			if err := b.inner.Append(ctx, []*relay.Entry{loaded}); err != nil {
+			if err := b.inner.Append(ctx, []*store.Entry{loaded}); err != nil {
 				return nil, err
 			}
-			return e, l.Mark(ctx, []relay.Mark{mark(e, relay.Superseded, "moved")})
+			return e, l.Mark(ctx, []store.Mark{mark(e, store.Superseded, "moved")})
 		}
 	}, "Revive puts a dead letter back into its place"},
 	{"what is dead can be revived only once", func(b *broken) {
-		b.revive = func(l relay.Lease, ctx context.Context, seq uint64) (*relay.Entry, error) {
+		b.revive = func(l store.Lane, ctx context.Context, seq uint64) (*store.Entry, error) {
 			b.mu.Lock()
 			again := b.bodies[seq] != nil
 			b.mu.Unlock()
 			if again {
-				return nil, relay.ErrNotFound
+				return nil, store.ErrNotFound
 			}
 			e, err := l.Revive(ctx, seq)
 			b.mu.Lock()
@@ -869,8 +897,8 @@ var bugs = []struct {
 		}
 	}, "Revive puts a dead letter back into its place"},
 	{"Drop of nothing is no error", func(b *broken) {
-		b.drop = func(l relay.Lease, ctx context.Context, seq uint64) error {
-			if err := l.Drop(ctx, seq); !errors.Is(err, relay.ErrNotFound) {
+		b.drop = func(l store.Lane, ctx context.Context, seq uint64) error {
+			if err := l.Drop(ctx, seq); !errors.Is(err, store.ErrNotFound) {
 				return err
 			}
 			return nil
@@ -878,23 +906,39 @@ var bugs = []struct {
 	}, "Drop deletes a dead letter for good"},
 	{"Drop takes the history with it", func(b *broken) {
 		dropped := make(map[uint64]bool)
-		b.drop = func(l relay.Lease, ctx context.Context, seq uint64) error {
+		b.drop = func(l store.Lane, ctx context.Context, seq uint64) error {
 			err := l.Drop(ctx, seq)
 			b.mu.Lock()
 			defer b.mu.Unlock()
 			dropped[seq] = dropped[seq] || err == nil
 			return err
 		}
-		onHistory(b, func(found []relay.Settlement) []relay.Settlement {
-			return slices.DeleteFunc(found, func(st relay.Settlement) bool { return dropped[st.Seq] })
+		onHistory(b, func(found []store.Settlement) []store.Settlement {
+			return slices.DeleteFunc(found, func(st store.Settlement) bool { return dropped[st.Seq] })
 		})
 	}, "Drop deletes a dead letter for good"},
+	{"Lost does not tell of another owner", func(b *broken) {
+		b.lost = func(store.Lease) <-chan struct{} { return make(chan struct{}) }
+	}, "Acquire owns a group as a whole"},
+	{"each lane of a group has its own fate", func(b *broken) {
+		b.acquire = func(ctx context.Context, g store.Group) (store.Lease, error) {
+			apart := &apart{lanes: make(map[string]store.Lease)}
+			for _, name := range g.Lanes {
+				l, err := b.inner.Acquire(ctx, store.Group{Name: name, Lanes: []string{name}})
+				if err != nil {
+					return nil, err
+				}
+				apart.Lease, apart.lanes[name] = l, l
+			}
+			return apart, nil
+		}
+	}, "Acquire owns a group as a whole"},
 	{"Release ends whatever ownership there is", func(b *broken) {
-		b.release = func(relay.Lease) error { return b.current().Release() }
+		b.release = func(store.Lease) error { return b.owner().Release() }
 	}, "Release ends no other ownership"},
 	{"Release twice is an error", func(b *broken) {
-		released := make(map[relay.Lease]bool)
-		b.release = func(l relay.Lease) error {
+		released := make(map[store.Lease]bool)
+		b.release = func(l store.Lease) error {
 			if released[l] {
 				return errOther
 			}
@@ -903,23 +947,23 @@ var bugs = []struct {
 		}
 	}, "Release ends no other ownership"},
 	{"Append goes on when its context has ended", func(b *broken) {
-		b.append = func(ctx context.Context, entries []*relay.Entry) error {
+		b.append = func(ctx context.Context, entries []*store.Entry) error {
 			return b.inner.Append(context.WithoutCancel(ctx), entries)
 		}
 	}, "a context that has ended changes nothing"},
 	{"Mark goes on when its context has ended, and says that it did not", func(b *broken) {
-		b.mark = func(l relay.Lease, ctx context.Context, marks []relay.Mark) error {
+		b.mark = func(l store.Lane, ctx context.Context, marks []store.Mark) error {
 			return errors.Join(l.Mark(context.WithoutCancel(ctx), marks), ctx.Err())
 		}
 	}, "a context that has ended changes nothing"},
 	{"Acquire fences when its context has ended", func(b *broken) {
-		b.acquire = func(ctx context.Context, lane string) (relay.Lease, error) {
-			l, err := b.inner.Acquire(context.WithoutCancel(ctx), lane)
+		b.acquire = func(ctx context.Context, g store.Group) (store.Lease, error) {
+			l, err := b.inner.Acquire(context.WithoutCancel(ctx), g)
 			return l, errors.Join(err, ctx.Err())
 		}
 	}, "a context that has ended changes nothing"},
 	{"entries are marked outside the lock", func(b *broken) {
-		b.mark = func(l relay.Lease, ctx context.Context, marks []relay.Mark) error {
+		b.mark = func(l store.Lane, ctx context.Context, marks []store.Mark) error {
 			for _, m := range marks {
 				if m.Seq%7 == 0 && m.Outcome != 0 {
 					return nil // lost
@@ -931,8 +975,8 @@ var bugs = []struct {
 	{"duplicates are forgotten by a restart", func(b *broken) {
 		round := ""
 		b.restart = func() { round += "." }
-		b.append = func(ctx context.Context, entries []*relay.Entry) error {
-			return rename(entries, func(e *relay.Entry) string {
+		b.append = func(ctx context.Context, entries []*store.Entry) error {
+			return rename(entries, func(e *store.Entry) string {
 				if e.ID == "" {
 					return ""
 				}
@@ -942,21 +986,21 @@ var bugs = []struct {
 	}, "opening again finds the duplicates"},
 	{"records are forgotten by a restart", func(b *broken) {
 		b.restart = func() {
-			b.records = func(l relay.Lease, ctx context.Context, problems []string) ([]relay.Record, error) {
+			b.records = func(l store.Lane, ctx context.Context, problems []string) ([]store.Record, error) {
 				_, err := l.Records(ctx, problems)
-				return make([]relay.Record, len(problems)), err
+				return make([]store.Record, len(problems)), err
 			}
 		}
 	}, "opening again finds everything"},
 	{"dead letters are forgotten by a restart", func(b *broken) {
-		b.restart = func() { onDead(b, func([]relay.Settlement) []relay.Settlement { return nil }) }
+		b.restart = func() { onDead(b, func([]store.Settlement) []store.Settlement { return nil }) }
 	}, "opening again finds everything"},
 	{"history is forgotten by a restart", func(b *broken) {
-		b.restart = func() { onHistory(b, func([]relay.Settlement) []relay.Settlement { return nil }) }
+		b.restart = func() { onHistory(b, func([]store.Settlement) []store.Settlement { return nil }) }
 	}, "opening again finds everything"},
 	{"what has begun is forgotten by a restart", func(b *broken) {
 		b.restart = func() {
-			onEntries(b, func(found []*relay.Entry) []*relay.Entry {
+			onEntries(b, func(found []*store.Entry) []*store.Entry {
 				for _, e := range found {
 					e.Begun, e.Failed = false, 0
 				}
@@ -968,7 +1012,7 @@ var bugs = []struct {
 		closed := false
 		b.close = func() error { closed = true; return b.inner.Close() }
 		b.restart = func() { closed = false }
-		b.append = func(ctx context.Context, entries []*relay.Entry) error {
+		b.append = func(ctx context.Context, entries []*store.Entry) error {
 			if closed {
 				return errOther
 			}
@@ -976,9 +1020,9 @@ var bugs = []struct {
 		}
 	}, "a closed store answers ErrClosed"},
 	{"a Read that waits outlives the store", func(b *broken) {
-		b.read = func(l relay.Lease, ctx context.Context, after uint64, limit int) ([]*relay.Entry, error) {
+		b.read = func(l store.Lane, ctx context.Context, after uint64, limit int) ([]*store.Entry, error) {
 			found, err := l.Read(ctx, after, limit)
-			if errors.Is(err, relay.ErrClosed) {
+			if errors.Is(err, store.ErrClosed) {
 				<-ctx.Done()
 			}
 			return found, err
@@ -986,15 +1030,15 @@ var bugs = []struct {
 	}, "a closed store answers ErrClosed"},
 	{"a store that failed goes on", func(b *broken) {
 		b.fail = func(err error, landed bool) {
-			b.append = func(context.Context, []*relay.Entry) error {
+			b.append = func(context.Context, []*store.Entry) error {
 				b.append = nil
-				return fmt.Errorf("%w: %w", relay.ErrFailed, err)
+				return fmt.Errorf("%w: %w", store.ErrFailed, err)
 			}
 		}
 	}, "a failed store answers ErrFailed"},
 	{"a failed append is kept in part", func(b *broken) {
 		b.fail = func(err error, landed bool) {
-			b.append = func(ctx context.Context, entries []*relay.Entry) error {
+			b.append = func(ctx context.Context, entries []*store.Entry) error {
 				b.append = nil
 				_ = b.inner.Append(ctx, entries[:1])
 				b.inner.Fail(err, false)
@@ -1004,13 +1048,13 @@ var bugs = []struct {
 	}, "a failed append is kept as a whole or not at all"},
 	{"a failed append leaves its IDs behind", func(b *broken) {
 		b.fail = func(err error, landed bool) {
-			b.append = func(ctx context.Context, entries []*relay.Entry) error {
+			b.append = func(ctx context.Context, entries []*store.Entry) error {
 				lost := make(map[string]bool)
 				for _, e := range entries {
 					lost[e.ID] = true
 				}
-				b.append = func(ctx context.Context, entries []*relay.Entry) error {
-					entries = slices.DeleteFunc(slices.Clone(entries), func(e *relay.Entry) bool { return lost[e.ID] })
+				b.append = func(ctx context.Context, entries []*store.Entry) error {
+					entries = slices.DeleteFunc(slices.Clone(entries), func(e *store.Entry) bool { return lost[e.ID] })
 					return b.inner.Append(ctx, entries)
 				}
 				b.inner.Fail(err, false)
@@ -1020,7 +1064,7 @@ var bugs = []struct {
 	}, "a failed append is kept as a whole or not at all"},
 	{"a failed mark is made in part", func(b *broken) {
 		b.fail = func(err error, landed bool) {
-			b.mark = func(l relay.Lease, ctx context.Context, marks []relay.Mark) error {
+			b.mark = func(l store.Lane, ctx context.Context, marks []store.Mark) error {
 				b.mark = nil
 				_ = l.Mark(ctx, marks[:1])
 				b.inner.Fail(err, false)
@@ -1032,14 +1076,14 @@ var bugs = []struct {
 
 // onEntriesLate hides every third entry from Read for a while.
 func onEntriesLate(b *broken) {
-	b.read = func(l relay.Lease, ctx context.Context, after uint64, limit int) ([]*relay.Entry, error) {
+	b.read = func(l store.Lane, ctx context.Context, after uint64, limit int) ([]*store.Entry, error) {
 		for {
 			found, err := l.Read(ctx, after, limit)
 			if err != nil {
 				return nil, err
 			}
 			b.mu.Lock()
-			found = slices.DeleteFunc(found, func(e *relay.Entry) bool {
+			found = slices.DeleteFunc(found, func(e *store.Entry) bool {
 				if e.Seq%3 != 0 {
 					return false
 				}
@@ -1093,6 +1137,6 @@ func TestSuiteFindsBugs(t *testing.T) {
 }
 
 func inBubble(t *testing.T, c *check, bug func(*broken)) (err error) {
-	synctest.Test(t, func(t *testing.T) { err = c.run(t.Context(), brokenPlace(bug)) })
+	synctest.Test(t, func(t *testing.T) { err = c.run(t.Context(), brokenHarness(bug)) })
 	return err
 }

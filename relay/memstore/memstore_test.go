@@ -1,0 +1,29 @@
+package memstore_test
+
+import (
+	"testing"
+
+	"github.com/guance-relay/guance-relay/relay/memstore"
+	"github.com/guance-relay/guance-relay/relay/store"
+	"github.com/guance-relay/guance-relay/relay/storetest"
+)
+
+func TestMemStore(t *testing.T) {
+	storetest.Run(t, func(*testing.T) storetest.Harness {
+		var s *memstore.Store
+		return storetest.Harness{
+			MaxEntries: 500,
+			Open: func() (store.Store, error) {
+				if s == nil {
+					s = memstore.New()
+					s.Limit(500)
+				} else {
+					s = s.Restart()
+				}
+				return s, nil
+			},
+			Close: func(s store.Store) error { return s.(*memstore.Store).Close() },
+			Fail:  func(s store.Store, err error, landed bool) { s.(*memstore.Store).Fail(err, landed) },
+		}
+	})
+}
