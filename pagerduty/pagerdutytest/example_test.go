@@ -94,14 +94,14 @@ func ExampleFake_Script() {
 func ExampleFake_Poison() {
 	fake := pagerdutytest.NewTransport()
 	client := &http.Client{Transport: fake}
-	cure := fake.Poison(
+	stop := fake.Poison(
 		func(r pagerdutytest.Request) bool { return r.DedupKey == "db-1/disk" },
 		pagerdutytest.Fault{Status: 500, NoBody: true},
 	)
 	fmt.Println(page(client, "https://events.pagerduty.com", diskFull))
 	fmt.Println(page(client, "https://events.pagerduty.com",
 		strings.Replace(diskFull, "db-1/disk", "db-1/memory", 1)))
-	cure()
+	stop()
 	fmt.Println(page(client, "https://events.pagerduty.com", diskFull))
 	// Output:
 	// 500
@@ -149,6 +149,32 @@ func ExampleFake_Wait() {
 		func() bool { return len(server.Requests()) == 2 && len(server.Open()) == 0 })
 	fmt.Println(err)
 	// Output: <nil>
+}
+
+// Only listed routing keys are accepted. PagerDuty answers others in plain text.
+func ExampleFake_AcceptKeys() {
+	fake := pagerdutytest.NewTransport()
+	fake.AcceptKeys("R028DIE06SNKNO6V5ACSLRV7Y0TUVG7T")
+	client := &http.Client{Transport: fake}
+
+	fmt.Println(page(client, "https://events.pagerduty.com", diskFull))
+	// Output:
+	// 400 Invalid routing key
+}
+
+// The second of two requests in a minute exceeds a limit of one.
+func ExampleFake_SetRateLimit() {
+	fake := pagerdutytest.NewTransport()
+	fake.SetRateLimit(1)
+	client := &http.Client{Transport: fake}
+
+	for range 2 {
+		_ = page(client, "https://events.pagerduty.com", diskFull)
+		fmt.Println(fake.Requests()[len(fake.Requests())-1].Status)
+	}
+	// Output:
+	// 202
+	// 429
 }
 
 // OnStep reports changes of incidents as they happen, here for a demonstration.

@@ -218,9 +218,9 @@ func TestARedirectThatIsFollowedShows(t *testing.T) {
 
 func TestPoison(t *testing.T) {
 	fake := pagerdutytest.NewTransport()
-	cureA := fake.Poison(func(r pagerdutytest.Request) bool { return r.DedupKey == "a" },
+	stopA := fake.Poison(func(r pagerdutytest.Request) bool { return r.DedupKey == "a" },
 		fault{Status: 500})
-	cureSummary := fake.Poison(func(r pagerdutytest.Request) bool {
+	stopSummary := fake.Poison(func(r pagerdutytest.Request) bool {
 		return strings.Contains(r.Summary,
 			"☠")
 	}, fault{Status: 502})
@@ -235,11 +235,11 @@ func TestPoison(t *testing.T) {
 		expect(502, trigger(key1, "b").payload("summary", "☠"))
 		expect(202, trigger(key1, "b"))
 	}
-	cureA()
-	cureA() // the second call has no effect
+	stopA()
+	stopA() // the second call has no effect
 	expect(202, trigger(key1, "a"))
 	expect(502, trigger(key1, "a").payload("summary", "☠"))
-	cureSummary()
+	stopSummary()
 	expect(202, trigger(key1, "a").payload("summary", "☠"))
 }
 
@@ -260,11 +260,11 @@ func TestWhichFaultComesFirst(t *testing.T) {
 		t.Errorf("%d after Heal", got)
 	}
 	fake.Script(fault{Status: 501}, fault{}, fault{Status: 502})
-	cure := fake.Poison(all, fault{Status: 503})
+	stop := fake.Poison(all, fault{Status: 503})
 	if got := status(); got != 503 {
 		t.Errorf("%d, want the poison's", got)
 	}
-	cure()
+	stop()
 	for _, want := range []int{501, 202, 502, 202} {
 		if got := status(); got != want {
 			t.Errorf("%d, want %d of the script", got, want)

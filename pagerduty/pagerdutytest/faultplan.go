@@ -40,7 +40,7 @@ func (f *Fake) Outage(d time.Duration, fault Fault) {
 	f.OutageBetween(now, now.Add(d), fault)
 }
 
-// OutageBetween gives the fault to every request that comes from from until before to. Of
+// OutageBetween gives the fault to every request that comes at from or later, and before to. Of
 // overlapping outages the first one that was set applies.
 func (f *Fake) OutageBetween(from, to time.Time, fault Fault) {
 	f.mu.Lock()
@@ -51,7 +51,7 @@ func (f *Fake) OutageBetween(from, to time.Time, fault Fault) {
 // Poison gives the fault to every request that match selects, until the returned function is
 // called. match must not call the Fake. It gets the request without its answer. It is not called
 // for a request that the script or an outage leaves unread.
-func (f *Fake) Poison(match func(Request) bool, fault Fault) (cure func()) {
+func (f *Fake) Poison(match func(Request) bool, fault Fault) (stop func()) {
 	p := &poison{match, fault.check()}
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -63,7 +63,7 @@ func (f *Fake) Poison(match func(Request) bool, fault Fault) (cure func()) {
 	}
 }
 
-// Heal removes all faults. A request that hangs or is delayed already stays so.
+// Heal removes all faults. A request that already hangs or waits continues to do so.
 func (f *Fake) Heal() {
 	f.mu.Lock()
 	defer f.mu.Unlock()

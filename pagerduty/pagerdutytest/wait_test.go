@@ -120,7 +120,7 @@ func TestConcurrentUse(t *testing.T) {
 		fake.SetRateLimit(0)
 		steps := 0 // one call after the other
 		fake.OnStep(func(pagerdutytest.Step) { steps++ })
-		cure := fake.Poison(func(r pagerdutytest.Request) bool { return r.DedupKey == "poison" },
+		stop := fake.Poison(func(r pagerdutytest.Request) bool { return r.DedupKey == "poison" },
 			fault{Status: 500})
 		var all, asking sync.WaitGroup
 		for s := range senders {
@@ -154,7 +154,7 @@ func TestConcurrentUse(t *testing.T) {
 		}
 		all.Wait()
 		asking.Wait()
-		cure()
+		stop()
 		if err := fake.WaitAllResolved(t.Context()); err != nil {
 			t.Error(err)
 		}
