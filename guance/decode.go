@@ -103,7 +103,7 @@ func decodeJSON(text []byte) ([]*Event, error) {
 	case io.EOF:
 		return d.events, nil
 	case nil:
-		return nil, &SyntaxError{end, errors.New("more after the first value")}
+		return nil, &SyntaxError{end, errors.New("unexpected data after the first value")}
 	default:
 		return nil, d.parseError(err)
 	}

@@ -50,7 +50,7 @@ func (c *call) RoundTrip(req *http.Request) (*http.Response, error) {
 	out := new(tracker)
 	resp, err := c.core.transport.RoundTrip(out.request(bounded, req, c.core.stdTransport))
 	if err == nil && resp == nil {
-		err = errors.New("transport returned neither answer nor error")
+		err = errors.New("the transport returned neither a response nor an error")
 	}
 	if err == nil {
 		c.last = c.read(resp, func(err error) error { return c.timeoutOr(ctx, bounded, err) })

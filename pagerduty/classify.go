@@ -147,10 +147,8 @@ func isTLSError(err error) bool {
 
 // configHints matches what PagerDuty says about the key or the address, and not about the event.
 var configHints = []struct{ contains, hint string }{
-	{"cannot contain non-alphanumeric", "this looks like a REST API token; " +
-		"use the 32-character Integration Key of an Events API v2 integration"},
-	{"length of 'routing_key'", "use the 32-character Integration Key of an Events API v2 " +
-		"integration"},
+	{"cannot contain non-alphanumeric", "this looks like a REST API token; " + useIntegrationKey},
+	{"length of 'routing_key'", useIntegrationKey},
 	{"invalid routing key", "the key has the right form but names no live integration: it was " +
 		"deleted, " +
 		"belongs to the other service region (Options.Region), or is of another type, " +

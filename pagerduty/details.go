@@ -170,7 +170,7 @@ func (s *sanitizer) other(v any, depth int) (any, bool) {
 func marshal(v any) (text []byte, err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			text, err = nil, errors.New("pagerduty: marshaling panicked")
+			text, err = nil, errors.New("pagerduty: MarshalJSON or MarshalText panicked")
 		}
 	}()
 	return json.Marshal(v)

@@ -153,10 +153,9 @@ func (e *Error) state() string {
 		return "the event may have been accepted: send the same event again under the same dedup key"
 	case ClassConfig:
 		if !e.Answered() {
-			return "the event was not sent; send it again once this is put right"
+			return "the event was not sent; send it again when this is corrected"
 		}
-		return "the event was not accepted, and this says nothing of it; send it again once this is " +
-			"put right"
+		return "the event was not accepted, and is not the cause; send it again when this is corrected"
 	}
 	return "the event was not accepted; send it again later"
 }

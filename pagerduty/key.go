@@ -19,6 +19,8 @@ const keyLength = 32
 // restTokenLength is the length of a REST API token, which people often use by mistake.
 const restTokenLength = 20
 
+const useIntegrationKey = "use the 32-character Integration Key of an Events API v2 integration"
+
 // A KeySource provides the routing key. The client calls it for every event, so the key may change.
 // It must be safe for concurrent use. A [RoutingKey] is its own source; a [KeyFile] reads a file.
 type KeySource interface {
@@ -44,22 +46,20 @@ type RoutingKey struct {
 // begin with R.
 func ParseRoutingKey(s string) (RoutingKey, error) {
 	s = strings.TrimSpace(s)
+	problem := ""
 	switch {
 	case s == "":
-		return RoutingKey{}, errors.New("pagerduty: routing key is empty; use the Integration Key of " +
-			"an Events API v2 integration")
+		problem = "is empty"
 	case len(s) == restTokenLength:
-		return RoutingKey{}, fmt.Errorf("pagerduty: routing key has %d characters: that is a REST API "+
-			"token, which cannot send events; use the %d-character Integration Key of an Events API v2 "+
-			"integration", restTokenLength, keyLength)
+		problem = fmt.Sprintf("has %d characters: a REST API token, which cannot send events", len(s))
 	case !alphanumeric(s):
-		return RoutingKey{}, errors.New("pagerduty: routing key holds a character that is neither a " +
-			"letter nor a digit; use the Integration Key of an Events API v2 integration")
+		problem = "holds a character that is neither a letter nor a digit"
 	case len(s) != keyLength:
-		return RoutingKey{}, fmt.Errorf("pagerduty: routing key has %d characters, not %d; use the "+
-			"Integration Key of an Events API v2 integration", len(s), keyLength)
+		problem = fmt.Sprintf("has %d characters, not %d", len(s), keyLength)
+	default:
+		return RoutingKey{handle: unique.Make(s)}, nil
 	}
-	return RoutingKey{handle: unique.Make(s)}, nil
+	return RoutingKey{}, fmt.Errorf("pagerduty: routing key %s; %s", problem, useIntegrationKey)
 }
 
 // RoutingKeyFromEnv reads the routing key in the environment variable name.

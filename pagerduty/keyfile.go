@@ -62,7 +62,7 @@ func (f *KeyFile) read() error {
 		return fmt.Errorf("pagerduty: routing key file: %w", err)
 	}
 	if len(lines) > 1 {
-		return fmt.Errorf("pagerduty: routing key file %s has %d lines that are no comment; it must "+
+		return fmt.Errorf("pagerduty: routing key file %s has %d lines that are not comments; it must "+
 			"hold one key and nothing else", f.path, len(lines))
 	}
 	key, err := ParseRoutingKey(lines[0])

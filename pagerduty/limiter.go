@@ -49,7 +49,7 @@ func (w *window) Wait(ctx context.Context) error {
 			break
 		}
 		if err := sleep(ctx, pause); err != nil {
-			return fmt.Errorf("waiting out a throttle: %w", err)
+			return fmt.Errorf("waiting after a throttle (429): %w", err)
 		}
 	}
 	if err := w.bucket.Wait(ctx); err != nil {
@@ -58,7 +58,7 @@ func (w *window) Wait(ctx context.Context) error {
 		}
 		// The bucket returns an error at once if ctx would end before the turn. That error is not the
 		// context's.
-		return fmt.Errorf("the rate limit's turn comes too late: %w", context.DeadlineExceeded)
+		return fmt.Errorf("waiting for the rate limit takes too long: %w", context.DeadlineExceeded)
 	}
 	return nil
 }

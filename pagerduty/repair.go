@@ -179,7 +179,7 @@ func hashKey(readable, original string) string {
 // resolve would close them all.
 func DedupKey(parts ...string) (string, error) {
 	if len(parts) == 0 {
-		return "", fmt.Errorf("pagerduty: dedup key of no parts")
+		return "", fmt.Errorf("pagerduty: dedup key without parts")
 	}
 	escape := strings.NewReplacer(`\`, `\\`, `/`, `\/`)
 	escaped := make([]string, len(parts))

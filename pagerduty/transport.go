@@ -33,7 +33,7 @@ func defaultTransport(address *url.URL) (wire *http.Transport, proxyHost string,
 		return nil, "", err
 	}
 	if via, err := proxy(address); err != nil {
-		return nil, "", fmt.Errorf("pagerduty: the proxy of the environment: %w", err)
+		return nil, "", fmt.Errorf("pagerduty: proxy of the environment: %w", err)
 	} else if via != nil {
 		proxyHost = via.Host
 	}
