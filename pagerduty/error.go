@@ -2,6 +2,7 @@ package pagerduty
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -116,15 +117,8 @@ func (e *Error) Error() string {
 
 // words joins PagerDuty's words.
 func (e *Error) words() string {
-	var parts []string
-	for _, s := range []string{e.Status, e.Message} {
-		if s != "" {
-			parts = append(parts, s)
-		}
-	}
-	if len(e.Errors) > 0 {
-		parts = append(parts, strings.Join(e.Errors, "; "))
-	}
+	parts := []string{e.Status, e.Message, strings.Join(e.Errors, "; ")}
+	parts = slices.DeleteFunc(parts, func(s string) bool { return s == "" })
 	if e.Body != "" {
 		parts = append(parts, strconv.Quote(e.Body))
 	}

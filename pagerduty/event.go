@@ -89,6 +89,22 @@ type Event struct {
 	Images []Image // those without an https Src are left out
 }
 
+// ChangeEvent records a change, such as a deployment, on a service. It opens no incident and
+// notifies nobody; PagerDuty keeps it for 90 days.
+//
+// It has no images: PagerDuty's reference has only links for change events, although the schema has
+// both.
+type ChangeEvent struct {
+	// Summary is what changed; at most 1024 characters. Required.
+	Summary string
+
+	Source    string         // what changed it or where; may be empty
+	Timestamp time.Time      // when; zero: PagerDuty's clock
+	Details   map[string]any // as in [Event]
+
+	Links []Link // those whose Href is not http or https are left out
+}
+
 // Link is a link shown with the incident.
 type Link struct {
 	Href string `json:"href"`

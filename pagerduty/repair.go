@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -76,8 +77,9 @@ func (r *repairer) payload(ev *Event) {
 	ev.Summary = r.line(summary, ev.Summary)
 	if blank(ev.Summary) {
 		ev.Summary = ""
-		if stand := firstNonBlank(ev.Class, ev.Component, ev.Group, ev.Source, ev.DedupKey); stand != "" {
-			ev.Summary = "(no summary) " + stand
+		others := []string{ev.Class, ev.Component, ev.Group, ev.Source, ev.DedupKey}
+		if i := slices.IndexFunc(others, func(s string) bool { return !blank(s) }); i >= 0 {
+			ev.Summary = "(no summary) " + others[i]
 			r.note(summary, "blank; made from other fields")
 		}
 	}
@@ -93,25 +95,13 @@ func (r *repairer) payload(ev *Event) {
 	ev.Details = r.details(ev.Details)
 }
 
-func firstNonBlank(texts ...string) string {
-	for _, s := range texts {
-		if !blank(s) {
-			return s
-		}
-	}
-	return ""
-}
-
 func (r *repairer) mapSeverity(given Severity) Severity {
-	switch given {
-	case SeverityCritical, SeverityError, SeverityWarning, SeverityInfo:
-		return given
-	}
 	severity, known := ParseSeverity(string(given))
 	if !known {
 		severity = r.severity
 	}
 	switch {
+	case severity == given:
 	case blank(string(given)):
 		r.note("payload.severity", "blank; set to the default, %s", severity)
 	default:
