@@ -11,8 +11,8 @@ import (
 	"testing"
 )
 
-// Each way in works from the environment alone, and its secret stays out of the log.
-func TestWaysIn(t *testing.T) {
+// Each kind of access works from the environment alone, and its secret is not in the log.
+func TestAccess(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "tokens")
 	if err := os.WriteFile(file, []byte("\nfrom-the-file\n"), 0o600); err != nil {
 		t.Fatal(err)
@@ -22,44 +22,23 @@ func TestWaysIn(t *testing.T) {
 		send map[string]string // headers, and the status they bring
 		code int
 	}{
-		"header": {
-			[]string{"RELAY_HEADER=X-Guance"},
-			map[string]string{"X-Guance": token},
-			202,
-		},
-		"the header before": {
-			[]string{"RELAY_HEADER=X-Guance"},
-			map[string]string{"X-Relay-Token": token},
-			401,
-		},
-		"basic": {
-			[]string{"RELAY_TOKENS=", "RELAY_BASIC=guance:the-password"},
-			map[string]string{"Authorization": "Basic Z3VhbmNlOnRoZS1wYXNzd29yZA=="},
-			202,
-		},
-		"file": {
-			[]string{"RELAY_TOKENS=", "RELAY_TOKENS_FILE=" + file},
-			map[string]string{"Authorization": "Bearer from-the-file"},
-			202,
-		},
+		"header": {[]string{"RELAY_HEADER=X-Guance"}, map[string]string{"X-Guance": token},
+			202},
+		"the header before": {[]string{"RELAY_HEADER=X-Guance"},
+			map[string]string{"X-Relay-Token": token}, 401},
+		"basic": {[]string{"RELAY_TOKENS=", "RELAY_BASIC=guance:the-password"},
+			map[string]string{"Authorization": "Basic Z3VhbmNlOnRoZS1wYXNzd29yZA=="}, 202},
+		"file": {[]string{"RELAY_TOKENS=", "RELAY_TOKENS_FILE=" + file},
+			map[string]string{"Authorization": "Bearer from-the-file"}, 202},
 		"network alone":      {[]string{"RELAY_TOKENS=", "RELAY_ALLOW=192.0.2.1, 127.0.0.1"}, nil, 202},
 		"network and secret": {[]string{"RELAY_ALLOW=127.0.0.0/8"}, nil, 401},
-		"another network": {
-			[]string{"RELAY_ALLOW=192.0.2.0/24"},
-			map[string]string{"X-Relay-Token": token},
-			403,
-		},
-		"by a proxy": {
-			[]string{"RELAY_ALLOW=192.0.2.0/24", "RELAY_TRUSTED_PROXIES=127.0.0.1"},
-			map[string]string{"X-Relay-Token": token, "X-Forwarded-For": "192.0.2.9"},
-			202,
-		},
+		"another network": {[]string{"RELAY_ALLOW=192.0.2.0/24"},
+			map[string]string{"X-Relay-Token": token}, 403},
+		"by a proxy": {[]string{"RELAY_ALLOW=192.0.2.0/24", "RELAY_TRUSTED_PROXIES=127.0.0.1"},
+			map[string]string{"X-Relay-Token": token, "X-Forwarded-For": "192.0.2.9"}, 202},
 		"nobody": {[]string{"RELAY_TOKENS=", "RELAY_NO_AUTH=true"}, nil, 202},
-		"a small body": {
-			[]string{"RELAY_MAX_BODY=100"},
-			map[string]string{"X-Relay-Token": token},
-			413,
-		},
+		"a small body": {[]string{"RELAY_MAX_BODY=100"}, map[string]string{"X-Relay-Token": token},
+			413},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -137,7 +116,8 @@ func TestNetworkList(t *testing.T) {
 		fmt.Sprint(got) != want {
 		t.Errorf("got %v, %v, want %s", got, err, want)
 	}
-	for _, bad := range []string{"10.0.0.0/33", "10.0.0", "host", "10.0.0.0-10.0.0.9", "10.0.0.0/8 11.0.0.0/8"} {
+	for _, bad := range []string{"10.0.0.0/33", "10.0.0", "host", "10.0.0.0-10.0.0.9",
+		"10.0.0.0/8 11.0.0.0/8"} {
 		if got, err := networks(bad); err == nil || !strings.Contains(err.Error(), bad) {
 			t.Errorf("%q is read as %v, %v", bad, got, err)
 		}

@@ -11,9 +11,9 @@ import (
 	"time"
 )
 
-// stepped is the source of a file that is added to package time: seconds that are added to the wall
-// clock, and not to the monotonic one, read from eight bytes of a file that another process writes.
-// Libfaketime does not reach a Go program, which asks the kernel by itself.
+// stepped is the source of a file that is added to package time. It adds seconds to the wall clock,
+// not to the monotonic one, and reads them from eight bytes of a file that another process writes.
+// Libfaketime has no effect on a Go program, which calls the kernel without libc.
 const stepped = `package time
 
 import (
@@ -45,7 +45,7 @@ func stepOfClock() int64 {
 }
 `
 
-// buildStepped builds the server on a package time whose wall clock a drillClock steps. The source
+// buildStepped builds the server with a package time whose wall clock a drillClock sets. The source
 // of the package is that of the installed Go.
 func buildStepped(t *testing.T) (binary string) {
 	t.Helper()
@@ -63,11 +63,8 @@ func buildStepped(t *testing.T) (binary string) {
 		t.Fatalf("time.Now of this Go does not begin with\n%s", now)
 	}
 	dir := t.TempDir()
-	write(
-		t,
-		filepath.Join(dir, "time.go"),
-		strings.Replace(string(text), now, now+"\tsec += stepOfClock()\n", 1),
-	)
+	write(t, filepath.Join(dir, "time.go"),
+		strings.Replace(string(text), now, now+"\tsec += stepOfClock()\n", 1))
 	write(t, filepath.Join(dir, "stepped.go"), stepped)
 	overlay, err := json.Marshal(map[string]map[string]string{"Replace": {
 		filepath.Join(source, "time.go"):     filepath.Join(dir, "time.go"),
@@ -78,16 +75,8 @@ func buildStepped(t *testing.T) (binary string) {
 	}
 	write(t, filepath.Join(dir, "overlay.json"), string(overlay))
 	binary = filepath.Join(dir, "server")
-	cmd := exec.CommandContext(
-		t.Context(),
-		"go",
-		"build",
-		"-overlay",
-		filepath.Join(dir, "overlay.json"),
-		"-o",
-		binary,
-		".",
-	)
+	cmd := exec.CommandContext(t.Context(), "go", "build", "-overlay",
+		filepath.Join(dir, "overlay.json"), "-o", binary, ".")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("%v:\n%s", err, out)
 	}
@@ -112,10 +101,8 @@ func (c drillClock) step(t *testing.T, by time.Duration) {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	if _, err := f.WriteAt(
-		binary.NativeEndian.AppendUint64(nil, uint64(int64(by/time.Second))),
-		0,
-	); err != nil {
+	if _, err := f.WriteAt(binary.NativeEndian.AppendUint64(nil, uint64(int64(by/time.Second))),
+		0); err != nil {
 		t.Fatal(err)
 	}
 }

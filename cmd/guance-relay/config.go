@@ -40,15 +40,11 @@ func (c *config) flags() []cli.Flag {
 	from := func(env string) cli.ValueSourceChain {
 		return cli.NewValueSourceChain(variable{env, c.getenv})
 	}
-	text := func(dst *string, name, env, value, usage string) cli.Flag {
-		return &cli.StringFlag{
-			Name: name, Usage: usage, Value: value, Destination: dst, Sources: from(env),
-		}
+	text := func(dst *string, name, env, def, usage string) cli.Flag {
+		return &cli.StringFlag{Name: name, Usage: usage, Value: def, Destination: dst, Sources: from(env)}
 	}
-	number := func(dst *int, name, env string, value int, usage string) cli.Flag {
-		return &cli.IntFlag{
-			Name: name, Usage: usage, Value: value, Destination: dst, Sources: from(env),
-		}
+	number := func(dst *int, name, env string, def int, usage string) cli.Flag {
+		return &cli.IntFlag{Name: name, Usage: usage, Value: def, Destination: dst, Sources: from(env)}
 	}
 	flag := func(dst *bool, name, usage string, sources cli.ValueSourceChain) cli.Flag {
 		return &cli.BoolFlag{Name: name, Usage: usage, Destination: dst, Sources: sources}

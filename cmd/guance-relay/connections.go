@@ -64,9 +64,8 @@ type connection struct {
 }
 
 // limitConnections bounds the connections that a server accepts from a listener.
-func limitConnections(
-	server *http.Server, l net.Listener, max int, allow, proxies []netip.Prefix,
-) net.Listener {
+func limitConnections(server *http.Server, l net.Listener, max int,
+	allow, proxies []netip.Prefix) net.Listener {
 	c := &connections{
 		Listener: l, max: max, allow: allow, proxies: proxies,
 		open: make(map[net.Conn]*connection), clients: make(map[clientKey]*client),

@@ -16,12 +16,11 @@ import (
 	"time"
 )
 
-// memory is what the server may take with all its connections open: 1024 of them at some 60 KiB, 64
-// MiB of bodies, and the store. Measured: 50 MiB.
+// memory is what the server may use with all its connections open: 1024 of some 60 KiB, 64 MiB of
+// bodies, and the store. Measured: 50 MiB.
 const memory = raceFactor * 128 << 20
 
-// Ten thousand connections that say nothing, or say it slowly, do not keep honest webhooks out nor
-// grow the server.
+// Ten thousand silent or slow connections neither keep honest webhooks out nor grow the server.
 func TestIdleConnections(t *testing.T) {
 	p := start(t, "RELAY_DATA="+t.TempDir(), "PAGERDUTY_URL=http://127.0.0.1:1", "LOG_LEVEL=info")
 	idle := 10_000
@@ -36,11 +35,8 @@ func TestIdleConnections(t *testing.T) {
 	honest := func() {
 		t.Helper()
 		began := time.Now()
-		resp, err := client.Post(
-			p.url+"/guance?token="+token,
-			"application/json",
-			bytes.NewReader(sample),
-		)
+		resp, err := client.Post(p.url+"/guance?token="+token, "application/json",
+			bytes.NewReader(sample))
 		if err != nil {
 			t.Fatalf("an honest webhook: %v", err)
 		}
@@ -56,7 +52,7 @@ func TestIdleConnections(t *testing.T) {
 			t.Fatalf("connection %d: %v", i, err)
 		}
 		defer conn.Close()
-		// Whatever fails here was closed by the server, which is its right.
+		// On an error the server has closed the connection, as it may.
 		switch i % 3 {
 		case 0:
 			_, _ = io.WriteString(conn, "POST /guance HTTP/1.1\r\nHost: ")
@@ -74,12 +70,8 @@ func TestIdleConnections(t *testing.T) {
 			t.Fatal(err)
 		}
 		used := resident * os.Getpagesize()
-		t.Logf(
-			"%d connections: %d MiB resident, the slowest honest webhook took %v",
-			idle,
-			used>>20,
-			slowest.Round(time.Millisecond),
-		)
+		t.Logf("%d connections: %d MiB resident, the slowest honest webhook took %v", idle, used>>20,
+			slowest.Round(time.Millisecond))
 		if used > memory {
 			t.Errorf("%d MiB resident, want %d at most", used>>20, memory>>20)
 		}
@@ -110,7 +102,7 @@ func TestHugeHeader(t *testing.T) {
 	}
 }
 
-// pipes is a listener in memory, so that connections live in the bubble's time.
+// pipes is an in-memory listener, whose connections work in a synctest bubble.
 type pipes chan net.Conn
 
 func (p pipes) Accept() (net.Conn, error) {
@@ -128,8 +120,8 @@ func (p pipes) dial() net.Conn {
 	return client
 }
 
-// At the limit the connection that has waited longest leaves, one that is being answered never
-// does, and if none waits the next waits.
+// At the limit, the longest waiting connection is closed, and one that is being answered never is.
+// If none waits, the new one waits.
 func TestConnectionLimit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		listener, release := make(pipes, 10), make(chan struct{})
@@ -143,13 +135,12 @@ func TestConnectionLimit(t *testing.T) {
 			w.WriteHeader(http.StatusNoContent)
 		})}
 		var serving sync.WaitGroup
-		serving.Go(
-			func() { _ = server.Serve(limitConnections(server, listener, 3, nil, nil)) },
-		) // ends with Close
+		// ends with Close
+		serving.Go(func() { _ = server.Serve(limitConnections(server, listener, 3, nil, nil)) })
 		defer serving.Wait()
 		defer server.Close()
 
-		// ask sends a request and reads the answer, or, if the answer is slow, waits until the server has
+		// ask sends a request and reads the answer. If the answer is slow, it waits until the server has
 		// the request.
 		ask := func(c net.Conn, path string) {
 			t.Helper()
@@ -216,8 +207,8 @@ func TestConnectionLimit(t *testing.T) {
 	})
 }
 
-// A request that never comes to its end waits as one that never comes, and an answer that nobody
-// reads ends: neither keeps a place.
+// A request that never ends does not keep its connection, and neither does a client that does not
+// read its answer.
 func TestConnectionsThatDoNotMoveOn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		listener := make(pipes, 10)
@@ -228,9 +219,8 @@ func TestConnectionsThatDoNotMoveOn(t *testing.T) {
 			w.WriteHeader(http.StatusNoContent)
 		})}
 		var serving sync.WaitGroup
-		serving.Go(
-			func() { _ = server.Serve(limitConnections(server, listener, 2, nil, nil)) },
-		) // ends with Close
+		// ends with Close
+		serving.Go(func() { _ = server.Serve(limitConnections(server, listener, 2, nil, nil)) })
 		defer serving.Wait()
 		defer server.Close()
 		send := func(c net.Conn, text string) {
@@ -264,16 +254,13 @@ func TestConnectionsThatDoNotMoveOn(t *testing.T) {
 		}
 		serves("/read")
 		if took := time.Since(start); took > answerTimeout {
-			t.Errorf(
-				"two who do not listen keep another waiting for %v, want %v at most",
-				took,
-				answerTimeout,
-			)
+			t.Errorf("two who do not listen keep another waiting for %v, want %v at most", took,
+				answerTimeout)
 		}
 	})
 }
 
-// deadlined is a connection whose writes are given up after a second.
+// deadlined is a connection whose writes time out after a second.
 type deadlined struct{ net.Conn }
 
 func (d *deadlined) Write(p []byte) (int, error) {

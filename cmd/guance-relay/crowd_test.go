@@ -20,8 +20,8 @@ import (
 	"time"
 )
 
-// 1,500 silent connections of one address, each opened again when it is closed, do not keep a slow
-// sender of another address out, whether webhooks may come from the attacker's network or not.
+// 1,500 silent connections of one address, each opened again when it is closed, do not keep out a
+// slow sender of another address, whether the attacker's network may send webhooks or not.
 func TestReport20SilentConnectionsOfOneAddress(t *testing.T) {
 	attackers := 1500
 	var files syscall.Rlimit
@@ -29,15 +29,11 @@ func TestReport20SilentConnectionsOfOneAddress(t *testing.T) {
 		attackers = int(files.Cur) * 3 / 4
 		t.Logf("%d files may be open here: %d silent connections", files.Cur, attackers)
 	}
-	for name, allow := range map[string]string{"everybody may send": "", "the attacker may not send": "127.0.0.2"} {
+	for name, allow := range map[string]string{"everybody may send": "",
+		"the attacker may not send": "127.0.0.2"} {
 		t.Run(name, func(t *testing.T) {
-			p := start(
-				t,
-				"RELAY_DATA="+t.TempDir(),
-				"PAGERDUTY_URL=http://127.0.0.1:1",
-				"LOG_LEVEL=info",
-				"RELAY_ALLOW="+allow,
-			)
+			p := start(t, "RELAY_DATA="+t.TempDir(), "PAGERDUTY_URL=http://127.0.0.1:1", "LOG_LEVEL=info",
+				"RELAY_ALLOW="+allow)
 			ctx, stop := context.WithCancel(t.Context())
 			var attack sync.WaitGroup
 			defer attack.Wait()
@@ -59,16 +55,18 @@ func TestReport20SilentConnectionsOfOneAddress(t *testing.T) {
 					}
 				})
 			}
-			for deadline := time.Now().Add(time.Minute); opened.Load() < int64(attackers); time.Sleep(10 * time.Millisecond) {
+			deadline := time.Now().Add(time.Minute)
+			for ; opened.Load() < int64(attackers); time.Sleep(10 * time.Millisecond) {
 				if time.Now().After(deadline) {
 					t.Fatalf("only %d connections were opened", opened.Load())
 				}
 			}
-			// Of another address, with a path of 300 ms between each of its packets.
+			// The sender has another address and a network delay of 300 ms before each packet.
 			from := &net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 2)}, Timeout: time.Minute}
 			for i := range 3 {
 				err := slowPost(ctx, from, p.address())
-				for tries := 1; err != nil && tries < 3; tries++ { // the attack may keep the machine, too, for longer than a header may take
+				// under attack, a busy machine may take longer than a header may
+				for tries := 1; err != nil && tries < 3; tries++ {
 					t.Log(err)
 					err = slowPost(ctx, from, p.address())
 				}
@@ -105,7 +103,7 @@ func slowPost(ctx context.Context, from *net.Dialer, address string) error {
 	return nil
 }
 
-// remote is a connection in memory that comes from an address.
+// remote is an in-memory connection with a remote address.
 type remote struct {
 	net.Conn
 	from string
@@ -124,7 +122,9 @@ func TestWhichConnectionIsClosed(t *testing.T) {
 		}
 		return p
 	}
-	many := func(n int, from string) string { return strings.TrimSuffix(strings.Repeat(from+" ", n), " ") }
+	many := func(n int, from string) string {
+		return strings.TrimSuffix(strings.Repeat(from+" ", n), " ")
+	}
 	tests := []struct {
 		name           string
 		most           int
@@ -133,79 +133,25 @@ func TestWhichConnectionIsClosed(t *testing.T) {
 		gone           string // the indices of those that are closed in the end
 	}{
 		{"room for all", 4, "", "", "192.0.2.1:1 192.0.2.1:2 192.0.2.2:1 192.0.2.3:1", ""},
-		{
-			"the address with most",
-			4,
-			"",
-			"",
-			"192.0.2.9:1 192.0.2.1:1 192.0.2.1:2 192.0.2.2:1 192.0.2.3:1",
-			"1",
-		},
-		{
-			"and again",
-			4,
-			"",
-			"",
-			"192.0.2.9:1 192.0.2.1:1 192.0.2.1:2 192.0.2.1:3 192.0.2.1:4 192.0.2.1:5",
-			"1 2",
-		},
-		{
-			"of equals the longest waiting",
-			3,
-			"",
-			"",
-			"192.0.2.1:1 192.0.2.2:1 192.0.2.3:1 192.0.2.4:1",
-			"0",
-		},
-		{
-			"IPv4 in IPv6 is IPv4",
-			3,
-			"",
-			"",
-			"192.0.2.9:1 192.0.2.1:1 [::ffff:192.0.2.1]:2 192.0.2.2:1",
-			"1",
-		},
-		{
-			"IPv6 by 64 bits",
-			3,
-			"",
-			"",
-			"192.0.2.9:1 [2001:db8::1]:1 [2001:db8::2]:1 [2001:db8:0:1::1]:1",
-			"1",
-		},
-		{
-			"proxies are many",
-			4,
-			"",
-			"10.0.0.0/8",
-			"10.0.0.1:1 10.0.0.1:2 192.0.2.1:1 192.0.2.1:2 10.0.0.1:3",
-			"2",
-		},
-		{
-			"among proxies the longest waiting",
-			3,
-			"",
-			"10.0.0.0/8",
-			"10.0.0.2:1 10.0.0.1:1 10.0.0.1:2 10.0.0.1:3",
-			"0",
-		},
-		{
-			"unlisted networks share",
-			8,
-			"198.51.100.0/24",
-			"",
-			many(4, "192.0.2.1:1") + " 192.0.2.2:1 198.51.100.1:1",
-			"0",
-		},
+		{"the address with most", 4, "", "",
+			"192.0.2.9:1 192.0.2.1:1 192.0.2.1:2 192.0.2.2:1 192.0.2.3:1", "1"},
+		{"and again", 4, "", "",
+			"192.0.2.9:1 192.0.2.1:1 192.0.2.1:2 192.0.2.1:3 192.0.2.1:4 192.0.2.1:5", "1 2"},
+		{"of equals the longest waiting", 3, "", "", "192.0.2.1:1 192.0.2.2:1 192.0.2.3:1 192.0.2.4:1",
+			"0"},
+		{"IPv4 in IPv6 is IPv4", 3, "", "", "192.0.2.9:1 192.0.2.1:1 [::ffff:192.0.2.1]:2 192.0.2.2:1",
+			"1"},
+		{"IPv6 by 64 bits", 3, "", "", "192.0.2.9:1 [2001:db8::1]:1 [2001:db8::2]:1 [2001:db8:0:1::1]:1",
+			"1"},
+		{"proxies are many", 4, "", "10.0.0.0/8",
+			"10.0.0.1:1 10.0.0.1:2 192.0.2.1:1 192.0.2.1:2 10.0.0.1:3", "2"},
+		{"among proxies the longest waiting", 3, "", "10.0.0.0/8",
+			"10.0.0.2:1 10.0.0.1:1 10.0.0.1:2 10.0.0.1:3", "0"},
+		{"unlisted networks share", 8, "198.51.100.0/24", "",
+			many(4, "192.0.2.1:1") + " 192.0.2.2:1 198.51.100.1:1", "0"},
 		{"proxies are not unlisted", 4, "198.51.100.0/24", "10.0.0.1", many(4, "10.0.0.1:1"), ""},
-		{
-			"unlisted networks displace each other only",
-			4,
-			"198.51.100.0/24",
-			"",
-			"198.51.100.1:1 198.51.100.1:2 192.0.2.1:1 192.0.2.2:1 192.0.2.3:1",
-			"2",
-		},
+		{"unlisted networks displace each other only", 4, "198.51.100.0/24", "",
+			"198.51.100.1:1 198.51.100.1:2 192.0.2.1:1 192.0.2.2:1 192.0.2.3:1", "2"},
 		{"32 of unlisted networks", 1000, "198.51.100.0/24", "", many(34, "192.0.2.1:1"), "0 1"},
 	}
 	for _, test := range tests {
@@ -213,13 +159,8 @@ func TestWhichConnectionIsClosed(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				listener := make(pipes)
 				server := &http.Server{Handler: http.NotFoundHandler()}
-				limited := limitConnections(
-					server,
-					listener,
-					test.most,
-					prefixes(test.allow),
-					prefixes(test.proxies),
-				)
+				limited := limitConnections(server, listener, test.most, prefixes(test.allow),
+					prefixes(test.proxies))
 				var serving sync.WaitGroup
 				serving.Go(func() { _ = server.Serve(limited) }) // ends with Close
 				defer serving.Wait()
@@ -233,9 +174,8 @@ func TestWhichConnectionIsClosed(t *testing.T) {
 				}
 				var gone []string
 				for i, client := range clients {
-					err := client.SetReadDeadline(
-						time.Now().Add(time.Millisecond),
-					) // fails on a pipe that was closed
+					// fails on a pipe that was closed
+					err := client.SetReadDeadline(time.Now().Add(time.Millisecond))
 					if err == nil {
 						_, err = client.Read(make([]byte, 1))
 					}
@@ -251,9 +191,9 @@ func TestWhichConnectionIsClosed(t *testing.T) {
 	}
 }
 
-// When no stranger waits, as all are being answered, the next one is turned away at once and nobody
-// behind waits for it.
-func TestStrangersHoldUpNobody(t *testing.T) {
+// If all connections of unlisted networks are being answered, the next one is closed at once, and
+// others do not wait behind it.
+func TestUnlistedNetworksDelayNobody(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		listener, release := make(pipes), make(chan struct{})
 		server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
@@ -262,13 +202,8 @@ func TestStrangersHoldUpNobody(t *testing.T) {
 			}
 			w.WriteHeader(http.StatusNoContent)
 		})}
-		limited := limitConnections(
-			server,
-			listener,
-			4,
-			[]netip.Prefix{netip.MustParsePrefix("198.51.100.0/24")},
-			nil,
-		)
+		limited := limitConnections(server, listener, 4,
+			[]netip.Prefix{netip.MustParsePrefix("198.51.100.0/24")}, nil)
 		var serving sync.WaitGroup
 		serving.Go(func() { _ = server.Serve(limited) }) // ends with Close
 		defer serving.Wait()
@@ -285,7 +220,7 @@ func TestStrangersHoldUpNobody(t *testing.T) {
 		}
 		third := dial("192.0.2.3:1")
 		if _, err := third.Read(make([]byte, 1)); err != io.EOF {
-			t.Errorf("the third stranger reads %v, want EOF", err)
+			t.Errorf("the third unlisted client reads %v, want EOF", err)
 		}
 		honest := dial("198.51.100.1:1")
 		fmt.Fprint(honest, "GET / HTTP/1.1\r\nHost: x\r\n\r\n")
@@ -301,24 +236,16 @@ func TestConnectionsFitTheFiles(t *testing.T) {
 		files       uint64
 		want        int
 	}{
-		{1024, 1 << 20, 1024}, {1024, 1024 + filesReserve, 1024}, {1024, 1023 + filesReserve, 1023}, {1024, 1024, 1024 - filesReserve},
+		{1024, 1 << 20, 1024}, {1024, 1024 + filesReserve, 1024}, {1024, 1023 + filesReserve, 1023},
+		{1024, 1024, 1024 - filesReserve},
 		{1024, 64, 2}, {2, 64, 2}, {1024, 0, 1024}, {1024, ^uint64(0), 1024},
 	} {
 		var out bytes.Buffer
 		got := affordable(test.connections, test.files, slog.New(slog.NewTextHandler(&out, nil)))
-		if warned := strings.Contains(
-			out.String(),
-			"level=WARN",
-		); got != test.want ||
+		if warned := strings.Contains(out.String(), "level=WARN"); got != test.want ||
 			warned != (got < test.connections || test.files == 64) {
-			t.Errorf(
-				"%d connections with %d files: %d, log %q; want %d",
-				test.connections,
-				test.files,
-				got,
-				out.String(),
-				test.want,
-			)
+			t.Errorf("%d connections with %d files: %d, log %q; want %d", test.connections, test.files, got,
+				out.String(), test.want)
 		}
 	}
 }

@@ -28,9 +28,8 @@ const (
 
 // demonstrate runs the server with a built-in fake PagerDuty, posts the sample fault and its
 // recovery, prints what happens, and returns when the incident is resolved.
-func demonstrate(
-	ctx context.Context, c *config, stdout io.Writer, stderr *logWriter,
-) (err error) {
+func demonstrate(ctx context.Context, c *config, stdout io.Writer,
+	stderr *logWriter) (err error) {
 	if c.logLevel == "info" {
 		c.logLevel = "warn" // stdout tells the same
 	}
@@ -89,10 +88,8 @@ To send the sample event:
 }
 
 // play posts the sample and its recovery.
-func play(
-	ctx context.Context, fake *pagerdutytest.Server, url string, direct *http.Transport,
-	stdout io.Writer,
-) error {
+func play(ctx context.Context, fake *pagerdutytest.Server, url string,
+	direct *http.Transport, stdout io.Writer) error {
 	client := &http.Client{Transport: direct}
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()

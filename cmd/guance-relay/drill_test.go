@@ -27,9 +27,9 @@ import (
 
 var drillRounds = flag.Int("drill-rounds", 6, "how many rounds of trouble TestDrill plays")
 
-// In real time, with real processes: a server that is killed, stopped and cut from the reader of
-// its log, whose wall clock is stepped and whose way to PagerDuty leads through a proxy that
-// misbehaves. Every alert that it answered with 202 reaches the right final state.
+// In real time, with real processes: the server is killed and stopped, the reader of its log goes
+// away, its wall clock is set, and the proxy in front of PagerDuty misbehaves. Each alert that was
+// answered with 202 reaches the right final state.
 func TestDrill(t *testing.T) {
 	t.Parallel() // it mostly waits
 	seed := rand.Uint64()
@@ -38,56 +38,34 @@ func TestDrill(t *testing.T) {
 	pd := pagerdutytest.New()
 	pd.SetRateLimit(0)
 	events := httptest.NewUnstartedServer(pd)
-	events.Config.ErrorLog = stdlog.New(
-		io.Discard,
-		"",
-		0,
-	) // broken handshakes are what the proxy is for
+	// the proxy breaks handshakes
+	events.Config.ErrorLog = stdlog.New(io.Discard, "", 0)
 	events.EnableHTTP2 = true
 	events.StartTLS()
 	defer events.Close()
 	authority := filepath.Join(t.TempDir(), "ca.pem")
-	write(
-		t,
-		authority,
-		string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: events.Certificate().Raw})),
-	)
+	certificate := &pem.Block{Type: "CERTIFICATE", Bytes: events.Certificate().Raw}
+	write(t, authority, string(pem.EncodeToMemory(certificate)))
 	proxy := newBadProxy(t, events.Listener.Addr().String())
 
-	d := &drill{
-		binary: buildStepped(t),
-		clock:  newDrillClock(t),
-		dir:    t.TempDir(),
-		crowd:  newCrowd(rng),
-	}
+	d := &drill{binary: buildStepped(t), clock: newDrillClock(t), dir: t.TempDir(),
+		crowd: newCrowd(rng)}
 	d.env = []string{
-		"RELAY_DATA=" + d.dir,
-		"PAGERDUTY_URL=https://example.com",
-		"HTTPS_PROXY=" + proxy.URL,
-		"SSL_CERT_FILE=" + authority,
-		"DRILL_CLOCK=" + string(
-			d.clock,
-		),
-		"RELAY_OPERATOR=127.0.0.1:0",
-		fmt.Sprint("PAGERDUTY_PER_MINUTE=", killAllowed),
-		"LOG_LEVEL=info",
+		"RELAY_DATA=" + d.dir, "PAGERDUTY_URL=https://example.com", "HTTPS_PROXY=" + proxy.URL,
+		"SSL_CERT_FILE=" + authority, "DRILL_CLOCK=" + string(d.clock), "RELAY_OPERATOR=127.0.0.1:0",
+		fmt.Sprint("PAGERDUTY_PER_MINUTE=", killAllowed), "LOG_LEVEL=info",
 	}
 
 	moods := []mood{asks, fails, redirect, cuts, slow, swallows}
-	steps := []time.Duration{
-		0,
-		31 * 24 * time.Hour,
-		-8 * time.Hour,
-		-5 * 365 * 24 * time.Hour,
-		4 * 24 * time.Hour,
-		0,
-	}
+	steps := []time.Duration{0, 31 * 24 * time.Hour, -8 * time.Hour, -5 * 365 * 24 * time.Hour,
+		4 * 24 * time.Hour, 0}
 	ends := []string{"goes on", "killed", "no reader", "stopped", "killed", "goes on"}
 	d.start(t)
 	for i := range *drillRounds {
 		m, step, end := moods[i%len(moods)], steps[i%len(steps)], ends[i%len(ends)]
 		if i >= len(moods) { // any three of them
-			m, step, end = moods[rng.IntN(len(moods))], steps[rng.IntN(len(steps))], ends[rng.IntN(len(ends))]
+			m, step, end = moods[rng.IntN(len(moods))], steps[rng.IntN(len(steps))],
+				ends[rng.IntN(len(ends))]
 		}
 		t.Logf("round %d: proxy %s, clock %v, the server %s", i, m, step, end)
 		d.post(t, 5+rng.IntN(20)) // in good weather
@@ -95,13 +73,10 @@ func TestDrill(t *testing.T) {
 		d.post(t, 5+rng.IntN(20))
 		d.step = step
 		d.clock.step(t, step)
-		proxy.wait(
-			t,
-			2*time.Minute,
-		) // the last round's trouble is backed off from for half a minute at most, whatever the clock says
-		time.Sleep(
-			time.Duration(rng.IntN(2000)) * time.Millisecond,
-		) // some attempts fail, and some back off
+		// the backoff of the last round takes half a minute at most, whatever the clock says
+		proxy.wait(t, 2*time.Minute)
+		// some attempts fail, and some back off
+		time.Sleep(time.Duration(rng.IntN(2000)) * time.Millisecond)
 		switch end {
 		case "killed":
 			d.end(t, syscall.SIGKILL)
@@ -118,7 +93,7 @@ func TestDrill(t *testing.T) {
 		proxy.set(open)
 	}
 
-	// With the clock as the last step left it.
+	// The clock stays as the last step has set it.
 	d.server.drained(t, 5*time.Minute)
 	d.end(t, syscall.SIGTERM)
 	db, err := boltstore.Open(d.dir, nil)
@@ -142,7 +117,7 @@ func TestDrill(t *testing.T) {
 	t.Logf("%d webhooks, %d requests", len(h.Accepted), len(h.Attempts))
 }
 
-// A drill is a server with a clock of its own.
+// A drill is a server whose clock can be set.
 type drill struct {
 	binary string
 	clock  drillClock
@@ -168,12 +143,8 @@ func (d *drill) start(t *testing.T) {
 	if err := read.SetReadDeadline(time.Time{}); err != nil {
 		t.Fatal(err)
 	}
-	if day := time.Now().
-		Add(d.step).
-		Format("time=2006-01-"); !strings.HasPrefix(
-		d.server.output(),
-		day,
-	) {
+	day := time.Now().Add(d.step).Format("time=2006-01-")
+	if !strings.HasPrefix(d.server.output(), day) {
 		t.Errorf("the log begins with %.40q, want %s: the clock is not stepped", d.server.output(), day)
 	}
 	d.read.Go(func() {
@@ -196,13 +167,8 @@ func (d *drill) end(t *testing.T, signal syscall.Signal) {
 	began := time.Now()
 	err := d.server.Wait()
 	if signal == syscall.SIGTERM && (err != nil || time.Since(began) > stopTime) {
-		t.Errorf(
-			"SIGTERM: %v after %v, want exit 0 within %v:\n%s",
-			err,
-			time.Since(began),
-			stopTime,
-			d.server.output(),
-		)
+		t.Errorf("SIGTERM: %v after %v, want exit 0 within %v:\n%s", err, time.Since(began), stopTime,
+			d.server.output())
 	}
 	d.read.Wait()
 	_ = d.log.Close() // the case without a reader has closed it
@@ -230,18 +196,14 @@ func (p *process) drained(t *testing.T, patience time.Duration) {
 		if err := json.Unmarshal([]byte(body), &stats); err != nil {
 			t.Fatal(err)
 		}
-		if len(stats.Lanes) == 1 && stats.Lanes[0].State != relay.Stopped &&
-			stats.Lanes[0].Backlog == 0 { // one that has not begun has no figures
+		// a lane that has not started has no figures yet
+		if len(stats.Lanes) == 1 && stats.Lanes[0].State != relay.Stopped && stats.Lanes[0].Backlog == 0 {
 			return
 		}
 		if time.Now().After(deadline) {
 			log := strings.Split(p.output(), "\n")
-			t.Fatalf(
-				"after %v there is still %s\n%s",
-				patience,
-				body,
-				strings.Join(log[max(0, len(log)-20):], "\n"),
-			)
+			t.Fatalf("after %v there is still %s\n%s", patience, body,
+				strings.Join(log[max(0, len(log)-20):], "\n"))
 		}
 	}
 }

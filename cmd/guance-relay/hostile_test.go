@@ -23,12 +23,12 @@ import (
 )
 
 const (
-	// siegeMemory is the most that the server may ever have resident, whatever strangers and senders
-	// do to it: 1024 connections with the largest headers, 64 MiB of bodies in buffers that grow by
-	// doubling, and as much again until the collector comes. Measured: 290 MiB.
+	// siegeMemory is the most memory that the server may ever have resident, whatever its clients do:
+	// 1024 connections with the largest headers, 64 MiB of bodies in buffers that grow by doubling,
+	// and as much again until the garbage collector runs. Measured: 290 MiB.
 	siegeMemory = raceFactor * 512 << 20
-	// patience is how long an honest webhook may take meanwhile, from its first try: a second or two,
-	// unless the machine is busy.
+	// patience is how long an honest webhook may take during an attack: a second or two, more on a
+	// busy machine.
 	patience = raceFactor * 30 * time.Second
 )
 
@@ -41,7 +41,7 @@ type hostile struct {
 	inPosition func() // says that nothing more comes but what is sent until the end of the attack
 }
 
-// A siege is a server and what attacks it.
+// A siege is a server and the attack on it.
 type siege struct {
 	*process
 	pd     *pagerdutytest.Server
@@ -63,7 +63,7 @@ var attacks = []struct {
 		h.send("POST /guance HTTP/1.1\r\nHost: x\r\n")
 		h.drip("X: y\r\n")
 	}, []int{0, 400}},
-	{"a body that does not come, from strangers", 1200, func(h *hostile) {
+	{"a body that does not come, without a token", 1200, func(h *hostile) {
 		h.send("POST /guance HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n")
 		h.drip("x")
 	}, []int{0, 401}},
@@ -71,7 +71,7 @@ var attacks = []struct {
 		h.send("GET /healthz HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n")
 		h.drip("x")
 	}, []int{0, 200}},
-	{"a body that does not come, from senders", 1200, func(h *hostile) {
+	{"a body that does not come, with the token", 1200, func(h *hostile) {
 		h.send(webhookHead + "Content-Length: 100000\r\n\r\n")
 		h.drip("x")
 	}, []int{0, 400, 408}},
@@ -83,12 +83,9 @@ var attacks = []struct {
 		h.send("POST /guance HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n" + largestHeaders() + "\r\n")
 		h.hold()
 	}, []int{0, 400, 401}},
-	{
-		"many headers",
-		20,
-		func(h *hostile) { h.ask("GET /healthz HTTP/1.1\r\nHost: x\r\n" + manyHeaders(64<<10) + "\r\n") },
-		[]int{0, 431},
-	},
+	{"many headers", 20, func(h *hostile) {
+		h.ask("GET /healthz HTTP/1.1\r\nHost: x\r\n" + manyHeaders(64<<10) + "\r\n")
+	}, []int{0, 431}},
 	{"a header without end", 20, func(h *hostile) {
 		h.send("GET /healthz HTTP/1.1\r\nHost: x\r\nX: ")
 		h.flood(strings.Repeat("x", 64<<10))
@@ -121,7 +118,7 @@ var attacks = []struct {
 		h.send(webhookHead + "Transfer-Encoding: chunked\r\n\r\n")
 		h.flood(strings.Repeat("1;"+strings.Repeat("x", 200)+"\r\n \r\n", 300))
 	}, []int{0, 400}},
-	{"chunks without end, from strangers", 20, func(h *hostile) {
+	{"chunks without end, without a token", 20, func(h *hostile) {
 		h.send("POST /guance HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
 		h.flood("10000\r\n" + strings.Repeat(" ", 64<<10) + "\r\n")
 	}, []int{0, 401}},
@@ -140,33 +137,17 @@ var attacks = []struct {
 		h.send(strings.Repeat(" ", 1<<20-1))
 		h.hold()
 	}, []int{0, 400, 408, 503}},
-	{
-		"deep JSON",
-		20,
-		func(h *hostile) { h.post(strings.Repeat("[", 1<<20)) },
-		[]int{0, 400, 413, 503},
-	},
-	{
-		"wide JSON",
-		20,
-		func(h *hostile) { h.post("[" + strings.Repeat("{},", 1<<18) + "{}]") },
-		[]int{0, 413, 503},
-	},
-	{
-		"JSON of many names",
-		5,
-		func(h *hostile) { h.post(`{"tags":{` + manyNames(900<<10) + `"x":0}}`) },
-		[]int{0, 202, 400, 413, 503},
-	},
+	{"deep JSON", 20, func(h *hostile) { h.post(strings.Repeat("[", 1<<20)) },
+		[]int{0, 400, 413, 503}},
+	{"wide JSON", 20, func(h *hostile) { h.post("[" + strings.Repeat("{},", 1<<18) + "{}]") },
+		[]int{0, 413, 503}},
+	{"JSON of many names", 5, func(h *hostile) {
+		h.post(`{"tags":{` + manyNames(900<<10) + `"x":0}}`)
+	}, []int{0, 202, 400, 413, 503}},
 	{"wrong tokens at speed", 50, func(h *hostile) {
 		for i := range 100 {
-			h.ask(
-				fmt.Sprintf(
-					"POST /guance?token=%s%d HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}",
-					token,
-					i,
-				),
-			)
+			h.ask(fmt.Sprintf("POST /guance?token=%s%d HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}",
+				token, i))
 		}
 	}, []int{401}},
 	{"readiness at speed", 20, func(h *hostile) {
@@ -174,7 +155,7 @@ var attacks = []struct {
 			h.ask("GET /readyz HTTP/1.1\r\nHost: x\r\n\r\n")
 		}
 	}, []int{200}},
-	{"questions without an ear", 20, func(h *hostile) {
+	{"requests whose answers are not read", 20, func(h *hostile) {
 		h.send(strings.Repeat("GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n", 5000))
 		h.hold()
 	}, []int{200}},
@@ -182,11 +163,11 @@ var attacks = []struct {
 
 const webhookHead = "POST /guance HTTP/1.1\r\nHost: x\r\nX-Relay-Token: " + token + "\r\n"
 
-// Made when they are needed: the server under attack is a process of this same binary.
+// Computed when needed: the server under attack is a process of this test binary too.
 var (
-	bomb = sync.OnceValue(
-		func() string { return strings.Repeat(compressed(strings.Repeat(" ", 1<<20)), 64) },
-	)
+	bomb = sync.OnceValue(func() string {
+		return strings.Repeat(compressed(strings.Repeat(" ", 1<<20)), 64)
+	})
 	bombInBomb = sync.OnceValue(func() string { return compressed(bomb()) })
 	nothing    = sync.OnceValue(func() string { return strings.Repeat(compressed(""), 3000) })
 
@@ -201,8 +182,8 @@ func compressed(s string) string {
 	return b.String()
 }
 
-// manyHeaders are headers as small as they can be told apart, of size bytes together: they take
-// more memory than any others.
+// manyHeaders returns the smallest possible different headers, of size bytes together. They take
+// the most memory.
 func manyHeaders(size int) string {
 	var b strings.Builder
 	for i := 0; b.Len() < size; i++ {
@@ -219,8 +200,8 @@ func manyNames(size int) string {
 	return b.String()
 }
 
-// Whatever clients do, with the token or without, the server stays up, within its memory and its
-// documented answers, and takes honest webhooks, all of which arrive.
+// Whatever clients do, with or without the token, the server stays up, within its memory limit,
+// gives documented answers, and takes honest webhooks, which all reach PagerDuty.
 func TestHostileClients(t *testing.T) {
 	var files syscall.Rlimit
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &files); err == nil && files.Cur < 2000 {
@@ -229,16 +210,8 @@ func TestHostileClients(t *testing.T) {
 	pd := pagerdutytest.NewServer()
 	defer pd.Close()
 	pd.SetRateLimit(0)
-	s := &siege{
-		pd: pd,
-		process: start(
-			t,
-			"RELAY_DATA="+t.TempDir(),
-			"PAGERDUTY_URL="+pd.URL,
-			"PAGERDUTY_PER_MINUTE=6000",
-			"LOG_LEVEL=info",
-		),
-	}
+	s := &siege{pd: pd, process: start(t, "RELAY_DATA="+t.TempDir(), "PAGERDUTY_URL="+pd.URL,
+		"PAGERDUTY_PER_MINUTE=6000", "LOG_LEVEL=info")}
 	for _, attack := range attacks {
 		t.Run(attack.name, func(t *testing.T) {
 			s.over, s.statuses = make(chan struct{}), make(map[int]int)
@@ -261,10 +234,8 @@ func TestHostileClients(t *testing.T) {
 			send(0, attack.clients*9/10)
 			slowest := s.serveHonest(t, 2)
 			s.position.Wait()
-			send(
-				attack.clients*9/10,
-				attack.clients,
-			) // who take the places that the first have left, if they left any
+			// they take the places that the first ones have left
+			send(attack.clients*9/10, attack.clients)
 			s.position.Wait()
 			slowest = max(slowest, s.serveHonest(t, 3))
 			finish()
@@ -277,12 +248,8 @@ func TestHostileClients(t *testing.T) {
 			if peak > siegeMemory {
 				t.Errorf("%d MiB resident, want %d at most", peak>>20, siegeMemory>>20)
 			}
-			t.Logf(
-				"answers %v, at most %d MiB resident until now, the slowest honest webhook took %v",
-				s.statuses,
-				peak>>20,
-				slowest.Round(time.Millisecond),
-			)
+			t.Logf("answers %v, at most %d MiB resident until now, the slowest honest webhook took %v",
+				s.statuses, peak>>20, slowest.Round(time.Millisecond))
 		})
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
@@ -304,8 +271,8 @@ func TestHostileClients(t *testing.T) {
 	}
 }
 
-// serveHonest sends honest webhooks one after the other, each until it is answered, as a sender
-// that tries again does, and returns how long the slowest took.
+// serveHonest sends honest webhooks, one after the other, repeats each until it is answered with
+// 202, and returns how long the slowest took.
 func (s *siege) serveHonest(t *testing.T, n int) (slowest time.Duration) {
 	t.Helper()
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: patience}
@@ -313,11 +280,8 @@ func (s *siege) serveHonest(t *testing.T, n int) (slowest time.Duration) {
 		p := guancetest.NewProblem("disk", "honest", fmt.Sprint(len(s.honest)))
 		event := p.Fault(guance.LevelCritical)
 		for began := time.Now(); ; {
-			resp, err := client.Post(
-				s.url+"/guance?token="+token,
-				"application/json",
-				bytes.NewReader(event.Raw),
-			)
+			resp, err := client.Post(s.url+"/guance?token="+token, "application/json",
+				bytes.NewReader(event.Raw))
 			took := time.Since(began)
 			if err == nil {
 				_ = resp.Body.Close()
@@ -337,7 +301,7 @@ func (s *siege) serveHonest(t *testing.T, n int) (slowest time.Duration) {
 	return slowest
 }
 
-// peak is the most memory that the server ever had resident, where Linux tells.
+// peak returns the most memory that the server ever had resident; 0 where /proc does not tell.
 func (p *process) peak(t *testing.T) int {
 	t.Helper()
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.Process.Pid))
@@ -353,7 +317,8 @@ func (p *process) peak(t *testing.T) int {
 	return kilobytes << 10
 }
 
-// send dials if need be, and writes. What fails was closed by the server, which is its right.
+// send writes, after dialling if needed. On an error the server has closed the connection, as it
+// may.
 func (h *hostile) send(s string) bool {
 	if h.conn == nil {
 		conn, err := net.Dial("tcp", h.siege.address())
@@ -367,7 +332,7 @@ func (h *hostile) send(s string) bool {
 	return err == nil
 }
 
-// hear counts one answer, or the end of the connection instead of one.
+// hear counts one answer, or the end of the connection without one.
 func (h *hostile) hear() bool {
 	status := 0
 	if h.conn != nil {
@@ -392,23 +357,18 @@ func (h *hostile) post(body string) {
 }
 
 func (h *hostile) zipped(body string) {
-	h.ask(
-		webhookHead + fmt.Sprintf(
-			"Content-Encoding: gzip\r\nContent-Length: %d\r\n\r\n%s",
-			len(body),
-			body,
-		),
-	)
+	h.ask(webhookHead + fmt.Sprintf("Content-Encoding: gzip\r\nContent-Length: %d\r\n\r\n%s",
+		len(body), body))
 }
 
-// hold keeps the connection as it is until the attack is over.
+// hold keeps the connection open until the attack is over.
 func (h *hostile) hold() {
 	h.inPosition()
 	<-h.siege.over
 	h.half()
 }
 
-// drip sends something now and then, as slowly as keeps a connection.
+// drip sends s once a second until the attack is over.
 func (h *hostile) drip(s string) {
 	h.inPosition()
 	tick := time.NewTicker(time.Second)
@@ -424,14 +384,14 @@ func (h *hostile) drip(s string) {
 	}
 }
 
-// flood sends without reading until the server has enough, 64 MiB at most.
+// flood sends without reading until the server closes the connection, 64 MiB at most.
 func (h *hostile) flood(s string) {
 	for sent := 0; sent < 64<<20 && h.send(s); sent += len(s) {
 	}
 	h.hear()
 }
 
-// half ends what the client has to say, and listens.
+// half closes the sending side and reads the answer.
 func (h *hostile) half() {
 	if h.conn != nil {
 		_ = h.conn.CloseWrite() // the server may have closed it
@@ -439,7 +399,7 @@ func (h *hostile) half() {
 	h.hear()
 }
 
-// reset ends the connection without a farewell.
+// reset closes the connection with a TCP reset.
 func (h *hostile) reset() {
 	if h.conn != nil {
 		_ = h.conn.SetLinger(0) // makes of the close a reset

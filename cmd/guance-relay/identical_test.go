@@ -15,8 +15,8 @@ import (
 	"github.com/guance-relay/guance-relay/relay"
 )
 
-// The same event from fifty connections at the same moment is one event: one of them is told that
-// it was accepted, and PagerDuty sees one trigger and one incident.
+// The same event from fifty connections at once is one event: one answer says accepted, and
+// PagerDuty gets one trigger and has one incident.
 func TestIdenticalEvents(t *testing.T) {
 	t.Parallel() // it mostly waits
 	const senders = 50
@@ -26,13 +26,8 @@ func TestIdenticalEvents(t *testing.T) {
 	var last [senders]func() map[string]int
 	for i := range last {
 		conn := p.dial(t)
-		if _, err := fmt.Fprintf(
-			conn,
-			"%sContent-Length: %d\r\n\r\n%s",
-			webhookHead,
-			len(sample),
-			sample[:len(sample)-1],
-		); err != nil {
+		if _, err := fmt.Fprintf(conn, "%sContent-Length: %d\r\n\r\n%s", webhookHead, len(sample),
+			sample[:len(sample)-1]); err != nil {
 			t.Fatal(err)
 		}
 		last[i] = func() map[string]int { // the last byte, and what became of the event

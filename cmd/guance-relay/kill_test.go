@@ -28,7 +28,7 @@ const (
 )
 
 // Promises 1 to 4: a server that is killed twenty times under load, while PagerDuty fails now and
-// then, loses nothing that it answered with 202 and never sends a stale state after a newer one.
+// then, loses nothing that it answered with 202, and never sends a stale state after a newer one.
 func TestKilledUnderLoad(t *testing.T) {
 	t.Parallel() // in the end it mostly waits
 	seed := rand.Uint64()
@@ -37,21 +37,13 @@ func TestKilledUnderLoad(t *testing.T) {
 	pd := pagerdutytest.NewServer()
 	defer pd.Close()
 	pd.SetRateLimit(0)
-	pd.Poison(
-		func(pagerdutytest.Request) bool { return rand.IntN(20) == 0 },
-		pagerdutytest.Fault{Status: 503},
-	)
-	pd.Poison(
-		func(pagerdutytest.Request) bool { return rand.IntN(20) == 0 },
-		pagerdutytest.Fault{Connection: pagerdutytest.DropAfterRead, Ingest: true},
-	)
+	pd.Poison(func(pagerdutytest.Request) bool { return rand.IntN(20) == 0 },
+		pagerdutytest.Fault{Status: 503})
+	pd.Poison(func(pagerdutytest.Request) bool { return rand.IntN(20) == 0 },
+		pagerdutytest.Fault{Connection: pagerdutytest.DropAfterRead, Ingest: true})
 	dir := t.TempDir()
-	env := []string{
-		"RELAY_DATA=" + dir,
-		"PAGERDUTY_URL=" + pd.URL,
-		fmt.Sprint("PAGERDUTY_PER_MINUTE=", killAllowed),
-		"LOG_LEVEL=info",
-	}
+	env := []string{"RELAY_DATA=" + dir, "PAGERDUTY_URL=" + pd.URL,
+		fmt.Sprint("PAGERDUTY_PER_MINUTE=", killAllowed), "LOG_LEVEL=info"}
 
 	crowd := newCrowd(rng)
 	for range killRounds {
@@ -90,16 +82,11 @@ func TestKilledUnderLoad(t *testing.T) {
 	if err := h.Check(&relaytest.Rules{PerMinute: killAllowed, InFlight: 100}); err != nil {
 		t.Error(err)
 	}
-	t.Logf(
-		"%d events answered with 202, %d in doubt, %d requests, %d kills",
-		answered,
-		len(h.Accepted)-answered,
-		len(h.Attempts),
-		killRounds,
-	)
+	t.Logf("%d events answered with 202, %d in doubt, %d requests, %d kills", answered,
+		len(h.Accepted)-answered, len(h.Attempts), killRounds)
 }
 
-// A crowd posts the events of many problems, each problem's one after the other.
+// A crowd posts the events of many problems; those of one problem, one after the other.
 type crowd struct {
 	answered chan struct{}
 	mu       sync.Mutex
@@ -112,10 +99,8 @@ func newCrowd(rng *rand.Rand) *crowd {
 	c := &crowd{rng: rng, answered: make(chan struct{}, 1000)}
 	for i := range c.problems {
 		for j := range perSender {
-			c.problems[i] = append(
-				c.problems[i],
-				guancetest.NewProblem("disk", "sender", fmt.Sprint(i), "n", fmt.Sprint(j)),
-			)
+			c.problems[i] = append(c.problems[i],
+				guancetest.NewProblem("disk", "sender", fmt.Sprint(i), "n", fmt.Sprint(j)))
 		}
 	}
 	return c
@@ -136,7 +121,7 @@ func (c *crowd) wait(t *testing.T, n int) {
 	}
 }
 
-// next makes the next event of one of a sender's problems.
+// next returns the next event of one of a sender's problems.
 func (c *crowd) next(sender int) *guance.Event {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -157,11 +142,8 @@ func (c *crowd) post(sender int, url string, stop <-chan struct{}) {
 		default:
 		}
 		e := c.next(sender)
-		resp, err := client.Post(
-			url+"/guance?token="+token,
-			"application/json",
-			strings.NewReader(string(e.Raw)),
-		)
+		resp, err := client.Post(url+"/guance?token="+token, "application/json",
+			strings.NewReader(string(e.Raw)))
 		a := relaytest.Told(e, e.ProblemKey(), time.Now())
 		a.Unsure = err != nil || resp.StatusCode != http.StatusAccepted
 		if err == nil {
@@ -182,8 +164,8 @@ func (c *crowd) post(sender int, url string, stop <-chan struct{}) {
 	}
 }
 
-// drain runs the server until its store has nothing pending, and opens the store. A recovery after
-// an answer that was lost is sent once more a minute later, and so it takes more than that.
+// drain runs the server until its store has nothing pending, and opens the store. It takes more
+// than a minute: a recovery after a lost answer is sent again a minute later.
 func drain(t *testing.T, dir string, env []string) *boltstore.Store {
 	t.Helper()
 	p := start(t, append(env, "RELAY_OPERATOR=127.0.0.1:0")...)
@@ -198,14 +180,13 @@ func drain(t *testing.T, dir string, env []string) *boltstore.Store {
 	if err != nil {
 		t.Fatal(err)
 	}
-	held, err := db.Holdings(t.Context())
-	if err != nil || held["pagerduty"] != (store.Holdings{}) {
+	if held, err := db.Holdings(t.Context()); err != nil || held["pagerduty"] != (store.Holdings{}) {
 		t.Errorf("the store still has %+v, %v", held, err)
 	}
 	return db
 }
 
-// attempts reads the wire as PagerDuty saw it.
+// attempts returns what PagerDuty received.
 func attempts(t *testing.T, requests []pagerdutytest.Request) (as []relaytest.Attempt) {
 	t.Helper()
 	for _, req := range requests {
@@ -227,18 +208,11 @@ func attempts(t *testing.T, requests []pagerdutytest.Request) (as []relaytest.At
 			}
 			continue // cut off by the kill: PagerDuty cannot have made anything of it
 		}
-		e := &guance.Event{
-			EventID:   body.Payload.Details.ID,
+		e := &guance.Event{EventID: body.Payload.Details.ID,
 			Status:    guance.Status(body.Payload.Details.Status),
-			SubStatus: guance.Status(body.Payload.Details.SubStatus),
-		}
-		a := relaytest.Attempt{
-			ID:      relay.EventID(e),
-			Problem: body.Key,
-			State:   e.State(),
-			Level:   e.Level(),
-			Start:   req.Time,
-		}
+			SubStatus: guance.Status(body.Payload.Details.SubStatus)}
+		a := relaytest.Attempt{ID: relay.EventID(e), Problem: body.Key, State: e.State(),
+			Level: e.Level(), Start: req.Time}
 		if req.Status == http.StatusAccepted {
 			a.Answer, a.End = relaytest.Taken, req.Time
 		}

@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// A reader of the log decides what becomes of each write.
+// A reader of the log, which can hang or fail.
 type reader struct {
 	bytes.Buffer
 	stuck chan struct{} // writes wait until it is closed
@@ -29,7 +29,7 @@ func (r *reader) Write(p []byte) (int, error) {
 	return r.Buffer.Write(p)
 }
 
-// flowing is a reader that takes everything.
+// flowing returns a reader that takes everything.
 func flowing() *reader {
 	r := &reader{stuck: make(chan struct{})}
 	close(r.stuck)
@@ -53,12 +53,8 @@ func TestReport10NobodyWaitsForTheLog(t *testing.T) {
 		synctest.Wait()
 		lost := w.dropped()
 		if time.Since(began) != 0 || lost < lines/2-2 || lost > lines/2+2 {
-			t.Errorf(
-				"%d of %d lines are lost after %v; want half of them at once",
-				lost,
-				lines,
-				time.Since(began),
-			)
+			t.Errorf("%d of %d lines are lost after %v; want half of them at once", lost, lines,
+				time.Since(began))
 		}
 		if err := w.check(); err == nil || !strings.Contains(err.Error(), fmt.Sprint(lost)) {
 			t.Errorf("check = %v, want the %d lines", err, lost)
@@ -68,11 +64,8 @@ func TestReport10NobodyWaitsForTheLog(t *testing.T) {
 		if got := strings.Count(out.String(), line); got != lines-int(lost) {
 			t.Errorf("%d lines are written, want %d", got, lines-int(lost))
 		}
-		if want := fmt.Sprintf(
-			"guance-relay: %d lines",
-			lost,
-		); !strings.HasPrefix(lastLine(out.String()), want) ||
-			strings.Count(out.String(), "lost") != 1 {
+		if want := fmt.Sprintf("guance-relay: %d lines", lost); !strings.HasPrefix(lastLine(out.String()),
+			want) || strings.Count(out.String(), "lost") != 1 {
 			t.Errorf("the log ends with %q, want %q, once", lastLine(out.String()), want)
 		}
 		if err := w.check(); err != nil {
@@ -82,7 +75,7 @@ func TestReport10NobodyWaitsForTheLog(t *testing.T) {
 	})
 }
 
-// What waits is bounded by lines too, and room comes back line by line.
+// The number of waiting lines is bounded too.
 func TestLogIsBoundedInLines(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		out := &reader{stuck: make(chan struct{})}
@@ -123,7 +116,7 @@ func TestReport09WriteErrorsAreCounted(t *testing.T) {
 	})
 }
 
-// The notice has the form of the log.
+// The report of lost lines has the format of the log.
 func TestLostLinesAreSaidInTheFormOfTheLog(t *testing.T) {
 	for _, format := range []string{"text", "json"} {
 		synctest.Test(t, func(t *testing.T) {
@@ -148,7 +141,7 @@ func TestLostLinesAreSaidInTheFormOfTheLog(t *testing.T) {
 	}
 }
 
-// The end of the process waits a second for the log and no longer.
+// close waits a second for the reader of the log, and no longer.
 func TestCloseOfTheLog(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		out := &reader{stuck: make(chan struct{})}

@@ -36,9 +36,8 @@ func main() {
 
 // run returns the exit status: 0 after a clean stop, 1 after a failure while running, 2 for a
 // configuration that cannot work.
-func run(
-	ctx context.Context, args []string, stdout, stderr io.Writer, reload <-chan os.Signal,
-) int {
+func run(ctx context.Context, args []string, stdout, stderr io.Writer,
+	reload <-chan os.Signal) int {
 	out, log := newLogWriter(stdout), newLogWriter(stderr)
 	defer out.close()
 	defer log.close()
@@ -51,10 +50,8 @@ func run(
 }
 
 // command reads the configuration, calls work with it, and writes an error as one line.
-func command(
-	ctx context.Context, args []string, getenv func(string) string, stdout, stderr io.Writer,
-	work func(context.Context, *config) error,
-) int {
+func command(ctx context.Context, args []string, getenv func(string) string,
+	stdout, stderr io.Writer, work func(context.Context, *config) error) int {
 	// The flags are read without the environment first: -demo must start whatever is set there.
 	c, err := parse(ctx, args, func(string) string { return "" }, stdout, stderr)
 	if err == nil && c != nil && !c.demo {
@@ -77,9 +74,8 @@ func command(
 }
 
 // parse reads flags and environment. It returns nil if it has printed the help or the version.
-func parse(
-	ctx context.Context, args []string, getenv func(string) string, stdout, stderr io.Writer,
-) (*config, error) {
+func parse(ctx context.Context, args []string, getenv func(string) string,
+	stdout, stderr io.Writer) (*config, error) {
 	c, parsed := &config{getenv: getenv}, false
 	cmd := &cli.Command{
 		Name:    "guance-relay",

@@ -14,8 +14,8 @@ import (
 	"github.com/guance-relay/guance-relay/pagerduty/pagerdutytest"
 )
 
-// families are those of the relay and of the PagerDuty client, and the labels that a sample has.
-// There is none for a problem.
+// families are the metrics of the relay and of the PagerDuty client, with the labels of a sample.
+// No label names a problem.
 var families = map[string]string{
 	"relay_entries_settled_total":        "lane outcome",
 	"relay_attempts_total":               "class lane",
@@ -31,18 +31,17 @@ var families = map[string]string{
 	"pagerduty_repaired_total":           "",
 }
 
-// What happened is in the metrics, under names and labels that are promised, and no secret and no
-// problem is.
+// The metrics have the documented names and labels, count what happened, and hold no secret and no
+// problem key.
 func TestMetrics(t *testing.T) {
 	p, pd := withOperator(t)
 	poison(pd, "a-poisonous-problem")
 	p.post(t, fault("a-poisonous-problem"))
 	p.dead(t, 1)
 	pd.Script(pagerdutytest.Fault{Status: http.StatusTooManyRequests, RetryAfter: "1"})
-	p.post(
-		t,
-		strings.ReplaceAll(fault("a-problem"), "磁盘使用率过高", strings.Repeat("磁盘", 1000)),
-	) // too long a summary
+	// a summary that is too long
+	long := strings.Repeat("磁盘", 1000)
+	p.post(t, strings.ReplaceAll(fault("a-problem"), "磁盘使用率过高", long))
 	p.post(t, strings.ReplaceAll(fault("a-note"), `status": "critical"`, `status": "info"`))
 	p.settled(t, 1, 1, 1)
 	want := []string{
@@ -73,10 +72,8 @@ func TestMetrics(t *testing.T) {
 		if code != http.StatusOK {
 			t.Fatalf("%d %s", code, got)
 		}
-		missing := slices.DeleteFunc(
-			slices.Clone(want),
-			func(line string) bool { return strings.Contains("\n"+got, "\n"+line) },
-		)
+		missing := slices.DeleteFunc(slices.Clone(want),
+			func(line string) bool { return strings.Contains("\n"+got, "\n"+line) })
 		if text = got; len(missing) == 0 {
 			break
 		}
@@ -114,7 +111,8 @@ func TestMetrics(t *testing.T) {
 			}
 		}
 	}
-	for _, private := range []string{routingKey32, token, "a-poisonous-problem", "a-problem", "a-note", "event-of"} {
+	for _, private := range []string{routingKey32, token, "a-poisonous-problem", "a-problem", "a-note",
+		"event-of"} {
 		if strings.Contains(text, private) {
 			t.Errorf("%q is in the metrics", private)
 		}

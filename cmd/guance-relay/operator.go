@@ -4,9 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	stdlog "log"
 	"log/slog"
-	"mime"
 	"net"
 	"net/http"
 	"net/netip"
@@ -36,9 +34,8 @@ const (
 )
 
 // newOperator opens the operator's address. Its errors are errors of the configuration.
-func newOperator(
-	address string, r *relay.Relay, m *metrics, log *slog.Logger,
-) (*operator, error) {
+func newOperator(address string, r *relay.Relay, m *metrics,
+	log *slog.Logger) (*operator, error) {
 	if err := checkOperator(address); err != nil {
 		return nil, err
 	}
@@ -47,17 +44,9 @@ func newOperator(
 	if o.listener, err = net.Listen("tcp", address); err != nil {
 		return nil, fmt.Errorf("operator: %w", err)
 	}
-	o.http = &http.Server{
-		Handler:           localOnly(o.routes(m.handler(log))),
-		ReadHeaderTimeout: 5 * time.Second,
-		ReadTimeout:       5 * time.Second, // there are no bodies
-		WriteTimeout:      operatorTimeout + 10*time.Second,
-		IdleTimeout:       time.Minute,
-		MaxHeaderBytes:    8 << 10,
-		ErrorLog:          stdlog.New(errorLog{log}, "", 0),
-
-		DisableGeneralOptionsHandler: true,
-	}
+	o.http = httpServer(localOnly(o.routes(m.handler(log))), log)
+	o.http.ReadTimeout = 5 * time.Second // there are no bodies
+	o.http.WriteTimeout = operatorTimeout + 10*time.Second
 	o.listener = limitConnections(o.http, o.listener, operatorConnections, nil, nil)
 	return o, nil
 }
@@ -81,8 +70,8 @@ func loopback(host string) bool {
 	return err == nil && addr.Unmap().IsLoopback() || host == "localhost"
 }
 
-// localOnly refuses requests of web pages, which reach loopback through the browser of the operator:
-// from a host name that resolves to loopback (DNS rebinding), or by a cross-origin form.
+// localOnly refuses requests of web pages, which reach loopback through the operator's browser: from
+// a host name that resolves to loopback (DNS rebinding), or by a cross-origin form.
 func localOnly(h http.Handler) http.Handler {
 	var origins http.CrossOriginProtection
 	origins.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
@@ -157,9 +146,8 @@ func statusOf(err error) int {
 
 // call returns the handler of a function that takes these parameters, each once, from the URL. A
 // body and any other parameter are refused: to ignore a misspelt seq would be to replay everything.
-func call(
-	f func(http.ResponseWriter, *http.Request, url.Values) error, parameters ...string,
-) http.Handler {
+func call(f func(http.ResponseWriter, *http.Request, url.Values) error,
+	parameters ...string) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		ctx, cancel := context.WithTimeout(req.Context(), operatorTimeout)
 		defer cancel()
@@ -202,7 +190,7 @@ func (o *operator) explain(w http.ResponseWriter, req *http.Request, q url.Value
 	if len(histories) == 0 {
 		return errorf(http.StatusNotFound, "there is no record of this problem, or no longer")
 	}
-	if !acceptsText(req) {
+	if !strings.Contains(strings.Join(req.Header.Values("Accept"), ","), "text/plain") {
 		writeJSON(w, http.StatusOK, histories)
 		return nil
 	}
@@ -211,16 +199,6 @@ func (o *operator) explain(w http.ResponseWriter, req *http.Request, q url.Value
 		fmt.Fprint(w, strings.Map(printable, history.String())) // on an error the client is gone
 	}
 	return nil
-}
-
-func acceptsText(req *http.Request) bool {
-	accept := strings.Join(req.Header.Values("Accept"), ",")
-	for item := range strings.SplitSeq(accept, ",") {
-		if kind, _, err := mime.ParseMediaType(item); err == nil && kind == "text/plain" {
-			return true
-		}
-	}
-	return false
 }
 
 // printable replaces control characters: a history quotes answers of the target, and a terminal

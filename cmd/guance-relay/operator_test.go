@@ -22,15 +22,11 @@ func withOperator(t *testing.T) (*process, *pagerdutytest.Server) {
 	t.Helper()
 	pd := pagerdutytest.NewServer()
 	t.Cleanup(pd.Close)
-	return start(
-		t,
-		"RELAY_OPERATOR=127.0.0.1:0",
-		"RELAY_DATA="+t.TempDir(),
-		"PAGERDUTY_URL="+pd.URL,
-	), pd
+	return start(t, "RELAY_OPERATOR=127.0.0.1:0", "RELAY_DATA="+t.TempDir(), "PAGERDUTY_URL="+pd.URL),
+		pd
 }
 
-// operator is the operator's address.
+// operator returns the operator's address.
 func (p *process) operator(t *testing.T) string {
 	t.Helper()
 	_, rest, _ := strings.Cut(p.output(), `msg="listening for the operator" address=`)
@@ -72,7 +68,7 @@ func (p *process) ask(t *testing.T, method, target string, header ...string) (in
 	return resp.StatusCode, string(body)
 }
 
-// expect asks, and wants a status and words in the answer.
+// expect sends a request to the operator's address and checks status and text of the answer.
 func (p *process) expect(t *testing.T, code int, says, method, target string, header ...string) {
 	t.Helper()
 	if got, body := p.ask(t, method, target, header...); got != code || !strings.Contains(body, says) {
@@ -80,7 +76,7 @@ func (p *process) expect(t *testing.T, code int, says, method, target string, he
 	}
 }
 
-// dead waits until so many dead letters are there, and returns them.
+// dead waits until there are n dead letters, and returns them.
 func (p *process) dead(t *testing.T, n int) (page deadPage) {
 	t.Helper()
 	for deadline := time.Now().Add(time.Minute); ; time.Sleep(10 * time.Millisecond) {
@@ -98,7 +94,7 @@ func (p *process) dead(t *testing.T, n int) (page deadPage) {
 	}
 }
 
-// settled waits until so many events have ended in each way.
+// settled waits until that many events have ended in each way.
 func (p *process) settled(t *testing.T, delivered, dead, ignored uint64) {
 	t.Helper()
 	for deadline := time.Now().Add(time.Minute); ; time.Sleep(10 * time.Millisecond) {
@@ -111,35 +107,27 @@ func (p *process) settled(t *testing.T, delivered, dead, ignored uint64) {
 			return
 		}
 		if time.Now().After(deadline) {
-			t.Fatalf(
-				"the figures are %s, want %d delivered, %d dead and %d ignored",
-				body,
-				delivered,
-				dead,
-				ignored,
-			)
+			t.Fatalf("the figures are %s, want %d delivered, %d dead and %d ignored", body, delivered, dead,
+				ignored)
 		}
 	}
 }
 
-// fault is the sample as another problem's event.
+// fault returns the sample as an event of another problem.
 func fault(problem string) string {
-	return strings.NewReplacer(sampleProblem, problem, "event-f20a38aa58b54c6c8d4c9a84e655db1a", "event-of-"+problem).
-		Replace(string(sample))
+	return strings.NewReplacer(sampleProblem, problem, "event-f20a38aa58b54c6c8d4c9a84e655db1a",
+		"event-of-"+problem).Replace(string(sample))
 }
 
-// poison has the fake refuse a problem's events as none of PagerDuty's, until it heals.
+// poison makes the fake refuse a problem's events as invalid, until it heals.
 func poison(pd *pagerdutytest.Server, problem string) {
-	pd.Poison(
-		func(r pagerdutytest.Request) bool { return strings.Contains(string(r.Body), problem) },
-		pagerdutytest.Fault{
-			Status: http.StatusBadRequest,
-			Body:   `{"status":"invalid event","message":"Event object is invalid","errors":["'payload.severity' is invalid"]}`,
-		},
-	)
+	pd.Poison(func(r pagerdutytest.Request) bool { return strings.Contains(string(r.Body), problem) },
+		pagerdutytest.Fault{Status: http.StatusBadRequest,
+			Body: `{"status":"invalid event","message":"Event object is invalid",` +
+				`"errors":["'payload.severity' is invalid"]}`})
 }
 
-// A dead letter from its death to its replay, as the operator sees it.
+// A dead letter is listed, explained, replayed and dropped.
 func TestOperatorReplays(t *testing.T) {
 	p, pd := withOperator(t)
 	p.expect(t, 200, `"dead":[]`, "GET", "/dead")
@@ -147,31 +135,20 @@ func TestOperatorReplays(t *testing.T) {
 	began := time.Now()
 	p.post(t, fault("poison-1"))
 	got := p.dead(t, 1).Dead[0]
-	if got.Seq != 1 || got.EventID != "event-of-poison-1/critical/critical" || got.Problem != "poison-1" ||
+	if got.Seq != 1 || got.EventID != "event-of-poison-1/critical/critical" ||
+		got.Problem != "poison-1" ||
 		got.Level != "critical" || got.State != "problem" || !strings.Contains(got.Reason, "400") ||
-		got.At.Before(began) ||
-		got.Body != nil {
+		got.At.Before(began) || got.Body != nil {
 		t.Errorf("the dead letter is %+v", got)
 	}
 	p.expect(t, 200, `"df_event_id":"event-of-poison-1"`, "GET", "/dead?body=1&lane=pagerduty")
 	p.expect(t, 200, `"outcome":"dead","reason":"`, "GET", "/explain?problem=poison-1")
-	p.expect(
-		t,
-		200,
-		"lane pagerduty, problem poison-1\n  1  accepted ",
-		"GET",
-		"/explain?problem=poison-1",
-		"Accept: text/plain",
-	)
+	p.expect(t, 200, "lane pagerduty, problem poison-1\n  1  accepted ", "GET",
+		"/explain?problem=poison-1", "Accept: text/plain")
 
 	pd.Heal()
-	p.expect(
-		t,
-		200,
-		`{"status":"ok","lane":"pagerduty","replayed":1,"stale":0}`,
-		"POST",
-		"/replay?seq=1",
-	)
+	p.expect(t, 200, `{"status":"ok","lane":"pagerduty","replayed":1,"stale":0}`, "POST",
+		"/replay?seq=1")
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	if err := pd.WaitOpen(ctx, "poison-1"); err != nil {
@@ -181,7 +158,7 @@ func TestOperatorReplays(t *testing.T) {
 	p.expect(t, 404, "no such entry", "POST", "/replay?seq=1")
 	p.expect(t, 404, "no such entry", "POST", "/drop?seq=1")
 
-	// Two die, and one of the problems moves on.
+	// Two events become dead letters, and one of their problems gets a newer state.
 	poison(pd, "poison-2")
 	p.post(t, fault("poison-2"))
 	p.dead(t, 1)
@@ -190,10 +167,10 @@ func TestOperatorReplays(t *testing.T) {
 	p.dead(t, 2)
 	pd.Heal()
 	p.post(t, strings.ReplaceAll(string(recovery()), sampleProblem, "poison-2"))
-	if err := pd.Wait(
-		ctx,
-		func() bool { return slices.ContainsFunc(pd.Requests(), resolves("poison-2")) },
-	); err != nil {
+	if err := pd.Wait(ctx, func() bool {
+		return slices.ContainsFunc(pd.Requests(),
+			resolves("poison-2"))
+	}); err != nil {
 		t.Fatal(err)
 	}
 	p.expect(t, 409, "the problem has moved on", "POST", "/replay?seq=2")
@@ -209,7 +186,8 @@ func TestOperatorReplays(t *testing.T) {
 	p.expect(t, 200, `"outcome":"dead"`, "GET", "/explain?problem=poison-2") // its outcome stays
 
 	p.settled(t, 3, 3, 0)
-	for _, line := range []string{"msg=\"dead letters replayed\" lane=pagerduty replayed=1 stale=1", "msg=\"dead letter dropped\" lane=pagerduty seq=2"} {
+	for _, line := range []string{"msg=\"dead letters replayed\" lane=pagerduty replayed=1 stale=1",
+		"msg=\"dead letter dropped\" lane=pagerduty seq=2"} {
 		if strings.Count(p.output(), line) != 1 {
 			t.Errorf("the log has not one line with %s:\n%s", line, p.output())
 		}
@@ -223,8 +201,7 @@ func resolves(problem string) func(pagerdutytest.Request) bool {
 	}
 }
 
-// What is asked in a wrong way changes nothing and says what is right; what a web page could ask is
-// refused.
+// A wrong call changes nothing, and its answer says what is right. Calls of web pages are refused.
 func TestOperatorRefuses(t *testing.T) {
 	p, pd := withOperator(t)
 	poison(pd, sampleProblem)
@@ -297,7 +274,7 @@ func TestOperatorRefuses(t *testing.T) {
 	}
 }
 
-// While the server stops, the operator can see it; then the address is gone.
+// The operator's address answers while the server stops, and is closed afterwards.
 func TestOperatorSeesTheStop(t *testing.T) {
 	t.Parallel() // it mostly waits
 	p, pd := withOperator(t)
@@ -324,9 +301,10 @@ func TestOperatorSeesTheStop(t *testing.T) {
 	}
 }
 
-// A story is shown on a terminal, and holds words of the target's.
+// The text of a history has no control characters: it quotes the target and is shown on a terminal.
 func TestPrintable(t *testing.T) {
-	if got, want := strings.Map(printable, "a\x1b[2Jb\r\n\u009b磁盘\x00"), "a�[2Jb�\n�磁盘�"; got != want {
+	got := strings.Map(printable, "a\x1b[2Jb\r\n\u009b磁盘\x00")
+	if want := "a�[2Jb�\n�磁盘�"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
 }

@@ -14,8 +14,8 @@ import (
 	"github.com/guance-relay/guance-relay/pagerduty/pagerdutytest"
 )
 
-// Nothing that a request says leads the server anywhere: it connects to what is configured, and to
-// nothing else, not even when that answers with the address of another.
+// No request makes the server connect to anything but the configured PagerDuty, not even a redirect
+// of that.
 func TestOutboundTargetsAreConfiguredAlone(t *testing.T) {
 	t.Parallel() // it mostly waits
 	trap, err := net.Listen("tcp", "127.0.0.1:0")
@@ -45,13 +45,8 @@ func TestOutboundTargetsAreConfiguredAlone(t *testing.T) {
 	send := func(target string, header map[string]string, body []byte, want int) {
 		t.Helper()
 		var b strings.Builder
-		fmt.Fprintf(
-			&b,
-			"POST %s HTTP/1.1\r\nX-Relay-Token: %s\r\nContent-Length: %d\r\n",
-			target,
-			token,
-			len(body),
-		)
+		fmt.Fprintf(&b, "POST %s HTTP/1.1\r\nX-Relay-Token: %s\r\nContent-Length: %d\r\n", target, token,
+			len(body))
 		for name, value := range header {
 			fmt.Fprintf(&b, "%s: %s\r\n", name, value)
 		}
@@ -60,7 +55,7 @@ func TestOutboundTargetsAreConfiguredAlone(t *testing.T) {
 		}
 	}
 
-	// An event that is nothing but addresses.
+	// An event whose fields are all URLs.
 	var event map[string]any
 	if err := json.Unmarshal(sample, &event); err != nil {
 		t.Fatal(err)
@@ -70,7 +65,8 @@ func TestOutboundTargetsAreConfiguredAlone(t *testing.T) {
 			event[name] = elsewhere
 		}
 	}
-	for _, name := range []string{"client_url", "url", "webhook", "callback", "image", "proxy", "routing_key", "PAGERDUTY_URL"} {
+	for _, name := range []string{"client_url", "url", "webhook", "callback", "image", "proxy",
+		"routing_key", "PAGERDUTY_URL"} {
 		event[name] = elsewhere
 	}
 	addresses, err := json.Marshal(event)
@@ -78,28 +74,12 @@ func TestOutboundTargetsAreConfiguredAlone(t *testing.T) {
 		t.Fatal(err)
 	}
 	host := trap.Addr().String()
-	send(
-		"/guance",
-		map[string]string{
-			"Host":             host,
-			"X-Forwarded-Host": host,
-			"X-Forwarded-For":  host,
-			"Forwarded":        "host=" + host,
-			"Referer":          elsewhere,
-			"Origin":           elsewhere,
-			"Proxy":            elsewhere,
-			"X-Original-URL":   elsewhere,
-			"traceparent":      elsewhere,
-		},
-		addresses,
-		http.StatusAccepted,
-	)
+	send("/guance", map[string]string{"Host": host, "X-Forwarded-Host": host, "X-Forwarded-For": host,
+		"Forwarded": "host=" + host, "Referer": elsewhere, "Origin": elsewhere, "Proxy": elsewhere,
+		"X-Original-URL": elsewhere, "traceparent": elsewhere}, addresses, http.StatusAccepted)
 	send(elsewhere, map[string]string{"Host": host}, addresses, http.StatusNotFound)
-	if got := talk(
-		t,
-		p.dial(t),
-		"CONNECT "+host+" HTTP/1.1\r\nHost: "+host+"\r\n\r\n",
-	); len(got) != 1 ||
+	if got := talk(t, p.dial(t),
+		"CONNECT "+host+" HTTP/1.1\r\nHost: "+host+"\r\n\r\n"); len(got) != 1 ||
 		got[0] != http.StatusNotFound {
 		t.Errorf("CONNECT: %v, want 404", got)
 	}
@@ -109,7 +89,7 @@ func TestOutboundTargetsAreConfiguredAlone(t *testing.T) {
 		t.Error(err)
 	}
 
-	// PagerDuty, or who speaks in its name, sends the relay away.
+	// PagerDuty, or a proxy in front of it, redirects.
 	pd.Script(pagerdutytest.Fault{Status: http.StatusTemporaryRedirect, Location: elsewhere})
 	p.post(t, string(sample))
 	other := bytes.ReplaceAll(sample, []byte(sampleProblem), []byte("another-problem"))

@@ -16,9 +16,8 @@ const (
 )
 
 // client returns the PagerDuty client. The lane's budget limits its rate.
-func (c *config) client(
-	log *slog.Logger, m *metrics, files *secretFiles,
-) (*pagerduty.Client, error) {
+func (c *config) client(log *slog.Logger, m *metrics,
+	files *secretFiles) (*pagerduty.Client, error) {
 	key, err := c.routingKey(files)
 	if err != nil {
 		return nil, err

@@ -13,13 +13,12 @@ import (
 	"time"
 )
 
-// What the keeper of a server must know is logged as an error, and what anybody can make net/http
-// say as often as they like is not.
+// Failures of the server are logged as errors; what clients can cause at any rate is not.
 func TestErrorLog(t *testing.T) {
 	for line, level := range map[string]string{
-		"http: panic serving 127.0.0.1:1: boom\ngoroutine 1 [running]:\n":                           "ERROR",
-		"http: Accept error: accept tcp: too many open files; retrying in 5ms\n":                    "ERROR",
-		"http: URL query contains semicolon, which is no longer a supported separator; parts of…\n": "DEBUG",
+		"http: panic serving 127.0.0.1:1: boom\ngoroutine 1 [running]:\n":                 "ERROR",
+		"http: Accept error: accept tcp: too many open files; retrying in 5ms\n":          "ERROR",
+		"http: URL query contains semicolon, which is no longer a supported separator…\n": "DEBUG",
 	} {
 		var out bytes.Buffer
 		log := slog.New(slog.NewTextHandler(&out, &slog.HandlerOptions{Level: slog.LevelDebug}))
@@ -30,8 +29,7 @@ func TestErrorLog(t *testing.T) {
 	}
 }
 
-// A second signal does not wait for those who have not finished: what was answered with 202 is on
-// the disk.
+// A second signal ends the process at once. Everything answered with 202 is on disk.
 func TestSecondSignal(t *testing.T) {
 	p := start(t, "RELAY_DATA="+t.TempDir(), "PAGERDUTY_URL=http://127.0.0.1:1")
 	p.halfPost(t) // for the end of it the server waits
@@ -58,7 +56,7 @@ func TestSecondSignal(t *testing.T) {
 	}
 }
 
-// halfPost leaves a webhook half sent, and known to the server.
+// halfPost sends half a webhook and waits until the server has it.
 func (p *process) halfPost(t *testing.T) {
 	t.Helper()
 	if _, err := fmt.Fprintf(p.dial(t), "%sContent-Length: 100\r\n\r\n{", webhookHead); err != nil {
@@ -67,7 +65,8 @@ func (p *process) halfPost(t *testing.T) {
 	p.post(t, string(sample)) // accepted later, and answered
 }
 
-// One signal gives them a few seconds, says in the log what it did, and ends well.
+// After one signal, slow bodies have a few seconds, the log says what was done, and the status is
+// 0.
 func TestSignalAmongSlowBodies(t *testing.T) {
 	t.Parallel() // it mostly waits
 	p := start(t, "RELAY_DATA="+t.TempDir(), "PAGERDUTY_URL=http://127.0.0.1:1", "LOG_LEVEL=info")
@@ -79,7 +78,8 @@ func TestSignalAmongSlowBodies(t *testing.T) {
 	if err := p.Wait(); err != nil || time.Since(began) > stopTime {
 		t.Errorf("SIGTERM: %v after %v, want exit 0 within %v", err, time.Since(began), stopTime)
 	}
-	for _, line := range []string{"msg=listening", "msg=stopping", "level=WARN msg=\"connections were cut"} {
+	for _, line := range []string{"msg=listening", "msg=stopping",
+		"level=WARN msg=\"connections were cut"} {
 		if strings.Count(p.output(), line) != 1 {
 			t.Errorf("the log has not one line with %s:\n%s", line, p.output())
 		}

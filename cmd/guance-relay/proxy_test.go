@@ -25,8 +25,8 @@ const (
 	swallows mood = "silent after some" // takes the request, and no answer ever comes back
 )
 
-// A badProxy is a forward proxy of the HTTP CONNECT kind that leads to one place whatever it is
-// asked for.
+// A badProxy is a forward proxy (HTTP CONNECT) that connects to one target, whatever the request
+// names.
 type badProxy struct {
 	*httptest.Server
 	target string
@@ -38,18 +38,14 @@ type badProxy struct {
 }
 
 func newBadProxy(t *testing.T, target string) *badProxy {
-	p := &badProxy{
-		target:  target,
-		mood:    open,
-		asked:   make(chan struct{}, 1),
-		tunnels: make(map[net.Conn]bool),
-	}
+	p := &badProxy{target: target, mood: open, asked: make(chan struct{}, 1),
+		tunnels: make(map[net.Conn]bool)}
 	p.Server = httptest.NewServer(http.HandlerFunc(p.connect))
 	t.Cleanup(func() { p.set(cuts); p.Close() })
 	return p
 }
 
-// set changes the mood and cuts the tunnels that are open, so that the next request meets it.
+// set changes the mood and closes the open tunnels, so that the next request meets the new mood.
 func (p *badProxy) set(m mood) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -59,7 +55,7 @@ func (p *badProxy) set(m mood) {
 	p.mood, p.asked = m, make(chan struct{}, 1)
 }
 
-// wait waits until somebody has asked for a tunnel in this mood.
+// wait waits until a tunnel was requested in this mood.
 func (p *badProxy) wait(t *testing.T, patience time.Duration) {
 	t.Helper()
 	p.mu.Lock()
@@ -132,8 +128,7 @@ func (p *badProxy) connect(w http.ResponseWriter, req *http.Request) {
 	both.Wait()
 }
 
-// carry copies from one end of a tunnel to the other as the mood has it, and closes both in the
-// end.
+// carry copies from one end of a tunnel to the other, as the mood says, and closes both at the end.
 func (p *badProxy) carry(to, from net.Conn, m mood, answers bool) {
 	defer to.Close()
 	defer from.Close()

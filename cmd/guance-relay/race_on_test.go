@@ -2,5 +2,5 @@
 
 package main
 
-// raceFactor is how much more memory a server with the race detector in it takes.
+// raceFactor is how much more memory the race detector takes.
 const raceFactor = 4

@@ -19,8 +19,8 @@ import (
 	"github.com/guance-relay/guance-relay/pagerduty/pagerdutytest"
 )
 
-// What becomes of a server whose output goes nowhere. It says where it listens before that; then
-// each case takes its reader away.
+// A server goes on when nobody reads its log. Each case takes the reader away after the line that
+// says where the server listens.
 func TestReport09And10ServerWithoutAReader(t *testing.T) {
 	tests := []struct {
 		name string
@@ -39,16 +39,9 @@ func TestReport09And10ServerWithoutAReader(t *testing.T) {
 				t.Fatal(err)
 			}
 			t.Cleanup(func() { _ = write.Close() })
-			p := startOn(
-				t,
-				exec.Command(os.Args[0]),
-				read,
-				write,
-				"RELAY_DATA="+t.TempDir(),
-				"PAGERDUTY_URL="+pd.URL,
-				"PAGERDUTY_PER_MINUTE=6000",
-				"LOG_LEVEL=debug",
-			)
+			p := startOn(t, exec.Command(os.Args[0]), read, write, "RELAY_DATA="+t.TempDir(),
+				"PAGERDUTY_URL="+pd.URL, "PAGERDUTY_PER_MINUTE=6000",
+				"LOG_LEVEL=debug")
 			if test.fill {
 				fill(t, read, write)
 			} else if err := read.Close(); err != nil {
@@ -56,7 +49,7 @@ func TestReport09And10ServerWithoutAReader(t *testing.T) {
 			}
 
 			ill := make(chan struct{})
-			go func() { // a stranger, who can make it log as much as he likes
+			go func() { // a client without a token, which can cause any number of log lines
 				defer close(ill)
 				for range 300 {
 					if resp, err := http.Get(p.url + "/guance?token=wrong;x"); err == nil {
@@ -71,10 +64,8 @@ func TestReport09And10ServerWithoutAReader(t *testing.T) {
 				p.post(t, string(problem.Fault(guance.LevelCritical).Raw))
 			}
 			for _, problem := range problems {
-				if err := pd.WaitOpen(
-					within(t, time.Minute),
-					problem.Fault(guance.LevelCritical).ProblemKey(),
-				); err != nil {
+				if err := pd.WaitOpen(within(t, time.Minute),
+					problem.Fault(guance.LevelCritical).ProblemKey()); err != nil {
 					t.Fatalf("a webhook that was answered with 202 is not sent: %v", err)
 				}
 			}
@@ -140,9 +131,10 @@ func fill(t *testing.T, read, write *os.File) {
 	})
 }
 
-// A full stdout or one that is gone must not stop what is printed for people, nor the exit status.
+// A stdout without a reader does not change the exit status.
 func TestReport09OutputIsGone(t *testing.T) {
-	for name, args := range map[string][]string{"help": {"-h"}, "demo": {"-demo"}, "a bad configuration": {"-max-body", "x"}} {
+	for name, args := range map[string][]string{"help": {"-h"}, "demo": {"-demo"},
+		"a bad configuration": {"-max-body", "x"}} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel() // it mostly waits
 			read, write, err := os.Pipe()
@@ -167,7 +159,7 @@ func TestReport09OutputIsGone(t *testing.T) {
 	}
 }
 
-// A demonstration is asked for by name, and starts whatever the environment holds.
+// -demo starts the demonstration, whatever the environment holds.
 func TestReport15DemonstrationFromAnyEnvironment(t *testing.T) {
 	blocked := filepath.Join(t.TempDir(), "file")
 	if err := os.WriteFile(blocked, nil, 0o600); err != nil {
@@ -175,11 +167,17 @@ func TestReport15DemonstrationFromAnyEnvironment(t *testing.T) {
 	}
 	for name, env := range map[string][]string{
 		"nothing": nil,
-		"a real configuration": {"PAGERDUTY_ROUTING_KEY=" + routingKey32, "RELAY_TOKENS=" + token, "PAGERDUTY_REGION=eu", "RELAY_DATA=" + blocked,
-			"RELAY_LISTEN=192.0.2.1:80", "RELAY_OPERATOR=192.0.2.1:81", "RELAY_BASIC=x", "RELAY_ALLOW=192.0.2.0/24", "LOG_FORMAT=json"},
-		"set and empty": {"PAGERDUTY_ROUTING_KEY=", "RELAY_TOKENS=", "RELAY_MAX_BODY=", "RELAY_NO_AUTH=", "LOG_LEVEL=", "RELAY_LISTEN="},
-		"broken":        {"PAGERDUTY_ROUTING_KEY=x", "RELAY_MAX_BODY=many", "RELAY_NO_AUTH=perhaps", "LOG_LEVEL=loud", "PAGERDUTY_URL=:", "PAGERDUTY_ROUTING_KEY_FILE=/none", "RELAY_TOKENS_FILE=/none"},
-		"proxies":       {"HTTP_PROXY=http://user:pa%ss@proxy.example:99999", "HTTPS_PROXY=http://127.0.0.1:1", "ALL_PROXY=x:y", "NO_PROXY="},
+		"a real configuration": {"PAGERDUTY_ROUTING_KEY=" + routingKey32, "RELAY_TOKENS=" + token,
+			"PAGERDUTY_REGION=eu", "RELAY_DATA=" + blocked,
+			"RELAY_LISTEN=192.0.2.1:80", "RELAY_OPERATOR=192.0.2.1:81", "RELAY_BASIC=x",
+			"RELAY_ALLOW=192.0.2.0/24", "LOG_FORMAT=json"},
+		"set and empty": {"PAGERDUTY_ROUTING_KEY=", "RELAY_TOKENS=", "RELAY_MAX_BODY=", "RELAY_NO_AUTH=",
+			"LOG_LEVEL=", "RELAY_LISTEN="},
+		"broken": {"PAGERDUTY_ROUTING_KEY=x", "RELAY_MAX_BODY=many", "RELAY_NO_AUTH=perhaps",
+			"LOG_LEVEL=loud", "PAGERDUTY_URL=:", "PAGERDUTY_ROUTING_KEY_FILE=/none",
+			"RELAY_TOKENS_FILE=/none"},
+		"proxies": {"HTTP_PROXY=http://user:pa%ss@proxy.example:99999",
+			"HTTPS_PROXY=http://127.0.0.1:1", "ALL_PROXY=x:y", "NO_PROXY="},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel() // it mostly waits
@@ -193,23 +191,29 @@ func TestReport15DemonstrationFromAnyEnvironment(t *testing.T) {
 	}
 }
 
-// Nothing but -demo starts a demonstration: what is missing is status 2 and one line that says both
-// ways out.
+// Nothing but -demo starts the demonstration: a missing setting is status 2 and one line that names
+// the setting and -demo.
 func TestReport15MissingSecretsAreFatal(t *testing.T) {
 	const key, access = "PAGERDUTY_ROUTING_KEY", "RELAY_TOKENS"
 	for name, test := range map[string]struct {
 		env  []string
 		says []string
 	}{
-		"nothing":            {nil, []string{key, access}},
-		"address and data":   {[]string{"RELAY_LISTEN=127.0.0.1:0", "RELAY_DATA=" + t.TempDir()}, []string{key, access}},
-		"no key":             {[]string{"RELAY_TOKENS=" + token}, []string{key}},
-		"no key but a URL":   {[]string{"RELAY_NO_AUTH=true", "PAGERDUTY_URL=http://127.0.0.1:1"}, []string{key}},
-		"no access":          {[]string{"PAGERDUTY_ROUTING_KEY=" + routingKey32}, []string{access}},
-		"set and empty":      {[]string{"PAGERDUTY_ROUTING_KEY=", "RELAY_TOKENS=", "RELAY_NO_AUTH=", "RELAY_BASIC=", "RELAY_ALLOW="}, []string{key, access}},
-		"set and blank":      {[]string{"PAGERDUTY_ROUTING_KEY=" + routingKey32, "RELAY_TOKENS= , "}, []string{access}},
-		"asked for not":      {[]string{"PAGERDUTY_ROUTING_KEY=" + routingKey32, "RELAY_NO_AUTH=false"}, []string{access}},
-		"proxies are no way": {[]string{"PAGERDUTY_ROUTING_KEY=" + routingKey32, "RELAY_TRUSTED_PROXIES=10.0.0.1"}, []string{access}},
+		"nothing": {nil, []string{key, access}},
+		"address and data": {[]string{"RELAY_LISTEN=127.0.0.1:0", "RELAY_DATA=" + t.TempDir()},
+			[]string{key, access}},
+		"no key": {[]string{"RELAY_TOKENS=" + token}, []string{key}},
+		"no key but a URL": {[]string{"RELAY_NO_AUTH=true", "PAGERDUTY_URL=http://127.0.0.1:1"},
+			[]string{key}},
+		"no access": {[]string{"PAGERDUTY_ROUTING_KEY=" + routingKey32}, []string{access}},
+		"set and empty": {[]string{"PAGERDUTY_ROUTING_KEY=", "RELAY_TOKENS=", "RELAY_NO_AUTH=",
+			"RELAY_BASIC=", "RELAY_ALLOW="}, []string{key, access}},
+		"set and blank": {[]string{"PAGERDUTY_ROUTING_KEY=" + routingKey32, "RELAY_TOKENS= , "},
+			[]string{access}},
+		"asked for not": {[]string{"PAGERDUTY_ROUTING_KEY=" + routingKey32, "RELAY_NO_AUTH=false"},
+			[]string{access}},
+		"proxies are no way": {[]string{"PAGERDUTY_ROUTING_KEY=" + routingKey32,
+			"RELAY_TRUSTED_PROXIES=10.0.0.1"}, []string{access}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel() // it mostly waits
@@ -223,11 +227,8 @@ func TestReport15MissingSecretsAreFatal(t *testing.T) {
 				t.Errorf("exit %d: %q; want 2 and one line that names -demo", cmd.ProcessState.ExitCode(), said)
 			}
 			for _, says := range []string{key, access} {
-				if got, want := strings.Contains(
-					said,
-					says,
-				), len(test.says) == 2 ||
-					test.says[0] == says; got != want {
+				want := len(test.says) == 2 || test.says[0] == says
+				if got := strings.Contains(said, says); got != want {
 					t.Errorf("it names %s: %v, want %v: %q", says, got, want, said)
 				}
 			}
@@ -240,8 +241,10 @@ func TestSetAndEmptyIsNotSet(t *testing.T) {
 	pd := pagerdutytest.NewServer()
 	defer pd.Close()
 	env := []string{"RELAY_DATA=" + t.TempDir(), "PAGERDUTY_URL=" + pd.URL}
-	for _, name := range []string{"RELAY_OPERATOR", "RELAY_TOKENS_FILE", "RELAY_HEADER", "RELAY_BASIC", "RELAY_ALLOW", "RELAY_TRUSTED_PROXIES", "RELAY_NO_AUTH",
-		"RELAY_MAX_BODY", "RELAY_MAX_CONNECTIONS", "PAGERDUTY_REGION", "PAGERDUTY_PER_MINUTE", "PAGERDUTY_ROUTING_KEY_FILE", "LOG_LEVEL", "LOG_FORMAT"} {
+	for _, name := range []string{"RELAY_OPERATOR", "RELAY_TOKENS_FILE", "RELAY_HEADER", "RELAY_BASIC",
+		"RELAY_ALLOW", "RELAY_TRUSTED_PROXIES", "RELAY_NO_AUTH",
+		"RELAY_MAX_BODY", "RELAY_MAX_CONNECTIONS", "PAGERDUTY_REGION", "PAGERDUTY_PER_MINUTE",
+		"PAGERDUTY_ROUTING_KEY_FILE", "LOG_LEVEL", "LOG_FORMAT"} {
 		env = append(env, name+"=")
 	}
 	p := start(t, env...)
@@ -251,8 +254,8 @@ func TestSetAndEmptyIsNotSet(t *testing.T) {
 	}
 }
 
-// A volume that its provisioner opens to everybody is worked on, also after a restart, and the log
-// warns of it.
+// A data directory of mode 0777, as some provisioners create it, works, also after a restart, and
+// the log warns of it.
 func TestReport16VolumeOfMode0777(t *testing.T) {
 	pd := pagerdutytest.NewServer()
 	defer pd.Close()
@@ -287,7 +290,7 @@ func TestReport16VolumeOfMode0777(t *testing.T) {
 	}
 }
 
-// Files of secrets as Windows and careful people write them open the door and the way to PagerDuty.
+// Secret files with comments, and as Windows writes them, are read.
 func TestReport14ServerReadsFilesOfSecrets(t *testing.T) {
 	pd := pagerdutytest.NewServer()
 	defer pd.Close()
@@ -295,34 +298,20 @@ func TestReport14ServerReadsFilesOfSecrets(t *testing.T) {
 	dir := t.TempDir()
 	tokens, key := filepath.Join(dir, "tokens"), filepath.Join(dir, "key")
 	write(t, tokens, "\ufeff# of the shop\r\n"+token+"\r\n")
-	write(
-		t,
-		key,
-		"\xff\xfe"+strings.Join(strings.Split("# key\r\n"+routingKey32+"\r\n", ""), "\x00")+"\x00",
-	)
-	p := start(
-		t,
-		"RELAY_DATA="+t.TempDir(),
-		"PAGERDUTY_URL="+pd.URL,
-		"RELAY_TOKENS=",
-		"PAGERDUTY_ROUTING_KEY=",
-		"RELAY_TOKENS_FILE="+tokens,
-		"PAGERDUTY_ROUTING_KEY_FILE="+key,
-	)
+	utf16 := strings.Join(strings.Split("# key\r\n"+routingKey32+"\r\n", ""), "\x00")
+	write(t, key, "\xff\xfe"+utf16+"\x00")
+	p := start(t, "RELAY_DATA="+t.TempDir(), "PAGERDUTY_URL="+pd.URL, "RELAY_TOKENS=",
+		"PAGERDUTY_ROUTING_KEY=", "RELAY_TOKENS_FILE="+tokens, "PAGERDUTY_ROUTING_KEY_FILE="+key)
 	p.post(t, string(sample))
 	if err := pd.WaitOpen(within(t, time.Minute), sampleProblem); err != nil {
 		t.Error(err)
 	}
-	if resp, err := http.Post(
-		p.url+"/guance?token=%23+of+the+shop",
-		"application/json",
-		strings.NewReader("{}"),
-	); err != nil ||
-		resp.StatusCode != http.StatusUnauthorized {
+	if resp, err := http.Post(p.url+"/guance?token=%23+of+the+shop", "application/json",
+		strings.NewReader("{}")); err != nil || resp.StatusCode != http.StatusUnauthorized {
 		t.Errorf("the comment as a token: %v, %v; want 401", resp, err)
 	}
 
-	// Both files become bad: it goes on, and says so.
+	// Both files become bad: the server goes on and reports them.
 	write(t, tokens, "")
 	if err := os.Remove(key); err != nil {
 		t.Fatal(err)
@@ -333,15 +322,12 @@ func TestReport14ServerReadsFilesOfSecrets(t *testing.T) {
 	if err := pd.WaitResolved(within(t, time.Minute), sampleProblem); err != nil {
 		t.Error(err)
 	}
-	if code, body := p.get(
-		t,
-		"/readyz",
-	); code != http.StatusOK || !strings.Contains(body, tokens) ||
+	if code, body := p.get(t, "/readyz"); code != http.StatusOK || !strings.Contains(body, tokens) ||
 		!strings.Contains(body, key) {
 		t.Errorf("readyz: %d %s, want 200 and both files", code, body)
 	}
 
-	// They are mended, and the old token is good no longer.
+	// Both are corrected: the old token is refused.
 	write(t, tokens, "new-"+token)
 	write(t, key, routingKey32)
 	p.hangUp(t)
@@ -349,25 +335,17 @@ func TestReport14ServerReadsFilesOfSecrets(t *testing.T) {
 	if code, body := p.get(t, "/readyz"); code != http.StatusOK || strings.Contains(body, "warning") {
 		t.Errorf("readyz: %d %s, want 200 and no warning", code, body)
 	}
-	if resp, err := http.Post(
-		p.url+"/guance?token="+token,
-		"application/json",
-		strings.NewReader("{}"),
-	); err != nil ||
-		resp.StatusCode != http.StatusUnauthorized {
+	if resp, err := http.Post(p.url+"/guance?token="+token, "application/json",
+		strings.NewReader("{}")); err != nil || resp.StatusCode != http.StatusUnauthorized {
 		t.Errorf("the token that was revoked: %v, %v; want 401", resp, err)
 	}
 }
 
-// The first lines of the log say what runs, where its data are, where it sends to, and what waits.
+// The first lines of the log give version, data directory, target and what is in the store.
 func TestFirstLinesOfTheLog(t *testing.T) {
 	dir := t.TempDir()
-	env := []string{
-		"RELAY_DATA=" + dir,
-		"PAGERDUTY_URL=http://127.0.0.1:1/secret-path",
-		"LOG_LEVEL=info",
-		"LOG_FORMAT=text",
-	}
+	env := []string{"RELAY_DATA=" + dir, "PAGERDUTY_URL=http://127.0.0.1:1/secret-path",
+		"LOG_LEVEL=info", "LOG_FORMAT=text"}
 	p := start(t, env...)
 	p.says(t, `msg="the store is empty"`)
 	p.post(t, string(sample))
@@ -377,7 +355,8 @@ func TestFirstLinesOfTheLog(t *testing.T) {
 	_ = p.Wait() // killed
 	p = start(t, env...)
 	for _, says := range []string{
-		"msg=starting version=", " data=" + dir + " pagerduty=http://127.0.0.1:1 ", ` account="127.0.0.1:1 `, " proxy=none\n",
+		"msg=starting version=", " data=" + dir + " pagerduty=http://127.0.0.1:1 ",
+		` account="127.0.0.1:1 `, " proxy=none\n",
 		`msg="found in the store" lane=pagerduty pending=1 dead=0`,
 	} {
 		p.says(t, says)
@@ -387,14 +366,10 @@ func TestFirstLinesOfTheLog(t *testing.T) {
 	}
 }
 
-// The proxy on the way is named by its host.
+// The log names the proxy by its host.
 func TestProxyIsNamed(t *testing.T) {
-	p := start(
-		t,
-		"RELAY_DATA="+t.TempDir(),
-		"HTTPS_PROXY=http://user:"+token+"@127.0.0.1:1",
-		"PAGERDUTY_REGION=eu",
-	)
+	p := start(t, "RELAY_DATA="+t.TempDir(), "HTTPS_PROXY=http://user:"+token+"@127.0.0.1:1",
+		"PAGERDUTY_REGION=eu")
 	p.says(t, "pagerduty=https://events.eu.pagerduty.com ")
 	p.says(t, " proxy=127.0.0.1:1\n")
 	if strings.Contains(p.output(), token) {
@@ -413,7 +388,8 @@ func (p *process) hangUp(t *testing.T) {
 // says waits until the log holds text.
 func (p *process) says(t *testing.T, text string) {
 	t.Helper()
-	for deadline := time.Now().Add(time.Minute); !strings.Contains(p.output(), text); time.Sleep(10 * time.Millisecond) {
+	deadline := time.Now().Add(time.Minute)
+	for ; !strings.Contains(p.output(), text); time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("the log does not say %s:\n%s", text, p.output())
 		}

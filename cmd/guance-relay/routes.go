@@ -12,9 +12,8 @@ import (
 // routes returns the handler of the webhook's address. All answers are JSON. Errors of warnings are
 // part of the answer of /readyz and do not change its status: the server still takes and delivers
 // alerts, and would do neither if it were taken out of service.
-func routes(
-	webhook http.Handler, check func(context.Context) error, warnings ...func() error,
-) http.Handler {
+func routes(webhook http.Handler, check func(context.Context) error,
+	warnings ...func() error) http.Handler {
 	ready := &readiness{check: check}
 	mux := http.NewServeMux()
 	mux.Handle("/guance", webhook)

@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// What is asked for nothing answers nothing but JSON, and there is one way to the webhook.
+// Only the webhook's path reaches the webhook, and every answer is JSON.
 func TestRoutes(t *testing.T) {
 	tests := []struct {
 		method, target string
@@ -34,17 +34,18 @@ func TestRoutes(t *testing.T) {
 		{"POST", "//guance", 307},
 		{"POST", "/./guance", 307},
 	}
-	webhook := http.HandlerFunc(
-		func(w http.ResponseWriter, _ *http.Request) { writeStatus(w, http.StatusAccepted, "accepted", "") },
-	)
+	webhook := http.HandlerFunc(func(w http.ResponseWriter,
+		_ *http.Request) {
+		writeStatus(w, http.StatusAccepted, "accepted", "")
+	})
 	h := routes(webhook, func(context.Context) error { return errors.New("the store is full") })
 	for _, test := range tests {
 		w := httptest.NewRecorder()
 		h.ServeHTTP(w, httptest.NewRequest(test.method, test.target, nil))
 		var answer struct{ Status, Message string }
 		err := json.Unmarshal(w.Body.Bytes(), &answer)
-		if redirected := w.Code == http.StatusTemporaryRedirect; w.Code != test.code ||
-			!redirected && (err != nil || answer.Status == "") {
+		if redirected := w.Code == http.StatusTemporaryRedirect; w.Code != test.code || !redirected &&
+			(err != nil || answer.Status == "") {
 			t.Errorf("%s %s: %d %s, want %d and JSON", test.method, test.target, w.Code, w.Body, test.code)
 		}
 		if test.code == 503 && answer.Message != "the store is full" {
@@ -53,8 +54,8 @@ func TestRoutes(t *testing.T) {
 	}
 }
 
-// Asking for readiness costs the store one question a second, however many ask and however soon
-// they hang up.
+// /readyz checks the store once a second at most, however many clients there are, and also if they
+// hang up.
 func TestReadinessIsAskedOnceASecond(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		asked, full := 0, errors.New("full")

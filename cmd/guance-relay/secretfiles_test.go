@@ -19,7 +19,7 @@ type writerFunc func([]byte) (int, error)
 
 func (f writerFunc) Write(p []byte) (int, error) { return f(p) }
 
-// A file that is not good is one ERROR line a minute, and SIGHUP looks at once.
+// A bad file is one ERROR line a minute. SIGHUP checks at once.
 func TestReport14BadFilesAreSaidOnceAMinute(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var mu sync.Mutex // the goroutine of run reads and writes what is below
@@ -50,10 +50,7 @@ func TestReport14BadFilesAreSaidOnceAMinute(t *testing.T) {
 			synctest.Wait()
 			mu.Lock()
 			defer mu.Unlock()
-			if got := strings.Count(
-				out.String(),
-				"level="+level,
-			); got != lines ||
+			if got := strings.Count(out.String(), "level="+level); got != lines ||
 				strings.Count(out.String(), "\n") != lines {
 				t.Errorf("%d lines of level %s, want %d and no other:\n%s", got, level, lines, out.String())
 			}

@@ -41,11 +41,10 @@ func serve(ctx context.Context, c *config, stderr *logWriter, reload <-chan os.S
 	return s.run(ctx)
 }
 
-// openServer opens everything that the configuration names, and logs the first lines. Its errors are
-// errors of the configuration.
-func openServer(
-	ctx context.Context, c *config, stderr *logWriter, files *secretFiles,
-) (*server, error) {
+// openServer opens everything that the configuration names, and logs the first lines. Its errors
+// are errors of the configuration.
+func openServer(ctx context.Context, c *config, stderr *logWriter,
+	files *secretFiles) (*server, error) {
 	log, err := c.logger(stderr)
 	if err != nil {
 		return nil, err
@@ -83,10 +82,8 @@ type server struct {
 
 // newServer opens the store and the listeners. Errors of files and warnings are part of the answer
 // of /readyz; see routes.
-func newServer(
-	c *config, client *pagerduty.Client, m *metrics, files *secretFiles, log *slog.Logger,
-	warnings ...func() error,
-) (_ *server, err error) {
+func newServer(c *config, client *pagerduty.Client, m *metrics, files *secretFiles,
+	log *slog.Logger, warnings ...func() error) (_ *server, err error) {
 	s := &server{log: log}
 	defer func() {
 		if err != nil && s.operator != nil {
@@ -117,22 +114,27 @@ func newServer(
 	if s.listener, err = net.Listen("tcp", c.listen); err != nil {
 		return nil, fmt.Errorf("listen: %w", err)
 	}
-	s.http = &http.Server{
-		Handler:           routes(webhook, s.relay.Check, append(warnings, files.err)...),
+	s.http = httpServer(routes(webhook, s.relay.Check, append(warnings, files.err)...), log)
+	s.http.ReadTimeout = 15 * time.Second
+	s.http.WriteTimeout = 40 * time.Second // more than 15 s for the body and 20 s for the store
+	allow, _ := networks(c.access.allow)   // webhook has checked both
+	proxies, _ := networks(c.access.proxies)
+	limit := affordable(c.maxConnections, openFiles(), log)
+	s.listener = limitConnections(s.http, s.listener, limit, allow, proxies)
+	return s, nil
+}
+
+// httpServer returns a server with what both addresses have in common.
+func httpServer(h http.Handler, log *slog.Logger) *http.Server {
+	return &http.Server{
+		Handler:           h,
 		ReadHeaderTimeout: 5 * time.Second,
-		ReadTimeout:       15 * time.Second,
-		WriteTimeout:      40 * time.Second, // more than 15 s for the body and 20 s for the store
 		IdleTimeout:       time.Minute,
 		MaxHeaderBytes:    8 << 10, // many small headers take 20 times that in memory
 		ErrorLog:          stdlog.New(errorLog{log}, "", 0),
 
 		DisableGeneralOptionsHandler: true, // OPTIONS * is answered like any unknown path
 	}
-	allow, _ := networks(c.access.allow) // webhook has checked both
-	proxies, _ := networks(c.access.proxies)
-	limit := affordable(c.maxConnections, openFiles(), log)
-	s.listener = limitConnections(s.http, s.listener, limit, allow, proxies)
-	return s, nil
 }
 
 // introduce logs what runs, with which data, and where it sends to.

@@ -23,7 +23,7 @@ const (
 	token        = "correct-horse-battery"
 )
 
-// TestMain lets the test binary be the server, so that it can be killed for real.
+// TestMain makes the test binary the server, so that tests can kill it.
 func TestMain(m *testing.M) {
 	if os.Getenv("SERVER_UNDER_TEST") != "" {
 		main()
@@ -31,7 +31,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// process is a server in a process of its own.
+// process is a server in its own process.
 type process struct {
 	*exec.Cmd
 	url string
@@ -58,22 +58,16 @@ func start(t *testing.T, env ...string) *process {
 	return p
 }
 
-// serverEnv is a configuration that works; what stands behind it takes precedence.
+// serverEnv returns a configuration that works; variables appended to it take precedence.
 func serverEnv() []string {
-	return []string{
-		"SERVER_UNDER_TEST=1",
-		"RELAY_LISTEN=127.0.0.1:0",
-		"RELAY_TOKENS=other, " + token,
-		"LOG_LEVEL=debug",
-		"PAGERDUTY_ROUTING_KEY=" + routingKey32,
-	}
+	return []string{"SERVER_UNDER_TEST=1", "RELAY_LISTEN=127.0.0.1:0", "RELAY_TOKENS=other, " + token,
+		"LOG_LEVEL=debug", "PAGERDUTY_ROUTING_KEY=" + routingKey32}
 }
 
-// stopTime is what a stop may take: ten seconds at most by itself, and the rest for a machine that
-// is busy with other things.
+// stopTime is how long a stop may take: ten seconds, and more on a busy machine.
 const stopTime = 30 * time.Second
 
-// within is the test's context with a limit of time.
+// within returns the test's context with a timeout.
 func within(t *testing.T, d time.Duration) context.Context {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), d)
@@ -81,7 +75,7 @@ func within(t *testing.T, d time.Duration) context.Context {
 	return ctx
 }
 
-// Write takes what the server logs.
+// Write takes the log of the server.
 func (p *process) Write(text []byte) (int, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -115,7 +109,7 @@ func (p *process) post(t *testing.T, body string) {
 	}
 }
 
-// target is what the wire looks like from PagerDuty's side, decoded by hand.
+// target is a PagerDuty that decodes requests by hand.
 type target struct {
 	*httptest.Server
 	down   bool
@@ -189,20 +183,17 @@ func TestFaultAndRecovery(t *testing.T) {
 			t.Errorf("%s: got %v, want %v", name, c[0], c[1])
 		}
 	}
-	if url, _ := ev["client_url"].(string); !strings.HasPrefix(
-		url,
-		"https://console.guance.com/keyevents/",
-	) {
+	if url, _ := ev["client_url"].(string); !strings.HasPrefix(url,
+		"https://console.guance.com/keyevents/") {
 		t.Errorf("client_url: got %q, want the event link", url)
 	}
-	if text, _ := details["description"].(string); !strings.Contains(text, "磁盘使用率为 100.00%") {
+	text, _ := details["description"].(string)
+	if !strings.Contains(text, "磁盘使用率为 100.00%") {
 		t.Errorf("description: got %q, want the message", text)
 	}
 	p.post(t, fault) // a duplicate: nothing more is sent
 	p.post(t, string(recovery()))
-	if ev := pd.next(
-		t,
-	); ev["event_action"] != "resolve" ||
+	if ev := pd.next(t); ev["event_action"] != "resolve" ||
 		ev["dedup_key"] != "13713ac25e993a37d2ca5899e2a7bba6" {
 		t.Errorf("got %v of %v, want the resolve of the incident", ev["event_action"], ev["dedup_key"])
 	}
@@ -221,7 +212,7 @@ func TestFaultAndRecovery(t *testing.T) {
 	}
 }
 
-// The process is killed after the 202, while PagerDuty is down; the next one delivers.
+// The process is killed after the 202, while PagerDuty is down. The next process delivers.
 func TestKilledWhileTargetIsDown(t *testing.T) {
 	pd := newTarget(t)
 	pd.set(true)
@@ -277,36 +268,21 @@ func TestBadConfiguration(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			ctx, cancel := context.WithTimeout(
-				t.Context(),
-				time.Minute,
-			) // a configuration that works would run for ever
+			// a configuration that works would run for ever
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 			defer cancel()
 			cmd := exec.CommandContext(ctx, os.Args[0])
-			cmd.Env = []string{
-				"SERVER_UNDER_TEST=1",
-				"RELAY_LISTEN=127.0.0.1:0",
-				"RELAY_TOKENS=" + token,
-				"PAGERDUTY_ROUTING_KEY=" + routingKey32,
-				"RELAY_DATA=" + t.TempDir(),
-				test.env,
-			}
+			cmd.Env = []string{"SERVER_UNDER_TEST=1", "RELAY_LISTEN=127.0.0.1:0", "RELAY_TOKENS=" + token,
+				"PAGERDUTY_ROUTING_KEY=" + routingKey32, "RELAY_DATA=" + t.TempDir(), test.env}
 			var stderr bytes.Buffer
 			cmd.Stderr = &stderr
 			_ = cmd.Run() // its status is looked at below
 			if cmd.ProcessState.ExitCode() != 2 || !strings.Contains(stderr.String(), test.says) ||
 				strings.Count(stderr.String(), "\n") != 1 {
-				t.Errorf(
-					"exit %d: %q; want 2 and one line with %q",
-					cmd.ProcessState.ExitCode(),
-					stderr.String(),
-					test.says,
-				)
+				t.Errorf("exit %d: %q; want 2 and one line with %q", cmd.ProcessState.ExitCode(),
+					stderr.String(), test.says)
 			}
-			if _, value, _ := strings.Cut(
-				test.env,
-				"ROUTING_KEY=",
-			); value != "" &&
+			if _, value, _ := strings.Cut(test.env, "ROUTING_KEY="); value != "" &&
 				strings.Contains(stderr.String(), value) {
 				t.Errorf("the key is in the error: %q", stderr.String())
 			}
@@ -314,13 +290,14 @@ func TestBadConfiguration(t *testing.T) {
 	}
 }
 
-// The README's command for the main job.
+// The demonstration of the README.
 func TestDemo(t *testing.T) {
 	var stdout, stderr bytes.Buffer
 	if code := run(t.Context(), []string{"guance-relay", "-demo"}, &stdout, &stderr, nil); code != 0 {
 		t.Fatalf("exit %d: %s", code, &stderr)
 	}
-	for _, want := range []string{"curl ", "incident opened: critical", "incident resolved after", "The incident was opened and resolved."} {
+	for _, want := range []string{"curl ", "incident opened: critical", "incident resolved after",
+		"The incident was opened and resolved."} {
 		if !strings.Contains(stdout.String(), want) {
 			t.Errorf("the demonstration does not say %q:\n%s", want, &stdout)
 		}

@@ -12,29 +12,22 @@ import (
 	"time"
 )
 
-// The server stops from the outside in. A webhook that is on its way when the stop begins is still
-// answered with 202 and kept, as the relay and the store end after the last request. New
-// connections are refused meanwhile, and the next process delivers what is kept.
-func TestStopFromTheOutsideIn(t *testing.T) {
+// The listener stops before the relay and the store: a webhook that is arriving when the stop
+// begins is still answered with 202 and kept. New connections are refused, and the next process
+// delivers it.
+func TestStopOrder(t *testing.T) {
 	pd := newTarget(t)
 	pd.set(true) // nothing is delivered before the restart
 	env := []string{"RELAY_DATA=" + t.TempDir(), "PAGERDUTY_URL=" + pd.URL}
 	p := start(t, env...)
 	conn := p.dial(t)
 	body := string(sample)
-	if _, err := fmt.Fprintf(
-		conn,
-		"%sContent-Length: %d\r\n\r\n%s",
-		webhookHead,
-		len(body),
-		body[:10],
-	); err != nil {
+	if _, err := fmt.Fprintf(conn, "%sContent-Length: %d\r\n\r\n%s", webhookHead, len(body),
+		body[:10]); err != nil {
 		t.Fatal(err)
 	}
-	p.post(
-		t,
-		`{"df_event_id":"event-1","df_status":"info","df_title":"nothing to send"}`,
-	) // accepted later, and answered: the server has the half of the first
+	// accepted after the first one: its answer shows that the server has the first half
+	p.post(t, `{"df_event_id":"event-1","df_status":"info","df_title":"nothing to send"}`)
 	if err := p.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
@@ -65,14 +58,9 @@ func TestStopFromTheOutsideIn(t *testing.T) {
 	}
 	pd.set(false)
 	start(t, env...)
-	if ev := pd.next(
-		t,
-	); ev["event_action"] != "trigger" ||
+	if ev := pd.next(t); ev["event_action"] != "trigger" ||
 		ev["dedup_key"] != "13713ac25e993a37d2ca5899e2a7bba6" {
-		t.Errorf(
-			"got %v of %v, want the trigger of the webhook that was on its way",
-			ev["event_action"],
-			ev["dedup_key"],
-		)
+		t.Errorf("got %v of %v, want the trigger of the webhook that was on its way", ev["event_action"],
+			ev["dedup_key"])
 	}
 }

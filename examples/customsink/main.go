@@ -42,20 +42,16 @@ func run(ctx context.Context) (err error) {
 		return err
 	}
 	r.Handle("feishu", NewFeishu(os.Getenv("FEISHU_WEBHOOK"), os.Getenv("FEISHU_KEY")), Options())
-	webhook, err := relay.NewHandler(r, &relay.HandlerOptions{
-		Tokens: []string{os.Getenv("RELAY_TOKEN")},
-	})
+	tokens := []string{os.Getenv("RELAY_TOKEN")}
+	webhook, err := relay.NewHandler(r, &relay.HandlerOptions{Tokens: tokens})
 	if err != nil {
 		return err
 	}
 
 	mux := http.NewServeMux()
 	mux.Handle("/guance", webhook)
-	server := &http.Server{
-		Addr:              cmp.Or(os.Getenv("RELAY_LISTEN"), "127.0.0.1:8080"),
-		Handler:           mux,
-		ReadHeaderTimeout: 5 * time.Second,
-	}
+	address := cmp.Or(os.Getenv("RELAY_LISTEN"), "127.0.0.1:8080")
+	server := &http.Server{Addr: address, Handler: mux, ReadHeaderTimeout: 5 * time.Second}
 	group, ctx := errgroup.WithContext(ctx) // the first error ends ctx
 	delivering, stopDelivering := context.WithCancel(context.WithoutCancel(ctx))
 	group.Go(func() error { return r.Run(delivering) })

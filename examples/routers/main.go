@@ -49,18 +49,14 @@ func run(ctx context.Context, mount func(webhook http.Handler) http.Handler) (er
 		return err
 	}
 	r.Handle("log", relay.SinkFunc(logEvent), &relay.SinkOptions{Every: true})
-	webhook, err := relay.NewHandler(r, &relay.HandlerOptions{
-		Tokens: []string{os.Getenv("RELAY_TOKEN")},
-	})
+	tokens := []string{os.Getenv("RELAY_TOKEN")}
+	webhook, err := relay.NewHandler(r, &relay.HandlerOptions{Tokens: tokens})
 	if err != nil {
 		return err
 	}
 
-	server := &http.Server{
-		Addr:              cmp.Or(os.Getenv("RELAY_LISTEN"), "127.0.0.1:8080"),
-		Handler:           mount(webhook),
-		ReadHeaderTimeout: 5 * time.Second,
-	}
+	address := cmp.Or(os.Getenv("RELAY_LISTEN"), "127.0.0.1:8080")
+	server := &http.Server{Addr: address, Handler: mount(webhook), ReadHeaderTimeout: 5 * time.Second}
 	group, ctx := errgroup.WithContext(ctx) // the first error ends ctx
 	delivering, stopDelivering := context.WithCancel(context.WithoutCancel(ctx))
 	group.Go(func() error { return r.Run(delivering) })

@@ -65,7 +65,7 @@ var mutations = []mutation{
 	},
 	{
 		"2", "ages count the wall clock", "a start with the clock a month ahead erases dead letters and records", "relay/boltstore",
-		`return s.before + time.Since(s.opened)`,
+		`return s.clockAtOpen + time.Since(s.openedAt)`,
 		`return time.Duration(time.Now().UnixNano())`,
 	},
 	{
@@ -75,7 +75,7 @@ var mutations = []mutation{
 	},
 	{
 		"1", "records are not bounded by number", "a storm of problems that come and go fills the disk, and webhooks get 503", "relay/boltstore",
-		`return l.remembered - l.commit.store.opts.MaxRecords`,
+		`return l.records - l.opts().MaxRecords`,
 		`return 0`,
 	},
 	{
@@ -162,8 +162,8 @@ var mutations = []mutation{
 	},
 	{
 		"2", "a dead letter loses its event", "a replay sends nothing", "relay/boltstore",
-		`l.bury(ended, slices.Clone(it.body))`,
-		`l.bury(ended, slices.Clone(it.body[:0]))`,
+		`l.addDeadLetter(ended, slices.Clone(e.body))`,
+		`l.addDeadLetter(ended, slices.Clone(e.body[:0]))`,
 	},
 	{
 		"2", "optional behaviour is not looked for in a decorator", "a warning that the sink ignores takes the place of a critical, and nobody is paged", "relay",
@@ -308,9 +308,9 @@ var mutations = []mutation{
 	},
 	{
 		"3", "a fenced owner can still mark", "two processes deliver for one lane in any order", "relay/boltstore",
-		`	_, err := l.owned(context.Background())
+		`	_, err := op.lane.owned(context.Background())
 	return err`,
-		`	_, _ = l.owned(context.Background())
+		`	_, _ = op.lane.owned(context.Background())
 	return nil`,
 	},
 	{

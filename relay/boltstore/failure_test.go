@@ -14,7 +14,7 @@ import (
 	"github.com/guance-relay/guance-relay/relay/store"
 )
 
-// bbolt panics where it finds what it did not write. The process goes on, and the store has failed.
+// bbolt panics if it reads what it did not write. The process goes on, and the store has failed.
 func TestPanicOfTheDatabaseIsAFailure(t *testing.T) {
 	s := open(t, t.TempDir(), nil)
 	s.OnCommit(func(func() error) error { panic("page 7 already freed") })
@@ -23,12 +23,13 @@ func TestPanicOfTheDatabaseIsAFailure(t *testing.T) {
 		t.Errorf("Append: %v, want ErrFailed with what bbolt said", err)
 	}
 	s.OnCommit(nil)
-	if err := s.Append(t.Context(), []*store.Entry{entry("b", "p")}); !errors.Is(err, store.ErrFailed) {
+	err = s.Append(t.Context(), []*store.Entry{entry("b", "p")})
+	if !errors.Is(err, store.ErrFailed) {
 		t.Errorf("Append afterwards: %v, want ErrFailed", err)
 	}
 }
 
-// What waits for a commit while the one before it fails is not written.
+// A call that waits for a commit while the one before it fails is not written.
 func TestNothingIsWrittenAfterAFailure(t *testing.T) {
 	s := open(t, t.TempDir(), nil)
 	var commits atomic.Int32
@@ -59,7 +60,7 @@ func TestNothingIsWrittenAfterAFailure(t *testing.T) {
 	}
 }
 
-// A damaged clock is named: without it the ages of everything would be wrong.
+// The error names a damaged clock: with a wrong clock, all ages would be wrong.
 func TestDamagedClock(t *testing.T) {
 	dir := t.TempDir()
 	if err := open(t, dir, nil).Close(); err != nil {
@@ -75,7 +76,8 @@ func TestDamagedClock(t *testing.T) {
 	if err := errors.Join(err, db.Close()); err != nil {
 		t.Fatal(err)
 	}
-	if s, err := boltstore.Open(dir, nil); !errors.Is(err, store.ErrDamaged) || !strings.Contains(err.Error(), "clock") {
-		t.Errorf("Open: %v, %v; want ErrDamaged that names the clock", s, err)
+	_, err = boltstore.Open(dir, nil)
+	if !errors.Is(err, store.ErrDamaged) || !strings.Contains(err.Error(), "clock") {
+		t.Errorf("Open: %v; want ErrDamaged that names the clock", err)
 	}
 }

@@ -6,7 +6,7 @@ import (
 	"syscall"
 )
 
-// allocate gives a part of the file its blocks.
+// allocate gives a part of the file blocks on the disk.
 func allocate(f *os.File, off, n int64) error {
 	for {
 		err := syscall.Fallocate(int(f.Fd()), 0, off, n)
@@ -14,7 +14,7 @@ func allocate(f *os.File, off, n int64) error {
 		case errors.Is(err, syscall.EINTR):
 			continue
 		case errors.Is(err, syscall.EOPNOTSUPP), errors.Is(err, syscall.ENOSYS):
-			return zeros(f, off, n)
+			return writeZeros(f, off, n)
 		}
 		return err
 	}

@@ -14,7 +14,8 @@ import (
 	"github.com/guance-relay/guance-relay/relay/store"
 )
 
-// A pages is a bbolt file that a test reads by itself, as its format is described: pages of 4,096 bytes, of which the first two are metas.
+// A pages is a bbolt file that the test reads by itself. Its pages have 4,096 bytes, and the first
+// two are metas.
 type pages []byte
 
 const testPage = 4096
@@ -38,7 +39,7 @@ func (p pages) metas() (newest, older []byte) {
 	return newest, older
 }
 
-// tree returns the branch page of the large bucket, and its first two leaves.
+// tree returns the branch page of the large bucket and its first two leaves.
 func (p pages) tree(t *testing.T) (branch, left, right []byte) {
 	t.Helper()
 	newest, _ := p.metas()
@@ -51,14 +52,15 @@ func (p pages) tree(t *testing.T) (branch, left, right []byte) {
 	return nil, nil, nil
 }
 
-// key returns a key of a leaf, to be changed in place.
+// leafKey returns a key of a leaf, to be changed in place.
 func leafKey(leaf []byte, i int) []byte {
 	e := element16(leaf, i)
 	return leaf[16+16*i+int(u32(e[4:])):][:u32(e[8:])]
 }
 
-// graphFile makes a file with a bucket of many pages, one within another bucket and a value of many pages.
-func graphFile(t *testing.T) pages {
+// pageFile makes a file with a bucket of many pages, a bucket within a bucket, and a value of many
+// pages.
+func pageFile(t *testing.T) pages {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "bolt")
 	db, err := bolt.Open(path, 0o600, &bolt.Options{PageSize: testPage, NoFreelistSync: true})
@@ -75,7 +77,8 @@ func graphFile(t *testing.T) pages {
 			return err
 		}
 		inner, err := outer.CreateBucket([]byte("inner"))
-		return errors.Join(err, inner.Put([]byte("k"), []byte("v")), outer.Put([]byte("value"), make([]byte, 3*testPage)))
+		return errors.Join(err, inner.Put([]byte("k"), []byte("v")),
+			outer.Put([]byte("value"), make([]byte, 3*testPage)))
 	})
 	if err := errors.Join(err, db.Close()); err != nil {
 		t.Fatal(err)
@@ -87,30 +90,57 @@ func graphFile(t *testing.T) pages {
 	return data
 }
 
-// Each kind of page that makes no sense is found before bbolt follows it.
-func TestGraph(t *testing.T) {
-	good := graphFile(t)
-	if err := checkGraph(bytes.NewReader(good), testPage); err != nil {
+// Each kind of damage is found before bbolt reads the pages.
+func TestCheckPages(t *testing.T) {
+	good := pageFile(t)
+	if err := checkPages(bytes.NewReader(good), testPage); err != nil {
 		t.Fatalf("a good file: %v", err)
 	}
 	for name, harm := range map[string]func(branch, left, right []byte){
-		"a page points at itself":       func(branch, _, _ []byte) { put64(element16(branch, 0)[8:], u64(branch)) },
-		"two point at one":              func(branch, _, right []byte) { put64(element16(branch, 0)[8:], u64(right)) },
-		"a page that does not exist":    func(branch, _, _ []byte) { put64(element16(branch, 0)[8:], 1<<30) },
-		"a meta as a page":              func(branch, _, _ []byte) { put64(element16(branch, 0)[8:], 1) },
-		"a page is another one":         func(_, left, right []byte) { copy(left, bytes.Clone(right)) },
+		"a page points at itself": func(branch, _, _ []byte) {
+			put64(element16(branch, 0)[8:], u64(branch))
+		},
+		"two point at one": func(branch, _, right []byte) {
+			put64(element16(branch, 0)[8:], u64(right))
+		},
+		"a page that does not exist": func(branch, _, _ []byte) {
+			put64(element16(branch, 0)[8:], 1<<30)
+		},
+		"a meta as a page": func(branch, _, _ []byte) {
+			put64(element16(branch, 0)[8:], 1)
+		},
+		"a page is another one": func(_, left, right []byte) {
+			copy(left, bytes.Clone(right))
+		},
 		"a page goes on beyond the end": func(_, left, _ []byte) { put32(left[12:], 1<<20) },
 		"a page of no kind":             func(_, left, _ []byte) { put16(left[8:], 0x10) },
 		"a branch to nothing":           func(branch, _, _ []byte) { put16(branch[10:], 0) },
 		"more elements than fit":        func(_, left, _ []byte) { put16(left[10:], 0xffff) },
-		"keys in no order":              func(_, left, _ []byte) { copy(leafKey(left, 3), "key 0000") },
-		"one key twice":                 func(_, left, _ []byte) { copy(leafKey(left, 3), bytes.Clone(leafKey(left, 2))) },
-		"a key below those of its page": func(_, _, right []byte) { copy(leafKey(right, 0), "key 0000") },
-		"a key above those of its page": func(_, left, _ []byte) { copy(leafKey(left, int(u16(left[10:]))-1), "key 9999") },
-		"a key beyond the end":          func(_, left, _ []byte) { put32(element16(left, 0)[4:], 1<<20) },
-		"a key that is too long":        func(_, left, _ []byte) { put32(element16(left, 0)[8:], 1<<30) },
-		"a value beyond the end":        func(_, left, _ []byte) { put32(element16(left, 0)[12:], 1<<20) },
-		"half a bucket":                 func(_, left, _ []byte) { put32(element16(left, 0), 1); put32(element16(left, 0)[12:], 8) },
+		"keys in no order": func(_, left, _ []byte) {
+			copy(leafKey(left, 3), "key 0000")
+		},
+		"one key twice": func(_, left, _ []byte) {
+			copy(leafKey(left, 3), bytes.Clone(leafKey(left, 2)))
+		},
+		"a key below those of its page": func(_, _, right []byte) {
+			copy(leafKey(right, 0), "key 0000")
+		},
+		"a key above those of its page": func(_, left, _ []byte) {
+			copy(leafKey(left, int(u16(left[10:]))-1), "key 9999")
+		},
+		"a key beyond the end": func(_, left, _ []byte) {
+			put32(element16(left, 0)[4:], 1<<20)
+		},
+		"a key that is too long": func(_, left, _ []byte) {
+			put32(element16(left, 0)[8:], 1<<30)
+		},
+		"a value beyond the end": func(_, left, _ []byte) {
+			put32(element16(left, 0)[12:], 1<<20)
+		},
+		"half a bucket": func(_, left, _ []byte) {
+			put32(element16(left, 0), 1)
+			put32(element16(left, 0)[12:], 8)
+		},
 		"a bucket of no page": func(_, left, _ []byte) {
 			put32(element16(left, 0), 1)
 			put64(leafKey(left, 0)[8:16], 1<<30) // the value follows its key of eight bytes
@@ -119,7 +149,8 @@ func TestGraph(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			data := pages(bytes.Clone(good))
 			harm(data.tree(t))
-			if err := checkGraph(bytes.NewReader(data), testPage); !errors.Is(err, store.ErrDamaged) {
+			err := checkPages(bytes.NewReader(data), testPage)
+			if !errors.Is(err, store.ErrDamaged) {
 				t.Errorf("got %v, want ErrDamaged", err)
 			}
 		})
@@ -127,15 +158,15 @@ func TestGraph(t *testing.T) {
 	t.Run("a page that cannot be read", func(t *testing.T) {
 		_, left, _ := good.tree(t)
 		short := good[:u64(left)*testPage+100]
-		if err := checkGraph(bytes.NewReader(short), testPage); !errors.Is(err, store.ErrDamaged) {
+		if err := checkPages(bytes.NewReader(short), testPage); !errors.Is(err, store.ErrDamaged) {
 			t.Errorf("got %v, want ErrDamaged", err)
 		}
 	})
 }
 
-// The last commit counts if its meta is whole, and otherwise the one before.
+// The newest commit is the last one if its meta is whole, and otherwise the one before.
 func TestNewestMeta(t *testing.T) {
-	data := graphFile(t)
+	data := pageFile(t)
 	newest, older := data.metas()
 	for _, test := range []struct {
 		name string
@@ -154,7 +185,8 @@ func TestNewestMeta(t *testing.T) {
 				t.Errorf("%s: got %v, want ErrDamaged", test.name, err)
 			}
 		case err != nil || root != u64(test.want[16:]) || count != u64(test.want[40:]):
-			t.Errorf("%s: got the root %d of %d pages, %v; want %d of %d", test.name, root, count, err, u64(test.want[16:]), u64(test.want[40:]))
+			t.Errorf("%s: got the root %d of %d pages, %v; want %d of %d", test.name, root, count,
+				err, u64(test.want[16:]), u64(test.want[40:]))
 		}
 	}
 }
