@@ -98,10 +98,10 @@ func TestCrash(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 1))
 	whole := append([]byte("new"), bytes.Repeat([]byte("x"), 2*sector)...)
 	if got := d.Crash(DropAll, rng); string(got) != "new" {
-		t.Errorf("without mercy: %.10q, want what was synced", got)
+		t.Errorf("DropAll: %.10q, want what was synced", got)
 	}
 	if got := d.Crash(KeepAll, rng); !bytes.Equal(got, whole) {
-		t.Error("with all mercy not everything is there")
+		t.Error("KeepAll: not everything is there")
 	}
 	if got := d.Crash(TearLast, rng); len(got) != len(whole) || bytes.Equal(got, whole) ||
 		!bytes.HasPrefix(got, whole[:sector]) || got[sector] != 0 {
