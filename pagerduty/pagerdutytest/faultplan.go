@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// faultPlan is which request meets which fault. An outage comes before a
-// poison and a poison before the script.
+// faultPlan says which request gets which fault. An outage comes before a poison, and a poison
+// before the script.
 type faultPlan struct {
 	outages []outage
 	poisons []*poison
@@ -23,9 +23,9 @@ type poison struct {
 	fault Fault
 }
 
-// Script sets faults for the coming requests, one each, in order, after those
-// set before. The zero Fault lets a request pass. It panics if a Fault
-// contradicts itself, as the other methods that take one do.
+// Script sets faults for the next requests, one each, in order, after those that were set before.
+// The zero Fault lets a request pass. Script panics if a Fault contradicts itself; so do the other
+// methods that take a Fault.
 func (f *Fake) Script(faults ...Fault) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -34,25 +34,24 @@ func (f *Fake) Script(faults ...Fault) {
 	}
 }
 
-// Outage makes every request fail from now on for d.
+// Outage gives the fault to every request from now on for d.
 func (f *Fake) Outage(d time.Duration, fault Fault) {
 	now := time.Now()
 	f.OutageBetween(now, now.Add(d), fault)
 }
 
-// OutageBetween makes every request fail that comes at from or later and
-// before to. Of outages that overlap the one set first counts.
+// OutageBetween gives the fault to every request that comes at from or later, and before to. Of
+// overlapping outages the first one that was set applies.
 func (f *Fake) OutageBetween(from, to time.Time, fault Fault) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.faults.outages = append(f.faults.outages, outage{from, to, fault.check()})
 }
 
-// Poison makes every request fail that match picks, until the function it
-// returns is called. match must not call the Fake. It sees the request without
-// its answer, and it is not asked about a request that the script or an outage
-// leaves unread.
-func (f *Fake) Poison(match func(Request) bool, fault Fault) (cure func()) {
+// Poison gives the fault to every request that match selects, until the returned function is
+// called. match must not call the Fake. It gets the request without its answer. It is not called
+// for a request that the script or an outage leaves unread.
+func (f *Fake) Poison(match func(Request) bool, fault Fault) (stop func()) {
 	p := &poison{match, fault.check()}
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -64,16 +63,14 @@ func (f *Fake) Poison(match func(Request) bool, fault Fault) (cure func()) {
 	}
 }
 
-// Heal ends every fault, present and scripted. A request that hangs or is
-// delayed goes on to do so.
+// Heal removes all faults. A request that already hangs or waits continues to do so.
 func (f *Fake) Heal() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.faults = faultPlan{}
 }
 
-// unread takes the fault of a request that comes at now if it is one for which
-// the body stays unread.
+// unread returns the fault of a request that comes at now, if that fault leaves the body unread.
 func (p *faultPlan) unread(now time.Time) (Fault, bool) {
 	if fault, ok := p.outage(now); ok {
 		return fault, fault.leavesUnread()
@@ -84,7 +81,7 @@ func (p *faultPlan) unread(now time.Time) (Fault, bool) {
 	return Fault{}, false
 }
 
-// next takes the fault of a request that was read.
+// next returns the fault of a request whose body was read.
 func (p *faultPlan) next(now time.Time, r Request) Fault {
 	if fault, ok := p.outage(now); ok {
 		return fault

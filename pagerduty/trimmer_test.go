@@ -15,10 +15,10 @@ import (
 	"github.com/guance-relay/guance-relay/pagerduty/pagerdutytest"
 )
 
-// maxBody is PagerDuty's 512 KB, read as what fits either reading of KB.
+// maxBody is PagerDuty's 512 KB, by the smaller meaning of KB.
 const maxBody = 512_000
 
-// sent is what arrived of an event.
+// sent is an event as it arrived.
 type sent struct {
 	size   int
 	body   map[string]any
@@ -45,7 +45,7 @@ func (s *sent) repaired(field string) bool {
 	return false
 }
 
-// send sends ev through a client with opts and returns what the fake took.
+// send sends ev through a client with opts and returns what the fake received.
 func send(t testing.TB, opts pagerduty.Options, ev *pagerduty.Event) *sent {
 	t.Helper()
 	fake := pagerdutytest.NewTransport()
@@ -78,15 +78,18 @@ func withDetails(details map[string]any) *pagerduty.Event {
 
 func TestFact23OversizeDetailsAreCutAndItIsSaid(t *testing.T) {
 	long := strings.Repeat("a", 513_000)
-	s := send(t, pagerduty.Options{}, withDetails(map[string]any{"log": long, "host": "db-1", "count": 7}))
+	s := send(t, pagerduty.Options{},
+		withDetails(map[string]any{"log": long, "host": "db-1", "count": 7}))
 	log, _ := s.details()["log"].(string)
 	if !strings.HasPrefix(long, strings.TrimSuffix(log, "…")) || len(log) < 510_000 {
 		t.Errorf("log has %d bytes; only as much as must be should go", len(log))
 	}
 	if s.details()["host"] != "db-1" || s.details()["count"] != 7.0 {
-		t.Errorf("what is small did not stay whole: host %v, count %v", s.details()["host"], s.details()["count"])
+		t.Errorf("what is small did not stay whole: host %v, count %v", s.details()["host"],
+			s.details()["count"])
 	}
-	if note, _ := s.details()["_truncated"].(string); !strings.Contains(note, "log: cut from 513000 to") {
+	if note, _ := s.details()["_truncated"].(string); !strings.Contains(note,
+		"log: cut from 513000 to") {
 		t.Errorf("_truncated = %q", note)
 	}
 	if !s.repaired("payload.custom_details.log") {
@@ -99,8 +102,10 @@ func TestFact24WhatIsLargeBesidesTheDetailsIsCutToo(t *testing.T) {
 	links := make([]pagerduty.Link, many)
 	images := make([]pagerduty.Image, many)
 	for i := range many {
-		links[i] = pagerduty.Link{Href: fmt.Sprintf("https://example.com/%d/%s", i, strings.Repeat("l", 100)), Text: "t"}
-		images[i] = pagerduty.Image{Src: fmt.Sprintf("https://example.com/%d/%s", i, strings.Repeat("i", 100))}
+		links[i] = pagerduty.Link{Href: fmt.Sprintf("https://example.com/%d/%s", i,
+			strings.Repeat("l", 100)), Text: "t"}
+		images[i] = pagerduty.Image{Src: fmt.Sprintf("https://example.com/%d/%s", i,
+			strings.Repeat("i", 100))}
 	}
 	huge := strings.Repeat("x", 600_000)
 	tests := []struct {
@@ -149,7 +154,8 @@ func TestFact24WhatIsLargeBesidesTheDetailsIsCutToo(t *testing.T) {
 func TestFact24LinksAndImagesGoBeforeDetailsThatAreSmall(t *testing.T) {
 	ev := withDetails(map[string]any{"runbook": strings.Repeat("r", 2000)})
 	for i := range 600 {
-		ev.Links = append(ev.Links, pagerduty.Link{Href: fmt.Sprintf("https://example.com/%d", i), Text: strings.Repeat("t", 1000)})
+		ev.Links = append(ev.Links,
+			pagerduty.Link{Href: fmt.Sprintf("https://example.com/%d", i), Text: strings.Repeat("t", 1000)})
 	}
 	s := send(t, pagerduty.Options{}, ev)
 	if s.details()["runbook"] != ev.Details["runbook"] {
@@ -161,11 +167,14 @@ func TestFact24LinksAndImagesGoBeforeDetailsThatAreSmall(t *testing.T) {
 }
 
 func TestFact25ExactlyTheLimitIsSentWhole(t *testing.T) {
-	filled := func(n int) *pagerduty.Event { return withDetails(map[string]any{"log": strings.Repeat("a", n)}) }
+	filled := func(n int) *pagerduty.Event {
+		return withDetails(map[string]any{"log": strings.Repeat("a", n)})
+	}
 	rest := send(t, pagerduty.Options{}, filled(1000)).size - 1000
 	whole := send(t, pagerduty.Options{}, filled(maxBody-rest))
 	if whole.size != maxBody || len(whole.result.Repairs) != 0 {
-		t.Errorf("%d bytes sent, Repairs = %v; want %d and none", whole.size, whole.result.Repairs, maxBody)
+		t.Errorf("%d bytes sent, Repairs = %v; want %d and none", whole.size, whole.result.Repairs,
+			maxBody)
 	}
 	over := send(t, pagerduty.Options{}, filled(maxBody-rest+1))
 	if len(over.result.Repairs) != 1 || over.size < maxBody-200 {
@@ -197,15 +206,17 @@ func TestFact26SizeIsThatOfTheEncodedBytes(t *testing.T) {
 	}
 }
 
-// The note must not overwrite a field of the caller's.
+// The note must not replace a field of the caller's.
 func TestNoteTakesAFreeName(t *testing.T) {
-	s := send(t, pagerduty.Options{}, withDetails(map[string]any{"log": strings.Repeat("a", 600_000), "_truncated": "mine"}))
+	s := send(t, pagerduty.Options{},
+		withDetails(map[string]any{"log": strings.Repeat("a", 600_000), "_truncated": "mine"}))
 	if s.details()["_truncated"] != "mine" || s.details()["_truncated_"] == nil {
-		t.Errorf("_truncated = %v, _truncated_ = %v", s.details()["_truncated"], s.details()["_truncated_"])
+		t.Errorf("_truncated = %v, _truncated_ = %v", s.details()["_truncated"],
+			s.details()["_truncated_"])
 	}
 }
 
-// What is cut is the client's copy, however deep it is.
+// Only the client's copy is cut, at any depth.
 func TestCallersDetailsAreLeftAlone(t *testing.T) {
 	long := strings.Repeat("a", 400_000)
 	details := map[string]any{"top": long, "in": map[string]any{"list": []any{long, "x"}}}
@@ -216,10 +227,11 @@ func TestCallersDetailsAreLeftAlone(t *testing.T) {
 	}
 }
 
-// Whatever is in it, an event is sent within the limit and left as it was.
+// Any event is sent within the limit, and the caller's is not changed.
 func TestShrinkProperties(t *testing.T) {
 	text := rapid.Custom(func(t *rapid.T) string {
-		unit := rapid.SampledFrom([]string{"a", "中", `"`, "\n", "🙂", "e\u0301", "\x00", "\xff"}).Draw(t, "unit")
+		unit := rapid.SampledFrom([]string{"a", "中", `"`, "\n", "🙂", "e\u0301", "\x00", "\xff"}).Draw(t,
+			"unit")
 		return strings.Repeat(unit, rapid.IntRange(0, 200_000).Draw(t, "length"))
 	})
 	var value func(depth int) *rapid.Generator[any]
@@ -258,7 +270,7 @@ func TestShrinkProperties(t *testing.T) {
 	})
 }
 
-// An event is encoded once, whatever it takes to deliver it.
+// An event is encoded once, however many attempts it needs.
 func TestCutOnceForAllAttempts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		fake := pagerdutytest.NewTransport()
@@ -269,7 +281,8 @@ func TestCutOnceForAllAttempts(t *testing.T) {
 			t.Fatal(err)
 		}
 		first, second := fake.Requests()[0], fake.Requests()[1]
-		if diff := cmp.Diff(string(first.Body), string(second.Body)); diff != "" || len(result.Repairs) != 1 {
+		if diff := cmp.Diff(string(first.Body), string(second.Body)); diff != "" ||
+			len(result.Repairs) != 1 {
 			t.Errorf("the attempts differ, or the cut is told twice: %v", result.Repairs)
 		}
 	})

@@ -7,25 +7,24 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// wrapperLevels is how deep events are looked for in an object that is none
-// itself. What a merged notification looks like is documented nowhere; stored
-// copies come under "content", lists of them under "content"."data" (OpenAPI).
+// wrapperLevels is how many levels deep a wrapper is searched for events. The form of a merged
+// notification is not documented. Stored copies are under "content", and lists of them under
+// "content"."data" (OpenAPI).
 const wrapperLevels = 2
 
-// A class is what an object's own members make of it.
+// class says what an object is by its own members.
 type class int
 
 const (
 	classNone     class = iota
-	classStatus         // has a status, and nothing that names an event
+	classStatus         // has a status, and no id
 	classEvent          // has the id of an event or monitor
 	classIncident       // has the id of an Issue or Incident
 )
 
-// classify tells what an object is by its own members. The id of an Incident
-// makes it one unless an event stands there in full, with status and id: the
-// vendor's on-call script expects to find the references of a monitor in
-// Incidents.
+// classify returns the class of an object. An object with the id of an Incident is an Incident,
+// unless it also has the status and the id of an event: the vendor's on-call script expects
+// references to a monitor in Incidents.
 func classify(object jsontext.Value) class {
 	var status, event, incident bool
 	for name, v := range members(object).all {
@@ -34,7 +33,8 @@ func classify(object jsontext.Value) class {
 			// absent
 		case name == "df_status":
 			status = true
-		case name == "df_event_id", name == "df_monitor_checker_event_ref", name == "df_monitor_checker_id":
+		case name == "df_event_id", name == "df_monitor_checker_event_ref",
+			name == "df_monitor_checker_id":
 			event = true
 		case incidentKind(name, v) != "":
 			incident = true
@@ -51,33 +51,34 @@ func classify(object jsontext.Value) class {
 	return classNone
 }
 
-// unwrap adds the events that e, an object of the body, holds or is.
+// unwrap adds the events of e, an object of the body. The first rule that applies decides:
 //
-// An event or Incident by its own members is itself. One that has a status and
-// nothing else that names it is itself unless it holds events that are named:
-// then the status sums them up. Else, if it holds a single Incident and at most
-// one event, it is that Incident as a whole: its status and its event may stand
-// beside the object with its id. Else it is a wrapper, if it holds anything;
-// else an Incident if an id stands anywhere in it; else an event of which
-// little is known.
+//  1. An event or Incident by its own members is one event.
+//  2. An object with a status but no id is a wrapper if it holds events with ids: the status then
+//     sums them up. Otherwise it is one event.
+//  3. An object that holds one Incident and at most one event is that Incident: its status and its
+//     event may stand beside the object that has its id.
+//  4. An object that holds any events is a wrapper.
+//  5. An object with the id of an Incident at any depth is that Incident.
+//  6. Any other object is one event.
 func (d *decoder) unwrap(e *Event) error {
 	object, own := jsontext.Value(bytes.Trim(e.Raw, space)), classEvent
-	if e.Status == "" || e.EventID == "" { // else classify would say the same
+	if e.Status == "" || e.EventID == "" { // otherwise it is classEvent
 		own = classify(object)
 	}
 	switch own {
 	case classIncident:
-		e.adopt()
+		e.setIncident()
 		fallthrough
 	case classEvent:
 		e.check()
 		return d.add(e)
 	}
-	var found []*Event
+	var parts []*Event
 	events, incidents := 0, 0
 	for value, class := range inner(object) {
-		if len(found) > MaxEvents {
-			break // one too many is enough to be refused
+		if len(parts) > MaxEvents {
+			break // enough for the *LimitError
 		}
 		part, err := parse(value)
 		if err != nil {
@@ -87,25 +88,25 @@ func (d *decoder) unwrap(e *Event) error {
 		case classEvent:
 			events++
 		case classIncident:
-			part.adopt()
+			part.setIncident()
 			incidents++
 		}
 		part.check()
-		found = append(found, part)
+		parts = append(parts, part)
 	}
 	switch {
 	case own == classStatus && events == 0:
-	case own == classNone && (len(found) == 0 || incidents == 1 && len(found) <= 2):
-		e.adopt()
+	case own == classNone && (len(parts) == 0 || incidents == 1 && len(parts) <= 2):
+		e.setIncident()
 	default:
-		return d.add(found...)
+		return d.add(parts...)
 	}
 	e.check()
 	return d.add(e)
 }
 
-// inner yields the events and Incidents inside an object that is neither, but
-// not those inside documented fields: they belong to the event that has them.
+// inner yields the events and Incidents inside an object that is neither. It skips documented
+// fields, whose content belongs to the event that has them.
 func inner(object jsontext.Value) iter.Seq2[jsontext.Value, class] {
 	return func(yield func(jsontext.Value, class) bool) {
 		for name, v := range members(object).all {
@@ -116,15 +117,15 @@ func inner(object jsontext.Value) iter.Seq2[jsontext.Value, class] {
 	}
 }
 
-// visit yields v or what is inside it, and reports whether to go on. An array
-// or string is not a level of its own unless it stands in an array.
+// visit yields v or what is inside it, and reports whether to continue. An array or string counts
+// as a level only inside an array.
 func visit(v jsontext.Value, level int, yield func(jsontext.Value, class) bool) bool {
 	if level > wrapperLevels {
 		return true
 	}
 	switch v.Kind() {
 	case '"':
-		if inner, ok := undump(v); ok && composite(inner) {
+		if inner, ok := unquoteJSON(v); ok && composite(inner) {
 			return visit(inner, level, yield)
 		}
 	case '[':
@@ -150,8 +151,7 @@ func visit(v jsontext.Value, level int, yield func(jsontext.Value, class) bool) 
 	return true
 }
 
-// parse returns the event of an object that is known to be valid JSON. The only
-// error is a *LimitError.
+// parse decodes an object that is valid JSON. The only error is a *LimitError.
 func parse(object jsontext.Value) (*Event, error) {
 	r := read(object)
 	defer r.release()
