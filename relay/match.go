@@ -28,7 +28,8 @@ func MatchWorkspace(idsOrNames ...string) func(*guance.Event) bool {
 	wanted := slices.Clone(idsOrNames)
 	return func(e *guance.Event) bool {
 		id, name := e.Workspace()
-		return id != "" && slices.Contains(wanted, id) || name != "" && slices.Contains(wanted, name)
+		return id != "" && slices.Contains(wanted, id) ||
+			name != "" && slices.Contains(wanted, name)
 	}
 }
 
@@ -48,7 +49,12 @@ func MatchMonitor(idsOrNames ...string) func(*guance.Event) bool {
 func MatchLabel(labels ...string) func(*guance.Event) bool {
 	labels = slices.Clone(labels)
 	return func(e *guance.Event) bool {
-		return slices.ContainsFunc(e.Label, func(l string) bool { return slices.Contains(labels, l) })
+		for _, label := range e.Label {
+			if slices.Contains(labels, label) {
+				return true
+			}
+		}
+		return false
 	}
 }
 

@@ -11,19 +11,22 @@ import (
 
 func TestMatch(t *testing.T) {
 	problem := guancetest.NewProblem("disk", "host", "web001", "service", "payments")
+	fault, recovery := problem.Fault(guance.LevelError), problem.Recover()
 	shop := &guance.Event{
-		Status: guance.StatusError, WorkspaceUUID: "wksp_1", WorkspaceName: "shop", CheckerID: "rul_1",
+		Status: guance.StatusError, WorkspaceUUID: "wksp_1", WorkspaceName: "shop",
+		CheckerID:   "rul_1",
 		CheckerName: "disk usage", MonitorID: "altpl_1", Label: []string{"night", "db"},
 	}
 	legacy := &guance.Event{LegacyWorkspaceUUID: "wksp_1", LegacyWorkspaceName: "shop"}
 	foreign := &guance.Event{Extra: map[string]json.RawMessage{
-		"service": []byte(`"payments"`), "port": []byte(`80`), "zone": []byte(`null`), "empty": []byte(`""`),
+		"service": []byte(`"payments"`), "port": []byte(`80`), "zone": []byte(`null`),
+		"empty": []byte(`""`),
 	}}
 	tagged := &guance.Event{
 		DimensionTags: map[string]string{"service": "search"},
 		Extra:         map[string]json.RawMessage{"service": []byte(`"payments"`)},
 	}
-	empty := &guance.Event{}
+	empty, strange := &guance.Event{}, &guance.Event{Status: "strange"}
 	yes, no := relay.All(), relay.Any()
 
 	for _, tc := range []struct {
@@ -32,12 +35,12 @@ func TestMatch(t *testing.T) {
 		event *guance.Event
 		want  bool
 	}{
-		{"a tag's value", relay.MatchTag("service", "search", "payments"), problem.Fault(guance.LevelError), true},
-		{"a tag's value in a recovery", relay.MatchTag("service", "payments"), problem.Recover(), true},
-		{"another value", relay.MatchTag("service", "search"), problem.Fault(guance.LevelError), false},
-		{"any value", relay.MatchTag("service"), problem.Fault(guance.LevelError), true},
-		{"no such tag", relay.MatchTag("cluster"), problem.Fault(guance.LevelError), false},
-		{"no such tag, empty value", relay.MatchTag("cluster", ""), problem.Fault(guance.LevelError), false},
+		{"a tag's value", relay.MatchTag("service", "search", "payments"), fault, true},
+		{"a tag's value in a recovery", relay.MatchTag("service", "payments"), recovery, true},
+		{"another value", relay.MatchTag("service", "search"), fault, false},
+		{"any value", relay.MatchTag("service"), fault, true},
+		{"no such tag", relay.MatchTag("cluster"), fault, false},
+		{"no such tag, empty value", relay.MatchTag("cluster", ""), fault, false},
 		{"a field of another system", relay.MatchTag("service", "payments"), foreign, true},
 		{"a field that is not text", relay.MatchTag("port"), foreign, false},
 		{"a field that is null", relay.MatchTag("zone"), foreign, false},
@@ -60,15 +63,15 @@ func TestMatch(t *testing.T) {
 		{"another label", relay.MatchLabel("day"), shop, false},
 		{"no label", relay.MatchLabel("day"), empty, false},
 
-		{"the level", relay.AtLeast(guance.LevelError), problem.Fault(guance.LevelError), true},
+		{"the level", relay.AtLeast(guance.LevelError), fault, true},
 		{"a worse level", relay.AtLeast(guance.LevelError), problem.Fault(guance.LevelFatal), true},
-		{"a lower level", relay.AtLeast(guance.LevelError), problem.Fault(guance.LevelWarning), false},
+		{"a lower level", relay.AtLeast(guance.LevelCritical), fault, false},
 		{"missing data", relay.AtLeast(guance.LevelWarning), problem.NoData(), false},
 		{"information", relay.AtLeast(guance.LevelWarning), problem.Info(), false},
-		{"a recovery", relay.AtLeast(guance.LevelFatal), problem.Recover(), true},
+		{"a recovery", relay.AtLeast(guance.LevelFatal), recovery, true},
 		{"a recovery by hand", relay.AtLeast(guance.LevelFatal), problem.RecoverByHand(), true},
 		{"a closed incident", relay.AtLeast(guance.LevelFatal), problem.Incident("closed"), true},
-		{"an unknown level", relay.AtLeast(guance.LevelFatal), &guance.Event{Status: "strange"}, true},
+		{"an unknown level", relay.AtLeast(guance.LevelFatal), strange, true},
 
 		{"all of none", relay.All(), empty, true},
 		{"all of one that takes it", relay.All(yes), empty, true},

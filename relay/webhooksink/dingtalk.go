@@ -31,7 +31,7 @@ func DingTalk(secret string) *Format {
 		read: errcode(dingTalkCodes),
 	}
 	if secret != "" {
-		f.sign = func(u *url.URL, now time.Time) *url.URL { return dingTalkSign(u, secret, now) }
+		f.sign = func(u *url.URL, now time.Time) { dingTalkSign(u, secret, now) }
 	}
 	return f
 }
@@ -46,16 +46,14 @@ type dingTalkMessage struct {
 
 // dingTalkSign adds the time in milliseconds and the HMAC-SHA256 of time and secret, under the
 // secret ("Custom robot access", security settings).
-func dingTalkSign(u *url.URL, secret string, now time.Time) *url.URL {
+func dingTalkSign(u *url.URL, secret string, now time.Time) {
 	timestamp := strconv.FormatInt(now.UnixMilli(), 10)
 	mac := hmac.New(sha256.New, []byte(secret))
 	mac.Write([]byte(timestamp + "\n" + secret))
 	query := u.Query()
 	query.Set("timestamp", timestamp)
 	query.Set("sign", base64.StdEncoding.EncodeToString(mac.Sum(nil)))
-	signed := *u
-	signed.RawQuery = query.Encode()
-	return &signed
+	u.RawQuery = query.Encode()
 }
 
 // dingTalkCodes are those of the documentation and, where it is silent, of reports:

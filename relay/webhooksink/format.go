@@ -20,7 +20,7 @@ type Format struct {
 	name      string
 	perMinute int // requests in a minute
 	body      func(m message, now time.Time) any
-	sign      func(u *url.URL, now time.Time) *url.URL // nil: the URL is not signed
+	sign      func(u *url.URL, now time.Time) // nil: the URL is not signed
 	read      func(answer) ruling
 }
 

@@ -24,9 +24,11 @@ const maxAnswer = 64 << 10
 
 // A Sink is a relay.Sink that posts each event to one URL. It is safe for concurrent use.
 type Sink struct {
-	name    string // what errors begin with
-	url     *url.URL
-	header  http.Header
+	name string // what errors begin with
+	site string // scheme and host, for people
+	// target returns copies of the URL and the headers. Inside a function, fmt cannot print them,
+	// whatever structure the sink is a part of.
+	target  func() (*url.URL, http.Header)
 	client  *http.Client
 	format  *Format // nil: a payload, or what a template makes of it
 	body    func(Payload) ([]byte, error)
@@ -53,19 +55,23 @@ func newSink(rawURL string, opts *Options) (s *Sink, err error) {
 		return nil, err
 	}
 	s = &Sink{name: "webhooksink", format: opts.Format, every: !opts.NewestOnly}
-	if s.header, err = cleanHeaders(opts.Headers); err != nil {
+	header, err := cleanHeaders(opts.Headers)
+	if err != nil {
 		return nil, err
 	}
-	if s.url, err = parseURL(rawURL, s.header); err != nil {
+	address, err := parseURL(rawURL, header)
+	if err != nil {
 		return nil, err
 	}
+	s.site = address.Scheme + "://" + address.Host
+	s.target = func() (*url.URL, http.Header) { return new(*address), header.Clone() }
 	s.client = opts.Client
 	if s.client == nil {
 		allowed, err := guard(opts.AllowedNetworks)
 		if err != nil {
 			return nil, err
 		}
-		if err := checkHost(s.url, allowed); err != nil {
+		if err := checkHost(address, allowed); err != nil {
 			return nil, err
 		}
 		s.client = newClient(allowed)
@@ -79,7 +85,7 @@ func newSink(rawURL string, opts *Options) (s *Sink, err error) {
 	case opts.Format != nil:
 		s.name += ": " + opts.Format.name
 		contentType += "; charset=utf-8" // DingTalk demands UTF-8 (custom robot, "使用自定义机器人")
-		sum := sha256.Sum256([]byte(s.url.String()))
+		sum := sha256.Sum256([]byte(address.String()))
 		s.account = opts.Format.name + " " + hex.EncodeToString(sum[:8])
 	case opts.Template != "":
 		s.body, err = parseTemplate(opts.Template, opts.ContentType == "")
@@ -89,9 +95,9 @@ func newSink(rawURL string, opts *Options) (s *Sink, err error) {
 	if opts.ContentType != "" {
 		contentType = opts.ContentType
 	}
-	s.header.Set("Content-Type", contentType)
-	if s.header.Get("User-Agent") == "" {
-		s.header.Set("User-Agent", "guance-relay")
+	header.Set("Content-Type", contentType)
+	if header.Get("User-Agent") == "" {
+		header.Set("User-Agent", "guance-relay")
 	}
 	return s, err
 }
@@ -149,7 +155,7 @@ func (s *Sink) LaneOptions() *relay.SinkOptions {
 
 // String tells the scheme and host of the target, and no secret.
 func (s *Sink) String() string {
-	return fmt.Sprintf("%s to %s://%s", s.name, s.url.Scheme, s.url.Host)
+	return s.name + " to " + s.site
 }
 
 // GoString is String, so that %#v prints no secret either.
@@ -170,19 +176,20 @@ func (s *Sink) Deliver(ctx context.Context, d *relay.Delivery) error {
 	}
 	var sent atomic.Bool
 	again := func() (io.ReadCloser, error) { return &sentBody{bytes.NewReader(body), &sent}, nil }
+	address, header := s.target()
 	req := (&http.Request{
-		Method: http.MethodPost, URL: s.url, Host: s.header.Get("Host"), Header: s.header.Clone(),
+		Method: http.MethodPost, URL: address, Host: header.Get("Host"), Header: header,
 		Body: &sentBody{bytes.NewReader(body), &sent}, ContentLength: int64(len(body)),
 		GetBody: again, // for a kept connection that the target has closed meanwhile
 	}).WithContext(ctx)
-	req.Header.Del("Host") // net/http sends req.Host
+	header.Del("Host") // net/http sends req.Host
 	attrs := []slog.Attr{}
 	if s.format == nil {
 		id := idOf(d)
-		s.sign(req.Header, id, now, body)
+		s.sign(header, id, now, body)
 		attrs = append(attrs, slog.String("webhook_id", id))
 	} else if s.format.sign != nil {
-		req.URL = s.format.sign(s.url, now)
+		s.format.sign(address, now)
 	}
 	resp, err := s.client.Do(req)
 	if err != nil {

@@ -84,7 +84,9 @@ func TestContract(t *testing.T) {
 		},
 		"template": {
 			path: "/hook/" + hookToken,
-			opts: webhooksink.Options{Template: `{"text": {{json .Data.Title}}, "id": {{json .Data.EventID}}}`},
+			opts: webhooksink.Options{
+				Template: `{"text": {{json .Data.Title}}, "id": {{json .Data.EventID}}}`,
+			},
 		},
 		"feishu": {
 			path: "/open-apis/bot/v2/hook/" + hookToken,
@@ -100,8 +102,9 @@ func TestContract(t *testing.T) {
 			path: "/robot/send?access_token=" + hookToken,
 			opts: webhooksink.Options{Format: webhooksink.DingTalk(signingKey)},
 			suite: relaytest.SuiteOptions{
-				Takes:     http.HandlerFunc(dingTalkRobot),
-				Refuses:   replies(200, `{"errcode":460101,"errmsg":"message too long, exceed 20000 bytes"}`),
+				Takes: http.HandlerFunc(dingTalkRobot),
+				Refuses: replies(200,
+					`{"errcode":460101,"errmsg":"message too long, exceed 20000 bytes"}`),
 				Throttles: replies(200, `{"errcode":130101,"errmsg":"send too fast"}`),
 				Confirms:  true,
 			},
@@ -110,8 +113,9 @@ func TestContract(t *testing.T) {
 			path: "/cgi-bin/webhook/send?key=" + hookToken,
 			opts: webhooksink.Options{Format: webhooksink.WeCom()},
 			suite: relaytest.SuiteOptions{
-				Takes:     http.HandlerFunc(weComRobot),
-				Refuses:   replies(200, `{"errcode":40058,"errmsg":"markdown.content exceed max length 4096"}`),
+				Takes: http.HandlerFunc(weComRobot),
+				Refuses: replies(200,
+					`{"errcode":40058,"errmsg":"markdown.content exceed max length 4096"}`),
 				Throttles: replies(200, `{"errcode":45009,"errmsg":"api freq out of limit"}`),
 				Confirms:  true,
 			},
@@ -129,8 +133,9 @@ func TestContract(t *testing.T) {
 			path: "/workflows/invoke?sig=" + hookToken,
 			opts: webhooksink.Options{Format: webhooksink.Teams()},
 			suite: relaytest.SuiteOptions{
-				Takes:   http.HandlerFunc(teamsFlow),
-				Refuses: replies(400, `{"error":{"code":"TriggerInputSchemaMismatch","message":"…"}}`),
+				Takes: http.HandlerFunc(teamsFlow),
+				Refuses: replies(400,
+					`{"error":{"code":"TriggerInputSchemaMismatch","message":"…"}}`),
 			},
 		},
 	} {

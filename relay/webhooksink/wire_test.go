@@ -22,7 +22,8 @@ func read(r *http.Request, limit int, v any) (string, bool) {
 	decoder := json.NewDecoder(strings.NewReader(string(body)))
 	decoder.DisallowUnknownFields()
 	ok := err == nil && len(body) <= limit && utf8.Valid(body) && r.Method == http.MethodPost &&
-		strings.HasPrefix(r.Header.Get("Content-Type"), "application/json") && decoder.Decode(v) == nil
+		strings.HasPrefix(r.Header.Get("Content-Type"), "application/json") &&
+		decoder.Decode(v) == nil
 	return string(body), ok
 }
 
@@ -61,7 +62,8 @@ func feishuBot(w http.ResponseWriter, r *http.Request) {
 	case time.Since(time.Unix(seconds, 0)).Abs() > time.Hour,
 		body.Sign != base64.StdEncoding.EncodeToString(mac.Sum(nil)):
 		say(w, `{"code":19021,"msg":"sign match fail or timestamp is not within one hour"}`)
-	case body.MsgType != "post", post.Title == "", len(post.Content) != 2, post.Content[0][0].Text == "":
+	case body.MsgType != "post", post.Title == "", len(post.Content) != 2,
+		post.Content[0][0].Text == "":
 		say(w, `{"code":9499,"msg":"Bad Request"}`)
 	default:
 		say(w, `{"StatusCode":0,"StatusMessage":"success","code":0,"data":{},"msg":"success"}`)
@@ -110,7 +112,8 @@ func weComRobot(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case r.URL.Query().Get("key") != hookToken:
 		say(w, `{"errcode":93000,"errmsg":"invalid webhook url, hint: [1755605200]"}`)
-	case !ok, body.MsgType != "markdown", body.Markdown.Content == "", len(body.Markdown.Content) > 4096:
+	case !ok, body.MsgType != "markdown", body.Markdown.Content == "",
+		len(body.Markdown.Content) > 4096:
 		say(w, `{"errcode":40058,"errmsg":"invalid Request Parameter, hint: [1755605200]"}`)
 	default:
 		say(w, `{"errcode":0,"errmsg":"ok"}`)
@@ -167,9 +170,11 @@ type teamsBody struct {
 func teamsFlow(w http.ResponseWriter, r *http.Request) {
 	var body teamsBody
 	_, ok := read(r, 28_000, &body)
-	if !ok || r.URL.Query().Get("sig") != hookToken || body.Type != "message" || len(body.Attachments) != 1 ||
+	if !ok || r.URL.Query().Get("sig") != hookToken || body.Type != "message" ||
+		len(body.Attachments) != 1 ||
 		body.Attachments[0].ContentType != "application/vnd.microsoft.card.adaptive" ||
-		body.Attachments[0].Content.Type != "AdaptiveCard" || len(body.Attachments[0].Content.Body) != 2 {
+		body.Attachments[0].Content.Type != "AdaptiveCard" ||
+		len(body.Attachments[0].Content.Body) != 2 {
 		w.WriteHeader(http.StatusBadRequest)
 		say(w, `{"error":{"code":"TriggerInputSchemaMismatch","message":"…"}}`)
 		return
