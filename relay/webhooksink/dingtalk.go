@@ -60,21 +60,21 @@ func dingTalkSign(u *url.URL, secret string, now time.Time) {
 // https://github.com/ccfos/nightingale/issues/369 (130101) and
 // https://github.com/timonwong/prometheus-webhook-dingtalk/issues/30 (460101).
 var dingTalkCodes = map[int]code{
-	-1:     {again, "DingTalk is busy", ""},
+	-1:     {retry, "DingTalk is busy", ""},
 	40035:  {dead, "the request is malformed", ""},
 	43004:  {dead, "the content type is wrong", ""},
 	90030:  {throttled, "sent too much", ""},
 	130101: {throttled, "sent more than 20 messages in a minute", ""},
 	410100: {throttled, "sent too much", ""},
 	660026: {throttled, "sent too much", ""},
-	300001: {again, "the robot does not exist", "check the access_token of the URL"},
-	300005: {again, "the robot does not exist", "check the access_token of the URL"},
-	400102: {again, "the robot is switched off", "switch it on in the settings of the group"},
+	300001: {retry, "the robot does not exist", "check the access_token of the URL"},
+	300005: {retry, "the robot does not exist", "check the access_token of the URL"},
+	400102: {retry, "the robot is switched off", "switch it on in the settings of the group"},
 	460101: {dead, "the message is too long", ""},
 	// One code for all three security settings. It does not kill the event, as the settings are
 	// at fault.
 	310000: {
-		again, "the signature, the keywords or the address do not match the security settings",
+		retry, "the signature, the keywords or the address do not match the security settings",
 		"check the secret, the clock of this machine and the robot's list of addresses, " +
 			"and let " + keyword + " be a keyword: each message has it",
 	},

@@ -73,40 +73,40 @@ func feishuSign(timestamp, key string) string {
 var feishuCodes = map[int]code{
 	9499:  {dead, "the request is malformed", ""},
 	11232: {throttled, "sent too much", ""},
-	19001: {again, "the webhook's address is wrong", "check the token at the end of the URL"},
+	19001: {retry, "the webhook's address is wrong", "check the token at the end of the URL"},
 	19021: {
-		again, "the signature does not match, or the clock is off by more than an hour",
+		retry, "the signature does not match, or the clock is off by more than an hour",
 		"check the signing key, and the clock of this machine",
 	},
 	19022: {
-		again, "the bot does not admit the address of this machine",
+		retry, "the bot does not admit the address of this machine",
 		"add the address to the bot's IP allowlist",
 	},
 	19024: {
-		again, "the message has none of the bot's keywords",
+		retry, "the message has none of the bot's keywords",
 		"add the keyword " + keyword + " to the bot's security settings: each message has it",
 	},
 }
 
 // readFeishu reads an answer. The code decides, whatever the status: Feishu says most of it with
 // status 200, and a login page has status 200 too.
-func readFeishu(a answer) ruling {
+func readFeishu(res response) result {
 	var said struct {
 		Code *int   `json:"code"`
 		Msg  string `json:"msg"`
 	}
-	if json.Unmarshal(a.body, &said) != nil || said.Code == nil {
-		return notTheTargets(a)
+	if json.Unmarshal(res.body, &said) != nil || said.Code == nil {
+		return unrecognized(res)
 	}
 	switch number := *said.Code; {
-	case number == 0 && a.status/100 == 2:
-		return ruling{outcome: taken}
+	case number == 0 && res.status/100 == 2:
+		return result{outcome: delivered}
 	case number == 0:
-		return notTheTargets(a)
+		return unrecognized(res)
 	case number == 9499 && strings.Contains(strings.ToLower(said.Msg), "too many"):
 		// Seen in the field; the guide has 9499 for malformed requests alone.
-		return ruling{outcome: throttled, reason: "code 9499: sent too much"}
+		return result{outcome: throttled, reason: "code 9499: sent too much"}
 	default:
-		return feishuCodes[number].ruling(number)
+		return feishuCodes[number].result(number)
 	}
 }

@@ -21,7 +21,7 @@ type Format struct {
 	perMinute int // requests in a minute
 	body      func(m message, now time.Time) any
 	sign      func(u *url.URL, now time.Time) // nil: the URL is not signed
-	read      func(answer) ruling
+	read      func(response) result
 }
 
 // String returns the chat's name.
@@ -34,13 +34,13 @@ type code struct {
 	remedy  string
 }
 
-// ruling returns what the code means, and the meaning of one that is not in the list.
-func (c code) ruling(number int) ruling {
+// result returns what the code means, and the meaning of one that is not in the list.
+func (c code) result(number int) result {
 	reason := c.reason
 	if reason == "" {
 		reason = "see the target's documentation"
 	}
-	return ruling{
+	return result{
 		outcome: c.outcome, reason: "code " + strconv.Itoa(number) + ": " + reason,
 		remedy: c.remedy,
 	}
@@ -49,24 +49,24 @@ func (c code) ruling(number int) ruling {
 // errcode reads the answers of DingTalk and WeCom, {"errcode": 0, "errmsg": "ok"}. The code alone
 // decides: both say it with status 200, and a login page has status 200 too. Some documents show it
 // as text.
-func errcode(codes map[int]code) func(answer) ruling {
-	return func(a answer) ruling {
+func errcode(codes map[int]code) func(response) result {
+	return func(res response) result {
 		var said struct {
 			Errcode json.RawMessage `json:"errcode"`
 		}
-		if json.Unmarshal(a.body, &said) != nil {
-			return notTheTargets(a)
+		if json.Unmarshal(res.body, &said) != nil {
+			return unrecognized(res)
 		}
 		number, err := strconv.Atoi(strings.Trim(string(said.Errcode), `"`))
 		switch {
 		case err != nil:
-			return notTheTargets(a)
-		case number == 0 && a.status/100 == 2:
-			return ruling{outcome: taken}
+			return unrecognized(res)
+		case number == 0 && res.status/100 == 2:
+			return result{outcome: delivered}
 		case number == 0:
-			return notTheTargets(a)
+			return unrecognized(res)
 		}
-		return codes[number].ruling(number)
+		return codes[number].result(number)
 	}
 }
 

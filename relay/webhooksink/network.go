@@ -36,7 +36,7 @@ func newClient(allowed *ssrf.Guardian) *http.Client {
 			IdleConnTimeout:        time.Minute,
 			MaxIdleConnsPerHost:    32,
 			MaxResponseHeaderBytes: 64 << 10,
-			DisableCompression:     true, // answers are short, and a bomb stays as small as it came
+			DisableCompression:     true, // responses are short, and a compressed one could be huge
 			ForceAttemptHTTP2:      true,
 			// A silent connection is found out before an attempt runs out of time on it.
 			HTTP2: &http.HTTP2Config{

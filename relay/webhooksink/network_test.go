@@ -2,14 +2,18 @@ package webhooksink_test
 
 import (
 	"context"
+	"errors"
 	"log"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"net/url"
 	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/guance-relay/guance-relay/relay/webhooksink"
 )
@@ -64,13 +68,13 @@ func TestNamesThatAreRefused(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	url := "http://localhost:" + port + "/hook/" + hookToken
+	address := "http://localhost:" + port + "/hook/" + hookToken
 	for name, allowed := range map[string][]netip.Prefix{
 		"nothing allowed":      nil,
 		"another network":      {netip.MustParsePrefix("10.0.0.0/8")},
 		"another network, too": {netip.MustParsePrefix("fd00::/8")},
 	} {
-		sink, err := webhooksink.New(url, &webhooksink.Options{AllowedNetworks: allowed})
+		sink, err := webhooksink.New(address, &webhooksink.Options{AllowedNetworks: allowed})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -83,7 +87,7 @@ func TestNamesThatAreRefused(t *testing.T) {
 	if reached.Load() {
 		t.Error("a refused address was reached")
 	}
-	sink, err := webhooksink.New(url, &webhooksink.Options{
+	sink, err := webhooksink.New(address, &webhooksink.Options{
 		AllowedNetworks: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"),
 			netip.MustParsePrefix("::1/128")},
 	})
@@ -120,6 +124,42 @@ func TestRedirectsAreNotFollowed(t *testing.T) {
 	}
 }
 
+// A target that does not answer ends the attempt when the time of a lent client is over.
+func TestTimeout(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		hangs := roundTripper(func(r *http.Request, _ []byte) (*http.Response, error) {
+			<-r.Context().Done()
+			return nil, r.Context().Err()
+		})
+		start := time.Now()
+		err := newSink(t, "https://example.com/"+hookToken, webhooksink.Options{
+			Client: &http.Client{Transport: hangs, Timeout: time.Second},
+		}).Deliver(t.Context(), delivery())
+		if err == nil || !strings.Contains(err.Error(), "not in time") || !lost(err) {
+			t.Errorf("the error is %v, want a lost answer", err)
+		}
+		if took := time.Since(start); took != time.Second {
+			t.Errorf("the attempt took %v, want 1 s", took)
+		}
+	})
+}
+
+// A delivery whose context has ended says so, with the cause that the lane gave.
+func TestContextEnds(t *testing.T) {
+	late := errors.New("the attempt took too long")
+	ctx, cancel := context.WithCancelCause(context.Background())
+	cancel(late)
+	sink := newSink(t, "https://example.com/"+hookToken, webhooksink.Options{
+		Client: &http.Client{Transport: transportFunc(func(r *http.Request) (*http.Response,
+			error) {
+			return nil, r.Context().Err()
+		})},
+	})
+	if err := sink.Deliver(ctx, delivery()); !errors.Is(err, late) || lost(err) {
+		t.Errorf("the error is %v, want %v and no lost answer", err, late)
+	}
+}
+
 // Errors of the network say what to do, and have no secret.
 func TestNoAnswer(t *testing.T) {
 	plain := httptest.NewServer(replies(204, ""))
@@ -139,6 +179,17 @@ func TestNoAnswer(t *testing.T) {
 		_ = conn.Close()
 	}))
 	defer garbage.Close()
+	proxy, err := url.Parse("http://me:" + password + "@" + closed.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	proxied := &http.Client{Transport: &http.Transport{Proxy: http.ProxyURL(proxy)}}
+	err = newSink(t, "https://example.com/"+hookToken, webhooksink.Options{Client: proxied}).
+		Deliver(context.Background(), delivery())
+	if err == nil || !strings.Contains(remedyOf(err), "proxy") ||
+		strings.Contains(err.Error(), password) {
+		t.Errorf("a closed proxy: the error is %v with the remedy %q", err, remedyOf(err))
+	}
 	for _, tc := range []struct{ name, url, says, remedy string }{
 		{"HTTP behind https", strings.Replace(plain.URL, "http:", "https:", 1), "HTTPS", "scheme"},
 		{"an untrusted certificate", untrusted.URL, "certificate", "certificate"},

@@ -19,26 +19,26 @@ type Options struct {
 	// 64 random bytes. To change one without a gap, give the new and the old one: the request has a
 	// signature of each, and a receiver needs one that it can verify. None means no signature.
 	Secrets []string
-	// Format is the body, signature and answers of a chat. It excludes Secrets and Template, which
-	// such targets do not read. Nil means a [Payload].
+	// Format is that of a chat: its body, signature and answers. It cannot be given with Secrets,
+	// Template or ContentType. Nil means a [Payload].
 	Format *Format
 	// Template, if not empty, makes the body: a text/template that is executed with a [Payload].
 	// The function json writes a value as JSON, with quotes: {"text": {{json .Data.Title}}}. A tag
 	// that an event does not have is empty text. New tries the template with an event. A delivery
 	// for which it fails makes a dead letter whose reason names the place in the template.
 	Template string
-	// ContentType is that of the body; empty means application/json. What a template makes must
-	// then be JSON, or the event becomes a dead letter.
+	// ContentType is that of the body; empty means application/json. If it is empty, the result of
+	// a template must be JSON: otherwise the event becomes a dead letter.
 	ContentType string
-	// Headers are added to each request. Host is the name that the target is called by. The headers
-	// that the sink sets itself are refused.
+	// Headers are added to each request. Host replaces the host of the URL in the request. New
+	// refuses the headers that the sink sets itself, such as Content-Type.
 	Headers http.Header
 	// Client, if not nil, sends the requests: for a proxy, client certificates or a transport of
 	// one's own. The sink uses a copy that follows no redirects. The client connects to whatever
 	// addresses its transport connects to.
 	Client *http.Client
 	// AllowedNetworks are networks that the sink may connect to although they are not part of the
-	// public internet, such as 10.20.0.0/16 or 127.0.0.0/8. They exclude Client.
+	// public internet, such as 10.20.0.0/16 or 127.0.0.0/8. They cannot be given with Client.
 	AllowedNetworks []netip.Prefix
 	// NewestOnly lets a newer state of a problem take the place of an older one that was not sent
 	// yet, for targets that keep a state and no history. False sends every event.

@@ -19,8 +19,8 @@ import (
 	"github.com/guance-relay/guance-relay/relay"
 )
 
-// maxAnswer is how much of an answer is read.
-const maxAnswer = 64 << 10
+// maxResponse is how much of the body of a response is read.
+const maxResponse = 64 << 10
 
 // A Sink is a relay.Sink that posts each event to one URL. It is safe for concurrent use.
 type Sink struct {
@@ -175,12 +175,12 @@ func (s *Sink) Deliver(ctx context.Context, d *relay.Delivery) error {
 		return err
 	}
 	var sent atomic.Bool
-	again := func() (io.ReadCloser, error) { return &sentBody{bytes.NewReader(body), &sent}, nil }
+	newBody := func() (io.ReadCloser, error) { return &sentBody{bytes.NewReader(body), &sent}, nil }
 	address, header := s.target()
 	req := (&http.Request{
 		Method: http.MethodPost, URL: address, Host: header.Get("Host"), Header: header,
 		Body: &sentBody{bytes.NewReader(body), &sent}, ContentLength: int64(len(body)),
-		GetBody: again, // for a kept connection that the target has closed meanwhile
+		GetBody: newBody, // net/http sends again if the target has closed an idle connection
 	}).WithContext(ctx)
 	header.Del("Host") // net/http sends req.Host
 	attrs := []slog.Attr{}
@@ -196,19 +196,19 @@ func (s *Sink) Deliver(ctx context.Context, d *relay.Delivery) error {
 		return noAnswer(ctx, s.name, err, sent.Load())
 	}
 	defer resp.Body.Close()
-	a := answer{status: resp.StatusCode, header: resp.Header}
-	a.body, err = io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
-	var read func(answer) ruling
+	res := response{status: resp.StatusCode, header: resp.Header}
+	res.body, err = io.ReadAll(io.LimitReader(resp.Body, maxResponse))
+	var read func(response) result
 	if s.format != nil {
-		if err != nil && a.status/100 == 2 { // the words that the answer was to have are not there
+		if err != nil && res.status/100 == 2 { // the part that decides is missing
 			return noAnswer(ctx, s.name, err, true)
 		}
 		read = s.format.read
 	}
-	if err := judge(a, read).err(s.name, a); err != nil {
+	if err := classify(res, read).err(s.name, res); err != nil {
 		return err
 	}
-	d.LogAttrs(append(attrs, slog.Int("status", a.status))...)
+	d.LogAttrs(append(attrs, slog.Int("status", res.status))...)
 	return nil
 }
 

@@ -53,39 +53,39 @@ var slackWords = map[string]code{
 	"no_text":              {dead, "the message is empty", ""},
 	"msg_too_long":         {dead, "the message is too long", ""},
 	"too_many_attachments": {dead, "the request is malformed", ""},
-	"rollup_error":         {again, "Slack failed", ""},
+	"rollup_error":         {retry, "Slack failed", ""},
 
 	"action_prohibited": {
-		again, "an administrator has restricted posting to this channel",
+		retry, "an administrator has restricted posting to this channel",
 		"ask the administrator of Slack",
 	},
 	"posting_to_general_channel_denied": {
-		again, "an administrator has restricted posting to this channel",
+		retry, "an administrator has restricted posting to this channel",
 		"ask the administrator of Slack",
 	},
 	"channel_is_archived": {
-		again, "the channel is archived", "unarchive it, or make a webhook for another channel",
+		retry, "the channel is archived", "unarchive it, or make a webhook for another channel",
 	},
-	"channel_not_found": {again, "the channel does not exist", "make a webhook for another"},
-	"user_not_found":    {again, "the user does not exist", "make a webhook for another"},
-	"invalid_token":     {again, "the webhook's address is wrong", "check the URL"},
-	"no_active_hooks":   {again, "the webhook is switched off", "make a new one"},
-	"no_service":        {again, "the webhook does not exist any more", "make a new one"},
-	"no_service_id":     {again, "the webhook's address is wrong", "check the URL"},
-	"no_team":           {again, "the workspace does not exist", "check the URL"},
-	"team_disabled":     {again, "the workspace is switched off", "ask the administrator of Slack"},
+	"channel_not_found": {retry, "the channel does not exist", "make a webhook for another"},
+	"user_not_found":    {retry, "the user does not exist", "make a webhook for another"},
+	"invalid_token":     {retry, "the webhook's address is wrong", "check the URL"},
+	"no_active_hooks":   {retry, "the webhook is switched off", "make a new one"},
+	"no_service":        {retry, "the webhook does not exist any more", "make a new one"},
+	"no_service_id":     {retry, "the webhook's address is wrong", "check the URL"},
+	"no_team":           {retry, "the workspace does not exist", "check the URL"},
+	"team_disabled":     {retry, "the workspace is switched off", "ask the administrator of Slack"},
 }
 
 // readSlack reads an answer, which is one word of plain text: "ok" with status 200, else what is
 // wrong.
-func readSlack(a answer) ruling {
-	word := strings.TrimSpace(string(a.body))
-	if word == "ok" && a.status == http.StatusOK {
-		return ruling{outcome: taken}
+func readSlack(res response) result {
+	word := strings.TrimSpace(string(res.body))
+	if word == "ok" && res.status == http.StatusOK {
+		return result{outcome: delivered}
 	}
 	c, ok := slackWords[word]
-	if !ok || a.status/100 == 2 {
-		return notTheTargets(a)
+	if !ok || res.status/100 == 2 {
+		return unrecognized(res)
 	}
-	return ruling{outcome: c.outcome, reason: word + ": " + c.reason, remedy: c.remedy}
+	return result{outcome: c.outcome, reason: word + ": " + c.reason, remedy: c.remedy}
 }

@@ -89,39 +89,39 @@ type teamsAction struct {
 var teamsCodes = map[string]code{
 	"TriggerInputSchemaMismatch": {dead, "the workflow's schema does not allow the message", ""},
 	"WorkflowTriggerIsNotEnabled": {
-		again, "the workflow is switched off or deleted",
+		retry, "the workflow is switched off or deleted",
 		"switch it on in the Workflows app, or make a new one and set its URL",
 	},
 	"WorkflowNotFound": {
-		again, "the workflow does not exist any more", "make a new one and set its URL",
+		retry, "the workflow does not exist any more", "make a new one and set its URL",
 	},
 	"DirectApiAuthorizationRequired": {
-		again, "the signature in the URL is missing or the workflow does not admit everybody",
+		retry, "the signature in the URL is missing or the workflow does not admit everybody",
 		`copy the whole URL, and let "anyone" trigger the workflow`,
 	},
 }
 
 // readTeams reads an answer: 202 of a workflow, 200 and the text 1 of an older connector, or an
 // error in JSON. A connector says with status 200 that it failed too.
-func readTeams(a answer) ruling {
+func readTeams(res response) result {
 	switch {
-	case a.status == http.StatusAccepted,
-		a.status == http.StatusOK && strings.TrimSpace(string(a.body)) == "1":
-		return ruling{outcome: taken}
-	case a.status == http.StatusOK && strings.Contains(string(a.body), "HTTP error 429"):
-		return ruling{outcome: throttled, reason: "sent too much"}
+	case res.status == http.StatusAccepted,
+		res.status == http.StatusOK && strings.TrimSpace(string(res.body)) == "1":
+		return result{outcome: delivered}
+	case res.status == http.StatusOK && strings.Contains(string(res.body), "HTTP error 429"):
+		return result{outcome: throttled, reason: "sent too much"}
 	}
 	var said struct {
 		Error struct {
 			Code string `json:"code"`
 		} `json:"error"`
 	}
-	if json.Unmarshal(a.body, &said) != nil {
-		return notTheTargets(a)
+	if json.Unmarshal(res.body, &said) != nil {
+		return unrecognized(res)
 	}
 	c, ok := teamsCodes[said.Error.Code]
 	if !ok {
-		return notTheTargets(a)
+		return unrecognized(res)
 	}
-	return ruling{outcome: c.outcome, reason: said.Error.Code + ": " + c.reason, remedy: c.remedy}
+	return result{outcome: c.outcome, reason: said.Error.Code + ": " + c.reason, remedy: c.remedy}
 }

@@ -34,7 +34,7 @@ type weComMessage struct {
 // weComCodes are those of the global list
 // (https://developer.work.weixin.qq.com/document/path/90313) that a robot can give.
 var weComCodes = map[int]code{
-	-1:    {again, "WeCom is busy", ""},
+	-1:    {retry, "WeCom is busy", ""},
 	40008: {dead, "the type of the message is wrong", ""},
 	40058: {dead, "the message is malformed or too long", ""},
 	44004: {dead, "the message is empty", ""},
@@ -42,8 +42,8 @@ var weComCodes = map[int]code{
 	45009: {throttled, "sent more than 20 messages in a minute", ""},
 	45033: {throttled, "sent too much at a time", ""},
 	93000: {
-		again, "the webhook's address is wrong",
+		retry, "the webhook's address is wrong",
 		"check the key of the URL, and that the robot exists",
 	},
-	93008: {again, "the robot is not in the group", "add the robot to the group"},
+	93008: {retry, "the robot is not in the group", "add the robot to the group"},
 }
