@@ -19,7 +19,7 @@ var arrows = map[string][]string{
 	"guance/guancetest":       {"guance"},
 	"pagerduty":               {"internal/ratewindow", "internal/secretfile"},
 	"pagerduty/pagerdutytest": {}, // a wrong JSON tag in the client must not be cancelled by the same tag in the fake
-	"relay":                   {"guance", "internal/ratewindow", "relay/store"},
+	"relay":                   {"guance", "internal/ratewindow", "relay/internal/webhook", "relay/store"},
 	"relay/memstore":          {"relay/store"},
 	"relay/store":             {"guance"},
 	"internal/mutate":         {},
@@ -28,6 +28,7 @@ var arrows = map[string][]string{
 	"internal/simulate":       {"guance", "guance/guancetest", "pagerduty", "pagerduty/pagerdutytest", "relay", "relay/memstore", "relay/pagerdutysink", "relay/relaytest", "relay/store"},
 	"internal/torn":           {},
 	"relay/boltstore":         {"guance", "relay/store"},
+	"relay/internal/webhook":  {"guance"}, // knows neither the relay nor the store
 	"relay/pagerdutysink":     {"guance", "pagerduty", "relay"},
 	"relay/relaytest":         {"guance", "guance/guancetest", "relay", "relay/memstore", "relay/store"},
 	"relay/storetest":         {"guance", "relay/store"},

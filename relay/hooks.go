@@ -2,8 +2,6 @@ package relay
 
 import (
 	"fmt"
-	"log/slog"
-	"runtime/debug"
 
 	"github.com/guance-relay/guance-relay/guance"
 )
@@ -42,17 +40,4 @@ func (l *lane) decorate() {
 	if l.delivers = l.opts.Middleware(l.sink); isNil(l.delivers) {
 		panic(fmt.Sprintf("relay: lane %q: SinkOptions.Middleware returned nil; it must return a sink, next itself if it changes nothing", l.name))
 	}
-}
-
-// recovered is deferred around a hook: if that panics, it logs the panic and has safe give the answer.
-func (c *complaint) recovered(log *slog.Logger, message string, safe func()) {
-	p := recover()
-	if p == nil {
-		return
-	}
-	safe()
-	stack := debug.Stack()
-	c.say(func(n uint64) {
-		log.Error(message, "panic", fmt.Sprint(p), "panics", n, "stack", string(stack))
-	})
 }

@@ -33,7 +33,7 @@ type lane struct {
 	ended     chan struct{} // closed when the loop does not run any more
 	stats     atomic.Pointer[LaneStats]
 	ignored   atomic.Uint64 // when accepted
-	hooks     struct{ match, ignores complaint }
+	hooks     struct{ match, ignores sampledLog }
 
 	// Owned by the loop in run.
 	store    store.Store
@@ -79,7 +79,7 @@ func newLane(name string, s Sink, opts *SinkOptions, r *Relay) *lane {
 		questions: make(chan question), ended: make(chan struct{}),
 	}
 	l.decorate()
-	l.hooks.match, l.hooks.ignores = newComplaint(), newComplaint()
+	l.hooks.match, l.hooks.ignores = newSampledLog(), newSampledLog()
 	l.account = r.account(l)
 	if c, ok := SinkAs[Chronicler](s); ok {
 		l.opts.Every = l.opts.Every || c.Every()

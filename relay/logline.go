@@ -47,7 +47,7 @@ func (r *Relay) logUnrouted(events []*guance.Event, places []int) {
 	for _, i := range places {
 		e := events[i]
 		r.telemetry.unrouted.Add(context.Background(), 1)
-		r.unrouted.say(func(n uint64) {
+		r.unrouted.do(func(n uint64) {
 			r.log.Warn("relay: no lane takes the event; it was not kept. Add a lane whose Match takes it, or one without Match",
 				"event", short(EventID(e)), "problem", problemKey(e), "state", e.State().String(), "event_level", e.Level().String(), "kind", string(e.Kind()),
 				"lanes", len(r.lanes), "unrouted", n)

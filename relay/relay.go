@@ -46,7 +46,7 @@ type Relay struct {
 	started  atomic.Bool
 	closing  atomic.Bool
 	failed   chan error // of the store, found by a call from outside; the first one counts
-	unrouted complaint  // of events that no lane takes
+	unrouted sampledLog // of events that no lane takes
 	strays   atomic.Pointer[map[string]store.Holdings]
 }
 
@@ -62,7 +62,7 @@ func New(db store.Store, opts *Options) (*Relay, error) {
 	if r.log == nil {
 		r.log = slog.Default()
 	}
-	r.unrouted = newComplaint()
+	r.unrouted = newSampledLog()
 	orDefault(&r.drain, 5*time.Second)
 	var err error
 	r.telemetry, err = newTelemetry(opts.TracerProvider, opts.MeterProvider)

@@ -14,6 +14,7 @@
 //	-packages guance,relay    these packages
 //	-run 'schedule.go'        changes whose place or kind matches: "guance/kind.go:12 Event.Kind: statement removed"
 //	-suites ./relay           have only the package's own tests and these look
+//	-from 80                  begin at the 80th of them, to go on after a run that was ended
 //	-list                     print the changes and play none
 //
 // It runs in the root of the module and does not touch the tree: a mutation is one text put in the place of another by go's -overlay, and
@@ -33,6 +34,7 @@ import (
 func main() {
 	pattern := flag.String("run", "", "play only mutations whose names match this regular expression")
 	n := flag.Int("random", 0, "play this many random changes instead of the list")
+	from := flag.Int("from", 1, "begin at this one of the random changes, to go on after a run that was ended")
 	seed := flag.Uint64("seed", 1, "which random changes are drawn")
 	packages := flag.String("packages", "guance,pagerduty,relay,relay/boltstore,relay/pagerdutysink", "what random changes are made to")
 	looking := flag.String("suites", strings.Join(suites, ","), "which tests look for random changes, after those of the package")
@@ -40,7 +42,7 @@ func main() {
 	flag.Parse()
 	wanted, err := regexp.Compile(*pattern)
 	if err == nil && *n > 0 {
-		err = random(*n, *seed, strings.Split(*packages, ","), strings.FieldsFunc(*looking, func(c rune) bool { return c == ',' }), wanted, *list)
+		err = random(*n, *from, *seed, strings.Split(*packages, ","), strings.FieldsFunc(*looking, func(c rune) bool { return c == ',' }), wanted, *list)
 	} else if err == nil {
 		err = listed(wanted)
 	}

@@ -41,7 +41,7 @@ func draw(sources []*source, reasons map[string]string, n int, seed uint64, want
 
 // random draws changes and has the tests look for each of them. What it prints of one that nothing caught is a paragraph for
 // accepted.txt that lacks its reason.
-func random(n int, seed uint64, dirs, suites []string, wanted *regexp.Regexp, list bool) error {
+func random(n, from int, seed uint64, dirs, suites []string, wanted *regexp.Regexp, list bool) error {
 	sources, err := load(".", dirs)
 	if err != nil {
 		return err
@@ -66,6 +66,9 @@ func random(n int, seed uint64, dirs, suites []string, wanted *regexp.Regexp, li
 	}
 	var caught, expected, survived int
 	for i, c := range drawn {
+		if i+1 < from {
+			continue
+		}
 		fmt.Printf("%3d %s: ", i+1, &c.change)
 		if c.why != "" {
 			expected++
@@ -85,8 +88,8 @@ func random(n int, seed uint64, dirs, suites []string, wanted *regexp.Regexp, li
 			fmt.Printf("%s, %.0f s\n", by, time.Since(began).Seconds())
 		}
 	}
-	fmt.Printf("\nseed %d: %d changes drawn, %d accepted; of the other %d, %d caught (%.0f %%)\n",
-		seed, len(drawn), expected, caught+survived, caught, 100*float64(caught)/float64(max(1, caught+survived)))
+	fmt.Printf("\nseed %d: %d changes played, %d accepted; of the other %d, %d caught (%.0f %%)\n",
+		seed, expected+caught+survived, expected, caught+survived, caught, 100*float64(caught)/float64(max(1, caught+survived)))
 	if survived > 0 {
 		return fmt.Errorf("%d changes were caught by nothing: write a test, remove what nothing needs, or say in accepted.txt why it changes nothing", survived)
 	}

@@ -17,7 +17,7 @@ import (
 // suites are the packages whose tests hold the promise, the quick ones first.
 var suites = []string{
 	"./guance", "./pagerduty", "./relay", "./relay/pagerdutysink",
-	"./internal/simulate", "./relay/boltstore", "./relay/relaytest", "./examples/server",
+	"./internal/simulate", "./relay/boltstore", "./relay/relaytest", "./cmd/guance-relay",
 }
 
 // hunt has the tests look for a mutant of a file of the package in dir: first the package's own, then the suites. It returns the first test
@@ -73,12 +73,15 @@ func test(suite, overlay string, limit time.Duration, flags ...string) (failed s
 // firstFailure reads what go test -json wrote. A test that takes the process down with it is one that began last and did not end.
 func firstFailure(out []byte) (string, error) {
 	var running []string
+	started := false
 	for d := json.NewDecoder(bytes.NewReader(out)); ; {
 		var e struct{ Action, Test, FailedBuild string }
 		err := d.Decode(&e)
 		switch {
 		case err == io.EOF && len(running) > 0:
 			return running[len(running)-1], nil
+		case err == io.EOF && started:
+			return "init", nil // the program ended before its first test
 		case err == io.EOF:
 			return "", fmt.Errorf("the suite failed and no test of it did:\n%s", out)
 		case err != nil:
@@ -86,6 +89,7 @@ func firstFailure(out []byte) (string, error) {
 		case e.FailedBuild != "":
 			return "", fmt.Errorf("it does not compile:\n%s", out)
 		case e.Test == "":
+			started = started || e.Action == "start"
 		case e.Action == "run":
 			running = append(running, e.Test)
 		case e.Action == "fail":
