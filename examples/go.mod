@@ -3,7 +3,6 @@ module github.com/guance-relay/guance-relay/examples
 go 1.26.0
 
 require (
-	code.dny.dev/ssrf v0.3.0
 	github.com/gin-gonic/gin v1.12.0
 	github.com/go-chi/chi/v5 v5.5.0
 	github.com/guance-relay/guance-relay v0.0.0

@@ -40,8 +40,8 @@ func TestReport40ExamplesEnd(t *testing.T) {
 				cmd.Dir, cmd.Stdout, cmd.Stderr = dir, out, out
 				cmd.Env = append(os.Environ(), "RELAY_TOKEN=a-token-of-the-test",
 					"RELAY_LISTEN="+listener.Addr().String(),
-					"PAGERDUTY_ROUTING_KEY=0123456789abcdef0123456789ABCDEF", "FEISHU_WEBHOOK=http://127.0.0.1:1",
-					"FEISHU_KEY=x")
+					"PAGERDUTY_ROUTING_KEY=0123456789abcdef0123456789ABCDEF", "TICKETS_URL=http://127.0.0.1:1",
+					"TICKETS_TOKEN=x")
 				return cmd, out
 			}
 			closed := func() {

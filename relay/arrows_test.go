@@ -32,6 +32,7 @@ var arrows = map[string][]string{
 	"relay/pagerdutysink":     {"guance", "pagerduty", "relay"},
 	"relay/relaytest":         {"guance", "guance/guancetest", "relay", "relay/memstore", "relay/store"},
 	"relay/storetest":         {"guance", "relay/store"},
+	"relay/webhooksink":       {"guance", "relay"},
 }
 
 func TestImportArrows(t *testing.T) {

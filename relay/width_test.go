@@ -16,7 +16,7 @@ const maxWidth = 100
 // wide are the directories that still have longer lines. Their subdirectories are not in it.
 var wide = map[string]bool{
 	"cmd/guance-relay": true,
-	"examples":         true, "examples/customsink": true, "examples/embed": true, "examples/routers": true,
+	"examples":         true, "examples/embed": true, "examples/routers": true,
 	"guance": true, "guance/guancetest": true,
 	"internal/mutate": true, "internal/ratewindow": true, "internal/secretfile": true,
 	"internal/torn": true,

@@ -1,6 +1,7 @@
-// Customsink sends Guance events to a target of its own, a Feishu group chat, through a relay.Sink.
+// Customsink sends Guance events to a target of its own, the API of a ticket system, through a
+// relay.Sink. For a webhook or a chat see package relay/webhooksink.
 //
-//	FEISHU_WEBHOOK=https://open.feishu.cn/open-apis/bot/v2/hook/… FEISHU_KEY=… RELAY_TOKEN=… \
+//	TICKETS_URL=https://tickets.example.com/api TICKETS_TOKEN=… RELAY_TOKEN=… \
 //	  go run ./examples/customsink
 package main
 
@@ -41,7 +42,7 @@ func run(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	r.Handle("feishu", NewFeishu(os.Getenv("FEISHU_WEBHOOK"), os.Getenv("FEISHU_KEY")), Options())
+	r.Handle("tickets", NewTickets(os.Getenv("TICKETS_URL"), os.Getenv("TICKETS_TOKEN")), nil)
 	tokens := []string{os.Getenv("RELAY_TOKEN")}
 	webhook, err := relay.NewHandler(r, &relay.HandlerOptions{Tokens: tokens})
 	if err != nil {

@@ -85,7 +85,7 @@ var mutations = []mutation{
 	},
 	{
 		"4", "an external event has its sender's time", "a recovery from a clock that is a minute behind is dropped", "guance",
-		`	if e.foreign() {`,
+		`	if e.fromOtherSystem() {`,
 		`	if false {`,
 	},
 	{
@@ -147,18 +147,18 @@ var mutations = []mutation{
 	},
 	{
 		"2", "any 2xx counts as delivered", "a login page takes the alert, and nobody is told", "pagerduty",
-		`status/100 == 2 && (any2xx || said.success()):`,
+		`status/100 == 2 && (any2xx || resp.success()):`,
 		`status/100 == 2:`,
 	},
 	{
 		"2", "any 400 is PagerDuty's word about the event", "a proxy that says 400 for a second kills every alert that waits", "pagerduty",
-		`case status == http.StatusBadRequest && said.refusal():`,
+		`case status == http.StatusBadRequest && resp.rejectsEvent():`,
 		`case status == http.StatusBadRequest:`,
 	},
 	{
 		"2", "a complaint about the key is one about the event", "a key that was mistyped for ten minutes kills the alerts of ten minutes", "pagerduty",
-		`a.own && a.named && a.hint() == ""`,
-		`a.own && a.named`,
+		`r.strict && r.listed && r.hint() == ""`,
+		`r.strict && r.listed`,
 	},
 	{
 		"2", "a dead letter loses its event", "a replay sends nothing", "relay/boltstore",
@@ -402,10 +402,10 @@ var mutations = []mutation{
 	},
 	{
 		"4", "a body changes between retries", "a request that is sent again is not the one whose answer was lost", "pagerduty",
-		`d.retries.CheckRetry = d.checkRetry`,
-		`d.retries.CheckRetry = func(ctx context.Context, resp *http.Response, err error) (bool, error) {
+		`c.retries.CheckRetry = c.checkRetry`,
+		`c.retries.CheckRetry = func(ctx context.Context, resp *http.Response, err error) (bool, error) {
 			body[len(body)-2] ^= 1
-			return d.checkRetry(ctx, resp, err)
+			return c.checkRetry(ctx, resp, err)
 		}`,
 	},
 	{
@@ -465,8 +465,8 @@ var mutations = []mutation{
 	},
 	{
 		"5", "the Retry-After of PagerDuty is not read", "the relay is told of no wait and comes back before PagerDuty wants it", "pagerduty",
-		`o.delay = retryAfter(resp.Header, time.Now(), d.core.maxRetryAfter)`,
-		`_ = retryAfter(resp.Header, time.Now(), d.core.maxRetryAfter)`,
+		`o.delay = retryAfter(resp.Header, time.Now(), c.core.maxRetryAfter)`,
+		`_ = retryAfter(resp.Header, time.Now(), c.core.maxRetryAfter)`,
 	},
 	{
 		"5", "anybody's Retry-After is believed", "a login page pauses every alert", "pagerduty",
@@ -480,8 +480,8 @@ var mutations = []mutation{
 	},
 	{
 		"5", "429 is taken for a server error", "a throttled client tries again at once", "pagerduty",
-		`{429, 429, verdict{ClassThrottled, false, ""}},`,
-		`{429, 429, verdict{ClassTransient, false, ""}},`,
+		`{429, 429, ClassThrottled, false, ""},`,
+		`{429, 429, ClassTransient, false, ""},`,
 	},
 
 	// 6. The worst news travels first.
@@ -599,8 +599,8 @@ var mutations = []mutation{
 	},
 	{
 		"7", "a refusal is tried again", "an event that PagerDuty refuses is sent for hours", "pagerduty",
-		`v = verdict{class: ClassPermanent}`,
-		`v = verdict{class: ClassTransient}`,
+		`c = classification{class: ClassPermanent}`,
+		`c = classification{class: ClassTransient}`,
 	},
 	{
 		"7", "a connection that is silent is used again", "an HTTP/2 connection that swallows everything stops every page", "pagerduty",
@@ -610,9 +610,9 @@ var mutations = []mutation{
 	},
 	{
 		"7", "a proxy that cannot be read is passed over", "behind a firewall nothing gets out, and no error names the proxy", "pagerduty",
-		`		if fault != "" {
+		`		if reason != "" {
 `,
-		`		if fault != "" {
+		`		if reason != "" {
 			continue
 		}
 		if false {
@@ -709,7 +709,7 @@ var mutations = []mutation{
 	},
 	{
 		"–", "net/http does not know the body", "an event takes two packets and a quarter more time", "pagerduty",
-		`_, c.traced = c.wire.(*http.Transport)`,
+		`_, c.stdTransport = c.transport.(*http.Transport)`,
 		``,
 	},
 	{

@@ -251,7 +251,7 @@ func TestCrashAtEveryWrite(t *testing.T) {
 	for i, op := range ops {
 		disk.Do(op)
 		switch op.Kind {
-		case torn.Note:
+		case torn.Output:
 			for lines := bufio.NewScanner(bytes.NewReader(op.Data)); lines.Scan(); {
 				know.hear(lines.Bytes(), t)
 			}
@@ -262,18 +262,18 @@ func TestCrashAtEveryWrite(t *testing.T) {
 		if i%*crashEvery != 0 {
 			continue
 		}
-		mercies := []torn.Mercy{torn.Nothing, torn.All, torn.Last}
+		modes := []torn.Mode{torn.DropAll, torn.KeepAll, torn.TearLast}
 		for range *crashTorn {
-			mercies = append(mercies, torn.Some)
+			modes = append(modes, torn.TearSome)
 		}
-		for _, mercy := range mercies {
+		for _, mode := range modes {
 			image := filepath.Join(t.TempDir(), "relay.db")
-			if err := os.WriteFile(image, disk.Crash(mercy, rng), 0o600); err != nil {
+			if err := os.WriteFile(image, disk.Crash(mode, rng), 0o600); err != nil {
 				t.Fatal(err)
 			}
 			if err := know.holds(filepath.Dir(image)); err != nil {
-				t.Fatalf("a crash at operation %d of %d, with mercy %d (seed %d): %v", i, len(ops),
-					mercy, *crashSeed, err)
+				t.Fatalf("a crash at operation %d of %d, with mode %d (seed %d): %v", i, len(ops),
+					mode, *crashSeed, err)
 			}
 			crashes++
 			if err := os.RemoveAll(filepath.Dir(image)); err != nil {

@@ -81,3 +81,35 @@ func TestDamagedClock(t *testing.T) {
 		t.Errorf("Open: %v; want ErrDamaged that names the clock", err)
 	}
 }
+
+// An outcome that cannot be read is an error of History, and not an entry without an outcome.
+func TestDamagedHistory(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir, nil)
+	e := entry("a", "p")
+	add(t, s, e)
+	settle(t, acquire(t, s), store.Delivered, time.Now(), e)
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	db, err := bolt.Open(filepath.Join(dir, "relay.db"), 0o600, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = db.Update(func(tx *bolt.Tx) error {
+		history := tx.Bucket([]byte("lanes")).Bucket([]byte(lane)).Bucket([]byte("history"))
+		k, _ := history.Cursor().First()
+		return history.Put(k, []byte("overwritten"))
+	})
+	if err := errors.Join(err, db.Close()); err != nil {
+		t.Fatal(err)
+	}
+	s, err = boltstore.Open(dir, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if found, err := s.History(t.Context(), lane, "p"); !errors.Is(err, store.ErrDamaged) {
+		t.Errorf("History: %v, %v; want ErrDamaged", found, err)
+	}
+}

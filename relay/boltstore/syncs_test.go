@@ -34,7 +34,7 @@ func TestTwoSyncsToACommit(t *testing.T) {
 			syncs++
 		}
 		step, told := strings.CutPrefix(string(op.Data), "step: ")
-		if op.Kind != torn.Note || !told {
+		if op.Kind != torn.Output || !told {
 			continue
 		}
 		if last != "" {

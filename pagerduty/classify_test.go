@@ -1,0 +1,38 @@
+package pagerduty
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"strings"
+	"testing"
+)
+
+// A failure without an answer says whom to ask: who keeps the proxy, if a request went to one.
+func TestClassifyFailure(t *testing.T) {
+	dial := &net.OpError{Op: "dial", Err: errors.New("connection refused")}
+	toProxy := &net.OpError{Op: "proxyconnect", Err: dial}
+	for _, test := range []struct {
+		name  string
+		err   error
+		sent  bool
+		proxy string
+		class Class
+		lost  bool
+		hint  string
+	}{
+		{"no proxy", dial, false, "", ClassTransient, false, ""},
+		{"the proxy is down", toProxy, false, "proxy.example", ClassTransient, false, "cannot be reached"},
+		{"wrapped", fmt.Errorf("post: %w", toProxy), false, "", ClassTransient, false, "cannot be reached"},
+		{"through a proxy", dial, false, "proxy.example", ClassTransient, false, "the proxy proxy.example"},
+		{"sent", toProxy, true, "proxy.example", ClassAmbiguous, true, ""},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			got := classifyFailure(test.err, test.sent, test.proxy)
+			if got.class != test.class || got.lost != test.lost || (got.hint == "") != (test.hint == "") ||
+				!strings.Contains(got.hint, test.hint) {
+				t.Errorf("got %+v, want %s, lost %v, hint %q", got, test.class, test.lost, test.hint)
+			}
+		})
+	}
+}
