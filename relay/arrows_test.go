@@ -19,7 +19,8 @@ var arrows = map[string][]string{
 	"guance/guancetest":       {"guance"},
 	"pagerduty":               {"internal/ratewindow", "internal/secretfile"},
 	"pagerduty/pagerdutytest": {}, // a wrong JSON tag in the client must not be cancelled by the same tag in the fake
-	"relay":                   {"guance", "internal/ratewindow", "relay/store"},
+	"relay":                   {"guance", "internal/ratewindow", "relay/internal/schedule", "relay/store"},
+	"relay/internal/schedule": {"guance", "relay/store"},
 	"relay/memstore":          {"relay/store"},
 	"relay/store":             {"guance"},
 	"internal/mutate":         {},

@@ -7,6 +7,8 @@ import (
 	"time"
 )
 
+var now = time.Unix(1_700_000_000, 0)
+
 // Promise 5, in every window, for any allowance, when a lane asks as often as it may.
 func TestBudgetEveryWindow(t *testing.T) {
 	for _, perMinute := range []int{1, 2, 11, 12, 60, 120, 10_000} {

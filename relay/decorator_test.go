@@ -16,7 +16,7 @@ import (
 type whole struct{ recorder }
 
 func (*whole) Ignores(*guance.Event) string { return "" }
-func (*whole) Every() bool                  { return true }
+func (*whole) EveryEvent() bool             { return true }
 func (*whole) Account() string              { return "an account" }
 
 type (
@@ -52,7 +52,7 @@ func TestCheckSink(t *testing.T) {
 	}{
 		"a sink":                      {&whole{}, ""},
 		"a function":                  {relay.SinkFunc((&whole{}).Deliver), ""},
-		"a decorator":                 {plain{&whole{}}, "relay_test.plain holds a *relay_test.whole and hides its Ignores, Every, Account"},
+		"a decorator":                 {plain{&whole{}}, "relay_test.plain holds a *relay_test.whole and hides its Ignores, EveryEvent, Account"},
 		"a pointer to one":            {&plain{&whole{}}, "*relay_test.plain holds"},
 		"one of a certain sink":       {concrete{&whole{}}, "relay_test.concrete holds"},
 		"one with the sink itself":    {&byValue{}, "*relay_test.byValue holds"},
@@ -64,7 +64,7 @@ func TestCheckSink(t *testing.T) {
 		"of a nil pointer":            {plain{none}, ""},
 		"with Unwrap":                 {opened{plain{&whole{}}}, ""},
 		"with Unwrap to one without":  {opened{plain{plain{&whole{}}}}, "relay_test.plain holds"},
-		"that has one of the methods": {own{opened{plain{plain{&whole{}}}}}, "hides its Ignores, Every from"},
+		"that has one of the methods": {own{opened{plain{plain{&whole{}}}}}, "hides its Ignores, EveryEvent from"},
 		"that embeds the sink":        {promoted{&whole{}}, ""},
 		"a ring":                      {loop, ""},
 	} {
@@ -80,14 +80,14 @@ func TestCheckSink(t *testing.T) {
 
 func TestSinkAs(t *testing.T) {
 	inner := &whole{}
-	if m, ok := relay.SinkAs[relay.Metered](own{opened{plain{inner}}}); !ok || m.Account() != "the decorator's" {
+	if m, ok := relay.SinkAs[relay.AccountNamer](own{opened{plain{inner}}}); !ok || m.Account() != "the decorator's" {
 		t.Errorf("found %v, %v; want what is outermost", m, ok)
 	}
-	if c, ok := relay.SinkAs[relay.Chooser](own{opened{plain{inner}}}); !ok || c != relay.Chooser(inner) {
+	if c, ok := relay.SinkAs[relay.Ignorer](own{opened{plain{inner}}}); !ok || c != relay.Ignorer(inner) {
 		t.Errorf("found %v, %v; want the sink within", c, ok)
 	}
 	for _, s := range []relay.Sink{nil, plain{inner}, opened{}} {
-		if c, ok := relay.SinkAs[relay.Chooser](s); ok || c != nil {
+		if c, ok := relay.SinkAs[relay.Ignorer](s); ok || c != nil {
 			t.Errorf("found %v in %#v, want nothing", c, s)
 		}
 	}
@@ -96,7 +96,7 @@ func TestSinkAs(t *testing.T) {
 			t.Errorf("recovered %v, want a panic that names the type that unwraps to itself", p)
 		}
 	}()
-	relay.SinkAs[relay.Chooser](&itself{})
+	relay.SinkAs[relay.Ignorer](&itself{})
 }
 
 // Middleware wraps Deliver alone: what the lane asks besides is asked of the sink within.

@@ -90,14 +90,14 @@ func (c *counted) Unwrap() relay.Sink { return c.sink }
 // A decorator passes deliveries on and has a method Unwrap.
 func ExampleSinkAs() {
 	decorated := &counted{sink: audit{}}
-	chronicler, ok := relay.SinkAs[relay.Chronicler](decorated)
-	fmt.Println(ok && chronicler.Every())
+	s, ok := relay.SinkAs[relay.EveryEvent](decorated)
+	fmt.Println(ok && s.EveryEvent())
 	fmt.Println(relay.CheckSink(decorated))
 	fmt.Println(relay.CheckSink(forgetful{audit{}}))
 	// Output:
 	// true
 	// <nil>
-	// relay: relay_test.forgetful holds a relay_test.audit and hides its Every from the lane: give relay_test.forgetful a method Unwrap() relay.Sink that returns the sink within, or methods of these names, or decorate with SinkOptions.Middleware
+	// relay: relay_test.forgetful holds a relay_test.audit and hides its EveryEvent from the lane: give relay_test.forgetful a method Unwrap() relay.Sink that returns the sink within, or methods of these names, or decorate with SinkOptions.Middleware
 }
 
 // forgetful is a decorator without Unwrap: the lane does not see what the sink within can do.
@@ -140,8 +140,8 @@ func (audit) Deliver(ctx context.Context, d *relay.Delivery) error {
 	return nil // delivered
 }
 
-// Every makes audit a Chronicler: it wants each event and not the newest state alone.
-func (audit) Every() bool { return true }
+// EveryEvent makes audit a relay.EveryEvent: each event is sent, and none is superseded.
+func (audit) EveryEvent() bool { return true }
 
 func post(context.Context, *guance.Event) int { return 200 }
 
@@ -214,12 +214,12 @@ func ExampleRelay_Explain() {
 	<-delivered
 	stop()
 	<-done
-	stories, err := r.Explain(context.Background(), fault.ProblemKey())
+	histories, err := r.Explain(context.Background(), fault.ProblemKey())
 	if err != nil {
 		panic(err)
 	}
-	for _, c := range stories[0].Chapters {
-		fmt.Printf("%s: entry %d said %s and was %s\n", stories[0].Lane, c.Seq, c.Says, c.Ended)
+	for _, e := range histories[0].Entries {
+		fmt.Printf("%s: entry %d said %s and was %s\n", histories[0].Lane, e.Seq, e.Says, e.Ended)
 	}
 	// Output: pagerduty: entry 1 said problem, critical and was delivered
 }

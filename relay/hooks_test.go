@@ -263,13 +263,13 @@ func TestReport31IgnoredUnaskedIsLoggedOnce(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			r, log := logged(t, relay.Options{})
 			ignore := func(context.Context, *relay.Delivery) error { return relay.Ignore("not mine") }
-			r.Handle("lane", relay.SinkFunc(ignore), &relay.SinkOptions{Every: every})
+			r.Handle("lane", relay.SinkFunc(ignore), &relay.SinkOptions{EveryEvent: every})
 			defer running(t, r)()
 			for i := range 3 {
 				accept(t, r, event(t, fmt.Sprint(i), fmt.Sprint("p", i), "critical"))
 			}
 			time.Sleep(time.Minute)
-			if lines := log.with("level=WARN", "lane=lane", "relay.Chooser", `reason="not mine"`); len(lines) != want {
+			if lines := log.with("level=WARN", "lane=lane", "relay.Ignorer", `reason="not mine"`); len(lines) != want {
 				t.Errorf("every %v: the log has %q, want %d lines", every, lines, want)
 			}
 		})

@@ -34,7 +34,7 @@ func TestLanesAreApart(t *testing.T) {
 		r.Handle("down", down, nil)
 		r.Handle("hung", hung, nil)
 		r.Handle("good", good, &relay.SinkOptions{Match: only("p")})
-		r.Handle("all", relay.SinkFunc(all.Deliver), &relay.SinkOptions{Every: true})
+		r.Handle("all", relay.SinkFunc(all.Deliver), &relay.SinkOptions{EveryEvent: true})
 		ctx, stop := context.WithCancel(t.Context())
 		done := make(chan error)
 		go func() { done <- r.Run(ctx) }()
@@ -175,8 +175,8 @@ func TestStrays(t *testing.T) {
 		r.Handle("new", sink, nil)
 		stop := running(t, r)
 		time.Sleep(time.Minute)
-		if got := r.Stats().Strays["old"]; got.Pending != 1 {
-			t.Errorf("strays %+v, want the entry of the old lane", r.Stats().Strays)
+		if got := r.Stats().Orphans["old"]; got.Pending != 1 {
+			t.Errorf("strays %+v, want the entry of the old lane", r.Stats().Orphans)
 		}
 		expect(t, sink)
 		stop()

@@ -128,11 +128,11 @@ func TestReport11LateAnswer(t *testing.T) {
 				}
 				s := r.Stats().Lanes[0]
 				if test.lost && (s.State != relay.Repeating || s.Backlog != 1 || s.Stuck != nil || s.Reason != "") {
-					t.Errorf("%+v, want one entry that waits to be sent once more", s)
+					t.Errorf("%+v, want one entry that waits to be sent a second time", s)
 				}
-				stories, err := r.Explain(t.Context(), "p")
-				if err != nil || strings.Contains(fmt.Sprint(stories), "sent once more") != test.lost {
-					t.Errorf("%v, %v; want it to say that the recovery is sent once more: %v", stories, err, test.lost)
+				histories, err := r.Explain(t.Context(), "p")
+				if err != nil || strings.Contains(fmt.Sprint(histories), "sent a second time") != test.lost {
+					t.Errorf("%v, %v; want it to say that the recovery is sent a second time: %v", histories, err, test.lost)
 				}
 				time.Sleep(time.Minute)
 				if target.isOpen("p") {
@@ -166,7 +166,7 @@ func losing() *queued {
 	}}
 }
 
-// A recovery is sent once more a minute later, not before, and ends delivered whatever the answer is.
+// A recovery is sent a second time a minute later, not before, and ends delivered whatever the answer is.
 func TestRecoveryIsSentOnceMore(t *testing.T) {
 	for name, second := range map[string]error{
 		"taken": nil, "failed": errors.New("503"), "refused": relay.Permanent(errors.New("400")), "throttled": relay.RetryAfter(errors.New("429"), 0),
@@ -189,7 +189,7 @@ func TestRecoveryIsSentOnceMore(t *testing.T) {
 				time.Sleep(2 * time.Minute)
 				target.got(t, "p critical", "p critical", "p ok", "p ok")
 				if after := target.at[3].Sub(target.at[2]); after < time.Minute || after > 62*time.Second {
-					t.Errorf("it was sent once more after %v, want a minute", after)
+					t.Errorf("it was sent a second time after %v, want a minute", after)
 				}
 				settled := db.Settled("lane")
 				if last := settled[len(settled)-1]; last.Outcome != store.Delivered || (last.Reason == "") != (second == nil) {
@@ -207,7 +207,7 @@ func TestRecoveryIsSentOnceMore(t *testing.T) {
 	}
 }
 
-// A newer state cancels that a recovery is sent once more, and the problem stays in doubt, over a restart too.
+// A newer state cancels that a recovery is sent a second time, and the problem stays in doubt, over a restart too.
 func TestNewerStateCancelsTheSecondRecovery(t *testing.T) {
 	for _, restarts := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {
@@ -282,7 +282,7 @@ func TestCrashIsALostAnswer(t *testing.T) {
 func TestEveryLaneSendsARecoveryOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		target := losing()
-		r, _ := run(t, target, &relay.SinkOptions{Every: true})
+		r, _ := run(t, target, &relay.SinkOptions{EveryEvent: true})
 		accept(t, r, event(t, "1", "p", "critical"))
 		time.Sleep(5 * time.Second)
 		accept(t, r, event(t, "2", "p", "ok"))

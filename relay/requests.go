@@ -7,11 +7,11 @@ import (
 	"time"
 )
 
-// requests charges the budget for the requests of one attempt. The lane has paid for the first.
+// requests takes the requests of one attempt from the budget. The lane has taken the first.
 type requests struct {
 	lane    *lane
-	begun   atomic.Bool // the first was asked for
-	refused atomic.Bool // the budget had none
+	begun   atomic.Bool // wait was called
+	refused atomic.Bool // the budget had no request in time
 }
 
 // wait implements [Delivery.Wait].

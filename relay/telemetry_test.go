@@ -13,6 +13,7 @@ import (
 	"go.opentelemetry.io/otel/metric/noop"
 
 	"github.com/guance-relay/guance-relay/guance"
+	"github.com/guance-relay/guance-relay/relay/internal/schedule"
 	"github.com/guance-relay/guance-relay/relay/store"
 )
 
@@ -119,11 +120,11 @@ func TestAttemptsAreCountedByClass(t *testing.T) {
 	}
 	attempts := counter{values: make(map[string]int64)}
 	tel.attempts = attempts
-	for class, v := range map[string]verdict{
-		"delivered": {outcome: store.Delivered}, "ignored": {outcome: store.Ignored}, "dead": {outcome: store.Dead}, "throttled": {throttled: true},
-		"handed back": {handedBack: true}, "failed": {},
+	for class, v := range map[string]schedule.Result{
+		"delivered": {Outcome: store.Delivered}, "ignored": {Outcome: store.Ignored}, "dead": {Outcome: store.Dead}, "throttled": {Throttled: true},
+		"handed back": {HandedBack: true}, "failed": {},
 	} {
-		tel.attempt(context.Background(), "lane", v, time.Second)
+		tel.attempt(context.Background(), "lane", &sinkResult{Result: v}, time.Second)
 		if n := attempts.values["class="+class+",lane=lane"]; n != 1 {
 			t.Errorf("class %q was counted %d times, want once: %v", class, n, attempts.values)
 		}

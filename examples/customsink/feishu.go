@@ -40,7 +40,7 @@ func NewFeishu(webhook, key string, allow ...netip.Prefix) *Feishu {
 // Options are those of a lane to a custom bot: a chat wants each event, and a bot may post 100 times a minute and 5 times a second
 // (usage guide, "Precautions"). A lane's burst is a twelfth of its minute: with 60 it is 5.
 func Options() *relay.SinkOptions {
-	return &relay.SinkOptions{Every: true, PerMinute: 60, Concurrency: 5}
+	return &relay.SinkOptions{EveryEvent: true, PerMinute: 60, Concurrency: 5}
 }
 
 // Deliver posts one event.

@@ -41,7 +41,7 @@ const (
 func (o *operator) list(w http.ResponseWriter, req *http.Request, q url.Values) error {
 	stats := o.relay.Stats()
 	lane, err := laneOf(stats, q)
-	if _, stray := stats.Strays[q.Get("lane")]; stray {
+	if _, orphan := stats.Orphans[q.Get("lane")]; orphan {
 		lane, err = q.Get("lane"), nil // what a lane that is no longer configured has left can be looked at
 	}
 	if err != nil {

@@ -158,7 +158,7 @@ func (c *crowd) post(sender int, url string, stop <-chan struct{}) {
 	}
 }
 
-// drain runs the server until its store has nothing pending, and opens the store. A recovery after an answer that was lost is sent once more
+// drain runs the server until its store has nothing pending, and opens the store. A recovery after an answer that was lost is sent a second time
 // a minute later, and so it takes more than that.
 func drain(t *testing.T, dir string, env []string) *boltstore.Store {
 	t.Helper()

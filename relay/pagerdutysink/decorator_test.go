@@ -133,7 +133,7 @@ func TestReport31DecoratorThatHidesItsSinkIsLogged(t *testing.T) {
 	}{
 		"a struct":   {func(s relay.Sink) relay.Sink { return plain{s} }, "pagerdutysink_test.plain holds a *pagerdutysink.Sink and hides its Ignores, Account"},
 		"a pointer":  {func(s relay.Sink) relay.Sink { return &plain{s} }, "*pagerdutysink_test.plain holds a *pagerdutysink.Sink and hides"},
-		"a function": {function, "the sink ignored an event only when it was to be sent"},
+		"a function": {function, "the sink ignored an event in Deliver"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

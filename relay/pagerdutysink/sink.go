@@ -55,8 +55,8 @@ type Sink struct {
 }
 
 var (
-	_ relay.Chooser = (*Sink)(nil)
-	_ relay.Metered = (*Sink)(nil)
+	_ relay.Ignorer      = (*Sink)(nil)
+	_ relay.AccountNamer = (*Sink)(nil)
 )
 
 // New returns a sink that sends through client. It panics if client is nil, which is a mistake of the program.
@@ -73,7 +73,7 @@ func New(client *pagerduty.Client, opts *Options) *Sink {
 	return s
 }
 
-// Ignores implements [relay.Chooser].
+// Ignores implements [relay.Ignorer].
 func (s *Sink) Ignores(e *guance.Event) string {
 	if s.isChange(e) {
 		return ""
@@ -82,7 +82,7 @@ func (s *Sink) Ignores(e *guance.Event) string {
 	return reason
 }
 
-// Account implements [relay.Metered]: lanes under one routing key share what PagerDuty allows it.
+// Account implements [relay.AccountNamer]: lanes under one routing key share what PagerDuty allows it.
 func (s *Sink) Account() string {
 	if account := s.client.Account(); account != "" {
 		return "pagerduty " + account

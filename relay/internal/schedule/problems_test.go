@@ -1,4 +1,4 @@
-package relay
+package schedule
 
 import (
 	"encoding/binary"
@@ -28,7 +28,7 @@ func TestProblemsAreSmall(t *testing.T) {
 		return int64(stats.HeapAlloc)
 	}
 	before := held()
-	b := newBench(t, policy{})
+	b := newBench(t, Policy{})
 	key := make([]byte, 8)
 	for i := range n {
 		binary.LittleEndian.PutUint64(key, uint64(i))
@@ -38,8 +38,8 @@ func TestProblemsAreSmall(t *testing.T) {
 		t.Errorf("a pending problem takes %.0f bytes, want 110 at most", each)
 	}
 	for b.pending > 0 {
-		tk, _ := b.next(b.now)
-		b.answer(tk, nil)
+		tk, _ := b.Next(b.now)
+		b.answer(tk, delivered)
 	}
 	if left := held() - before; left > 100_000 {
 		t.Errorf("%d bytes are held for problems that are gone", left)
@@ -72,8 +72,8 @@ func TestProblems(t *testing.T) {
 					t.Fatalf("a new problem is %+v", *p)
 				}
 				ps.push(p, want[id])
-				if rapid.Bool().Draw(t, "tail") {
-					ps.grow(p).tries = 1
+				if rapid.Bool().Draw(t, "extra") {
+					ps.ensureExtra(p).tries = 1
 				}
 			},
 			"remove": func(t *rapid.T) {
@@ -98,8 +98,8 @@ func TestProblems(t *testing.T) {
 			ps.remove(ps.find(id))
 		}
 		chunks := slices.DeleteFunc(slices.Clone(ps.chunks), func(c *chunk[problem]) bool { return c == nil })
-		if len(chunks) > 0 || ps.tails.len != 0 || len(ps.index) > minIndex {
-			t.Fatalf("%d chunks, %d tails and %d places of the index are left of nothing", len(chunks), ps.tails.len, len(ps.index))
+		if len(chunks) > 0 || ps.extras.len != 0 || len(ps.index) > minIndex {
+			t.Fatalf("%d chunks, %d extras and %d places of the index are left of nothing", len(chunks), ps.extras.len, len(ps.index))
 		}
 	})
 }
@@ -144,9 +144,9 @@ func TestQueue(t *testing.T) {
 				want = slices.DeleteFunc(want, func(it item) bool { return !it.begun })
 			},
 			"": func(t *rapid.T) {
-				ps.trim(p)
-				if got := ps.queue(p); !slices.Equal(got, want) || p.waits() != (len(want) > 0) || (p.tail != 0) != (len(want) > 1) {
-					t.Fatalf("the queue is %v, want %v; tail %d", got, want, p.tail)
+				ps.releaseExtra(p)
+				if got := ps.queue(p); !slices.Equal(got, want) || p.waits() != (len(want) > 0) || (p.extra != 0) != (len(want) > 1) {
+					t.Fatalf("the queue is %v, want %v; extra %d", got, want, p.extra)
 				}
 			},
 		})
@@ -155,12 +155,12 @@ func TestQueue(t *testing.T) {
 
 // What is set aside and then ends without having been sent leaves nothing behind.
 func TestScheduleForgetsWhatWasSetAside(t *testing.T) {
-	b := newBench(t, policy{maxAge: time.Hour})
+	b := newBench(t, Policy{MaxAge: time.Hour})
 	b.accept(b.fault("p", guance.LevelCritical, 1), store.Record{})
 	b.now = b.now.Add(time.Hour + 1)
-	b.setAside(b.expired(b.now, 1)[0].problem, b.now)
+	b.Quarantine(b.Expired(b.now, 1)[0], b.now)
 	b.accept(b.recovery("p", 2), store.Record{})
-	if b.problems.len != 0 || len(b.away) != 0 || !b.oldest().IsZero() {
-		t.Errorf("%d problems, %d of them away, the oldest of %v; want nothing", b.problems.len, len(b.away), b.oldest())
+	if b.problems.len != 0 || len(b.exempt) != 0 || !b.Oldest().IsZero() {
+		t.Errorf("%d problems, %d of them away, the oldest of %v; want nothing", b.problems.len, len(b.exempt), b.Oldest())
 	}
 }

@@ -1,8 +1,6 @@
-package relay
+package schedule
 
 import (
-	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -19,7 +17,7 @@ import (
 // that decides. Beside it stand a store that forgets nothing and a target that shows what it was told, or handles it later.
 type model struct {
 	t        *rapid.T
-	s        *schedule
+	s        *Schedule
 	now      time.Time
 	seq      uint64
 	entries  []*store.Entry // unsettled, in sequence
@@ -33,7 +31,7 @@ type model struct {
 
 	// What a crash takes.
 	flying   []flight
-	wait     map[string]time.Time // backing off, or sent once more, not before
+	wait     map[string]time.Time // backing off, or sent a second time, not before
 	tries    map[string]int       // failures in a row
 	counted  map[uint64]int       // failures that count, of an entry
 	said     map[string]bool      // the first entry is a recovery that was taken once
@@ -46,9 +44,9 @@ type model struct {
 	sends    int
 }
 
-// A flight is an attempt, or the end of a recovery that is not sent once more.
+// A flight is an attempt, or the end of a recovery that is not sent a second time.
 type flight struct {
-	ticket
+	Ticket
 	over bool
 }
 
@@ -60,10 +58,8 @@ type lateRequest struct {
 
 const modelAttempts = 6
 
-var errLost = fmt.Errorf("no answer: %w", context.DeadlineExceeded)
-
 func (m *model) restart() {
-	m.s = newSchedule(policy{maxAttempts: modelAttempts, maxAge: time.Hour}, func(n int64) int64 { return n - 1 })
+	m.s = New(Policy{MaxAttempts: modelAttempts, MaxAge: time.Hour}, func(n int64) int64 { return n - 1 })
 	m.wait, m.tries, m.said, m.livesAt = make(map[string]time.Time), make(map[string]int), make(map[string]bool), make(map[string]int)
 	m.flying, m.streak, m.failedBy, m.probe, m.lives, m.sends = nil, 0, "", time.Time{}, 0, 0
 	m.counted, m.doubt = make(map[uint64]int), make(map[string]bool)
@@ -130,7 +126,7 @@ func (m *model) add(e *store.Entry) {
 	if m.queue(e.Problem)[0] == e {
 		m.livesAt[e.Problem] = m.lives
 	}
-	marks, over := m.s.add(e, record)
+	marks, over := m.s.Add(e, record)
 	for _, mark := range marks {
 		if m.outcomes[mark.Seq] != 0 {
 			m.t.Fatalf("entry %d ends a second time", mark.Seq)
@@ -139,7 +135,7 @@ func (m *model) add(e *store.Entry) {
 	}
 	cancels := m.said[e.Problem] && e.State != guance.StateNeither && m.outcomes[e.Seq] == 0 && !e.Begun && !m.flies(m.queue(e.Problem)[0].Seq)
 	if cancels != (over != nil) {
-		m.t.Fatalf("entry %d cancels that a recovery is sent once more: %v, want %v", e.Seq, over != nil, cancels)
+		m.t.Fatalf("entry %d cancels that a recovery is sent a second time: %v, want %v", e.Seq, over != nil, cancels)
 	}
 	if over != nil {
 		m.flying = append(m.flying, flight{*over, true})
@@ -231,7 +227,7 @@ func (m *model) wakes() (first time.Time) {
 
 func (m *model) send(t *rapid.T) {
 	heads := m.due()
-	ok, at := m.s.ready(m.now)
+	ok, at := m.s.Ready(m.now)
 	if ok != (len(heads) > 0) {
 		t.Fatalf("something is ready: %v, and %d problems are due", ok, len(heads))
 	}
@@ -245,7 +241,7 @@ func (m *model) send(t *rapid.T) {
 	if m.sends++; m.sends%8 == 0 {
 		want = slices.MinFunc(heads, func(a, b *store.Entry) int { return int(a.Seq) - int(b.Seq) })
 	}
-	tk, _ := m.s.next(m.now)
+	tk, _ := m.s.Next(m.now)
 	if tk.item.seq != want.Seq {
 		t.Fatalf("entry %d is sent, want %d", tk.item.seq, want.Seq)
 	}
@@ -253,13 +249,13 @@ func (m *model) send(t *rapid.T) {
 		t.Fatalf("entry %d goes out after entry %d of its problem", want.Seq, m.sent[want.Problem])
 	}
 	m.sent[want.Problem] = want.Seq
-	begins := tk.item.mark(want.Problem, 0, "")
+	begins := tk.Mark(want.Problem, 0, "")
 	if doubt := want.State == guance.StateProblem && m.doubt[want.Problem]; begins.Doubt != doubt {
 		t.Fatalf("the mark that entry %d begins says doubt: %v, want %v", want.Seq, begins.Doubt, doubt)
 	}
 	want.Begun, want.Failed = true, begins.Failed
 	m.records[want.Problem] = m.records[want.Problem].Apply(begins)
-	m.flying = append(m.flying, flight{ticket: tk})
+	m.flying = append(m.flying, flight{Ticket: tk})
 	if rapid.Bool().Draw(t, "arrives before anything else") {
 		m.takes(t, want)
 	}
@@ -269,22 +265,22 @@ func (m *model) answer(t *rapid.T) {
 	if len(m.flying) == 0 {
 		t.Skip("nothing is in flight")
 	}
-	m.answerWith(t, rapid.SampledFrom([]error{
-		nil, nil, errors.New("503"), errors.New("503"), errLost, errLost, RetryAfter(errors.New("429"), 0), Permanent(errors.New("400")),
+	m.answerWith(t, rapid.SampledFrom([]Result{
+		delivered, delivered, failure, failure, answerLost, answerLost, throttled, refused,
 	}).Draw(t, "answer"))
 }
 
-func (m *model) answerWith(t *rapid.T, err error) {
+func (m *model) answerWith(t *rapid.T, r Result) {
 	i := rapid.IntRange(0, len(m.flying)-1).Draw(t, "which")
 	f := m.flying[i]
 	m.flying = slices.Delete(m.flying, i, i+1)
-	m.answered(t, f, err)
+	m.answered(t, f, r)
 }
 
 // outage has everything fail for some attempts, each as soon as it may begin.
 func (m *model) outage(t *rapid.T) {
 	for range rapid.IntRange(1, 30).Draw(t, "attempts") {
-		ok, at := m.s.ready(m.now)
+		ok, at := m.s.Ready(m.now)
 		if !ok && at.IsZero() {
 			return
 		}
@@ -292,7 +288,7 @@ func (m *model) outage(t *rapid.T) {
 			m.pass(at)
 		}
 		m.send(t)
-		m.answerWith(t, errors.New("503"))
+		m.answerWith(t, failure)
 	}
 }
 
@@ -305,35 +301,33 @@ func (m *model) backoff(n int) time.Duration {
 	return min(most+250*time.Millisecond-1, 30*time.Second)
 }
 
-func (m *model) answered(t *rapid.T, f flight, err error) {
+func (m *model) answered(t *rapid.T, f flight, r Result) {
 	e := m.entry(f.item.seq)
 	problem := e.Problem
 	if f.over {
-		m.ends(f, f.item.mark(problem, store.Delivered, ""), true)
+		m.ends(f, f.Mark(problem, store.Delivered, ""), true)
 		return
 	}
-	v := judge(err)
-	v.lost = errors.Is(err, errLost)
-	failed := err != nil && v.outcome == 0 && !v.throttled
-	if err == nil {
+	taken, failed := r.Outcome == store.Delivered, r.Outcome == 0 && !r.Throttled
+	if taken {
 		m.takes(t, e)
 	}
-	if v.lost {
+	if r.AnswerLost {
 		m.lose(t, e)
 		m.doubt[problem] = m.doubt[problem] || e.State == guance.StateProblem
 	}
-	m.hears(problem, v.outcome != 0, failed)
+	m.hears(problem, r.Outcome != 0, failed)
 
 	want, wait := store.Outcome(0), m.now
 	switch {
 	case m.said[problem]:
 		want = store.Delivered
-		m.unsure[problem] = m.unsure[problem] || err != nil
-	case err == nil && e.State == guance.StateRecovered && m.doubt[problem]:
+		m.unsure[problem] = m.unsure[problem] || !taken
+	case taken && e.State == guance.StateRecovered && m.doubt[problem]:
 		m.said[problem], m.tries[problem], wait = true, 0, m.now.Add(time.Minute)
-	case err == nil:
+	case taken:
 		want = store.Delivered
-	case v.outcome == store.Dead:
+	case r.Outcome == store.Dead:
 		want = store.Dead
 	case failed:
 		if m.lives != m.livesAt[problem] {
@@ -346,9 +340,9 @@ func (m *model) answered(t *rapid.T, f flight, err error) {
 		m.tries[problem]++
 		wait = m.now.Add(m.backoff(m.tries[problem]))
 	}
-	mark := m.s.answered(f.ticket, v, m.now)
+	mark := m.s.Answered(f.Ticket, r, m.now)
 	if mark.Outcome != want {
-		t.Fatalf("the answer %v makes entry %d %v, want %v", err, e.Seq, mark.Outcome, want)
+		t.Fatalf("the answer %+v makes entry %d %v, want %v", r, e.Seq, mark.Outcome, want)
 	}
 	if want == 0 {
 		m.wait[problem] = wait
@@ -360,7 +354,7 @@ func (m *model) answered(t *rapid.T, f flight, err error) {
 
 // ends settles the first entry of a problem.
 func (m *model) ends(f flight, mark store.Mark, stillInDoubt bool) {
-	m.s.settle(f.ticket, mark)
+	m.s.Settle(f.Ticket, mark)
 	m.settle(mark)
 	delete(m.wait, mark.Problem)
 	delete(m.tries, mark.Problem)
@@ -422,7 +416,7 @@ func (m *model) check(t *rapid.T) {
 	if m.s.pending != len(m.entries) {
 		t.Fatalf("%d entries pending, want %d", m.s.pending, len(m.entries))
 	}
-	if got := m.s.oldest(); len(m.entries) > 0 {
+	if got := m.s.Oldest(); len(m.entries) > 0 {
 		if want := int64(m.entries[0].Kept); got.UnixNano() != want {
 			t.Fatalf("the oldest is of %v, want %v", got, moment(want))
 		}
@@ -439,10 +433,10 @@ func (m *model) settleAll(t *rapid.T) {
 	for len(m.flying) > 0 {
 		f := m.flying[0]
 		m.flying = m.flying[1:]
-		m.answered(t, f, nil)
+		m.answered(t, f, delivered)
 	}
 	for len(m.entries) > 0 {
-		ok, at := m.s.ready(m.now)
+		ok, at := m.s.Ready(m.now)
 		if !ok {
 			if at.IsZero() {
 				t.Fatalf("%d entries are pending and nothing will ever be ready", len(m.entries))
@@ -450,11 +444,11 @@ func (m *model) settleAll(t *rapid.T) {
 			m.pass(at)
 			continue
 		}
-		tk, _ := m.s.next(m.now)
-		m.answered(t, flight{ticket: tk}, nil)
+		tk, _ := m.s.Next(m.now)
+		m.answered(t, flight{Ticket: tk}, delivered)
 	}
-	if m.s.problems.len != 0 || m.s.stuck.Len() != 0 || m.s.levels != [7]int{} {
-		t.Fatalf("%d problems, %d of them stuck, and levels %v are left of nothing", m.s.problems.len, m.s.stuck.Len(), m.s.levels)
+	if m.s.problems.len != 0 || m.s.stuck.Len() != 0 || m.s.byLevel != [7]int{} {
+		t.Fatalf("%d problems, %d of them stuck, and levels %v are left of nothing", m.s.problems.len, m.s.stuck.Len(), m.s.byLevel)
 	}
 	m.pass(m.now.Add(time.Minute))
 }

@@ -23,7 +23,7 @@ func (b behaving) Throttled() bool           { return b.throttled }
 func (b behaving) RetryAfter() time.Duration { return b.after }
 
 // It is what the methods return that counts, and not that an error has them.
-func TestJudge(t *testing.T) {
+func TestResultOf(t *testing.T) {
 	tests := map[string]struct {
 		err       error
 		outcome   store.Outcome
@@ -48,12 +48,12 @@ func TestJudge(t *testing.T) {
 			if err != nil {
 				err = fmt.Errorf("sending: %w", err)
 			}
-			v := judge(err)
-			if v.outcome != test.outcome || v.throttled != test.throttled || v.delay != test.delay {
-				t.Errorf("got %v, throttled %v for %v; want %v, %v for %v", v.outcome, v.throttled, v.delay, test.outcome, test.throttled, test.delay)
+			r := resultOf(err)
+			if r.Outcome != test.outcome || r.Throttled != test.throttled || r.delay != test.delay {
+				t.Errorf("got %v, throttled %v for %v; want %v, %v for %v", r.Outcome, r.Throttled, r.delay, test.outcome, test.throttled, test.delay)
 			}
-			if v.failed() != (test.outcome == 0 && !test.throttled) {
-				t.Errorf("it counts as a failure of the target: %v", v.failed())
+			if r.Failed() != (test.outcome == 0 && !test.throttled) {
+				t.Errorf("it counts as a failure of the target: %v", r.Failed())
 			}
 		})
 	}

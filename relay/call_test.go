@@ -289,9 +289,9 @@ func TestExplainInTheInstantOfDying(t *testing.T) {
 		r, db, _, _, stop := between(t)
 		defer stop()
 		defer close(db.lag)
-		stories, err := r.Explain(t.Context(), "p")
-		if err != nil || len(stories) != 1 || len(stories[0].Chapters) != 1 || stories[0].Chapters[0].Outcome != store.Dead {
-			t.Errorf("got %+v, %v; want one chapter, of the dead letter", stories, err)
+		histories, err := r.Explain(t.Context(), "p")
+		if err != nil || len(histories) != 1 || len(histories[0].Entries) != 1 || histories[0].Entries[0].Outcome != store.Dead {
+			t.Errorf("got %+v, %v; want one entry, the dead letter", histories, err)
 		}
 	})
 }
