@@ -10,7 +10,8 @@ import (
 	"github.com/guance-relay/guance-relay/relay/store"
 )
 
-// Promise 1: a body is kept by one Append for all its events and lanes, as only that is all or none.
+// Promise 1: a body is kept by one Append for all its events and lanes, as only that is all or
+// none.
 func TestBodyIsOneAppend(t *testing.T) {
 	db := newGateway()
 	calls := 0
@@ -26,7 +27,8 @@ func TestBodyIsOneAppend(t *testing.T) {
 	}
 }
 
-// Promise 2: a sender that keeps the id of a fault in its recovery does not have the recovery taken for a duplicate.
+// Promise 2: a sender that keeps the id of a fault in its recovery does not have the recovery taken
+// for a duplicate.
 func TestEventID(t *testing.T) {
 	seen := make(map[string]guance.Event)
 	for _, e := range []guance.Event{

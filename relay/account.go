@@ -2,8 +2,6 @@ package relay
 
 import (
 	"cmp"
-	"sync"
-	"time"
 
 	"github.com/guance-relay/guance-relay/relay/store"
 )
@@ -20,15 +18,12 @@ type AccountNamer interface {
 	Account() string
 }
 
-// An account is the budget of the lanes that share it. One node owns all these lanes together. It is
-// safe for concurrent use.
+// An account is the budget of the lanes that share it. One node owns all these lanes together.
 type account struct {
-	name  string // empty: it has one lane
-	lanes []*lane
-
-	mu        sync.Mutex
-	perMinute int     // the lowest of its lanes; not changed once a lane has started
-	budget    *budget // guarded by mu; nil until the first lane starts
+	name      string // empty: it has one lane
+	lanes     []*lane
+	perMinute int     // the lowest of its lanes
+	budget    *budget // set before the lanes run
 }
 
 // account returns the account of a lane, and adds the lane to it.
@@ -55,47 +50,4 @@ func (a *account) group() store.Group {
 		g.Lanes = append(g.Lanes, l.name)
 	}
 	return g
-}
-
-// open is called by each lane that starts.
-func (a *account) open(now time.Time) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if a.budget == nil {
-		a.budget = newBudget(a.perMinute, now)
-	}
-}
-
-// take spends one request. If there is none at now, it returns when to call again. All lanes that
-// wait get the same time, so that none is preferred.
-func (a *account) take(now time.Time) (ok bool, again time.Time) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return a.budget.take(now)
-}
-
-// limit returns how many requests of a lane may be in flight, at most n.
-func (a *account) limit(n int) int {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return a.budget.limit(n)
-}
-
-func (a *account) throttled(began, now time.Time, delay time.Duration) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.budget.throttled(began, now, delay)
-}
-
-func (a *account) succeeded(began time.Time) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.budget.succeeded(began)
-}
-
-// standing returns the end of the pause, when a request can be spent, and the present rate.
-func (a *account) standing(now time.Time) (paused, next time.Time, perMinute float64) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return a.budget.until, a.budget.next(now), a.budget.perMinute()
 }

@@ -24,7 +24,8 @@ type metered struct {
 
 func (m *metered) Account() string { return m.account }
 
-// Promise 5 for a target that several lanes lead to: the allowance is the account's, and each lane gets its part of it.
+// Promise 5 for a target that several lanes lead to: the allowance is the account's, and each lane
+// gets its part of it.
 func TestLanesShareAnAccount(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var mu sync.Mutex
@@ -114,7 +115,8 @@ func TestThrottledAccount(t *testing.T) {
 	})
 }
 
-// After a 429 one request finds out whether the target takes events again, and then as many are in flight as before.
+// After a 429 one request finds out whether the target takes events again, and then as many are in
+// flight as before.
 func TestThrottledLaneRecovers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var asked atomic.Int32

@@ -13,8 +13,8 @@ import (
 	"github.com/guance-relay/guance-relay/relay/store"
 )
 
-// A success ends what failures before it led to: the next event of the problem is tried again as soon as a first failure allows, and not after the
-// long wait of the last event.
+// A success ends what failures before it led to: the next event of the problem is tried again as
+// soon as a first failure allows, and not after the long wait of the last event.
 func TestSuccessForgetsTheProblemsFailures(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const tries = 8 // the wait after so many failures is up to 30 s
@@ -61,7 +61,8 @@ func TestSuccessForgetsTheProblemsFailures(t *testing.T) {
 	})
 }
 
-// A success ends the row of failures that has a target count as down: then only a probe goes out, and everybody else waits.
+// A success ends the row of failures that has a target count as down: then only a probe goes out,
+// and everybody else waits.
 func TestSuccessEndsARowOfFailures(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var inFlight, most atomic.Int32
@@ -134,7 +135,8 @@ func TestNextEventHasAllItsAttempts(t *testing.T) {
 	})
 }
 
-// An outage that begins with the success of an event does not count against the next one of its problem: the target has taken nothing since.
+// An outage that begins with the success of an event does not count against the next one of its
+// problem: the target has taken nothing since.
 func TestOutageBehindASuccessKillsNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		start := time.Now()

@@ -76,8 +76,8 @@ func (l *lane) arrived(ctx context.Context, entries []*store.Entry) error {
 	return nil
 }
 
-// endCancelled ends a delivered recovery that a newer event keeps from being sent a second time. The
-// problem stays in doubt.
+// endCancelled ends a delivered recovery that a newer event keeps from being sent a second time.
+// The problem stays in doubt.
 func (l *lane) endCancelled(ctx context.Context, t schedule.Ticket, problem string) {
 	l.inFlight++
 	e := &store.Entry{Lane: l.name, Seq: t.Seq(), Problem: problem, State: guance.StateRecovered}
@@ -86,8 +86,10 @@ func (l *lane) endCancelled(ctx context.Context, t schedule.Ticket, problem stri
 
 // records returns the records of the problems that the schedule does not hold, with the marks that
 // are being written.
-func (l *lane) records(ctx context.Context, entries []*store.Entry) (map[string]store.Record, error) {
-	records := make(map[string]store.Record)
+func (l *lane) records(
+	ctx context.Context, entries []*store.Entry,
+) (records map[string]store.Record, err error) {
+	records = make(map[string]store.Record)
 	var unknown []string
 	for _, e := range entries {
 		if _, added := records[e.Problem]; !added && !l.schedule.Holds(e.Problem) {

@@ -41,7 +41,8 @@ func (l *lane) attempt(ctx context.Context, t schedule.Ticket) message {
 	events, err := guance.Decode(body, "application/json")
 	if err != nil || len(events) != 1 {
 		a.result.Outcome = store.Dead
-		a.result.Reason = fmt.Sprintf("the stored event does not decode to one event: got %d, error %v", len(events), err)
+		a.result.Reason = fmt.Sprintf(
+			"the stored event does not decode to one event: %d, %v", len(events), err)
 		return attemptDone{a}
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, l.opts.AttemptTimeout,
@@ -105,8 +106,8 @@ func (m attemptDone) apply(ctx context.Context, l *lane, now time.Time) error {
 		l.failures.stuck = a.result.failure(a.entry.Seq)
 	}
 	if delivered {
-		l.log.Info("relay: the target took a recovery; it is sent a second time because an earlier answer of "+
-			"the problem was lost", "seq", a.entry.Seq, "event", short(a.entry.ID), "in", schedule.RepeatAfter.String())
+		l.log.Info("relay: a recovery is sent a second time, as an earlier answer was lost",
+			"seq", a.entry.Seq, "event", short(a.entry.ID), "in", schedule.RepeatAfter.String())
 	}
 	return nil
 }
@@ -125,15 +126,16 @@ func (l *lane) observe(ctx context.Context, a *attempt, repeat bool, now time.Ti
 	switch {
 	case r.Throttled:
 		l.counts.throttled++
-		l.account.throttled(a.began, now, r.delay)
+		l.account.budget.throttled(a.began, now, r.delay)
 	case r.Outcome == store.Delivered, r.Outcome == store.Dead:
-		l.account.succeeded(a.began)
+		l.account.budget.succeeded(a.began)
 	case r.Outcome == 0:
 		l.counts.failed++
 	}
 	switch {
 	case r.Outcome == 0 && repeat:
-		l.log.Debug("relay: the target did not take a recovery a second time", "seq", a.entry.Seq, "reason", r.Reason)
+		l.log.Debug("relay: the target did not take a recovery a second time",
+			"seq", a.entry.Seq, "reason", r.Reason)
 	case r.Outcome == 0:
 		l.failures.add(l.log, a, now)
 	case r.Outcome == store.Delivered:
@@ -141,8 +143,8 @@ func (l *lane) observe(ctx context.Context, a *attempt, repeat bool, now time.Ti
 	}
 }
 
-// end makes the outcome of an entry durable in a goroutine of its own. The next entry of the problem
-// is not sent before the loop has the message.
+// end makes the outcome of an entry durable in a goroutine of its own. The next entry of the
+// problem is not sent before the loop has the message.
 func (l *lane) end(ctx context.Context, a *attempt, m store.Mark) {
 	l.wg.Go(func() {
 		made, err := l.writeMarks(context.WithoutCancel(ctx), []store.Mark{m})

@@ -20,8 +20,9 @@ func eventAt(t *testing.T, id, status string, minute int) *guance.Event {
 	return e
 }
 
-// Promises 3 and 4: what one webhook brings of a problem comes to the same as if each event came in a webhook of its own, in whatever order it
-// brings them. Events whose time is older than one before them in the body were overtaken.
+// Promises 3 and 4: what one webhook brings of a problem comes to the same as if each event came in
+// a webhook of its own, in whatever order it brings them. Events whose time is older than one
+// before them in the body were overtaken.
 func TestOneBatchOfAProblem(t *testing.T) {
 	tests := map[string]struct {
 		events string // "status minute", in the order of the body

@@ -1,6 +1,7 @@
 package relay
 
 import (
+	"sync"
 	"time"
 
 	"golang.org/x/time/rate"
@@ -9,8 +10,10 @@ import (
 )
 
 // A budget is a token bucket: one token is one request. It keeps the requests of an account within
-// what the target allows in any 60 s, see internal/ratewindow. It has no clock.
+// what the target allows in any 60 s, see internal/ratewindow. It has no clock. It is safe for
+// concurrent use.
 type budget struct {
+	mu      sync.Mutex
 	limiter *rate.Limiter
 	full    rate.Limit    // the rate without any 429
 	until   time.Time     // the end of the pause
@@ -36,8 +39,11 @@ func newBudget(perMinute int, now time.Time) *budget {
 	return &budget{full: limiter.Limit(), limiter: limiter}
 }
 
-// take spends one request. If there is none at now, it returns when to call again.
+// take spends one request. If there is none at now, it returns when to call again. All lanes that
+// wait get the same time, so that none is preferred.
 func (b *budget) take(now time.Time) (ok bool, again time.Time) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
 	b.raise(now)
 	if again = b.next(now); !again.After(now) {
 		ok = b.limiter.AllowN(now, 1)
@@ -54,22 +60,27 @@ func (b *budget) next(now time.Time) time.Time {
 	if missing <= 0 {
 		return now
 	}
-	return now.Add(max(time.Duration(missing/float64(b.limiter.Limit())*float64(time.Second)), time.Millisecond))
+	wait := missing / float64(b.limiter.Limit()) * float64(time.Second)
+	return now.Add(max(time.Duration(wait), time.Millisecond))
 }
 
-// limit returns how many requests may be in flight, at most n. After a 429 it is one until a request
-// succeeds.
+// limit returns how many requests may be in flight, at most n. After a 429 it is one until a
+// request succeeds.
 func (b *budget) limit(n int) int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
 	if b.probing {
 		return 1
 	}
 	return n
 }
 
-// throttled takes a 429 to an attempt that began at the given time. It pauses for the delay that the
-// target asked for, or for a time that doubles. It halves the rate, down to a tenth: PagerDuty
+// throttled takes a 429 to an attempt that began at the given time. It pauses for the delay that
+// the target asked for, or for a time that doubles. It halves the rate, down to a tenth: PagerDuty
 // adjusts its limit without saying so. Several 429s to attempts in flight together count once.
 func (b *budget) throttled(began, now time.Time, delay time.Duration) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
 	pause := min(delay, maxAsked)
 	same := !b.since.IsZero() && !began.After(b.since)
 	if !same {
@@ -87,6 +98,8 @@ func (b *budget) throttled(began, now time.Time, delay time.Duration) {
 
 // succeeded takes a success of a request that began at the given time.
 func (b *budget) succeeded(began time.Time) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
 	if began.After(b.since) || b.since.IsZero() {
 		b.pause, b.probing = 0, false
 	}
@@ -100,7 +113,9 @@ func (b *budget) raise(now time.Time) {
 	}
 }
 
-// perMinute returns the present rate.
-func (b *budget) perMinute() float64 {
-	return float64(b.limiter.Limit()) * ratewindow.Span.Seconds()
+// standing returns the end of the pause, when a request can be spent, and the present rate.
+func (b *budget) standing(now time.Time) (paused, next time.Time, perMinute float64) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.until, b.next(now), float64(b.limiter.Limit()) * ratewindow.Span.Seconds()
 }

@@ -104,7 +104,8 @@ func TestBudgetThrottled(t *testing.T) {
 	}
 }
 
-// Pauses double up to a bound and the rate halves down to one; a tenth of it comes back with each quiet minute.
+// Pauses double up to a bound and the rate halves down to one; a tenth of it comes back with each
+// quiet minute.
 func TestBudgetBounds(t *testing.T) {
 	b := newBudget(120, now)
 	full, at := float64(b.limiter.Limit()), now

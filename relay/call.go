@@ -5,8 +5,8 @@ import "context"
 // A call is a function that the loop of a lane runs, because only the loop may use the schedule.
 //
 // Between the moment an outcome is durable and the moment the loop has its message, the store and
-// the schedule contradict each other. A function that meets this reports false, and the loop runs it
-// again after the next outcome.
+// the schedule contradict each other. A function that meets this reports false, and the loop runs
+// it again after the next outcome.
 type call struct {
 	// fn holds the function. Only who takes it out may use it: the loop to run it, or the caller to
 	// give up.

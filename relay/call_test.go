@@ -15,7 +15,8 @@ import (
 	"github.com/guance-relay/guance-relay/relay/store"
 )
 
-// lagging is a store in which the outcome of an attempt is durable before the lane hears of it, for as long as a test likes.
+// lagging is a store in which the outcome of an attempt is durable before the lane hears of it, for
+// as long as a test likes.
 type lagging struct {
 	*memstore.Store
 	lag chan struct{} // what is durable is heard of once this is closed; nil: at once
@@ -35,7 +36,8 @@ func newLagging() *lagging {
 	return s
 }
 
-// between has a relay in which the trigger of p is a dead letter, and its lane has yet to hear of it. mend has the sink take what comes.
+// between has a relay in which the trigger of p is a dead letter, and its lane has yet to hear of
+// it. mend has the sink take what comes.
 func between(t *testing.T) (r *relay.Relay, db *lagging, sink *recorder, mend func(), stop func()) {
 	t.Helper()
 	db = newLagging()
@@ -56,7 +58,8 @@ func between(t *testing.T) (r *relay.Relay, db *lagging, sink *recorder, mend fu
 
 var errLate = errors.New("no answer within a minute")
 
-// soon returns an answer, or errLate: a relay goes on for ever, and so would who waits for an answer that does not come.
+// soon returns an answer, or errLate: a relay goes on for ever, and so would who waits for an
+// answer that does not come.
 func soon(answer <-chan error) error {
 	select {
 	case err := <-answer:
@@ -66,7 +69,8 @@ func soon(answer <-chan error) error {
 	}
 }
 
-// An operator who sees a dead letter may have it replayed, also in the instant in which the lane has yet to hear that it died.
+// An operator who sees a dead letter may have it replayed, also in the instant in which the lane
+// has yet to hear that it died.
 func TestReport38ReplayInTheInstantOfDying(t *testing.T) {
 	one := func(ctx context.Context, r *relay.Relay) error { return r.Replay(ctx, "lane", 1) }
 	all := func(ctx context.Context, r *relay.Relay) error {
@@ -121,7 +125,8 @@ func TestReport38ReplayInTheInstantOfDying(t *testing.T) {
 	}
 }
 
-// The same while the replayed letter dies again, and two operators at once: one replays it, the other learns that there is none.
+// The same while the replayed letter dies again, and two operators at once: one replays it, the
+// other learns that there is none.
 func TestReport38TwoOperators(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r, db, sink, mend, stop := between(t)
@@ -183,7 +188,8 @@ func TestReport38Drop(t *testing.T) {
 	})
 }
 
-// Who asks can give up, and the lane can end: both are answers, and what was asked is not done later.
+// Who asks can give up, and the lane can end: both are answers, and what was asked is not done
+// later.
 func TestReplayIsGivenUp(t *testing.T) {
 	for name, tc := range map[string]struct {
 		giveUp func(db *lagging, cancel, stop func())

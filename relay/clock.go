@@ -16,8 +16,8 @@ const (
 	maxDrift = 2 * time.Second
 )
 
-// A clock has two times. Whatever waits, expires, ages or is sorted uses now, the store's own time: a
-// machine may boot with a date that is years off and correct it later, and that must not delay,
+// A clock has two times. Whatever waits, expires, ages or is sorted uses now, the store's own time:
+// a machine may boot with a date that is years off and correct it later, and that must not delay,
 // expire or erase anything. What people read uses the wall clock. A time of now is near 1970, so
 // that one that is shown by mistake is noticed. The lanes of a relay share a clock as they share
 // budgets.
@@ -63,8 +63,8 @@ func (c *clock) watch(ctx context.Context, log *slog.Logger) {
 		}
 		ahead := c.ahead()
 		if step := ahead - before; step.Abs() > maxDrift {
-			log.Warn("relay: the wall clock was set; what waits is not affected, but times in log, history and "+
-				"figures from before and after do not agree", "by", step.Round(time.Millisecond).String())
+			log.Warn("relay: the wall clock was set; what waits is not affected, but times that are shown "+
+				"from before and after do not agree", "by", step.Round(time.Millisecond).String())
 		}
 		before = ahead
 	}

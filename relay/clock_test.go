@@ -39,7 +39,8 @@ const year = 365 * 24 * time.Hour
 
 var steps = []time.Duration{-3 * time.Second, 3 * time.Second, -8 * time.Hour, 8 * time.Hour, -4 * 24 * time.Hour, 96 * time.Hour, -20 * year, 30 * year}
 
-// The clock is set while an alert backs off, while a lane is paused, and while its budget is used up.
+// The clock is set while an alert backs off, while a lane is paused, and while its budget is used
+// up.
 func TestReport06StepWhileSomethingWaits(t *testing.T) {
 	waits := map[string]struct {
 		answers []error
@@ -99,7 +100,8 @@ func TestReport06StepWhileSomethingWaits(t *testing.T) {
 	}
 }
 
-// A machine boots with a wrong date and has the right one seconds later; or a wrong one for some seconds in an outage.
+// A machine boots with a wrong date and has the right one seconds later; or a wrong one for some
+// seconds in an outage.
 func TestReport07WrongDateExpiresNothing(t *testing.T) {
 	for _, off := range steps {
 		for _, restarts := range []bool{false, true} {
@@ -149,7 +151,8 @@ func TestReport07WrongDateExpiresNothing(t *testing.T) {
 	}
 }
 
-// What was accepted too long ago is dead all the same, whatever the date, and says when by the date of the day.
+// What was accepted too long ago is dead all the same, whatever the date, and says when by the date
+// of the day.
 func TestAgeIsTheStoresTime(t *testing.T) {
 	for _, step := range steps {
 		synctest.Test(t, func(t *testing.T) {

@@ -16,7 +16,7 @@ func ofOneEntry(err error) bool {
 }
 
 func (l *lane) quarantine(t schedule.Ticket, err error, now time.Time) {
-	l.log.Error("relay: an entry cannot be read; it is kept, and later entries of its problem wait for it",
+	l.log.Error("relay: an entry cannot be read; it is kept, and later ones of its problem wait",
 		"seq", t.Seq(), "again", schedule.QuarantineFor, "error", err.Error())
 	l.schedule.Quarantine(t, now)
 	l.failures.stuck = failure{reason: err.Error()}
@@ -45,7 +45,7 @@ func (l *lane) writeMarks(ctx context.Context, marks []store.Mark) (made []store
 		case err == nil:
 			made = append(made, marks...)
 		case ofOneEntry(err):
-			l.log.Error("relay: the outcome of an entry cannot be written; it is kept, and tried again after a restart",
+			l.log.Error("relay: an outcome cannot be written; the entry is kept, and tried after a restart",
 				"seq", marks[0].Seq, "outcome", marks[0].Outcome.String(), "error", err.Error())
 		default:
 			return made, err

@@ -74,8 +74,8 @@ func (d *damagedDisk) refuse(seq uint64) error {
 	return fmt.Errorf("entry %d: %w", seq, store.ErrDamaged)
 }
 
-// Promise 7: an entry that the store cannot read delays its own problem and nothing else, however long that lasts, and once it can be read
-// it ends as any other.
+// Promise 7: an entry that the store cannot read delays its own problem and nothing else, however
+// long that lasts, and once it can be read it ends as any other.
 func TestDamagedEntryDelaysNoOther(t *testing.T) {
 	for _, test := range []struct {
 		name     string
@@ -121,7 +121,8 @@ func TestDamagedEntryDelaysNoOther(t *testing.T) {
 	}
 }
 
-// Promise 7 where what is damaged was never attempted: it is superseded or passed over, and nothing waits for it.
+// Promise 7 where what is damaged was never attempted: it is superseded or passed over, and nothing
+// waits for it.
 func TestDamageAtTheStart(t *testing.T) {
 	for _, test := range []struct {
 		name string
@@ -162,7 +163,8 @@ func TestDamageAtTheStart(t *testing.T) {
 	}
 }
 
-// Where the record of a problem cannot be read something may be open: a fault and its recovery that were never sent do not cancel each other.
+// Where the record of a problem cannot be read something may be open: a fault and its recovery that
+// were never sent do not cancel each other.
 func TestRecoveryWithoutARecordIsSent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		disk, sink := (&damagedDisk{forgetful: true}).on(memstore.New()), &recorder{}

@@ -19,7 +19,9 @@ var ErrNoLane = errors.New("no such lane")
 // DeadLetters returns up to limit dead letters of a lane with a sequence number above after, by
 // sequence number, with bodies and reasons. The lane need not be configured. DeadLetters fails with
 // [ErrNoLane] if the lane is neither configured nor has anything in the store.
-func (r *Relay) DeadLetters(ctx context.Context, lane string, after uint64, limit int) ([]store.Settlement, error) {
+func (r *Relay) DeadLetters(
+	ctx context.Context, lane string, after uint64, limit int,
+) ([]store.Settlement, error) {
 	dead, err := r.store.DeadLetters(ctx, lane, after, limit)
 	if err == nil && len(dead) == 0 && r.findLane(lane) == nil {
 		err = r.checkOrphan(ctx, lane)
@@ -63,8 +65,8 @@ func (r *Relay) ReplayAll(ctx context.Context, lane string) (replayed, stale int
 	}
 }
 
-// Drop deletes a dead letter. Its outcome stays in the history. It fails with [store.ErrNotFound] if
-// there is none, and with [ErrNoLane] if the lane is not configured. Before Run, it waits. After
+// Drop deletes a dead letter. Its outcome stays in the history. It fails with [store.ErrNotFound]
+// if there is none, and with [ErrNoLane] if the lane is not configured. Before Run, it waits. After
 // Run, it fails.
 func (r *Relay) Drop(ctx context.Context, lane string, seq uint64) error {
 	return r.onDeadLetter(ctx, lane, seq, "dropping", drop)
@@ -137,9 +139,9 @@ func (r *Relay) laneNames() []string {
 	return names
 }
 
-// replay is called by the loop, so nothing is added to the problem meanwhile. It reports false while
-// the outcome of the dead letter is durable and the message is on its way: the schedule still holds
-// the entry then.
+// replay is called by the loop, so nothing is added to the problem meanwhile. It reports false
+// while the outcome of the dead letter is durable and the message is on its way: the schedule still
+// holds the entry then.
 func replay(ctx context.Context, l *lane, seq uint64) (done bool, err error) {
 	dead, err := l.store.DeadLetters(ctx, l.name, seq-1, 1)
 	if err != nil {

@@ -145,7 +145,8 @@ func TestReplayWhileANewerEventWaits(t *testing.T) {
 	})
 }
 
-// An event that is too old is given up with a reason, whatever the budget allows, and a replay gives it its whole time again.
+// An event that is too old is given up with a reason, whatever the budget allows, and a replay
+// gives it its whole time again.
 func TestMaxAge(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		down := true

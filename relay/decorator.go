@@ -10,9 +10,9 @@ import (
 // maxDepth bounds a chain of decorators, as one whose Unwrap returns itself has no end.
 const maxDepth = 100
 
-// SinkAs returns the first sink that is a B: s, or the sink that its method Unwrap() Sink returns, and
-// so on, as [errors.As] does for errors. B is [Ignorer], [EveryEvent], [AccountNamer] or any other
-// interface. SinkAs panics after 100 sinks, as then one returns itself.
+// SinkAs returns the first sink that is a B: s, or the sink that its method Unwrap() Sink returns,
+// and so on, as [errors.As] does for errors. B is [Ignorer], [EveryEvent], [AccountNamer] or any
+// other interface. SinkAs panics after 100 sinks, as then one returns itself.
 func SinkAs[B any](s Sink) (behaviour B, ok bool) {
 	for depth := 0; s != nil; depth++ {
 		if behaviour, ok = s.(B); ok {
@@ -30,7 +30,7 @@ func unwrap(s Sink, depth int) Sink {
 		return nil
 	}
 	if depth >= maxDepth {
-		panic(fmt.Sprintf("relay: %T: Unwrap leads to more than %d sinks; it must not return itself", s, maxDepth))
+		panic(fmt.Sprintf("relay: %T: Unwrap leads to %d sinks; it must not return itself", s, maxDepth))
 	}
 	return decorator.Unwrap()
 }
@@ -54,12 +54,13 @@ func has[B any](s Sink) bool {
 	return ok
 }
 
-// CheckSink returns an error if s is a decorator that hides a method Ignores, EveryEvent or Account of
-// a sink in one of its fields: neither s nor what Unwrap leads to has the method. A lane would not
-// call it: ignored events would supersede others, and lanes of one account would not share a budget.
+// CheckSink returns an error if s is a decorator that hides a method Ignores, EveryEvent or Account
+// of a sink in one of its fields: neither s nor what Unwrap leads to has the method. A lane would
+// not call it: ignored events would supersede others, and lanes of one account would not share a
+// budget.
 //
-// Handle logs the error as a warning. CheckSink does not see a sink that a function has captured. It
-// calls no method but Unwrap.
+// Handle logs the error as a warning. CheckSink does not see a sink that a function has captured.
+// It calls no method but Unwrap.
 func CheckSink(s Sink) error {
 	last := s
 	for depth := 0; ; depth++ {
@@ -85,13 +86,13 @@ func CheckSink(s Sink) error {
 	if len(hidden) == 0 {
 		return nil
 	}
-	return fmt.Errorf("relay: %v holds a %v and hides its %s from the lane: give %v a method Unwrap() "+
-		"relay.Sink that returns the sink within, or methods of these names, or decorate with "+
-		"SinkOptions.Middleware", outer, inner, strings.Join(hidden, ", "), outer)
+	return fmt.Errorf("relay: %v holds a %v and hides its %s from the lane: give %v a method "+
+		"Unwrap() relay.Sink that returns the sink within, or methods of these names, or decorate "+
+		"with SinkOptions.Middleware", outer, inner, strings.Join(hidden, ", "), outer)
 }
 
-// search calls found with the type of each sink in a field of v, and in the fields of that sink. seen
-// holds the pointers that it has followed, as sinks may point to each other.
+// search calls found with the type of each sink in a field of v, and in the fields of that sink.
+// seen holds the pointers that it has followed, as sinks may point to each other.
 func search(v reflect.Value, seen map[uintptr]bool, found func(reflect.Type)) {
 	for v.Kind() == reflect.Pointer || v.Kind() == reflect.Interface {
 		if v.Kind() == reflect.Pointer {

@@ -60,72 +60,67 @@
 //
 // # Order
 //
-// A lane sends new problems first, the highest level before the others. Then come recoveries of what
-// the target may show, then changes of level, then repeats and events without a state. A problem has
-// the highest rank of its entries. A problem that failed three times in a row ranks below all others
-// until the target takes something again. One send in eight goes to the oldest entry.
+// A lane sends new problems first, the highest level before the others. Then come recoveries of
+// what the target may show, then changes of level, then repeats and events without a state. A
+// problem has the highest rank of its entries. A problem that failed three times in a row ranks
+// below all others until the target takes something again. One send in eight goes to the oldest
+// entry.
 //
 // So before the first attempt for a new problem, a lane begins only: attempts for new problems of a
 // higher level, or of the same level and older; one attempt in eight for the oldest entry; and what
 // was in flight already.
 //
-// An event that happened up to ten minutes before the newest of its problem was overtaken on its way
-// and is superseded.
+// An event that happened up to ten minutes before the newest of its problem was overtaken on its
+// way and is superseded.
 //
 // # Failure
 //
 // [Permanent], [RetryAfter] and [Ignore], or the same methods of any other error, say what an error
 // of a sink means. After any other error the event is tried again: at first within a second, later
 // within half a minute, until SinkOptions.MaxAge. A failure counts only if the target took another
-// event since the last one. After MaxAttempts such failures, or six hours after the first, the entry
-// is dead. So no outage kills an event, and no event is tried for ever.
+// event since the last one. After MaxAttempts such failures, or six hours after the first, the
+// entry is dead. So no outage kills an event, and no event is tried for ever.
 //
 // After five failures of more than one problem the target counts as down. It gets one request at a
-// time, at most fifteen seconds apart, until one succeeds. After a 429 the lane pauses and then sends
-// one request at a time until one succeeds. Its rate is halved, and minutes without a 429 raise it.
+// time, at most fifteen seconds apart, until one succeeds. After a 429 the lane pauses and then
+// sends one request at a time until one succeeds. Its rate is halved, and minutes without a 429
+// raise it.
 //
-// The answer to a request is lost if the error is a timeout, the end of a connection or of a context;
-// if a method AnswerLost of the error or [Delivery.LostAnswer] says so; and if the process ended
-// before the answer. The target may handle such a request after the recovery of the problem. So the
-// store remembers the doubt, and the recovery is sent a second time, a minute after it was delivered.
-// That ranks as a repeat, takes a request of the budget, and ends delivered whatever the answer is. A
-// newer state cancels it and keeps the doubt. With SinkOptions.EveryEvent each event is sent once.
+// The answer to a request is lost if the error is a timeout, the end of a connection or of a
+// context; if a method AnswerLost of the error or [Delivery.LostAnswer] says so; and if the process
+// ended before the answer. The target may handle such a request after the recovery of the problem.
+// So the store remembers the doubt, and the recovery is sent a second time, a minute after it was
+// delivered. That ranks as a repeat, takes a request of the budget, and ends delivered whatever the
+// answer is. A newer state cancels it and keeps the doubt. With SinkOptions.EveryEvent each event
+// is sent once.
 //
-// Entries are stuck if they failed three times in a row, if the store cannot read them, or while the
-// target counts as down. [LaneStats] and the metric relay.stuck count them. The log has a line a
-// minute with the last reason and, if the error has a method Remedy() string, what to do.
+// Entries are stuck if they failed three times in a row, if the store cannot read them, or while
+// the target counts as down. [LaneStats] and the metric relay.stuck count them. The log has a line
+// a minute with the last reason and, if the error has a method Remedy() string, what to do.
 //
 // # Time
 //
 // Whatever waits, expires or ages uses [store.Store.Clock]; the age of an event counts from
-// [store.Entry].Kept. So a wall clock that is wrong or is set delays, expires and erases nothing, and
-// time in which the relay did not run does not count. Times that people read are wall time: outcomes
-// and log lines have that of their moment, figures and pending entries the present one. A step of the
-// wall clock is logged.
+// [store.Entry].Kept. So a wall clock that is wrong or is set delays, expires and erases nothing,
+// and time in which the relay did not run does not count. Times that people read are wall time:
+// outcomes and log lines have that of their moment, figures and pending entries the present one. A
+// step of the wall clock is logged.
 //
 // # Decorators
 //
 // A sink may be an [Ignorer], an [EveryEvent] or an [AccountNamer]. A decorator must not hide that:
 // if Ignores is not called, an ignored event may supersede one that would have been sent. There are
-// two ways. SinkOptions.Middleware decorates Deliver, and the other methods stay those of the sink:
-//
-//	r.Handle("pagerduty", sink, &relay.SinkOptions{Middleware: func(next relay.Sink) relay.Sink {
-//		return relay.SinkFunc(func(ctx context.Context, d *relay.Delivery) error {
-//			defer observe(d.Lane, time.Now())
-//			return next.Deliver(ctx, d)
-//		})
-//	}})
-//
-// Or a type has a method Unwrap() Sink that returns the decorated sink, and whatever methods it
-// changes; [SinkAs] finds the outermost. [CheckSink] finds a decorator that hides methods: Handle logs
-// it, and relaytest.TestSink fails.
+// two ways. SinkOptions.Middleware decorates Deliver, and the other methods stay those of the sink.
+// Or the decorator has a method Unwrap() Sink that returns the decorated sink; [SinkAs] finds the
+// outermost of the other methods. [CheckSink] finds a decorator that hides methods: Handle logs it,
+// and relaytest.TestSink fails.
 //
 // # Panics
 //
-// If Match or Ignores panics, the lane takes the event, and other lanes are not affected. The log has
-// an error with the stack at most once a minute. A panic of Deliver, or of the error that it returns,
-// is a failure of that attempt. A panic of EveryEvent, Account, Unwrap or Middleware passes through
-// Handle: it is a mistake in the program and shows at its start.
+// If Match or Ignores panics, the lane takes the event, and other lanes are not affected. The log
+// has an error with the stack at most once a minute. A panic of Deliver, or of the error that it
+// returns, is a failure of that attempt. A panic of EveryEvent, Account, Unwrap or Middleware
+// passes through Handle: it is a mistake in the program and shows at its start.
 //
 // # The log
 //
@@ -136,10 +131,10 @@
 //
 // # Concurrency
 //
-// Accepting and delivering share only the [store.Store]. Run owns every goroutine and has joined all
-// when it returns, except a sink that does not return after its context has ended. A lane sends
-// several problems at once and never two events of one problem. Everything may be called at any time
-// from any goroutine, except Handle, which must come before Run.
+// Accepting and delivering share only the [store.Store]. Run owns every goroutine and has joined
+// all when it returns, except a sink that does not return after its context has ended. A lane sends
+// several problems at once and never two events of one problem. Everything may be called at any
+// time from any goroutine, except Handle, which must come before Run.
 //
 // # Memory
 //

@@ -55,7 +55,7 @@ func (l *lane) expire(ctx context.Context, now time.Time) error {
 	if len(dead) == 0 {
 		return nil
 	}
-	l.log.Error("relay: events given up for their age; they are kept as dead letters", "entries", len(dead),
-		"first", dead[0].Seq, "last", dead[len(dead)-1].Seq, "reason", reason)
+	l.log.Error("relay: events given up for their age; they are kept as dead letters",
+		"entries", len(dead), "first", dead[0].Seq, "last", dead[len(dead)-1].Seq, "reason", reason)
 	return nil
 }

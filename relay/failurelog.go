@@ -2,7 +2,6 @@ package relay
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"time"
 )
@@ -98,12 +97,4 @@ func (l *lane) logFailures(now time.Time) time.Time {
 		return time.Time{}
 	}
 	return now.Add(logFailuresEvery)
-}
-
-// stackOf returns the stack of a sink's panic, or nil.
-func stackOf(err error) []byte {
-	if e, ok := errors.AsType[*panicError](err); ok {
-		return e.stack
-	}
-	return nil
 }

@@ -55,7 +55,8 @@ lines:
 	return found
 }
 
-// A panic in a hook takes the event for its lane, costs no other lane anything, and is logged once a minute.
+// A panic in a hook takes the event for its lane, costs no other lane anything, and is logged once
+// a minute.
 func TestReport34PanicInAHookCostsNoLaneItsEvent(t *testing.T) {
 	bug := func(*guance.Event) bool { panic("a bug in Match") }
 	for name, tc := range map[string]struct {
@@ -100,7 +101,8 @@ func TestReport34PanicInAHookCostsNoLaneItsEvent(t *testing.T) {
 	}
 }
 
-// A panic while the sink delivers, as in a Map hook that panicked when it was asked before, too, fails that attempt alone.
+// A panic while the sink delivers, as in a Map hook that panicked when it was asked before, too,
+// fails that attempt alone.
 func TestReport34PanicWhileDelivering(t *testing.T) {
 	for name, answer := range map[string]func(context.Context, *relay.Delivery) error{
 		"in Deliver":         func(context.Context, *relay.Delivery) error { panic("a bug in Map") },
@@ -257,7 +259,8 @@ func TestReport36RelayWithoutLanesIsNotReady(t *testing.T) {
 	})
 }
 
-// A sink that ignores in Deliver what it was not asked about is a warning once, unless the lane keeps every event.
+// A sink that ignores in Deliver what it was not asked about is a warning once, unless the lane
+// keeps every event.
 func TestReport31IgnoredUnaskedIsLoggedOnce(t *testing.T) {
 	for every, want := range map[bool]int{false: 1, true: 0} {
 		synctest.Test(t, func(t *testing.T) {

@@ -60,8 +60,8 @@ type counts struct {
 	attempts, failed, throttled uint64
 }
 
-// A message is what a goroutine of a lane sends to its loop. The loop calls apply. An error of apply
-// stops the lane. ctx ends when the attempts in flight are cut.
+// A message is what a goroutine of a lane sends to its loop. The loop calls apply. An error of
+// apply stops the lane. ctx ends when the attempts in flight are cut.
 type message interface {
 	apply(ctx context.Context, l *lane, now time.Time) error
 }
@@ -81,8 +81,8 @@ func newLane(name string, s Sink, opts *SinkOptions, r *Relay) *lane {
 	return l
 }
 
-// run delivers until ctx ends or the store fails. When it returns, its goroutines have ended, except
-// for a sink that does not return.
+// run delivers until ctx ends or the store fails. When it returns, its goroutines have ended,
+// except for a sink that does not return.
 func (l *lane) run(ctx context.Context, db store.Store, owned store.Lane) error {
 	defer close(l.ended)
 	if err := l.start(ctx, db, owned); err != nil {
@@ -118,7 +118,6 @@ func (l *lane) start(ctx context.Context, db store.Store, owned store.Lane) erro
 		EveryEvent: l.opts.EveryEvent, MaxAttempts: l.opts.MaxAttempts, MaxAge: l.opts.MaxAge,
 	}
 	l.schedule = schedule.New(policy, rand.Int64N)
-	l.account.open(now)
 	l.messages = make(chan message)
 	return nil
 }
@@ -161,8 +160,8 @@ func (l *lane) loop(ctx, attempts context.Context, arrivals <-chan []*store.Entr
 	}
 }
 
-// finish waits for the attempts in flight, cuts them at the end of the drain time, and leaves a sink
-// behind that does not return within another second: the other lanes must not wait for it.
+// finish waits for the attempts in flight, cuts them at the end of the drain time, and leaves a
+// sink behind that does not return within another second: the other lanes must not wait for it.
 func (l *lane) finish(attempts context.Context, cut func()) (err error) {
 	deadline, abandon := time.NewTimer(l.drain), time.NewTimer(l.drain+time.Second)
 	defer deadline.Stop()
@@ -183,8 +182,8 @@ func (l *lane) finish(attempts context.Context, cut func()) (err error) {
 	return err
 }
 
-// startAttempts starts all attempts that may start now. It returns how long to wait for the next one
-// if nothing else happens.
+// startAttempts starts all attempts that may start now. It returns how long to wait for the next
+// one if nothing else happens.
 func (l *lane) startAttempts(ctx context.Context, now time.Time) time.Duration {
 	wake := now.Add(time.Hour)
 	if at := l.schedule.Expiry(); !at.IsZero() && at.Before(wake) {
@@ -197,7 +196,7 @@ func (l *lane) startAttempts(ctx context.Context, now time.Time) time.Duration {
 		}
 		ok, at := l.schedule.Ready(now)
 		if ok { // the budget first: the later the choice, the better
-			ok, at = l.account.take(now)
+			ok, at = l.account.budget.take(now)
 		}
 		if !ok {
 			if !at.IsZero() && at.Before(wake) {
@@ -214,7 +213,7 @@ func (l *lane) startAttempts(ctx context.Context, now time.Time) time.Duration {
 }
 
 // limit returns how many attempts may be in flight.
-func (l *lane) limit() int { return l.account.limit(l.schedule.Limit(l.opts.Concurrency)) }
+func (l *lane) limit() int { return l.account.budget.limit(l.schedule.Limit(l.opts.Concurrency)) }
 
 // post sends a message to the loop, unless the loop has ended.
 func (l *lane) post(m message) {

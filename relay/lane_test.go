@@ -183,7 +183,8 @@ func TestStrays(t *testing.T) {
 	})
 }
 
-// A trigger that was begun before a crash is not cancelled with its recovery: it may be open at the target.
+// A trigger that was begun before a crash is not cancelled with its recovery: it may be open at the
+// target.
 func TestCrashBetweenSendAndAnswer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		db := memstore.New()
@@ -285,8 +286,8 @@ func TestReport41MisuseIsAnErrorThatNamesIt(t *testing.T) {
 	}
 }
 
-// failing returns a store that makes as many marks as good says, and then fails. If lost is true, it
-// fails at the first Append.
+// failing returns a store that makes as many marks as good says, and then fails. If lost is true,
+// it fails at the first Append.
 func failing(good int, lost bool) *memstore.Store {
 	s := memstore.New()
 	s.Intercept(func(c memstore.Call, do func() error) error {
@@ -301,7 +302,8 @@ func failing(good int, lost bool) *memstore.Store {
 	return s
 }
 
-// A store that fails ends Run with the reason, wherever it fails; nothing is sent that could not be marked before.
+// A store that fails ends Run with the reason, wherever it fails; nothing is sent that could not be
+// marked before.
 func TestStoreFailureEndsRun(t *testing.T) {
 	for good := range 4 {
 		synctest.Test(t, func(t *testing.T) {
@@ -328,7 +330,8 @@ func TestStoreFailureEndsRun(t *testing.T) {
 	}
 }
 
-// A store that fails when it is asked to keep something ends Run as well: its lanes may be idle and would not notice.
+// A store that fails when it is asked to keep something ends Run as well: its lanes may be idle and
+// would not notice.
 func TestStoreFailureOnAcceptEndsRun(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r, err := relay.New(failing(10, true), &relay.Options{Logger: slog.New(slog.DiscardHandler)})
@@ -370,7 +373,8 @@ func TestLaneThatCannotStart(t *testing.T) {
 	})
 }
 
-// What the store has of an event may not decode, if an older version wrote it or a person did: it is a dead letter that says so.
+// What the store has of an event may not decode, if an older version wrote it or a person did: it
+// is a dead letter that says so.
 func TestStoredEventThatDoesNotDecode(t *testing.T) {
 	for name, body := range map[string]string{"no JSON": `{`, "two events": `[{"df_title":"a"},{"df_title":"b"}]`, "none": `[]`} {
 		t.Run(name, func(t *testing.T) {

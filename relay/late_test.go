@@ -22,7 +22,8 @@ import (
 
 // queued is a target with a queue in front: it may handle an event later than its sender was told.
 type queued struct {
-	// loses returns how long after the nth request the target handles it, negative for at once, and the answer.
+	// loses returns how long after the nth request the target handles it, negative for at once, and
+	// the answer.
 	loses func(d *relay.Delivery, n int) (time.Duration, error)
 
 	mu   sync.Mutex
@@ -154,7 +155,8 @@ func TestReport11LateAnswer(t *testing.T) {
 	}
 }
 
-// losing loses the answer to the first request for each problem, which the target handles 40 s later.
+// losing loses the answer to the first request for each problem, which the target handles 40 s
+// later.
 func losing() *queued {
 	seen := make(map[string]bool)
 	return &queued{loses: func(d *relay.Delivery, _ int) (time.Duration, error) {
@@ -166,7 +168,8 @@ func losing() *queued {
 	}}
 }
 
-// A recovery is sent a second time a minute later, not before, and ends delivered whatever the answer is.
+// A recovery is sent a second time a minute later, not before, and ends delivered whatever the
+// answer is.
 func TestRecoveryIsSentOnceMore(t *testing.T) {
 	for name, second := range map[string]error{
 		"taken": nil, "failed": errors.New("503"), "refused": relay.Permanent(errors.New("400")), "throttled": relay.RetryAfter(errors.New("429"), 0),
@@ -207,7 +210,8 @@ func TestRecoveryIsSentOnceMore(t *testing.T) {
 	}
 }
 
-// A newer state cancels that a recovery is sent a second time, and the problem stays in doubt, over a restart too.
+// A newer state cancels that a recovery is sent a second time, and the problem stays in doubt, over
+// a restart too.
 func TestNewerStateCancelsTheSecondRecovery(t *testing.T) {
 	for _, restarts := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {

@@ -28,10 +28,10 @@ func (l *lane) logIgnored(e *store.Entry, reason string) {
 		return
 	}
 	l.ignoredLogged = true
-	l.log.Warn("relay: the sink ignored an event in Deliver; such an event may have superseded one that would "+
-		"have been sent, and it took a request of the budget. Give the sink a method Ignores (relay.Ignorer); "+
-		"if it decorates a sink that has one, give it a method Unwrap() relay.Sink or use "+
-		"SinkOptions.Middleware. This is logged once",
+	l.log.Warn("relay: the sink ignored an event in Deliver; it may have superseded one that "+
+		"would have been sent, and it took a request of the budget. Give the sink a method Ignores "+
+		"(relay.Ignorer); if it decorates a sink that has one, give it a method Unwrap() relay.Sink or "+
+		"use SinkOptions.Middleware. This is logged once",
 		"seq", e.Seq, "event", short(e.ID), "problem", e.Problem, "reason", reason)
 }
 
@@ -50,9 +50,10 @@ func (r *Relay) logUnrouted(events []*guance.Event) {
 	for _, e := range events {
 		r.telemetry.unrouted.Add(context.Background(), 1)
 		r.unrouted.say(func(n uint64) {
-			r.log.Warn("relay: no lane takes the event; it was not kept. Add a lane whose Match takes it, or one without Match",
-				"event", short(EventID(e)), "problem", problemKey(e), "state", e.State().String(),
-				"event_level", e.Level().String(), "kind", string(e.Kind()), "lanes", len(r.lanes), "unrouted", n)
+			r.log.Warn("relay: no lane takes the event; it was not kept. Add a lane whose Match takes it, "+
+				"or one without Match", "event", short(EventID(e)), "problem", problemKey(e),
+				"state", e.State().String(), "event_level", e.Level().String(),
+				"kind", string(e.Kind()), "lanes", len(r.lanes), "unrouted", n)
 		})
 	}
 }

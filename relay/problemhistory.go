@@ -39,9 +39,9 @@ type EntryStatus struct {
 	At time.Time `json:"at,omitzero"`
 }
 
-// String returns the history as text, one line for each entry. Problem keys and reasons hold foreign
-// text: in them, each run of spaces becomes one space, and what is not printable becomes U+FFFD. So
-// they cannot look like a line of their own.
+// String returns the history as text, one line for each entry. Problem keys and reasons hold
+// foreign text: in them, each run of spaces becomes one space, and what is not printable becomes
+// U+FFFD. So they cannot look like a line of their own.
 func (h ProblemHistory) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "lane %s, problem %s\n", oneLine(h.Lane), oneLine(h.Problem))
@@ -94,7 +94,9 @@ func (r *Relay) Explain(ctx context.Context, problem string) ([]ProblemHistory, 
 	return histories, nil
 }
 
-func (l *lane) history(ctx context.Context, db store.Store, problem string, runs bool) (ProblemHistory, error) {
+func (l *lane) history(
+	ctx context.Context, db store.Store, problem string, runs bool,
+) (ProblemHistory, error) {
 	h := ProblemHistory{Lane: l.name, Problem: problem}
 	var pending []EntryStatus
 	// The settlements are read before and after the pending entries. An entry that ended in between
@@ -168,16 +170,16 @@ func (l *lane) pendingOf(ctx context.Context, problem string) (entries []EntrySt
 
 // waits returns what a pending entry waits for, and until when if that is known.
 func (l *lane) waits(w schedule.Waiting, now time.Time) (string, time.Time) {
-	paused, next, _ := l.account.standing(now)
+	paused, next, _ := l.account.budget.standing(now)
 	switch {
 	case w.Reason == schedule.Behind:
-		return fmt.Sprintf("waits for entry %d, as the events of a problem are sent in order", w.After), time.Time{}
+		return fmt.Sprintf("waits for entry %d of the problem", w.After), time.Time{}
 	case w.Reason == schedule.InFlight:
 		return "in flight", time.Time{}
 	case now.Before(paused):
 		return "the target asked for a pause", paused
 	case w.Reason == schedule.Repeat:
-		return "the target took it; it is sent a second time, as an earlier answer of the problem was lost", w.Until
+		return "the target took it; it is sent a second time, as an earlier answer was lost", w.Until
 	case w.Reason == schedule.BackingOff:
 		return fmt.Sprintf("tried before, %d failures count against it; backing off", w.Failed), w.Until
 	case w.Reason == schedule.Down:

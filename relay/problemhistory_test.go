@@ -164,7 +164,8 @@ func TestLaneStateWords(t *testing.T) {
 	}
 }
 
-// The text of a history has a line for each entry and no other, whatever the target and the sender wrote.
+// The text of a history has a line for each entry and no other, whatever the target and the sender
+// wrote.
 func TestHistoryTextHasNoForgedLines(t *testing.T) {
 	for _, forged := range []string{
 		"x\n  2  accepted 2026-11-27T00:00:00Z  recovered  delivered", "x\r  2  accepted", "x\x1b[2K\x1b[1A", "x\u0085 2 accepted", "x\u2028 2", "x\u2029 2",

@@ -18,8 +18,8 @@ import (
 	"github.com/guance-relay/guance-relay/relay/store"
 )
 
-// Options are the settings of a [Relay]. A nil *Options means the defaults, and so does a field that
-// is nil, zero or negative.
+// Options are the settings of a [Relay]. A nil *Options means the defaults, and so does a field
+// that is nil, zero or negative.
 type Options struct {
 	// Logger is where the relay logs. Default: slog.Default().
 	Logger *slog.Logger
@@ -52,8 +52,8 @@ type Relay struct {
 	orphans  atomic.Pointer[map[string]store.Holdings]
 }
 
-// New returns a relay over a store. It does not use the store before Run or Accept. The caller closes
-// the store after Run has returned.
+// New returns a relay over a store. It does not use the store before Run or Accept. The caller
+// closes the store after Run has returned.
 func New(db store.Store, opts *Options) (*Relay, error) {
 	if isNil(db) { // Open failed, and its error was ignored
 		return nil, errors.New("relay: New needs a Store: boltstore.Open for a durable one")
@@ -103,8 +103,8 @@ type Receipt struct {
 }
 
 // Accept keeps events for every lane that takes them, all or none. They are durable once it returns
-// nil. An error wraps one of package store or of the context. Nothing was kept then, unless the error
-// is [store.ErrFailed] or [store.ErrUnavailable].
+// nil. An error wraps one of package store or of the context. Nothing was kept then, unless the
+// error is [store.ErrFailed] or [store.ErrUnavailable].
 func (r *Relay) Accept(ctx context.Context, events ...*guance.Event) ([]Receipt, error) {
 	if r.closing.Load() {
 		return nil, fmt.Errorf("relay: accepting: %w", store.ErrClosed)
@@ -123,7 +123,7 @@ func (r *Relay) Accept(ctx context.Context, events ...*guance.Event) ([]Receipt,
 		receipts[i] = Receipt{EventID: ev.EventID, Problem: problemKey(ev), Lanes: lanes}
 		body, err := ev.MarshalJSON()
 		if err != nil {
-			return nil, fmt.Errorf("relay: encoding event %d of %d, nothing was kept: %w", i+1, len(events), err)
+			return nil, fmt.Errorf("relay: encoding event %d, nothing was kept: %w", i+1, err)
 		}
 		for _, l := range r.lanes {
 			if !l.matches(ev) {
@@ -154,7 +154,8 @@ func (r *Relay) Accept(ctx context.Context, events ...*guance.Event) ([]Receipt,
 	return receipts, nil
 }
 
-// received returns the word in the receipt for an entry after Append, and counts one that is ignored.
+// received returns the word in the receipt for an entry after Append, and counts one that is
+// ignored.
 func (r *Relay) received(e *store.Entry) string {
 	switch {
 	case e.Seq == 0:
@@ -182,8 +183,8 @@ func problemKey(ev *guance.Event) string {
 	return fmt.Sprintf("sha256:%x", sha256.Sum256([]byte(key)))
 }
 
-// eventTime returns when the event happened. Zero: that says nothing about the order, or it is not a
-// time that every store can write.
+// eventTime returns when the event happened. Zero: that says nothing about the order, or it is not
+// a time that every store can write.
 func eventTime(ev *guance.Event) time.Time {
 	t := ev.OrderTime()
 	if y := t.UTC().Year(); y < 1970 || y > 9998 {
@@ -192,11 +193,11 @@ func eventTime(ev *guance.Event) time.Time {
 	return t.UTC()
 }
 
-// EventID returns the text that identifies an event when its webhook is sent again: [store.Entry].ID.
-// It is empty for an event without df_event_id.
+// EventID returns the text that identifies an event when its webhook is sent again:
+// [store.Entry].ID. It is empty for an event without df_event_id.
 //
-// The statuses are part of it, because some senders use one df_event_id for a fault and its recovery.
-// The problem key is part of it if the df_event_id is short and not made by Guance.
+// The statuses are part of it, because some senders use one df_event_id for a fault and its
+// recovery. The problem key is part of it if the df_event_id is short and not made by Guance.
 func EventID(ev *guance.Event) string {
 	if strings.Trim(ev.EventID, "0") == "" { // some senders write zero for none
 		return ""
@@ -208,8 +209,9 @@ func EventID(ev *guance.Event) string {
 	return id
 }
 
-// uniqueID is the length from which an id counts as globally unique, as a UUID is. A shorter one that
-// Guance did not make is a number of another system, and two such systems may use the same numbers.
+// uniqueID is the length from which an id counts as globally unique, as a UUID is. A shorter one
+// that Guance did not make is a number of another system, and two such systems may use the same
+// numbers.
 const uniqueID = 32
 
 // Run delivers until ctx ends, and then waits for attempts in flight for at most the drain time. It
@@ -280,8 +282,8 @@ func (r *Relay) findOrphans(ctx context.Context) error {
 	return nil
 }
 
-// Check returns why the relay is not ready: the store takes no entries, a lane does not run, or there
-// is no lane. It returns nil if the relay is ready.
+// Check returns why the relay is not ready: the store takes no entries, a lane does not run, or
+// there is no lane. It returns nil if the relay is ready.
 func (r *Relay) Check(ctx context.Context) error {
 	if r.closing.Load() {
 		return errors.New("relay: closing")

@@ -11,7 +11,8 @@ import (
 	"testing"
 )
 
-// Every test of a report from the field is in the table of docs/guarantees.md, and every one that is in the table exists.
+// Every test of a report from the field is in the table of docs/guarantees.md, and every one that
+// is in the table exists.
 func TestReportsAreInTheGuarantees(t *testing.T) {
 	doc, err := os.ReadFile("../docs/guarantees.md")
 	if err != nil {

@@ -21,13 +21,13 @@ func (r *requests) wait(ctx context.Context) error {
 	}
 	for {
 		now := r.lane.clock.now()
-		ok, again := r.lane.account.take(now)
+		ok, again := r.lane.account.budget.take(now)
 		if ok {
 			return nil
 		}
 		if deadline, bounded := ctx.Deadline(); bounded && again.Sub(now) > time.Until(deadline) {
 			r.refused.Store(true)
-			return fmt.Errorf("relay: lane %q: the budget has no request left before the attempt ends", r.lane.name)
+			return fmt.Errorf("relay: lane %q: the budget has no request in time", r.lane.name)
 		}
 		timer := time.NewTimer(again.Sub(now))
 		select {

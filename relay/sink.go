@@ -14,18 +14,19 @@ import (
 // Deliver is called concurrently for different problems, and never for two events of one problem at
 // a time. It must return soon after ctx ends, and must not keep the Delivery. The error says what
 // the lane does: nil means that the event is delivered, [Permanent] makes a dead letter,
-// [RetryAfter] pauses the lane, [Ignore] records that there was nothing to do. After any other error,
-// or a panic, the event is tried again with backoff.
+// [RetryAfter] pauses the lane, [Ignore] records that there was nothing to do. After any other
+// error, or a panic, the event is tried again with backoff.
 //
-// A sink may also be an [Ignorer], an [EveryEvent] or an [AccountNamer]. A decorator, which is a sink
-// that passes deliveries on to another sink, must not hide that: it needs a method Unwrap() Sink that
-// returns the other sink, see [SinkAs]. SinkOptions.Middleware decorates Deliver without a type.
+// A sink may also be an [Ignorer], an [EveryEvent] or an [AccountNamer]. A decorator, which is a
+// sink that passes deliveries on to another sink, must not hide that: it needs a method Unwrap()
+// Sink that returns the other sink, see [SinkAs]. SinkOptions.Middleware decorates Deliver without
+// a type.
 type Sink interface {
 	Deliver(ctx context.Context, d *Delivery) error
 }
 
-// SinkOptions are the settings of a lane. A nil *SinkOptions means the defaults, and so does a field
-// that is nil, zero or negative.
+// SinkOptions are the settings of a lane. A nil *SinkOptions means the defaults, and so does a
+// field that is nil, zero or negative.
 type SinkOptions struct {
 	// Match reports whether the lane takes an event. Do not match on the level: a recovery has none,
 	// and would not reach the lane. Match may be called concurrently. If it panics, the lane takes the
@@ -92,7 +93,8 @@ func (f SinkFunc) Deliver(ctx context.Context, d *Delivery) error {
 // event is recorded when it is accepted, so it supersedes nothing and uses no budget.
 type Ignorer interface {
 	Sink
-	// Ignores returns why the event is ignored, or "" if it is to be delivered. It may be called concurrently.
+	// Ignores returns why the event is ignored, or "" if it is to be delivered. It may be called
+	// concurrently.
 	Ignores(e *guance.Event) string
 }
 
@@ -153,7 +155,8 @@ func (e *permanentError) Error() string   { return e.err.Error() }
 func (e *permanentError) Unwrap() error   { return e.err }
 func (e *permanentError) Permanent() bool { return true }
 
-// Permanent returns an error that no retry can mend. The entry becomes a dead letter with this reason.
+// Permanent returns an error that no retry can mend. The entry becomes a dead letter with this
+// reason.
 func Permanent(err error) error {
 	if err == nil {
 		return nil
@@ -171,8 +174,9 @@ func (e *retryAfterError) Unwrap() error             { return e.err }
 func (e *retryAfterError) Throttled() bool           { return true }
 func (e *retryAfterError) RetryAfter() time.Duration { return e.delay }
 
-// RetryAfter returns the error of a target that is too busy, as with a 429. The whole lane pauses for
-// d, at most 15 minutes. If d is not positive, the lane chooses the time. It counts as no failure.
+// RetryAfter returns the error of a target that is too busy, as with a 429. The whole lane pauses
+// for d, at most 15 minutes. If d is not positive, the lane chooses the time. It counts as no
+// failure.
 func RetryAfter(err error, d time.Duration) error {
 	if err == nil {
 		return nil

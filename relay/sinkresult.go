@@ -32,41 +32,35 @@ func resultOf(err error) (r sinkResult) {
 		r.Outcome = store.Delivered
 		return r
 	}
-	if e, ok := errors.AsType[interface {
-		error
-		Ignored() bool
-	}](err); ok && e.Ignored() {
-		r.Outcome, r.Reason = store.Ignored, e.Error()
+	if e, ok := errorAs[interface{ Ignored() bool }](err); ok && e.Ignored() {
+		r.Outcome, r.Reason = store.Ignored, e.(error).Error()
 		return r
 	}
-	r.Reason, r.stack = err.Error(), stackOf(err)
-	if e, ok := errors.AsType[interface {
-		error
-		Remedy() string
-	}](err); ok {
+	r.Reason = err.Error()
+	if e, ok := errorAs[*panicError](err); ok {
+		r.stack = e.stack
+	}
+	if e, ok := errorAs[interface{ Remedy() string }](err); ok {
 		r.remedy = e.Remedy()
 	}
-	if e, ok := errors.AsType[interface {
-		error
-		Permanent() bool
-	}](err); ok && e.Permanent() {
+	if e, ok := errorAs[interface{ Permanent() bool }](err); ok && e.Permanent() {
 		r.Outcome = store.Dead
 		return r
 	}
-	if e, ok := errors.AsType[interface {
-		error
-		Throttled() bool
-	}](err); ok {
+	if e, ok := errorAs[interface{ Throttled() bool }](err); ok {
 		r.Throttled = e.Throttled()
 	}
-	if e, ok := errors.AsType[interface {
-		error
-		RetryAfter() time.Duration
-	}](err); ok {
+	if e, ok := errorAs[interface{ RetryAfter() time.Duration }](err); ok {
 		r.delay = e.RetryAfter()
 		r.Throttled = r.Throttled || r.delay > 0
 	}
 	return r
+}
+
+// errorAs is errors.AsType for interfaces that do not embed error.
+func errorAs[B any](err error) (b B, ok bool) {
+	ok = errors.As(err, &b)
+	return b, ok
 }
 
 // answerLost reports whether a request may have reached the target although no answer came back. A
@@ -76,17 +70,11 @@ func answerLost(err error, cut bool) bool {
 	if err == nil {
 		return false
 	}
-	if e, ok := errors.AsType[interface {
-		error
-		AnswerLost() bool
-	}](err); ok {
+	if e, ok := errorAs[interface{ AnswerLost() bool }](err); ok {
 		return e.AnswerLost()
 	}
-	timeout, ok := errors.AsType[interface {
-		error
-		Timeout() bool
-	}](err)
-	_, panicked := errors.AsType[*panicError](err)
+	timeout, ok := errorAs[interface{ Timeout() bool }](err)
+	_, panicked := errorAs[*panicError](err)
 	if cut || panicked || ok && timeout.Timeout() {
 		return true
 	}
@@ -109,8 +97,8 @@ type panicError struct {
 
 func (e *panicError) Error() string { return fmt.Sprintf("the sink panicked: %v", e.value) }
 
-// deliver calls the sink and turns a panic into an error: a bug in one sink must not end the process
-// and with it every other lane.
+// deliver calls the sink and turns a panic into an error: a bug in one sink must not end the
+// process and with it every other lane.
 func deliver(ctx context.Context, s Sink, d *Delivery) (err error) {
 	defer func() {
 		if p := recover(); p != nil {

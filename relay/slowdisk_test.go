@@ -17,7 +17,8 @@ import (
 	"github.com/guance-relay/guance-relay/relay/store"
 )
 
-// slowDisk is a store that takes seconds for each mark. It keeps a journal of what became durable; a sink adds what was sent.
+// slowDisk is a store that takes seconds for each mark. It keeps a journal of what became durable;
+// a sink adds what was sent.
 type slowDisk struct {
 	*memstore.Store
 	reading time.Duration // what a read takes
@@ -72,8 +73,8 @@ func (d *slowDisk) mark(marks []store.Mark) {
 	d.note("%s durable", strings.Join(words, " and "))
 }
 
-// Promise 3 over a crash at any moment: that an attempt begins is durable before it does, how it ended before the problem's next entry is
-// sent, and what cancels each other ends in one write.
+// Promise 3 over a crash at any moment: that an attempt begins is durable before it does, how it
+// ended before the problem's next entry is sent, and what cancels each other ends in one write.
 func TestMarksComeFirst(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		disk := newSlowDisk(0)
@@ -107,7 +108,8 @@ func TestMarksComeFirst(t *testing.T) {
 	})
 }
 
-// Promise 6 after a restart: nothing is sent before the whole backlog was read, as its last entry may be the worst news.
+// Promise 6 after a restart: nothing is sent before the whole backlog was read, as its last entry
+// may be the worst news.
 func TestStartReadsTheBacklogFirst(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		disk := newSlowDisk(time.Second)
@@ -130,7 +132,8 @@ func TestStartReadsTheBacklogFirst(t *testing.T) {
 	})
 }
 
-// Promises 3 and 6 while a slow disk still writes what was superseded: it counts as remembered, and nothing waits for it.
+// Promises 3 and 6 while a slow disk still writes what was superseded: it counts as remembered, and
+// nothing waits for it.
 func TestMarksOnTheirWay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		disk, sink := newSlowDisk(0), &recorder{}

@@ -23,15 +23,15 @@ const (
 	Stopped    LaneState = "stopped"     // it does not run in this process
 )
 
-// LevelCounts are numbers of entries by [guance.Level]. In JSON they are an object with the names of
-// all levels.
+// LevelCounts are numbers of entries by [guance.Level]. In JSON they are an object with the names
+// of all levels.
 type LevelCounts [guance.LevelFatal + 1]int
 
 // MarshalJSON implements [json.Marshaler].
 func (c LevelCounts) MarshalJSON() ([]byte, error) {
 	named := make(map[string]int, len(c))
 	for level, n := range c {
-		named[levelName(level)] = n
+		named[guance.Level(level).String()] = n
 	}
 	return json.Marshal(named)
 }
@@ -41,12 +41,10 @@ func (c *LevelCounts) UnmarshalJSON(data []byte) error {
 	var named map[string]int
 	err := json.Unmarshal(data, &named)
 	for level := range c {
-		c[level] = named[levelName(level)]
+		c[level] = named[guance.Level(level).String()]
 	}
 	return err
 }
-
-func levelName(level int) string { return guance.Level(level).String() }
 
 // LaneStats are the figures of one lane. Counters start with the lane.
 type LaneStats struct {
@@ -78,9 +76,9 @@ type LaneStats struct {
 	Dead       uint64 `json:"dead"`
 }
 
-// Stuck are the entries of a lane that do not get through: those that failed at least three times in
-// a row, and those that the store cannot read. While the target counts as down, they are all pending
-// entries. They are kept and tried again.
+// Stuck are the entries of a lane that do not get through: those that failed at least three times
+// in a row, and those that the store cannot read. While the target counts as down, they are all
+// pending entries. They are kept and tried again.
 type Stuck struct {
 	Count  int       `json:"count"`
 	Oldest time.Time `json:"oldest"` // when the oldest of them was accepted
@@ -141,13 +139,13 @@ func (l *lane) publish(now time.Time) {
 		stats.Stuck = &Stuck{Count: n, Oldest: oldest, Reason: why.reason, Remedy: why.remedy}
 	}
 	stats.State, stats.Until = l.state(now)
-	_, _, stats.PerMinute = l.account.standing(now)
+	_, _, stats.PerMinute = l.account.budget.standing(now)
 	l.stats.Store(stats)
 }
 
 // state returns what the lane is doing and when that may change by itself.
 func (l *lane) state(now time.Time) (LaneState, time.Time) {
-	paused, next, _ := l.account.standing(now)
+	paused, next, _ := l.account.budget.standing(now)
 	due, at := l.schedule.Ready(now)
 	probe, down := l.schedule.Probe()
 	switch {

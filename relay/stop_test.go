@@ -12,8 +12,9 @@ import (
 	"github.com/guance-relay/guance-relay/relay/store"
 )
 
-// Promise 8: what is in flight at a stop may end within the drain time, and has then ended; what is cut off is handed back, and a stop is no
-// failure of the event's, even of one that may not fail once more.
+// Promise 8: what is in flight at a stop may end within the drain time, and has then ended; what is
+// cut off is handed back, and a stop is no failure of the event's, even of one that may not fail
+// once more.
 func TestStopDrains(t *testing.T) {
 	tests := map[string]struct {
 		takes time.Duration // of the attempt that is in flight

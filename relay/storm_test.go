@@ -18,8 +18,8 @@ import (
 // interval is how long a lane of 120 requests a minute waits for a token, once its burst is spent.
 const interval = 61 * time.Second / 111
 
-// Promises 2 to 6 under a storm: ten thousand events of three thousand problems within a minute, 120 requests a minute allowed, and twenty
-// new critical problems in the middle of it.
+// Promises 2 to 6 under a storm: ten thousand events of three thousand problems within a minute,
+// 120 requests a minute allowed, and twenty new critical problems in the middle of it.
 func TestStorm(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := memstore.New()
@@ -103,8 +103,9 @@ func TestStorm(t *testing.T) {
 	})
 }
 
-// sinceItsTurn returns how long after its turn, and after it was accepted, a problem was first sent. Its turn has come when the last new problem
-// that was worse, or as bad and there before it, was sent.
+// sinceItsTurn returns how long after its turn, and after it was accepted, a problem was first
+// sent. Its turn has come when the last new problem that was worse, or as bad and there before it,
+// was sent.
 func sinceItsTurn(h *relaytest.History, key string) (late, waited time.Duration) {
 	arrived := make(map[string]time.Time)
 	var level guance.Level

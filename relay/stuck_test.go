@@ -46,7 +46,8 @@ func complaints(log *lockedBuffer) (lines []string) {
 	return lines
 }
 
-// The target is in trouble for a while, and answers what is no word about an event: all that waits goes out once it is well.
+// The target is in trouble for a while, and answers what is no word about an event: all that waits
+// goes out once it is well.
 func TestReport03TroubleKillsNothing(t *testing.T) {
 	for _, waiting := range []int{1, 4, 50} {
 		for _, lasts := range []time.Duration{time.Second, 10 * time.Minute, 7 * time.Hour} {
@@ -73,7 +74,8 @@ func TestReport03TroubleKillsNothing(t *testing.T) {
 	}
 }
 
-// PagerDuty does not know the key for ten minutes: nothing dies, and the lane says within a minute what is wrong and what to do.
+// PagerDuty does not know the key for ten minutes: nothing dies, and the lane says within a minute
+// what is wrong and what to do.
 func TestReport05UnknownKeyIsSaidAndWaits(t *testing.T) {
 	for _, waiting := range []int{1, 50} {
 		t.Run(fmt.Sprint(waiting), func(t *testing.T) {
@@ -123,7 +125,8 @@ func TestReport05UnknownKeyIsSaidAndWaits(t *testing.T) {
 	}
 }
 
-// What is stuck is said once a minute and stays in the figures while everything else goes through, until it dies.
+// What is stuck is said once a minute and stays in the figures while everything else goes through,
+// until it dies.
 func TestStuckIsSaidWhateverElseGoesThrough(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		sink := &recorder{answer: func(_ context.Context, d *relay.Delivery) error {
@@ -166,7 +169,8 @@ func TestStuckIsSaidWhateverElseGoesThrough(t *testing.T) {
 	})
 }
 
-// A line says that the target takes events again where one said that it did not, and not for each success beside a failure.
+// A line says that the target takes events again where one said that it did not, and not for each
+// success beside a failure.
 func TestTroubleIsNotSaidForEachAttempt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var asked atomic.Int32
@@ -190,7 +194,8 @@ func TestTroubleIsNotSaidForEachAttempt(t *testing.T) {
 	})
 }
 
-// A budget that is too small for an attempt's requests keeps events from getting through, and that is said as any other trouble is.
+// A budget that is too small for an attempt's requests keeps events from getting through, and that
+// is said as any other trouble is.
 func TestEmptyBudgetIsSaid(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		sink := &recorder{answer: func(ctx context.Context, d *relay.Delivery) error {
@@ -206,16 +211,17 @@ func TestEmptyBudgetIsSaid(t *testing.T) {
 		accept(t, r, event(t, "1", "p", "critical"))
 		time.Sleep(10*time.Minute + time.Second)
 		lines := complaints(log)
-		if len(lines) < 9 || len(lines) > 11 || !strings.Contains(lines[0], "the budget has no request left") {
-			t.Errorf("%d complaints in ten minutes, want one a minute:\n%s", len(lines), strings.Join(lines, ""))
+		if len(lines) < 9 || len(lines) > 11 || !strings.Contains(lines[0], "the budget has no request") {
+			t.Errorf("%d lines in ten minutes, want one a minute:\n%s", len(lines), strings.Join(lines, ""))
 		}
-		if s := r.Stats().Lanes[0]; s.Failed != 0 || !strings.Contains(s.Reason, "the budget has no request left") {
+		if s := r.Stats().Lanes[0]; s.Failed != 0 || !strings.Contains(s.Reason, "the budget has no request") {
 			t.Errorf("%+v, want no failure of the target's, and the reason", s)
 		}
 	})
 }
 
-// An event that the target took is delivered, though the budget had nothing left for a second request.
+// An event that the target took is delivered, though the budget had nothing left for a second
+// request.
 func TestEmptyBudgetOfADeliveredEvent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		sink := &recorder{answer: func(ctx context.Context, d *relay.Delivery) error {

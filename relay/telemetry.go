@@ -33,7 +33,8 @@ type telemetry struct {
 }
 
 // attemptBuckets are in seconds. OpenTelemetry's default ones are for milliseconds.
-var attemptBuckets = metric.WithExplicitBucketBoundaries(.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30)
+var attemptBuckets = metric.WithExplicitBucketBoundaries(
+	.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30)
 
 func newTelemetry(tracers trace.TracerProvider, meters metric.MeterProvider) (*telemetry, error) {
 	if tracers == nil {
@@ -51,12 +52,12 @@ func newTelemetry(tracers trace.TracerProvider, meters metric.MeterProvider) (*t
 	t.took, errs[2] = t.meter.Float64Histogram("relay.attempt.duration", metric.WithUnit("s"),
 		metric.WithDescription("How long a sink took for one attempt, by lane."), attemptBuckets)
 	t.waited, errs[3] = t.meter.Float64Histogram("relay.entry.age", metric.WithUnit("s"),
-		metric.WithDescription("How long after it was accepted an entry was delivered, by lane and level."),
+		metric.WithDescription("Time from acceptance to delivery, by lane and level."),
 		metric.WithExplicitBucketBoundaries(.01, .1, 1, 5, 15, 60, 300, 900, 3600, 14400, 86400))
 	t.backlog, errs[4] = t.meter.Int64ObservableGauge("relay.backlog", metric.WithUnit("{entry}"),
 		metric.WithDescription("Pending entries, by lane and level."))
 	t.oldest, errs[5] = t.meter.Float64ObservableGauge("relay.backlog.age", metric.WithUnit("s"),
-		metric.WithDescription("How long ago the oldest pending entry was accepted, by lane; 0 if there is none."))
+		metric.WithDescription("Age of the oldest pending entry, by lane; 0 if there is none."))
 	t.unrouted, errs[7] = t.meter.Int64Counter("relay.unrouted", metric.WithUnit("{event}"),
 		metric.WithDescription("Events that no lane takes, and that were not kept."))
 	t.stuck, errs[6] = t.meter.Int64ObservableGauge("relay.stuck", metric.WithUnit("{entry}"),
@@ -73,15 +74,15 @@ func byLane(name string, more ...attribute.KeyValue) metric.MeasurementOption {
 	return metric.WithAttributes(append(more, attribute.String("lane", name))...)
 }
 
-// observe reads the gauges from stats until end is called. stats returns figures and the wall time of
-// the same moment, so that a step of the wall clock changes no age.
+// observe reads the gauges from stats until end is called. stats returns figures and the wall time
+// of the same moment, so that a step of the wall clock changes no age.
 func (t *telemetry) observe(stats func() ([]LaneStats, time.Time)) (end func() error, err error) {
 	r, err := t.meter.RegisterCallback(func(_ context.Context, o metric.Observer) error {
 		lanes, now := stats()
 		for _, s := range lanes {
 			for level, n := range s.ByLevel {
 				o.ObserveInt64(t.backlog, int64(n),
-					byLane(s.Name, attribute.String("level", levelName(level))))
+					byLane(s.Name, attribute.String("level", guance.Level(level).String())))
 			}
 			age := 0.0
 			if !s.Oldest.IsZero() {
@@ -117,12 +118,13 @@ func (t *telemetry) attempt(ctx context.Context, lane string, r *sinkResult, too
 }
 
 // delivered records how long after it was kept an entry was delivered.
-func (t *telemetry) delivered(ctx context.Context, lane string, level guance.Level, after time.Duration) {
-	t.waited.Record(ctx, max(after, 0).Seconds(), byLane(lane, attribute.String("level", level.String())))
+func (t *telemetry) delivered(ctx context.Context, lane string, l guance.Level, age time.Duration) {
+	t.waited.Record(ctx, max(age, 0).Seconds(), byLane(lane, attribute.String("level", l.String())))
 }
 
 func (t *telemetry) count(lane string, o store.Outcome, n int) {
-	t.outcomes.Add(context.Background(), int64(n), byLane(lane, attribute.String("outcome", o.String())))
+	labels := byLane(lane, attribute.String("outcome", o.String()))
+	t.outcomes.Add(context.Background(), int64(n), labels)
 }
 
 // traceparent returns the trace of a webhook in its W3C form, for [store.Entry].Trace.

@@ -82,7 +82,8 @@ type meters struct {
 
 func (p meters) Meter(string, ...metric.MeterOption) metric.Meter { return p.meter }
 
-// The metrics know what is stuck, and an age is never negative, whatever was done to the clock between two looks at it.
+// The metrics know what is stuck, and an age is never negative, whatever was done to the clock
+// between two looks at it.
 func TestGauges(t *testing.T) {
 	m := &gauges{names: make(map[metric.Observable]string), values: make(map[string]float64)}
 	tel, err := newTelemetry(nil, meters{meter: m})

@@ -21,6 +21,7 @@ func (r *Relay) own(ctx context.Context, a *account, stop func()) error {
 		stop()
 		return fmt.Errorf("relay: acquiring the lanes of account %q: %w", a.group().Name, err)
 	}
+	a.budget = newBudget(a.perMinute, r.clock.now())
 	errs := make([]error, len(a.lanes))
 	var wg sync.WaitGroup
 	for i, l := range a.lanes {

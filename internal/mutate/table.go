@@ -430,7 +430,7 @@ var mutations = []mutation{
 	},
 	{
 		"5", "Wait never waits", "a sink that asks for leave is given it without a budget", "relay",
-		`ok, again := r.lane.account.take(now)`,
+		`ok, again := r.lane.account.budget.take(now)`,
 		`ok, again := true, now`,
 	},
 	{

@@ -17,7 +17,8 @@ import (
 	"github.com/guance-relay/guance-relay/relay/pagerdutysink"
 )
 
-// through plays trouble while fifty alerts wait, and wants all fifty open and nothing dead once it is over.
+// through plays trouble while fifty alerts wait, and wants all fifty open and nothing dead once it
+// is over.
 func through(t *testing.T, lasts time.Duration, fault pagerdutytest.Fault) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
@@ -84,7 +85,8 @@ func TestReport05WrongKeyIsWaitedFor(t *testing.T) {
 	})
 }
 
-// The error of a delivery tells of each answer that was lost, whatever came after it, and of none that was not.
+// The error of a delivery tells of each answer that was lost, whatever came after it, and of none
+// that was not.
 func TestErrorsTellOfLostAnswers(t *testing.T) {
 	lost := pagerdutytest.Fault{Connection: pagerdutytest.DropAfterRead}
 	for name, test := range map[string]struct {
@@ -117,7 +119,8 @@ func TestErrorsTellOfLostAnswers(t *testing.T) {
 	}
 }
 
-// An answer that was lost within a delivery that succeeds in the end is told to the lane, which then sends the recovery twice.
+// An answer that was lost within a delivery that succeeds in the end is told to the lane, which
+// then sends the recovery twice.
 func TestLostAnswerIsToldWhenTheNextOneSucceeds(t *testing.T) {
 	for name, test := range map[string]struct {
 		first    pagerdutytest.Fault

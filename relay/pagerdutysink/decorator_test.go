@@ -20,7 +20,8 @@ import (
 	"github.com/guance-relay/guance-relay/relay/pagerdutysink"
 )
 
-// plain is a decorator as it is usually written. Its sink's optional behaviour cannot be seen through it.
+// plain is a decorator as it is usually written. Its sink's optional behaviour cannot be seen
+// through it.
 type plain struct{ s relay.Sink }
 
 func (p plain) Deliver(ctx context.Context, d *relay.Delivery) error { return p.s.Deliver(ctx, d) }
@@ -171,7 +172,8 @@ func TestReport32DecoratedLanesShareTheirKeysBudget(t *testing.T) {
 	}
 }
 
-// What a user of the vendor's script looks for in a log stands in one line for each delivered event.
+// What a user of the vendor's script looks for in a log stands in one line for each delivered
+// event.
 func TestDeliveredEventIsOneLine(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		fake := pagerdutytest.NewTransport()

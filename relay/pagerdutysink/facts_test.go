@@ -18,8 +18,8 @@ import (
 	"github.com/guance-relay/guance-relay/relay/store"
 )
 
-// The numbers are those of the list of facts that docs/pagerduty-clients.md keeps; 1 to 45 and 53 are tested beside the client and
-// the fake.
+// The numbers are those of the list of facts that docs/pagerduty-clients.md keeps; 1 to 45 and 53
+// are tested beside the client and the fake.
 
 // A resolve that arrives while its trigger meets 503s comes after it, and the end is resolved.
 func TestFact46ResolveNeverOvertakes(t *testing.T) {
@@ -96,7 +96,8 @@ func TestReport11LateTriggerEndsResolved(t *testing.T) {
 	})
 }
 
-// Forty minutes of 502 end with every problem's last state, at a rate within the limit and without a herd.
+// Forty minutes of 502 end with every problem's last state, at a rate within the limit and without
+// a herd.
 func TestFact48FortyMinutesOf502(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		fake := pagerdutytest.NewTransport()
@@ -187,7 +188,8 @@ func TestFact50Poison(t *testing.T) {
 	})
 }
 
-// Ten thousand events of one routing key: the limit holds in every window, and each problem's events are in order.
+// Ten thousand events of one routing key: the limit holds in every window, and each problem's
+// events are in order.
 func TestFact51TenThousandEvents(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		fake := pagerdutytest.NewTransport()
@@ -226,7 +228,8 @@ func TestFact51TenThousandEvents(t *testing.T) {
 	})
 }
 
-// A stop with a full queue keeps within its deadline, and all that was not sent is kept and sent by the next run.
+// A stop with a full queue keeps within its deadline, and all that was not sent is kept and sent by
+// the next run.
 func TestFact52Shutdown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		fake := pagerdutytest.NewTransport()

@@ -20,7 +20,8 @@ func decode(t *testing.T, body string) *guance.Event {
 	return events[0]
 }
 
-// The rows are the mapping of the package comment; the statuses those of Guance's event level description.
+// The rows are the mapping of the package comment; the statuses those of Guance's event level
+// description.
 func TestMapping(t *testing.T) {
 	everything := &Options{Info: true, NoData: pagerduty.SeverityError, Unknown: pagerduty.SeverityError}
 	tests := map[string]struct {
@@ -89,7 +90,8 @@ func TestSource(t *testing.T) {
 	}
 }
 
-// Everything that a person woken up would look for is in the event, under the name that the package comment gives, and nothing else is.
+// Everything that a person woken up would look for is in the event, under the name that the package
+// comment gives, and nothing else is.
 func TestEveryField(t *testing.T) {
 	at := time.Unix(1_790_000_000, 0)
 	e := &guance.Event{

@@ -13,7 +13,8 @@ import (
 	"github.com/guance-relay/guance-relay/relay/pagerdutysink"
 )
 
-// A recovery that ends both phases of a monitor is delivered when both resolves are: what fails of either is tried again.
+// A recovery that ends both phases of a monitor is delivered when both resolves are: what fails of
+// either is tried again.
 func TestBothResolvesAreDelivered(t *testing.T) {
 	for name, fails := range map[string]func(fault, missing string) string{
 		"the first fails":  func(fault, _ string) string { return fault },
@@ -52,7 +53,8 @@ func TestBothResolvesAreDelivered(t *testing.T) {
 // refusal is PagerDuty's word about an event.
 const refusal = `{"status":"invalid event","message":"Event object is invalid","errors":["'payload.source' is missing or blank"]}`
 
-// The second resolve is refused for ever: that is in the dead letters, and the first one has happened.
+// The second resolve is refused for ever: that is in the dead letters, and the first one has
+// happened.
 func TestRefusedSiblingIsADeadLetter(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		fake := pagerdutytest.NewTransport()
@@ -82,7 +84,8 @@ func decodeOne(t *testing.T, body string) *guance.Event {
 	return events[0]
 }
 
-// With Changes each change and audit event is a change event, whatever its status says and whatever Map drops. Without it most say nothing.
+// With Changes each change and audit event is a change event, whatever its status says and whatever
+// Map drops. Without it most say nothing.
 func TestChangesOfEveryStatus(t *testing.T) {
 	everything := &pagerdutysink.Options{Changes: true, Map: func(*guance.Event, *pagerduty.Event) bool { return false }}
 	tests := map[string]struct{ body, without string }{
@@ -121,7 +124,8 @@ func TestChangesOfEveryStatus(t *testing.T) {
 	}
 }
 
-// A change event that PagerDuty does not take at first is tried again, and what it refuses is a dead letter.
+// A change event that PagerDuty does not take at first is tried again, and what it refuses is a
+// dead letter.
 func TestChangesAreTriedAgain(t *testing.T) {
 	for name, test := range map[string]struct {
 		status        int

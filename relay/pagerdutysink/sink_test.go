@@ -87,7 +87,8 @@ func TestFaultToRecovery(t *testing.T) {
 	})
 }
 
-// Two problems whose keys are longer than PagerDuty takes, and differ at the end alone, are two incidents.
+// Two problems whose keys are longer than PagerDuty takes, and differ at the end alone, are two
+// incidents.
 func TestLongKeys(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		fake := pagerdutytest.NewTransport()

@@ -55,7 +55,10 @@ func (a *arena[T]) at(r ref) *T { return &a.chunks[(r-1)/64].slots[(r-1)%64] }
 func (a *arena[T]) all() iter.Seq[*T] {
 	return func(yield func(*T) bool) {
 		for _, c := range a.chunks {
-			for left := used(c); left != 0; left &= left - 1 {
+			if c == nil {
+				continue
+			}
+			for left := c.used; left != 0; left &= left - 1 {
 				if !yield(&c.slots[bits.TrailingZeros64(left)]) {
 					return
 				}
@@ -64,21 +67,13 @@ func (a *arena[T]) all() iter.Seq[*T] {
 	}
 }
 
-func used[T any](c *chunk[T]) uint64 {
-	if c == nil {
-		return 0
-	}
-	return c.used
-}
-
 func (a *arena[T]) remove(r ref) {
 	n, i := (r-1)/64, (r-1)%64
 	c := a.chunks[n]
 	if c.used == math.MaxUint64 {
 		a.free = append(a.free, int32(n))
 	}
-	var zero T
-	c.slots[i] = zero
+	c.slots[i] = *new(T)
 	if c.used &^= 1 << i; c.used == 0 {
 		a.chunks[n], a.spare = nil, c
 	}

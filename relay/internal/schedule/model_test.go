@@ -13,8 +13,9 @@ import (
 	"github.com/guance-relay/guance-relay/relay/store"
 )
 
-// model is the schedule again, slow and obvious: lists that are searched from one end to the other. It reads nothing from the schedule but what
-// that decides. Beside it stand a store that forgets nothing and a target that shows what it was told, or handles it later.
+// model is the schedule again, slow and obvious: lists that are searched from one end to the other.
+// It reads nothing from the schedule but what that decides. Beside it stand a store that forgets
+// nothing and a target that shows what it was told, or handles it later.
 type model struct {
 	t        *rapid.T
 	s        *Schedule
@@ -88,7 +89,8 @@ func (m *model) lose(t *rapid.T, e *store.Entry) {
 	}
 }
 
-// takes has the target handle a request now. What it got before and has not handled is so within a minute from now.
+// takes has the target handle a request now. What it got before and has not handled is so within a
+// minute from now.
 func (m *model) takes(t *rapid.T, e *store.Entry) {
 	if e.State == guance.StateNeither {
 		return
@@ -486,7 +488,8 @@ func history(t *rapid.T) {
 	}
 }
 
-// Promises 2, 3, 4 and 6 of the policy alone, against every order of events, answers, lost answers and crashes that rapid comes up with.
+// Promises 2, 3, 4 and 6 of the policy alone, against every order of events, answers, lost answers
+// and crashes that rapid comes up with.
 func TestScheduleModel(t *testing.T) {
 	for range 8 { // a hundred histories each, unless a flag says otherwise
 		rapid.Check(t, history)

@@ -47,7 +47,8 @@ func TestProblemsAreSmall(t *testing.T) {
 	runtime.KeepAlive(b)
 }
 
-// The problems are found and keep what they hold while others come and go, whatever homes they share.
+// The problems are found and keep what they hold while others come and go, whatever homes they
+// share.
 func TestProblems(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		ps := newProblems()

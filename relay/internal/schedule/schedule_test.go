@@ -441,7 +441,8 @@ func TestScheduleExpires(t *testing.T) {
 	}
 }
 
-// A dead letter that is replayed has its old number and is as young as its replay: what waits beside it grows too old all the same.
+// A dead letter that is replayed has its old number and is as young as its replay: what waits
+// beside it grows too old all the same.
 func TestScheduleReplayedEntryIsYoung(t *testing.T) {
 	b := newBench(t, Policy{MaxAge: time.Hour})
 	replayed := b.fault("replayed", guance.LevelCritical, 1)
@@ -512,7 +513,8 @@ func TestScheduleRemarkCancelsNoRepeat(t *testing.T) {
 	b.send(2)
 }
 
-// A fault and its recovery that were never sent go out all the same where a request of before may still be handled.
+// A fault and its recovery that were never sent go out all the same where a request of before may
+// still be handled.
 func TestScheduleDoubtKeepsAPair(t *testing.T) {
 	b := newBench(t, Policy{})
 	known := store.Record{Seq: 1, Doubt: true}
@@ -555,7 +557,8 @@ func TestScheduleRepeatIsNeverDead(t *testing.T) {
 	}
 }
 
-// An entry that failed in a way that counts is dead six hours later, though it has attempts left; one that never did is not.
+// An entry that failed in a way that counts is dead six hours later, though it has attempts left;
+// one that never did is not.
 func TestScheduleCountsForSixHours(t *testing.T) {
 	b := newBench(t, Policy{MaxAttempts: 1000, MaxAge: 72 * time.Hour})
 	b.accept(b.fault("poison", guance.LevelFatal, 1), store.Record{})
@@ -579,7 +582,8 @@ func TestScheduleCountsForSixHours(t *testing.T) {
 	}
 }
 
-// What is stuck is counted, also while it is due, in flight and set aside, and only until it has ended.
+// What is stuck is counted, also while it is due, in flight and set aside, and only until it has
+// ended.
 func TestScheduleStuck(t *testing.T) {
 	b := newBench(t, Policy{MaxAttempts: 1000})
 	stuck := func(want int, since time.Time) {
