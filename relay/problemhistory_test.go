@@ -70,26 +70,32 @@ func TestExplain(t *testing.T) {
 		time.Sleep(time.Second)
 		accept(t, r, event(t, "2", "p", "critical"), event(t, "3", "p", "ok"))
 		synctest.Wait()
-		wantHistory(t, r, "problem, error; pending; in flight", "problem, critical; superseded; entry 3 ", "recovered; pending; waits for entry 1")
+		wantHistory(t, r, "problem, error; pending; in flight", "problem, critical; superseded; entry 3 ",
+			"recovered; pending; waits for entry 1")
 		answers <- errors.New("503")
 		synctest.Wait()
-		wantHistory(t, r, "problem, error; pending; tried before", "problem, critical; superseded", "recovered; pending; waits for entry 1")
+		wantHistory(t, r, "problem, error; pending; tried before", "problem, critical; superseded",
+			"recovered; pending; waits for entry 1")
 		answers <- relay.RetryAfter(errors.New("429"), time.Minute)
 		synctest.Wait()
-		wantHistory(t, r, "problem, error; pending; the target asked", "problem, critical; superseded", "recovered; pending; waits")
+		wantHistory(t, r, "problem, error; pending; the target asked", "problem, critical; superseded",
+			"recovered; pending; waits")
 		answers <- nil
 		answers <- relay.Permanent(errors.New("400"))
 		synctest.Wait()
-		wantHistory(t, r, "problem, error; delivered", "problem, critical; superseded", "recovered; dead; 400")
+		wantHistory(t, r, "problem, error; delivered", "problem, critical; superseded",
+			"recovered; dead; 400")
 		time.Sleep(time.Second)
 		if err := r.Replay(t.Context(), "lane", 3); err != nil {
 			t.Fatal(err)
 		}
 		synctest.Wait()
-		wantHistory(t, r, "problem, error; delivered", "problem, critical; superseded", "recovered; dead; 400", "recovered; pending")
+		wantHistory(t, r, "problem, error; delivered", "problem, critical; superseded",
+			"recovered; dead; 400", "recovered; pending")
 		answers <- nil
 		synctest.Wait()
-		wantHistory(t, r, "problem, error; delivered", "problem, critical; superseded", "recovered; dead; 400", "recovered; delivered")
+		wantHistory(t, r, "problem, error; delivered", "problem, critical; superseded",
+			"recovered; dead; 400", "recovered; delivered")
 	})
 }
 
@@ -116,8 +122,10 @@ func TestStats(t *testing.T) {
 		}
 		state(relay.Idle)
 		accepted := time.Now()
-		accept(t, r, event(t, "1", "a", "critical"), event(t, "2", "b", "warning"), event(t, "3", "c", "ok"))
-		if s := state(relay.Budgeted); s.Backlog != 3 || s.ByLevel != [7]int{1, 0, 0, 1, 0, 1, 0} || !s.Oldest.Equal(accepted) || s.Until.IsZero() {
+		accept(t, r, event(t, "1", "a", "critical"), event(t, "2", "b", "warning"),
+			event(t, "3", "c", "ok"))
+		if s := state(relay.Budgeted); s.Backlog != 3 || s.ByLevel != [7]int{1, 0, 0, 1, 0, 1, 0} ||
+			!s.Oldest.Equal(accepted) || s.Until.IsZero() {
 			t.Errorf("got %+v, want three entries by level", s)
 		}
 		time.Sleep(time.Second)
@@ -125,13 +133,15 @@ func TestStats(t *testing.T) {
 			t.Errorf("got %+v, want one in flight", s)
 		}
 		answers <- relay.RetryAfter(errors.New("429"), time.Minute)
-		if s := state(relay.Paused); time.Until(s.Until) != time.Minute || s.Reason != "429" || s.Throttled != 1 || s.PerMinute > 60 {
+		if s := state(relay.Paused); time.Until(s.Until) != time.Minute || s.Reason != "429" ||
+			s.Throttled != 1 || s.PerMinute > 60 {
 			t.Errorf("got %+v, want a pause of a minute and half the rate", s)
 		}
 		for range 3 {
 			answers <- nil
 		}
-		if s := state(relay.Idle); s.Delivered != 3 || s.Backlog != 0 || !s.Oldest.IsZero() || s.Reason != "" {
+		if s := state(relay.Idle); s.Delivered != 3 || s.Backlog != 0 || !s.Oldest.IsZero() ||
+			s.Reason != "" {
 			t.Errorf("got %+v, want three delivered", s)
 		}
 		accept(t, r, event(t, "4", "a", "ok"))
@@ -140,7 +150,8 @@ func TestStats(t *testing.T) {
 			t.Errorf("got %+v, want one failure", s)
 		}
 		accept(t, r, event(t, "5", "d", "fatal"), event(t, "6", "e", "fatal"))
-		for i := 0; i < 50 && r.Stats().Lanes[0].State != relay.Probing; i++ { // two failures of one problem in a row count once
+		// two failures of one problem in a row count once
+		for i := 0; i < 50 && r.Stats().Lanes[0].State != relay.Probing; i++ {
 			answers <- errors.New("502")
 			synctest.Wait()
 		}
@@ -152,11 +163,13 @@ func TestStats(t *testing.T) {
 	})
 }
 
-// Dashboards and alerts compare the words.
+// Dashboards depend on the words.
 func TestLaneStateWords(t *testing.T) {
 	for state, word := range map[relay.LaneState]string{
-		relay.Idle: "idle", relay.Sending: "sending", relay.Budgeted: "budget", relay.Paused: "paused", relay.BackingOff: "backing off",
-		relay.Repeating: "repeating", relay.Probing: "probing", relay.Reading: "reading", relay.Stopped: "stopped",
+		relay.Idle: "idle", relay.Sending: "sending", relay.Budgeted: "budget", relay.Paused: "paused",
+		relay.BackingOff: "backing off",
+		relay.Repeating:  "repeating", relay.Probing: "probing", relay.Reading: "reading",
+		relay.Stopped: "stopped",
 	} {
 		if string(state) != word {
 			t.Errorf("got %q, want %q", state, word)
@@ -168,14 +181,20 @@ func TestLaneStateWords(t *testing.T) {
 // wrote.
 func TestHistoryTextHasNoForgedLines(t *testing.T) {
 	for _, forged := range []string{
-		"x\n  2  accepted 2026-11-27T00:00:00Z  recovered  delivered", "x\r  2  accepted", "x\x1b[2K\x1b[1A", "x\u0085 2 accepted", "x\u2028 2", "x\u2029 2",
-		"x\u202e detpecca 2", "x\u2067 2", "x\u200f 2", "x\u061c 2", "x" + strings.Repeat(" ", 200) + "2  accepted", "x" + strings.Repeat("\u3000", 100) + "2",
+		"x\n  2  accepted 2026-11-27T00:00:00Z  recovered  delivered", "x\r  2  accepted",
+		"x\x1b[2K\x1b[1A", "x\u0085 2 accepted", "x\u2028 2", "x\u2029 2",
+		"x\u202e detpecca 2", "x\u2067 2", "x\u200f 2", "x\u061c 2", "x" + strings.Repeat(" ", 200) +
+			"2  accepted", "x" + strings.Repeat("\u3000", 100) + "2",
 		"x" + strings.Repeat("\u2800", 100) + "2", "x" + strings.Repeat("\u3164", 100) + "2",
-		"x" + strings.Repeat("\u115f", 100) + "2", "x" + strings.Repeat("\u1160", 100) + "2", "x" + strings.Repeat("\uffa0", 100) + "2", "x\v2\f3\t4", "x\xff\xfe\x9b2J", "x\u200b2\ufeff", "x\x002\x7f\b\b",
+		"x" + strings.Repeat("\u115f", 100) + "2", "x" + strings.Repeat("\u1160", 100) + "2", "x" +
+			strings.Repeat("\uffa0", 100) + "2", "x\v2\f3\t4", "x\xff\xfe\x9b2J", "x\u200b2\ufeff",
+		"x\x002\x7f\b\b",
 	} {
-		history := relay.ProblemHistory{Lane: "lane " + forged, Problem: "key " + forged, Entries: []relay.EntryStatus{
-			{Seq: 1, Says: "problem, critical", Ended: "dead", Outcome: store.Dead, Reason: "磁盘告警 é " + forged},
-		}}
+		history := relay.ProblemHistory{Lane: "lane " + forged, Problem: "key " + forged,
+			Entries: []relay.EntryStatus{
+				{Seq: 1, Says: "problem, critical", Ended: "dead", Outcome: store.Dead,
+					Reason: "磁盘告警 é " + forged},
+			}}
 		text := history.String()
 		if n := strings.Count(text, "\n"); n != 2 {
 			t.Errorf("%q is told in %d lines, want two:\n%q", forged, n, text)

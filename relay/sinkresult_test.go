@@ -30,17 +30,20 @@ func TestResultOf(t *testing.T) {
 		throttled bool
 		delay     time.Duration
 	}{
-		"no error":                  {nil, store.Delivered, false, 0},
-		"none of it":                {behaving{}, 0, false, 0},
-		"ignored":                   {behaving{ignored: true}, store.Ignored, false, 0},
-		"permanent":                 {behaving{permanent: true}, store.Dead, false, 0},
-		"throttled":                 {behaving{throttled: true}, 0, true, 0},
-		"throttled for a time":      {behaving{throttled: true, after: time.Minute}, 0, true, time.Minute},
-		"asked to come back":        {behaving{after: time.Minute}, 0, true, time.Minute},
-		"without any behaviour":     {errors.New("words"), 0, false, 0},
-		"refused, and to come back": {behaving{permanent: true, after: time.Minute}, store.Dead, false, 0},
-		"ignored, and to come back": {behaving{ignored: true, after: time.Minute}, store.Ignored, false, 0},
-		"ignored before refused":    {behaving{ignored: true, permanent: true}, store.Ignored, false, 0},
+		"no error":   {nil, store.Delivered, false, 0},
+		"none of it": {behaving{}, 0, false, 0},
+		"ignored":    {behaving{ignored: true}, store.Ignored, false, 0},
+		"permanent":  {behaving{permanent: true}, store.Dead, false, 0},
+		"throttled":  {behaving{throttled: true}, 0, true, 0},
+		"throttled for a time": {behaving{throttled: true, after: time.Minute}, 0, true,
+			time.Minute},
+		"asked to come back":    {behaving{after: time.Minute}, 0, true, time.Minute},
+		"without any behaviour": {errors.New("words"), 0, false, 0},
+		"refused, and to come back": {behaving{permanent: true, after: time.Minute},
+			store.Dead, false, 0},
+		"ignored, and to come back": {behaving{ignored: true, after: time.Minute},
+			store.Ignored, false, 0},
+		"ignored before refused": {behaving{ignored: true, permanent: true}, store.Ignored, false, 0},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -50,7 +53,8 @@ func TestResultOf(t *testing.T) {
 			}
 			r := resultOf(err)
 			if r.Outcome != test.outcome || r.Throttled != test.throttled || r.delay != test.delay {
-				t.Errorf("got %v, throttled %v for %v; want %v, %v for %v", r.Outcome, r.Throttled, r.delay, test.outcome, test.throttled, test.delay)
+				t.Errorf("got %v, throttled %v for %v; want %v, %v for %v", r.Outcome, r.Throttled, r.delay,
+					test.outcome, test.throttled, test.delay)
 			}
 			if r.Failed() != (test.outcome == 0 && !test.throttled) {
 				t.Errorf("it counts as a failure of the target: %v", r.Failed())

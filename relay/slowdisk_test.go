@@ -127,7 +127,8 @@ func TestStartReadsTheBacklogFirst(t *testing.T) {
 		time.Sleep(30 * time.Second)
 		stop()
 		if got := sink.taken(); len(got) == 0 || got[0] != "worst fatal" {
-			t.Errorf("the first that was sent, of %d, is %v, want the worst", len(got), got[:min(len(got), 1)])
+			t.Errorf("the first that was sent, of %d, is %v, want the worst", len(got),
+				got[:min(len(got), 1)])
 		}
 	})
 }
@@ -149,11 +150,13 @@ func TestMarksOnTheirWay(t *testing.T) {
 			e.Raw, e.Date = nil, time.Unix(int64(date), 0)
 			return e
 		}
-		accept(t, r, at("1", "p", "critical", 1_700_000_003), at("2", "p", "ok", 1_700_000_013)) // which cancel each other
+		// which cancel each other
+		accept(t, r, at("1", "p", "critical", 1_700_000_003), at("2", "p", "ok", 1_700_000_013))
 		time.Sleep(100 * time.Millisecond)
 		accept(t, r, at("3", "p", "critical", 1_700_000_002)) // overtaken by both
 		accept(t, r, event(t, "4", "q", "critical"))
-		time.Sleep(1500 * time.Millisecond) // what the mark of an attempt takes; those of the pair take five seconds
+		// what the mark of an attempt takes; those of the pair take five seconds
+		time.Sleep(1500 * time.Millisecond)
 		expect(t, sink, "q critical")
 		time.Sleep(time.Minute)
 		expect(t, sink, "q critical")

@@ -27,7 +27,8 @@ func TestStopDrains(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				db := memstore.New()
-				r, err := relay.New(db, &relay.Options{Logger: slog.New(slog.DiscardHandler), DrainTimeout: 5 * time.Second})
+				r, err := relay.New(db, &relay.Options{Logger: slog.New(slog.DiscardHandler),
+					DrainTimeout: 5 * time.Second})
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -47,7 +48,8 @@ func TestStopDrains(t *testing.T) {
 				go func() { done <- r.Run(ctx) }()
 				time.Sleep(time.Minute) // the budget has some requests
 				accept(t, r, event(t, "1", "slow", "critical"))
-				accept(t, r, event(t, "2", "quick", "critical")) // so that a failure of the slow one would count
+				// so that a failure of the slow one would count
+				accept(t, r, event(t, "2", "quick", "critical"))
 				time.Sleep(time.Second)
 				stop()
 				if err := <-done; err != nil {

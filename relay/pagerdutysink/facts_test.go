@@ -73,7 +73,8 @@ func TestFact47LostAnswer(t *testing.T) {
 			t.Fatalf("got %+v, want one incident, resolved", got)
 		}
 		reqs := fake.Requests()
-		if len(reqs) != 4 || string(reqs[0].Body) != string(reqs[1].Body) || string(reqs[2].Body) != string(reqs[3].Body) {
+		if len(reqs) != 4 || string(reqs[0].Body) != string(reqs[1].Body) ||
+			string(reqs[2].Body) != string(reqs[3].Body) {
 			t.Errorf("%d requests, want the trigger twice with the same bytes, and the resolve a minute later once more", len(reqs))
 		}
 	})
@@ -167,7 +168,9 @@ func TestFact50Poison(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		fake := pagerdutytest.NewTransport()
 		bad := guancetest.NewProblem("poison").Fault(guance.LevelFatal)
-		fake.Poison(func(r pagerdutytest.Request) bool { return r.DedupKey == bad.ProblemKey() }, pagerdutytest.Fault{Status: 500})
+		fake.Poison(func(r pagerdutytest.Request) bool {
+			return r.DedupKey == bad.ProblemKey()
+		}, pagerdutytest.Fault{Status: 500})
 		r, db := start(t, fake, nil)
 		say(t, r, bad)
 		for i := range 1000 {
@@ -220,7 +223,8 @@ func TestFact51TenThousandEvents(t *testing.T) {
 				continue
 			}
 			if st.Seq < last[st.Problem] {
-				t.Errorf("problem %s: entry %d was delivered after entry %d", st.Problem, st.Seq, last[st.Problem])
+				t.Errorf("problem %s: entry %d was delivered after entry %d", st.Problem, st.Seq,
+					last[st.Problem])
 			}
 			last[st.Problem] = st.Seq
 		}
@@ -266,7 +270,8 @@ func TestFact52Shutdown(t *testing.T) {
 		}
 		r, stop := next()
 		for i := range 500 {
-			if _, err := r.Accept(t.Context(), guancetest.NewProblem("disk", "n", fmt.Sprint(i)).Fault(guance.LevelCritical)); err != nil {
+			if _, err := r.Accept(t.Context(), guancetest.NewProblem("disk", "n",
+				fmt.Sprint(i)).Fault(guance.LevelCritical)); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -13,9 +13,8 @@ import (
 	"github.com/guance-relay/guance-relay/relay/store"
 )
 
-// model is the schedule again, slow and obvious: lists that are searched from one end to the other.
-// It reads nothing from the schedule but what that decides. Beside it stand a store that forgets
-// nothing and a target that shows what it was told, or handles it later.
+// model is a slow and simple schedule: it searches lists. It reads only decisions from the real
+// one. It has a store that deletes nothing, and a target that handles requests at once or late.
 type model struct {
 	t        *rapid.T
 	s        *Schedule
@@ -31,18 +30,18 @@ type model struct {
 	last     map[string]*store.Entry // what was said last
 
 	// What a crash takes.
-	flying   []flight
-	wait     map[string]time.Time // backing off, or sent a second time, not before
-	tries    map[string]int       // failures in a row
-	counted  map[uint64]int       // failures that count, of an entry
-	said     map[string]bool      // the first entry is a recovery that was taken once
-	doubt    map[string]bool      // an answer was lost
-	lives    int                  // answers that were no failures
-	livesAt  map[string]int       // lives when a failure of the first entry would not have counted
-	streak   int                  // failures in a row
-	failedBy string               // whose was the last
-	probe    time.Time            // no attempt before, while the target counts as down
-	sends    int
+	flying      []flight
+	wait        map[string]time.Time // backing off, or sent a second time, not before
+	tries       map[string]int       // failures in a row
+	counted     map[uint64]int       // failures that count, of an entry
+	repeats     map[string]bool      // the first entry is a recovery that was taken once
+	doubt       map[string]bool      // an answer was lost
+	successes   int                  // answers that were no failures
+	successesAt map[string]int       // successes when a failure would not have counted
+	streak      int                  // failures in a row
+	failedBy    string               // whose was the last
+	probe       time.Time            // no attempt before, while the target counts as down
+	sends       int
 }
 
 // A flight is an attempt, or the end of a recovery that is not sent a second time.
@@ -51,7 +50,7 @@ type flight struct {
 	over bool
 }
 
-// A lateRequest is a problem that the target got and has not handled yet.
+// A lateRequest is a trigger that the target has received and not handled.
 type lateRequest struct {
 	problem string
 	at      time.Time // zero until a recovery was taken
@@ -60,9 +59,12 @@ type lateRequest struct {
 const modelAttempts = 6
 
 func (m *model) restart() {
-	m.s = New(Policy{MaxAttempts: modelAttempts, MaxAge: time.Hour}, func(n int64) int64 { return n - 1 })
-	m.wait, m.tries, m.said, m.livesAt = make(map[string]time.Time), make(map[string]int), make(map[string]bool), make(map[string]int)
-	m.flying, m.streak, m.failedBy, m.probe, m.lives, m.sends = nil, 0, "", time.Time{}, 0, 0
+	m.s = New(Policy{MaxAttempts: modelAttempts, MaxAge: time.Hour}, func(n int64) int64 {
+		return n - 1
+	})
+	m.wait, m.tries, m.repeats, m.successesAt = make(map[string]time.Time), make(map[string]int),
+		make(map[string]bool), make(map[string]int)
+	m.flying, m.streak, m.failedBy, m.probe, m.successes, m.sends = nil, 0, "", time.Time{}, 0, 0
 	m.counted, m.doubt = make(map[uint64]int), make(map[string]bool)
 	for problem, r := range m.records {
 		m.doubt[problem] = r.Doubt
@@ -82,15 +84,14 @@ func (m *model) crash(t *rapid.T) {
 	m.restart()
 }
 
-// lose has the target handle a request later, perhaps.
+// lose may make the target handle a request later.
 func (m *model) lose(t *rapid.T, e *store.Entry) {
 	if e.State == guance.StateProblem && rapid.Bool().Draw(t, "handled late") {
 		m.late = append(m.late, lateRequest{problem: e.Problem})
 	}
 }
 
-// takes has the target handle a request now. What it got before and has not handled is so within a
-// minute from now.
+// takes makes the target handle a request now. It handles earlier ones within a minute from now.
 func (m *model) takes(t *rapid.T, e *store.Entry) {
 	if e.State == guance.StateNeither {
 		return
@@ -126,7 +127,7 @@ func (m *model) add(e *store.Entry) {
 		m.doubt[e.Problem] = true
 	}
 	if m.queue(e.Problem)[0] == e {
-		m.livesAt[e.Problem] = m.lives
+		m.successesAt[e.Problem] = m.successes
 	}
 	marks, over := m.s.Add(e, record)
 	for _, mark := range marks {
@@ -135,9 +136,11 @@ func (m *model) add(e *store.Entry) {
 		}
 		m.settle(mark)
 	}
-	cancels := m.said[e.Problem] && e.State != guance.StateNeither && m.outcomes[e.Seq] == 0 && !e.Begun && !m.flies(m.queue(e.Problem)[0].Seq)
+	cancels := m.repeats[e.Problem] && e.State != guance.StateNeither && m.outcomes[e.Seq] == 0 &&
+		!e.Begun && !m.flies(m.queue(e.Problem)[0].Seq)
 	if cancels != (over != nil) {
-		m.t.Fatalf("entry %d cancels that a recovery is sent a second time: %v, want %v", e.Seq, over != nil, cancels)
+		m.t.Fatalf("entry %d cancels that a recovery is sent a second time: %v, want %v", e.Seq,
+			over != nil, cancels)
 	}
 	if over != nil {
 		m.flying = append(m.flying, flight{*over, true})
@@ -167,11 +170,11 @@ func (m *model) queue(problem string) (q []*store.Entry) {
 	return q
 }
 
-// rank is the order of the package comment, read off the queue.
+// rank computes the rank from the queue.
 func (m *model) rank(q []*store.Entry) (class int, level guance.Level) {
 	problem := q[0].Problem
 	shown := m.records[problem].Shown
-	if m.said[problem] { // the target has it
+	if m.repeats[problem] { // the target has it
 		shown, q = guance.LevelNone, q[1:]
 	}
 	for _, e := range q {
@@ -210,7 +213,7 @@ func (m *model) due() (heads []*store.Entry) {
 	return heads
 }
 
-// wakes is when something may be sent without another event or answer; zero: never.
+// wakes returns when something may be sent without another event or answer; zero: never.
 func (m *model) wakes() (first time.Time) {
 	for _, e := range m.entries {
 		if m.queue(e.Problem)[0] != e || m.flies(e.Seq) {
@@ -279,7 +282,7 @@ func (m *model) answerWith(t *rapid.T, r Result) {
 	m.answered(t, f, r)
 }
 
-// outage has everything fail for some attempts, each as soon as it may begin.
+// outage makes some attempts fail, each as soon as it may begin.
 func (m *model) outage(t *rapid.T) {
 	for range rapid.IntRange(1, 30).Draw(t, "attempts") {
 		ok, at := m.s.Ready(m.now)
@@ -322,18 +325,18 @@ func (m *model) answered(t *rapid.T, f flight, r Result) {
 
 	want, wait := store.Outcome(0), m.now
 	switch {
-	case m.said[problem]:
+	case m.repeats[problem]:
 		want = store.Delivered
 		m.unsure[problem] = m.unsure[problem] || !taken
 	case taken && e.State == guance.StateRecovered && m.doubt[problem]:
-		m.said[problem], m.tries[problem], wait = true, 0, m.now.Add(time.Minute)
+		m.repeats[problem], m.tries[problem], wait = true, 0, m.now.Add(time.Minute)
 	case taken:
 		want = store.Delivered
 	case r.Outcome == store.Dead:
 		want = store.Dead
 	case failed:
-		if m.lives != m.livesAt[problem] {
-			m.livesAt[problem] = m.lives
+		if m.successes != m.successesAt[problem] {
+			m.successesAt[problem] = m.successes
 			m.counted[e.Seq]++
 		}
 		if m.counted[e.Seq] >= modelAttempts {
@@ -360,26 +363,27 @@ func (m *model) ends(f flight, mark store.Mark, stillInDoubt bool) {
 	m.settle(mark)
 	delete(m.wait, mark.Problem)
 	delete(m.tries, mark.Problem)
-	delete(m.said, mark.Problem)
-	m.livesAt[mark.Problem] = m.lives
+	delete(m.repeats, mark.Problem)
+	m.successesAt[mark.Problem] = m.successes
 	if mark.State == guance.StateRecovered && mark.Outcome == store.Delivered {
 		m.doubt[mark.Problem] = stillInDoubt
 	}
 	if m.records[mark.Problem].Doubt != m.doubt[mark.Problem] {
-		m.t.Fatalf("after entry %d the store knows of doubt: %v, want %v", mark.Seq, !m.doubt[mark.Problem], m.doubt[mark.Problem])
+		m.t.Fatalf("after entry %d the store knows of doubt: %v, want %v", mark.Seq,
+			!m.doubt[mark.Problem], m.doubt[mark.Problem])
 	}
 }
 
-// hears is what an answer says of the target.
+// hears updates what an answer says about the target.
 func (m *model) hears(problem string, alive, failed bool) {
 	down := m.streak >= 5
 	switch {
 	case alive:
 		if down { // what failed because of the target starts afresh
 			clear(m.tries)
-			maps.DeleteFunc(m.wait, func(waiting string, _ time.Time) bool { return !m.said[waiting] })
+			maps.DeleteFunc(m.wait, func(waiting string, _ time.Time) bool { return !m.repeats[waiting] })
 		}
-		m.lives++
+		m.successes++
 		m.streak, m.failedBy, m.probe = 0, "", time.Time{}
 	case failed:
 		if down || problem != m.failedBy {
@@ -395,8 +399,10 @@ func (m *model) hears(problem string, alive, failed bool) {
 func (m *model) accept(t *rapid.T, problems int) {
 	m.seq++
 	e := &store.Entry{
-		Seq: m.seq, Problem: fmt.Sprint("p", rapid.IntRange(0, problems-1).Draw(t, "problem")), Kept: time.Duration(m.now.UnixNano()),
-		State: rapid.SampledFrom([]guance.State{guance.StateProblem, guance.StateProblem, guance.StateRecovered, guance.StateNeither}).Draw(t, "state"),
+		Seq: m.seq, Problem: fmt.Sprint("p", rapid.IntRange(0, problems-1).Draw(t, "problem")),
+		Kept: time.Duration(m.now.UnixNano()),
+		State: rapid.SampledFrom([]guance.State{guance.StateProblem, guance.StateProblem,
+			guance.StateRecovered, guance.StateNeither}).Draw(t, "state"),
 	}
 	if e.State != guance.StateRecovered {
 		e.Level = guance.Level(rapid.IntRange(1, 6).Draw(t, "level"))
@@ -409,7 +415,8 @@ func (m *model) accept(t *rapid.T, problems int) {
 	if m.outcomes[e.Seq] == 0 && e.State != guance.StateNeither {
 		m.last[e.Problem] = e
 	}
-	if m.outcomes[e.Seq] == store.Superseded && e.State == guance.StateRecovered && m.last[e.Problem] != nil && m.outcomes[m.last[e.Problem].Seq] == store.Superseded {
+	if m.outcomes[e.Seq] == store.Superseded && e.State == guance.StateRecovered &&
+		m.last[e.Problem] != nil && m.outcomes[m.last[e.Problem].Seq] == store.Superseded {
 		m.last[e.Problem] = e // a pair that cancelled each other
 	}
 }
@@ -450,7 +457,8 @@ func (m *model) settleAll(t *rapid.T) {
 		m.answered(t, flight{Ticket: tk}, delivered)
 	}
 	if m.s.problems.len != 0 || m.s.stuck.Len() != 0 || m.s.byLevel != [7]int{} {
-		t.Fatalf("%d problems, %d of them stuck, and levels %v are left of nothing", m.s.problems.len, m.s.stuck.Len(), m.s.byLevel)
+		t.Fatalf("%d problems, %d of them stuck, and levels %v are left of nothing", m.s.problems.len,
+			m.s.stuck.Len(), m.s.byLevel)
 	}
 	m.pass(m.now.Add(time.Minute))
 }
@@ -458,8 +466,10 @@ func (m *model) settleAll(t *rapid.T) {
 // history plays one history and compares.
 func history(t *rapid.T) {
 	m := &model{
-		t: t, now: now, records: make(map[string]store.Record), outcomes: make(map[uint64]store.Outcome), unsure: make(map[string]bool),
-		sent: make(map[string]uint64), shows: make(map[string]guance.State), last: make(map[string]*store.Entry),
+		t: t, now: now, records: make(map[string]store.Record), outcomes: make(map[uint64]store.Outcome),
+		unsure: make(map[string]bool),
+		sent:   make(map[string]uint64), shows: make(map[string]guance.State),
+		last: make(map[string]*store.Entry),
 	}
 	m.restart()
 	problems := rapid.SampledFrom([]int{1, 2, 6}).Draw(t, "problems")
@@ -481,15 +491,16 @@ func history(t *rapid.T) {
 	m.settleAll(t)
 	for problem, e := range m.last {
 		shows := m.shows[problem]
-		if m.unsure[problem] || m.outcomes[e.Seq] == store.Dead || shows == e.State || shows == guance.StateNeither && e.State == guance.StateRecovered {
+		if m.unsure[problem] || m.outcomes[e.Seq] == store.Dead || shows == e.State ||
+			shows == guance.StateNeither && e.State == guance.StateRecovered {
 			continue
 		}
-		t.Fatalf("problem %s: the target shows %v, and the last word was entry %d: %v (%v)", problem, shows, e.Seq, e.State, m.outcomes[e.Seq])
+		t.Fatalf("problem %s: the target shows %v, and the last word was entry %d: %v (%v)", problem,
+			shows, e.Seq, e.State, m.outcomes[e.Seq])
 	}
 }
 
-// Promises 2, 3, 4 and 6 of the policy alone, against every order of events, answers, lost answers
-// and crashes that rapid comes up with.
+// Promises 2, 3, 4 and 6 for the schedule, with random events, answers, lost answers and crashes.
 func TestScheduleModel(t *testing.T) {
 	for range 8 { // a hundred histories each, unless a flag says otherwise
 		rapid.Check(t, history)

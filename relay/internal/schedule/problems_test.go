@@ -47,14 +47,14 @@ func TestProblemsAreSmall(t *testing.T) {
 	runtime.KeepAlive(b)
 }
 
-// The problems are found and keep what they hold while others come and go, whatever homes they
-// share.
+// Problems are found and keep their entries while others are added and removed, with any
+// collisions.
 func TestProblems(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		ps := newProblems()
 		want := make(map[problemID]item)
 		ids := rapid.Custom(func(t *rapid.T) (id problemID) {
-			// Few different homes, so that there are long runs of problems that stand elsewhere.
+			// Few homes, so that there are many collisions.
 			binary.LittleEndian.PutUint64(id[:], uint64(rapid.IntRange(0, 7).Draw(t, "home")))
 			id[15] = byte(rapid.IntRange(0, 40).Draw(t, "other"))
 			return id
@@ -98,9 +98,12 @@ func TestProblems(t *testing.T) {
 		for id := range want {
 			ps.remove(ps.find(id))
 		}
-		chunks := slices.DeleteFunc(slices.Clone(ps.chunks), func(c *chunk[problem]) bool { return c == nil })
+		chunks := slices.DeleteFunc(slices.Clone(ps.chunks), func(c *chunk[problem]) bool {
+			return c == nil
+		})
 		if len(chunks) > 0 || ps.extras.len != 0 || len(ps.index) > minIndex {
-			t.Fatalf("%d chunks, %d extras and %d places of the index are left of nothing", len(chunks), ps.extras.len, len(ps.index))
+			t.Fatalf("%d chunks, %d extras and %d places of the index are left of nothing", len(chunks),
+				ps.extras.len, len(ps.index))
 		}
 	})
 }
@@ -146,7 +149,8 @@ func TestQueue(t *testing.T) {
 			},
 			"": func(t *rapid.T) {
 				ps.releaseExtra(p)
-				if got := ps.queue(p); !slices.Equal(got, want) || p.waits() != (len(want) > 0) || (p.extra != 0) != (len(want) > 1) {
+				if got := ps.queue(p); !slices.Equal(got, want) || p.waits() != (len(want) > 0) ||
+					(p.extra != 0) != (len(want) > 1) {
 					t.Fatalf("the queue is %v, want %v; extra %d", got, want, p.extra)
 				}
 			},
@@ -154,7 +158,7 @@ func TestQueue(t *testing.T) {
 	})
 }
 
-// What is set aside and then ends without having been sent leaves nothing behind.
+// An entry that is quarantined and then superseded leaves nothing behind.
 func TestScheduleForgetsWhatWasSetAside(t *testing.T) {
 	b := newBench(t, Policy{MaxAge: time.Hour})
 	b.accept(b.fault("p", guance.LevelCritical, 1), store.Record{})
@@ -162,6 +166,7 @@ func TestScheduleForgetsWhatWasSetAside(t *testing.T) {
 	b.Quarantine(b.Expired(b.now, 1)[0], b.now)
 	b.accept(b.recovery("p", 2), store.Record{})
 	if b.problems.len != 0 || len(b.exempt) != 0 || !b.Oldest().IsZero() {
-		t.Errorf("%d problems, %d of them away, the oldest of %v; want nothing", b.problems.len, len(b.exempt), b.Oldest())
+		t.Errorf("%d problems, %d of them away, the oldest of %v; want nothing", b.problems.len,
+			len(b.exempt), b.Oldest())
 	}
 }

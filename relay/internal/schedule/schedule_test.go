@@ -23,7 +23,7 @@ var (
 	answerLost = Result{AnswerLost: true, Reason: "no answer"}
 )
 
-// bench is a schedule with the store's memory that a test needs around it.
+// bench is a schedule with a clock and sequence numbers.
 type bench struct {
 	*testing.T
 	*Schedule
@@ -36,18 +36,20 @@ func newBench(t *testing.T, p Policy) *bench {
 	return &bench{T: t, Schedule: New(p, func(n int64) int64 { return n / 2 }), now: now}
 }
 
-// said makes an entry of the schedule's next number; the minute is the event time.
-func (b *bench) said(problem string, state guance.State, level guance.Level, minute int) *store.Entry {
+// entry makes the next entry; the minute is the event time.
+func (b *bench) entry(problem string, state guance.State, level guance.Level,
+	minute int) *store.Entry {
 	b.seq++
-	return &store.Entry{Seq: b.seq, Problem: problem, State: state, Level: level, Time: now.Add(time.Duration(minute) * time.Minute), Kept: time.Duration(b.now.UnixNano())}
+	return &store.Entry{Seq: b.seq, Problem: problem, State: state, Level: level,
+		Time: now.Add(time.Duration(minute) * time.Minute), Kept: time.Duration(b.now.UnixNano())}
 }
 
 func (b *bench) fault(problem string, level guance.Level, minute int) *store.Entry {
-	return b.said(problem, guance.StateProblem, level, minute)
+	return b.entry(problem, guance.StateProblem, level, minute)
 }
 
 func (b *bench) recovery(problem string, minute int) *store.Entry {
-	return b.said(problem, guance.StateRecovered, guance.LevelNone, minute)
+	return b.entry(problem, guance.StateRecovered, guance.LevelNone, minute)
 }
 
 func (b *bench) accept(e *store.Entry, r store.Record) map[uint64]store.Outcome {
@@ -81,12 +83,14 @@ func (b *bench) answer(tk Ticket, r Result) store.Outcome {
 func TestScheduleCancelsNeverSentPair(t *testing.T) {
 	b := newBench(t, Policy{})
 	b.accept(b.fault("p", guance.LevelCritical, 1), store.Record{})
-	if diff := gocmp.Diff(map[uint64]store.Outcome{1: store.Superseded, 2: store.Superseded}, b.accept(b.recovery("p", 2), store.Record{})); diff != "" {
+	if diff := gocmp.Diff(map[uint64]store.Outcome{1: store.Superseded, 2: store.Superseded},
+		b.accept(b.recovery("p", 2), store.Record{})); diff != "" {
 		t.Fatal(diff)
 	}
 	b.send(0)
 	if b.problems.len != 0 || b.pending != 0 || b.byLevel != [7]int{} {
-		t.Errorf("the schedule remembers %d problems and %d entries %v, want none", b.problems.len, b.pending, b.byLevel)
+		t.Errorf("the schedule remembers %d problems and %d entries %v, want none", b.problems.len,
+			b.pending, b.byLevel)
 	}
 }
 
@@ -107,7 +111,8 @@ func TestScheduleResolveWaitsForItsTrigger(t *testing.T) {
 }
 
 func TestScheduleAdd(t *testing.T) {
-	shown := store.Record{Last: 5, Seq: 5, Open: true, Shown: guance.LevelWarning, Time: now.Add(10 * time.Minute)}
+	shown := store.Record{Last: 5, Seq: 5, Open: true, Shown: guance.LevelWarning,
+		Time: now.Add(10 * time.Minute)}
 	tests := map[string]struct {
 		record store.Record
 		before func(*bench) []*store.Entry
@@ -115,21 +120,27 @@ func TestScheduleAdd(t *testing.T) {
 		want   map[uint64]store.Outcome // 6 is the entry of before, the next one that of entry
 	}{
 		"a repeat takes the place of an unsent one": {
-			before: func(b *bench) []*store.Entry { return []*store.Entry{b.fault("p", guance.LevelWarning, 11)} },
-			entry:  func(b *bench) *store.Entry { return b.fault("p", guance.LevelCritical, 12) },
-			want:   map[uint64]store.Outcome{6: store.Superseded},
+			before: func(b *bench) []*store.Entry {
+				return []*store.Entry{b.fault("p", guance.LevelWarning, 11)}
+			},
+			entry: func(b *bench) *store.Entry { return b.fault("p", guance.LevelCritical, 12) },
+			want:  map[uint64]store.Outcome{6: store.Superseded},
 		},
 		"a recovery of what is open is sent, the unsent update is not": {
 			record: shown,
-			before: func(b *bench) []*store.Entry { return []*store.Entry{b.fault("p", guance.LevelWarning, 11)} },
-			entry:  func(b *bench) *store.Entry { return b.recovery("p", 12) },
-			want:   map[uint64]store.Outcome{6: store.Superseded},
+			before: func(b *bench) []*store.Entry {
+				return []*store.Entry{b.fault("p", guance.LevelWarning, 11)}
+			},
+			entry: func(b *bench) *store.Entry { return b.recovery("p", 12) },
+			want:  map[uint64]store.Outcome{6: store.Superseded},
 		},
 		"a recovery of what may be open is sent: nobody knows what became of the last one": {
 			record: store.Record{Last: 5, Seq: 5, Open: true},
-			before: func(b *bench) []*store.Entry { return []*store.Entry{b.fault("p", guance.LevelWarning, 11)} },
-			entry:  func(b *bench) *store.Entry { return b.recovery("p", 12) },
-			want:   map[uint64]store.Outcome{6: store.Superseded},
+			before: func(b *bench) []*store.Entry {
+				return []*store.Entry{b.fault("p", guance.LevelWarning, 11)}
+			},
+			entry: func(b *bench) *store.Entry { return b.recovery("p", 12) },
+			want:  map[uint64]store.Outcome{6: store.Superseded},
 		},
 		"a recovery of something unknown is sent": {
 			entry: func(b *bench) *store.Entry { return b.recovery("p", 12) },
@@ -137,22 +148,28 @@ func TestScheduleAdd(t *testing.T) {
 		},
 		"a recovery after an unsent remark is sent": {
 			before: func(b *bench) []*store.Entry {
-				return []*store.Entry{b.said("p", guance.StateNeither, guance.LevelInfo, 11)}
+				return []*store.Entry{b.entry("p", guance.StateNeither, guance.LevelInfo, 11)}
 			},
 			entry: func(b *bench) *store.Entry { return b.recovery("p", 12) },
 			want:  map[uint64]store.Outcome{6: store.Superseded},
 		},
 		"info is no recovery and takes no place": {
-			before: func(b *bench) []*store.Entry { return []*store.Entry{b.fault("p", guance.LevelWarning, 11)} },
-			entry:  func(b *bench) *store.Entry { return b.said("p", guance.StateNeither, guance.LevelInfo, 12) },
-			want:   map[uint64]store.Outcome{},
+			before: func(b *bench) []*store.Entry {
+				return []*store.Entry{b.fault("p", guance.LevelWarning, 11)}
+			},
+			entry: func(b *bench) *store.Entry {
+				return b.entry("p", guance.StateNeither, guance.LevelInfo, 12)
+			},
+			want: map[uint64]store.Outcome{},
 		},
 		"info takes the place of unsent info": {
 			before: func(b *bench) []*store.Entry {
-				return []*store.Entry{b.said("p", guance.StateNeither, guance.LevelInfo, 11)}
+				return []*store.Entry{b.entry("p", guance.StateNeither, guance.LevelInfo, 11)}
 			},
-			entry: func(b *bench) *store.Entry { return b.said("p", guance.StateNeither, guance.LevelInfo, 12) },
-			want:  map[uint64]store.Outcome{6: store.Superseded},
+			entry: func(b *bench) *store.Entry {
+				return b.entry("p", guance.StateNeither, guance.LevelInfo, 12)
+			},
+			want: map[uint64]store.Outcome{6: store.Superseded},
 		},
 		"a fault that was overtaken on its way is stale": {
 			record: store.Record{Seq: 5, Time: now.Add(10 * time.Minute)},
@@ -214,7 +231,7 @@ func TestScheduleOrder(t *testing.T) {
 	warnings := store.Record{Open: true, Shown: guance.LevelWarning}
 	criticals := store.Record{Open: true, Shown: guance.LevelCritical}
 	add := func(e *store.Entry, r store.Record) { b.accept(e, r) }
-	add(b.said("remark", guance.StateNeither, guance.LevelInfo, 1), store.Record{})
+	add(b.entry("remark", guance.StateNeither, guance.LevelInfo, 1), store.Record{})
 	add(b.fault("repeat", guance.LevelCritical, 1), criticals)
 	add(b.fault("escalation", guance.LevelCritical, 1), warnings)
 	add(b.recovery("recovery", 1), criticals)
@@ -222,7 +239,8 @@ func TestScheduleOrder(t *testing.T) {
 	add(b.fault("sent, unanswered", guance.LevelCritical, 1), store.Record{Open: true})
 	add(b.fault("critical", guance.LevelCritical, 1), store.Record{})
 	add(b.fault("fatal", guance.LevelFatal, 1), store.Record{})
-	keys := map[uint64]string{1: "remark", 2: "repeat", 3: "escalation", 4: "recovery", 5: "warning", 6: "sent, unanswered", 7: "critical", 8: "fatal"}
+	keys := map[uint64]string{1: "remark", 2: "repeat", 3: "escalation", 4: "recovery", 5: "warning",
+		6: "sent, unanswered", 7: "critical", 8: "fatal"}
 	var got []string
 	for range 7 { // the eighth goes by age, and is the last one anyway
 		tk, ok := b.Next(b.now)
@@ -231,13 +249,14 @@ func TestScheduleOrder(t *testing.T) {
 		}
 		got = append(got, keys[tk.item.seq])
 	}
-	want := []string{"fatal", "sent, unanswered", "critical", "warning", "recovery", "escalation", "repeat"}
+	want := []string{"fatal", "sent, unanswered", "critical", "warning", "recovery",
+		"escalation", "repeat"}
 	if diff := gocmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}
 }
 
-// What stands in the way of a critical event of its own problem travels at the rank of that.
+// A problem has the highest rank of its queue.
 func TestScheduleRankIsInherited(t *testing.T) {
 	b := newBench(t, Policy{})
 	b.accept(b.fault("p", guance.LevelWarning, 1), store.Record{})
@@ -362,7 +381,7 @@ func TestScheduleProbesADeadTarget(t *testing.T) {
 	}
 }
 
-// One problem that fails says nothing of the target.
+// Failures of one problem do not make the target count as down.
 func TestSchedulePoisonAloneDoesNotTrip(t *testing.T) {
 	b := newBench(t, Policy{})
 	b.accept(b.fault("poison", guance.LevelFatal, 1), store.Record{})
@@ -375,7 +394,7 @@ func TestSchedulePoisonAloneDoesNotTrip(t *testing.T) {
 	}
 }
 
-// Poison does not keep a new problem from a target that counts as down because of it.
+// If events that always fail make the target count as down, a new problem is still sent.
 func TestScheduleProbesWithAnotherProblem(t *testing.T) {
 	b := newBench(t, Policy{})
 	for _, p := range []string{"poison a", "poison b"} {
@@ -441,8 +460,8 @@ func TestScheduleExpires(t *testing.T) {
 	}
 }
 
-// A dead letter that is replayed has its old number and is as young as its replay: what waits
-// beside it grows too old all the same.
+// A replayed dead letter has its old number, and its age counts from the replay. Older entries
+// beside it still expire.
 func TestScheduleReplayedEntryIsYoung(t *testing.T) {
 	b := newBench(t, Policy{MaxAge: time.Hour})
 	replayed := b.fault("replayed", guance.LevelCritical, 1)
@@ -454,7 +473,8 @@ func TestScheduleReplayedEntryIsYoung(t *testing.T) {
 	b.answer(tk, failure)
 	b.answer(b.send(1), failure)
 	if want := now.Add(time.Hour); !b.Expiry().Equal(want) || !b.Oldest().Equal(now) {
-		t.Errorf("the oldest is of %v and expires at %v, want %v and %v", b.Oldest(), b.Expiry(), now, want)
+		t.Errorf("the oldest is of %v and expires at %v, want %v and %v", b.Oldest(),
+			b.Expiry(), now, want)
 	}
 	b.now = now.Add(time.Hour + 1)
 	if got := b.Expired(b.now, 10); len(got) != 1 || got[0].item.seq != 2 {
@@ -462,7 +482,7 @@ func TestScheduleReplayedEntryIsYoung(t *testing.T) {
 	}
 }
 
-// What a target took is sent a second time at its time, whatever wakes the others.
+// When the target is back, a repeat keeps its time.
 func TestScheduleForgivesAndKeepsTheTimeOfARepeat(t *testing.T) {
 	b := newBench(t, Policy{})
 	known := store.Record{Seq: 1, Open: true, Doubt: true}
@@ -486,12 +506,14 @@ func TestScheduleForgivesAndKeepsTheTimeOfARepeat(t *testing.T) {
 	}
 }
 
-// It ranks as a repeat: news that came later goes first.
+// A second sending of a recovery ranks below news that came later.
 func TestScheduleRepeatOfARecoveryIsNoNews(t *testing.T) {
 	b := newBench(t, Policy{})
-	b.accept(b.recovery("p", 1), store.Record{Seq: 1, Open: true, Shown: guance.LevelFatal, Doubt: true})
+	b.accept(b.recovery("p", 1), store.Record{Seq: 1, Open: true, Shown: guance.LevelFatal,
+		Doubt: true})
 	b.answer(b.send(1), delivered)
-	b.accept(b.fault("escalation", guance.LevelWarning, 1), store.Record{Open: true, Shown: guance.LevelInfo})
+	b.accept(b.fault("escalation", guance.LevelWarning, 1),
+		store.Record{Open: true, Shown: guance.LevelInfo})
 	b.now = b.now.Add(time.Minute)
 	b.answer(b.send(2), delivered)
 	if o := b.answer(b.send(1), delivered); o != store.Delivered {
@@ -499,12 +521,13 @@ func TestScheduleRepeatOfARecoveryIsNoNews(t *testing.T) {
 	}
 }
 
-// A remark says nothing of the state: it waits behind, and cancels nothing.
+// An event without a state waits behind a repeat and does not cancel it.
 func TestScheduleRemarkCancelsNoRepeat(t *testing.T) {
 	b := newBench(t, Policy{})
 	b.accept(b.recovery("p", 1), store.Record{Seq: 1, Open: true, Doubt: true})
 	b.answer(b.send(1), delivered)
-	if marks, over := b.Add(b.said("p", guance.StateNeither, guance.LevelInfo, 2), store.Record{}); len(marks) != 0 || over != nil {
+	if marks, over := b.Add(b.entry("p", guance.StateNeither, guance.LevelInfo, 2),
+		store.Record{}); len(marks) != 0 || over != nil {
 		t.Fatalf("a remark ends %v and %v", marks, over)
 	}
 	b.send(0)
@@ -513,13 +536,13 @@ func TestScheduleRemarkCancelsNoRepeat(t *testing.T) {
 	b.send(2)
 }
 
-// A fault and its recovery that were never sent go out all the same where a request of before may
-// still be handled.
+// A recovery is sent, even if its trigger was not, while an earlier request may still be handled.
 func TestScheduleDoubtKeepsAPair(t *testing.T) {
 	b := newBench(t, Policy{})
 	known := store.Record{Seq: 1, Doubt: true}
 	b.accept(b.fault("p", guance.LevelCritical, 1), known)
-	if diff := gocmp.Diff(map[uint64]store.Outcome{1: store.Superseded}, b.accept(b.recovery("p", 2), known)); diff != "" {
+	if diff := gocmp.Diff(map[uint64]store.Outcome{1: store.Superseded},
+		b.accept(b.recovery("p", 2), known)); diff != "" {
 		t.Error(diff)
 	}
 	b.send(2)
@@ -542,7 +565,7 @@ func TestScheduleNewerStateWaitsForTheEndOfARepeat(t *testing.T) {
 	}
 }
 
-// A recovery that was taken does not die of its age.
+// A delivered recovery that is too old for its repeat ends delivered.
 func TestScheduleRepeatIsNeverDead(t *testing.T) {
 	b := newBench(t, Policy{MaxAge: 30 * time.Second})
 	b.accept(b.recovery("p", 1), store.Record{Seq: 1, Open: true, Doubt: true})
@@ -557,8 +580,7 @@ func TestScheduleRepeatIsNeverDead(t *testing.T) {
 	}
 }
 
-// An entry that failed in a way that counts is dead six hours later, though it has attempts left;
-// one that never did is not.
+// An entry is dead six hours after its first failure that counts, though it has attempts left.
 func TestScheduleCountsForSixHours(t *testing.T) {
 	b := newBench(t, Policy{MaxAttempts: 1000, MaxAge: 72 * time.Hour})
 	b.accept(b.fault("poison", guance.LevelFatal, 1), store.Record{})
@@ -573,7 +595,8 @@ func TestScheduleCountsForSixHours(t *testing.T) {
 		tk := b.send(1)
 		b.accept(e, store.Record{})
 		b.answer(b.send(e.Seq), delivered)
-		if o := b.answer(tk, failure); (o == store.Dead) != (since >= 6*time.Hour) || since > 7*time.Hour {
+		if o := b.answer(tk, failure); (o == store.Dead) != (since >= 6*time.Hour) ||
+			since > 7*time.Hour {
 			t.Fatalf("%v after the first failure that counted it is %v", since, o)
 		} else if o == store.Dead {
 			return
@@ -582,8 +605,7 @@ func TestScheduleCountsForSixHours(t *testing.T) {
 	}
 }
 
-// What is stuck is counted, also while it is due, in flight and set aside, and only until it has
-// ended.
+// Stuck entries are counted in every stage until they end.
 func TestScheduleStuck(t *testing.T) {
 	b := newBench(t, Policy{MaxAttempts: 1000})
 	stuck := func(want int, since time.Time) {
