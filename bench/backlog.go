@@ -24,7 +24,7 @@ func backlog(s size) []contest {
 	open := contest{
 		name: "Backlog/open",
 		about: fmt.Sprintf("A process starts on a store with %s pending events of 2 KB, of as many problems. *keeper* is the store alone: it opens, and everything is listed, without bodies; *relay* is a relay as a "+
-			"service embeds it, up to its first request at the target; *server* is `examples/server`, as far. *open* is until it takes requests. *rss* is the most that is resident from then on, "+
+			"service embeds it, up to its first request at the target; *server* is `cmd/guance-relay`, as far. *open* is until it takes requests. *rss* is the most that is resident from then on, "+
 			"*anon* the part of it that the kernel cannot take back, and *hwm* counts the file's pages that were mapped while it opened, too.", digits(float64(s.backlog))),
 		units: []string{"open-ns", "first-ns", "rss-B", "anon-B", "hwm-B"},
 		sides: []side{

@@ -16,7 +16,7 @@ import (
 	"github.com/guance-relay/guance-relay/relay/store"
 )
 
-// backlogLane is the lane of every backlog: that of examples/server.
+// backlogLane is the lane of every backlog: that of cmd/guance-relay.
 const backlogLane = "pagerduty"
 
 // filled returns the directory of a store with n pending entries of n problems. Each n is filled once for the whole run, in the directory

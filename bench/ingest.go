@@ -61,7 +61,7 @@ func ingest(s size) (all []contest) {
 	}
 	whole := contest{
 		name:  "Ingest/server/conns=64",
-		about: "The whole of `examples/server` with its defaults, and PagerDuty takes 120 a minute: the events of a problem take each other's place, and all outcomes are recorded. Connections as in the contest of 64.",
+		about: "The whole of `cmd/guance-relay` with its defaults, and PagerDuty takes 120 a minute: the events of a problem take each other's place, and all outcomes are recorded. Connections as in the contest of 64.",
 		base:  "bare",
 		units: []string{"events/s", "p50-ns", "p99-ns", "cpu-ns/event", "rss-B"},
 		sides: []side{{"bare", func(b *testing.B) error { return post(b, "bare", 64, s, false) }}, {"server", func(b *testing.B) error { return postServer(b, 64, s.burst) }}},

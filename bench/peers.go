@@ -35,7 +35,7 @@ func peers(s size) (all []contest) {
 		c := contest{
 			name: fmt.Sprintf("Peers/conns=%d", conns),
 			about: fmt.Sprintf("%d problems begin, each posted by itself over %d kept connections; once PagerDuty has a trigger of each, all of them end. Time counts from the first post until PagerDuty "+
-				"has taken the last. *guance-relay* is `examples/server` with a budget that does not bind, and *guance-relay-tmpfs* the same where a sync costs nothing. *alertmanager* is Debian's, fed by its API v2: "+
+				"has taken the last. *guance-relay* is `cmd/guance-relay` with a budget that does not bind, and *guance-relay-tmpfs* the same where a sync costs nothing. *alertmanager* is Debian's, fed by its API v2: "+
 				"each problem is a group, notified at once, and looked at every second, for which its recoveries wait. *benthos* is http_server → mapping → http_client, which answers a webhook once PagerDuty "+
 				"has taken it. These two keep no alert on a disk and have no budget; benthos has no order either. PagerDuty is a counter in a process of its own.", s.problems/conns*conns, conns),
 			base:  "guance-relay",

@@ -16,7 +16,7 @@ var relayServer = system{name: "guance-relay", bodies: webhooks, start: startSer
 var relayInMemory = system{name: "guance-relay-tmpfs", memory: true, bodies: webhooks, start: startServer}
 
 // serverProgram is the ready-made server.
-const serverProgram = "github.com/guance-relay/guance-relay/examples/server"
+const serverProgram = "github.com/guance-relay/guance-relay/cmd/guance-relay"
 
 func startServer(b testing.TB, dir, target string) (*process, error) {
 	return startServerOn(b, dir, filepath.Join(dir, "data"), target, unbound)

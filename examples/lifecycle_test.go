@@ -1,4 +1,4 @@
-// Package examples tests what the examples have in common: how they begin and end.
+// Package examples tests how the examples start and end.
 package examples
 
 import (
@@ -17,12 +17,14 @@ import (
 	"github.com/guance-relay/guance-relay/relay/boltstore"
 )
 
-// An example whose address is taken ends with an error, and one that is stopped ends well; the store is closed in both.
+// An example whose address is in use ends with an error, and SIGTERM ends it with status 0. Both
+// close the store.
 func TestReport40ExamplesEnd(t *testing.T) {
 	for _, name := range []string{"embed", "customsink", "routers"} {
 		t.Run(name, func(t *testing.T) {
 			binary := filepath.Join(t.TempDir(), name)
-			if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", binary, "./"+name).CombinedOutput(); err != nil {
+			if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", binary,
+				"./"+name).CombinedOutput(); err != nil {
 				t.Fatalf("%v:\n%s", err, out)
 			}
 			listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -36,8 +38,10 @@ func TestReport40ExamplesEnd(t *testing.T) {
 			example := func() (*exec.Cmd, *bytes.Buffer) {
 				cmd, out := exec.CommandContext(ctx, binary), new(bytes.Buffer)
 				cmd.Dir, cmd.Stdout, cmd.Stderr = dir, out, out
-				cmd.Env = append(os.Environ(), "RELAY_TOKEN=a-token-of-the-test", "RELAY_LISTEN="+listener.Addr().String(),
-					"PAGERDUTY_ROUTING_KEY=0123456789abcdef0123456789ABCDEF", "FEISHU_WEBHOOK=http://127.0.0.1:1", "FEISHU_KEY=x")
+				cmd.Env = append(os.Environ(), "RELAY_TOKEN=a-token-of-the-test",
+					"RELAY_LISTEN="+listener.Addr().String(),
+					"PAGERDUTY_ROUTING_KEY=0123456789abcdef0123456789ABCDEF", "FEISHU_WEBHOOK=http://127.0.0.1:1",
+					"FEISHU_KEY=x")
 				return cmd, out
 			}
 			closed := func() {
@@ -52,7 +56,8 @@ func TestReport40ExamplesEnd(t *testing.T) {
 			}
 
 			cmd, out := example()
-			if err := cmd.Run(); err == nil || ctx.Err() != nil || !strings.Contains(out.String(), "address already in use") {
+			if err := cmd.Run(); err == nil || ctx.Err() != nil ||
+				!strings.Contains(out.String(), "address already in use") {
 				t.Errorf("with its address taken: %v, want an error that says so: %s", err, out)
 			}
 			closed()
@@ -65,7 +70,8 @@ func TestReport40ExamplesEnd(t *testing.T) {
 				t.Fatal(err)
 			}
 			for {
-				resp, err := http.Post("http://"+listener.Addr().String()+"/guance?token=a-token-of-the-test", "application/json", strings.NewReader("{}"))
+				resp, err := http.Post("http://"+listener.Addr().String()+"/guance?token=a-token-of-the-test",
+					"application/json", strings.NewReader("{}"))
 				if err == nil {
 					_ = resp.Body.Close()
 					if resp.StatusCode != http.StatusAccepted {

@@ -13,7 +13,7 @@ import (
 	"github.com/guance-relay/guance-relay/guance"
 )
 
-// The content decides before the content type does.
+// The content decides before the content type.
 func TestContentType(t *testing.T) {
 	const event, text = `{"df_title":"x"}`, "disk full\n\n- host a\n- host b\n"
 	for _, test := range []struct {
@@ -43,7 +43,8 @@ func TestContentType(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			e := one(t, test.body, test.contentType)
 			if e.Title != test.title || e.Message != test.message || e.Text != test.isText {
-				t.Errorf("got %q, %q, text %t, want %q, %q, %t", e.Title, e.Message, e.Text, test.title, test.message, test.isText)
+				t.Errorf("got %q, %q, text %t, want %q, %q, %t", e.Title, e.Message, e.Text, test.title,
+					test.message, test.isText)
 			}
 			if e.State() != guance.StateNeither {
 				t.Errorf("State() = %s, want neither", e.State())
@@ -70,10 +71,11 @@ func TestLegacyTextSample(t *testing.T) {
 	}
 }
 
-// JSON that is no event is no error: a target that fails gets switched off.
+// JSON that is not an event is not an error: Guance switches off a webhook that fails.
 func TestNotAnEvent(t *testing.T) {
 	for body, events := range map[string]int{
-		`{}`: 1, `null`: 1, `5`: 1, `true`: 1, `""`: 1, `[]`: 0, `[[],[[]]]`: 0, `[1,null,{}]`: 3, ` {} `: 1,
+		`{}`: 1, `null`: 1, `5`: 1, `true`: 1, `""`: 1, `[]`: 0, `[[],[[]]]`: 0, `[1,null,{}]`: 3,
+		` {} `:                               1,
 		`{"code":200,"content":{"data":[]}}`: 1, `{"df_status":null}`: 1,
 	} {
 		got, err := guance.Decode([]byte(body), "application/json")
@@ -115,7 +117,8 @@ func TestSyntaxError(t *testing.T) {
 			events, err := guance.Decode([]byte(test.body), contentType)
 			syntax, ok := errors.AsType[*guance.SyntaxError](err)
 			if !ok || events != nil {
-				t.Errorf("Decode(%q, %q) = %d events, %v, want none and a *SyntaxError", test.body, contentType, len(events), err)
+				t.Errorf("Decode(%q, %q) = %d events, %v, want none and a *SyntaxError", test.body,
+					contentType, len(events), err)
 				continue
 			}
 			if cutOff := errors.Is(err, io.ErrUnexpectedEOF); cutOff != test.cutOff {
@@ -164,15 +167,21 @@ func TestLimits(t *testing.T) {
 		{"elements", list("{}", guance.MaxEvents), "", guance.MaxEvents},
 		{"elements", list("{}", guance.MaxEvents+1), guance.LimitEvents, 0},
 		{"wrapped", `{"a":` + list(`{"df_status":"ok"}`, guance.MaxEvents) + `}`, "", guance.MaxEvents},
-		{"wrapped", `{"a":` + list(`{"df_status":"ok"}`, guance.MaxEvents+1) + `}`, guance.LimitEvents, 0},
+		{"wrapped", `{"a":` + list(`{"df_status":"ok"}`, guance.MaxEvents+1) + `}`, guance.LimitEvents,
+			0},
 		{"members", object("", guance.MaxMembers), "", 1},
 		{"members", object("", guance.MaxMembers+1), guance.LimitMembers, 0},
-		{"members of one name", "{" + strings.Repeat(`"a":1,`, guance.MaxMembers) + `"a":1}`, guance.LimitMembers, 0},
+		{"members of one name", "{" + strings.Repeat(`"a":1,`, guance.MaxMembers) + `"a":1}`,
+			guance.LimitMembers, 0},
 		{"members of an element", "[{}," + object("", guance.MaxMembers+1) + "]", guance.LimitMembers, 0},
-		{"members of an event inside", `{"a":` + object(`"df_event_id":"event-1",`, guance.MaxMembers+1) + `}`, guance.LimitMembers, 0},
-		{"members of an event in a string", "[" + mustQuote(object("", guance.MaxMembers+1)) + "]", guance.LimitMembers, 0},
-		{"members of what is no event", `{"df_status":"ok","a":` + object("", 3*guance.MaxMembers) + `}`, "", 1},
-		{"wrapped in two", list(`{"a":`+list(`{"df_status":"ok"}`, guance.MaxEvents/2)+`}`, 3), guance.LimitEvents, 0},
+		{"members of an event inside",
+			`{"a":` + object(`"df_event_id":"event-1",`, guance.MaxMembers+1) + `}`, guance.LimitMembers, 0},
+		{"members of an event in a string", "[" + mustQuote(object("", guance.MaxMembers+1)) + "]",
+			guance.LimitMembers, 0},
+		{"members of what is no event", `{"df_status":"ok","a":` + object("", 3*guance.MaxMembers) + `}`,
+			"", 1},
+		{"wrapped in two", list(`{"a":`+list(`{"df_status":"ok"}`, guance.MaxEvents/2)+`}`, 3),
+			guance.LimitEvents, 0},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			for _, contentType := range []string{"application/json", "text/plain"} {
@@ -183,16 +192,20 @@ func TestLimits(t *testing.T) {
 					t.Errorf("Decode = %d events, %v, want %d", len(events), err, test.events)
 				case test.limit != "" && (limit == nil || limit.Limit != test.limit || events != nil):
 					t.Errorf("Decode = %d events, %v, want none and the limit of %s", len(events), err, test.limit)
-				case test.limit != "" && !strings.HasPrefix(err.Error(), fmt.Sprintf("guance: the body has more than %d %s;", limit.Max, limit.Limit)):
+				case test.limit != "" &&
+					!strings.HasPrefix(err.Error(),
+						fmt.Sprintf("guance: the body has more than %d %s;", limit.Max, limit.Limit)):
 					t.Errorf("the error %q does not name the limit", err)
 				}
 			}
 		})
 	}
-	// JSON in a string starts at zero again, and is as bounded.
-	deep := one(t, `{"df_status":"ok","df_meta":"`+nested("[", "", "]", guance.MaxDepth+1)+`","df_label":"`+nested("[", "", "]", guance.MaxDepth+1)+`"}`, "")
+	// JSON inside a string starts at depth zero again and has the same limit.
+	deep := one(t, `{"df_status":"ok","df_meta":"`+nested("[", "", "]",
+		guance.MaxDepth+1)+`","df_label":"`+nested("[", "", "]", guance.MaxDepth+1)+`"}`, "")
 	if deep.Meta[0] != '"' || deep.Label != nil || len(deep.Invalid) != 1 {
-		t.Errorf("Meta = %s, Label = %q, Invalid = %q, want what is too deep left as text", deep.Meta, deep.Label, deep.Invalid)
+		t.Errorf("Meta = %s, Label = %q, Invalid = %q, want what is too deep left as text", deep.Meta,
+			deep.Label, deep.Invalid)
 	}
 }
 
@@ -204,7 +217,7 @@ func mustQuote(text string) string {
 	return string(quoted)
 }
 
-// A list or object that is too long for its field is kept as it is, and costs no alert.
+// A list or object that is too long for its field is kept in Extra, and the event is decoded.
 func TestReport19LongLists(t *testing.T) {
 	var numbers, members, ranges strings.Builder
 	for i := range guance.MaxMembers + 1 {
@@ -213,9 +226,11 @@ func TestReport19LongLists(t *testing.T) {
 		fmt.Fprintf(&ranges, ",[%d,null]", i)
 	}
 	long := map[string]string{
-		"df_label": "[" + numbers.String()[1:] + "]", "df_dimension_tags": "{" + members.String()[1:] + "}",
-		"df_workspace_declaration": "{" + members.String()[1:] + "}", "alert_time_ranges": "[" + ranges.String()[1:] + "]",
-		"df_check_condition": `{"operands":[` + numbers.String()[1:] + "]}",
+		"df_label":                 "[" + numbers.String()[1:] + "]",
+		"df_dimension_tags":        "{" + members.String()[1:] + "}",
+		"df_workspace_declaration": "{" + members.String()[1:] + "}",
+		"alert_time_ranges":        "[" + ranges.String()[1:] + "]",
+		"df_check_condition":       `{"operands":[` + numbers.String()[1:] + "]}",
 	}
 	for name, value := range long {
 		values := []string{value}
@@ -224,10 +239,13 @@ func TestReport19LongLists(t *testing.T) {
 		}
 		for _, value := range values {
 			e := one(t, `{"df_status":"critical","df_monitor_checker_id":"rul_1","`+name+`":`+value+`}`, "")
-			if e.State() != guance.StateProblem || len(e.Invalid) != 1 || !strings.HasPrefix(e.Invalid[0], name) || string(e.Extra[name]) != value {
-				t.Errorf("%s: %s, Invalid %q, %d bytes in Extra; want a problem, and the field kept as it is", name, e.State(), e.Invalid, len(e.Extra[name]))
+			if e.State() != guance.StateProblem || len(e.Invalid) != 1 ||
+				!strings.HasPrefix(e.Invalid[0], name) || string(e.Extra[name]) != value {
+				t.Errorf("%s: %s, Invalid %q, %d bytes in Extra; want a problem, and the field kept as it is",
+					name, e.State(), e.Invalid, len(e.Extra[name]))
 			}
-			if len(e.Label)+len(e.DimensionTags)+len(e.WorkspaceDeclaration)+len(e.AlertTimeRanges) > 0 || e.CheckCondition != nil {
+			if len(e.Label)+len(e.DimensionTags)+len(e.WorkspaceDeclaration)+len(e.AlertTimeRanges) > 0 ||
+				e.CheckCondition != nil {
 				t.Errorf("%s: the field is filled in", name)
 			}
 			other := one(t, `{"df_status":"critical","df_monitor_checker_id":"rul_1"}`, "")
@@ -238,7 +256,7 @@ func TestReport19LongLists(t *testing.T) {
 	}
 }
 
-// Hostile objects do not make the list of reasons grow with them.
+// Invalid has a limited length.
 func TestInvalidIsBounded(t *testing.T) {
 	name := strings.Repeat("x", 1<<16)
 	e := one(t, "{"+strings.Repeat(`"`+name+`":1,`, 100)+`"`+name+`":1}`, "")
@@ -261,8 +279,7 @@ func TestEncodingIsRepaired(t *testing.T) {
 	}
 }
 
-// The doc comment promises one copy: no event holds on to the caller's buffer,
-// and raw fields share the event's.
+// Decode makes one copy: no event refers to the caller's buffer, and raw fields share the event's.
 func TestMemory(t *testing.T) {
 	body := []byte(` [{"df_status":"ok","df_at_accounts":[1],"host":"a"},2] `)
 	want := string(body)

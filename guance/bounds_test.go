@@ -9,7 +9,7 @@ import (
 	"github.com/guance-relay/guance-relay/guance"
 )
 
-// The bounds are promised to users of the package, and here in figures.
+// The limits are a promise to users of the package.
 func TestBoundsInFigures(t *testing.T) {
 	for name, test := range map[string]struct{ got, want int }{
 		"MaxBodySize": {guance.MaxBodySize, 16 * 1024 * 1024},
@@ -22,12 +22,14 @@ func TestBoundsInFigures(t *testing.T) {
 	}
 }
 
-// Strings do not hide how deep a body nests, whatever they hold: nor do brackets in strings count.
+// Depth is counted across strings of any content, and brackets inside strings do not count.
 func TestDepthBehindStrings(t *testing.T) {
 	deep := strings.Repeat("[", 65) + strings.Repeat("]", 65)
-	for _, s := range []string{`""`, `"\""`, `"\\"`, `"\\\""`, `"a\\"`, `"\u005c"`, `"]]]]"`, `"é"`, `"\\\\"`} {
+	for _, s := range []string{`""`, `"\""`, `"\\"`, `"\\\""`, `"a\\"`, `"\u005c"`, `"]]]]"`, `"é"`,
+		`"\\\\"`} {
 		for _, body := range []string{
-			`{` + s + `:` + deep + `}`, `{"a":` + s + `,"b":` + deep + `}`, `[` + s + `,` + deep + `]`, `[` + s + `,` + s + `,` + deep + `]`,
+			`{` + s + `:` + deep + `}`, `{"a":` + s + `,"b":` + deep + `}`, `[` + s + `,` + deep +
+				`]`, `[` + s + `,` + s + `,` + deep + `]`,
 		} {
 			_, err := guance.Decode([]byte(body), "")
 			if limit, ok := errors.AsType[*guance.LimitError](err); !ok || limit.Limit != guance.LimitDepth {
@@ -43,7 +45,7 @@ func TestDepthBehindStrings(t *testing.T) {
 	}
 }
 
-// What is noted of an event is bounded, in notes and in the length of each.
+// Invalid has a limited number of texts of limited length.
 func TestNotesAreBounded(t *testing.T) {
 	var members []string
 	for i := range 100 {
@@ -54,7 +56,8 @@ func TestNotesAreBounded(t *testing.T) {
 	if len(e.Invalid) != 32 {
 		t.Errorf("%d notes, want 32", len(e.Invalid))
 	}
-	if got, want := e.Invalid[0], strings.Repeat("é", 64)+": repeated; the first one counts"; got != want {
+	if got, want := e.Invalid[0], strings.Repeat("é",
+		64)+": repeated; the first one counts"; got != want {
 		t.Errorf("the first note is %q, want %q", got, want)
 	}
 }

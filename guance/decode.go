@@ -12,48 +12,44 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// Decode returns the events that a webhook body holds, in their order. It does
-// not keep body.
+// Decode returns the events in a webhook body, in order. It copies body.
 //
-// The content decides before contentType does, which may be empty or wrong:
+// The content decides the form; contentType may be empty or wrong:
 //
-//   - An object is one event, or a wrapper around events one or two levels
-//     down, or an Issue or Incident wherever its id stands.
-//   - An array is its elements, each taken for itself; an empty one has none.
-//   - A string that holds an object or array is what it holds; any other is a
-//     text event, which is how MarshalJSON writes one.
-//   - Any other JSON, null included, is one event of KindUnknown.
-//   - What is not JSON is a text event if contentType is text/plain, and a
-//     *SyntaxError otherwise. A text/plain body counts as JSON only if it is an
-//     object or array.
+//   - An object is one event, or a wrapper around events one or two levels down, or an Issue or
+//     Incident, whose id may stand at any depth.
+//   - An array is its elements, each by itself; an empty one has no events.
+//   - A string that holds an object or array counts as that. Any other string is a text event;
+//     MarshalJSON writes text events so.
+//   - Any other JSON, including null, is one event of KindUnknown.
+//   - A body that is not JSON is a text event if contentType is text/plain, and otherwise a
+//     *SyntaxError. A text/plain body counts as JSON only if it is an object or array.
 //
-// A body beyond MaxBodySize, MaxDepth, MaxEvents or MaxMembers is a *LimitError.
-// If the error is not nil, there are no events.
+// A body that exceeds MaxBodySize, MaxDepth, MaxEvents or MaxMembers is a *LimitError. With an
+// error there are no events.
 //
-// The values of fields are read as Guance is known to write them somewhere: a
-// number or a string of one; a time in seconds, or in milliseconds above 10^10;
-// an object or list, or a string that holds one; null for what is absent. Of
-// fields with the same name the first counts, so that nothing appended to an
-// object can contradict what a check in front of the receiver has seen.
+// Decode accepts every form in which Guance is known to write a value: a number, or a string with
+// one; a time in seconds, or in milliseconds above 10^10; an object or list, or a string with one;
+// null for absent. Of fields with the same name the first counts: so a field that is appended to an
+// object cannot contradict what an earlier check of the body has seen.
 //
-// Every event returned survives being written and read: decoding what its
-// MarshalJSON returns gives exactly one event, equal to it.
+// Decoding the MarshalJSON of a returned event gives exactly one event, which is equal to it.
 func Decode(body []byte, contentType string) ([]*Event, error) {
 	if len(body) > MaxBodySize {
 		return nil, &LimitError{LimitSize, MaxBodySize}
 	}
-	own := repair(body)
+	text := toUTF8(body)
 	plain := isPlainText(contentType)
-	if content := bytes.TrimLeft(own, space); plain && !composite(content) {
-		return []*Event{textEvent(string(own))}, nil
+	if content := bytes.TrimLeft(text, space); plain && !composite(content) {
+		return []*Event{textEvent(string(text))}, nil
 	}
-	if err := checkDepth(own); err != nil {
+	if err := checkDepth(text); err != nil {
 		return nil, err
 	}
-	events, err := decodeJSON(own)
+	events, err := decodeJSON(text)
 	if syntax, ok := errors.AsType[*SyntaxError](err); ok {
 		if plain {
-			return []*Event{textEvent(string(own))}, nil
+			return []*Event{textEvent(string(text))}, nil
 		}
 		syntax.Offset += int64(len(body) - len(bytes.TrimPrefix(body, byteOrderMark)))
 	}
@@ -62,8 +58,8 @@ func Decode(body []byte, contentType string) ([]*Event, error) {
 
 var byteOrderMark = []byte("\ufeff")
 
-// repair returns a copy of body in valid UTF-8 without a byte order mark.
-func repair(body []byte) []byte {
+// toUTF8 returns a copy of body in valid UTF-8 without a byte order mark.
+func toUTF8(body []byte) []byte {
 	body = bytes.TrimPrefix(body, byteOrderMark)
 	if utf8.Valid(body) {
 		return bytes.Clone(body)
@@ -71,15 +67,14 @@ func repair(body []byte) []byte {
 	return bytes.ToValidUTF8(body, []byte("\ufffd"))
 }
 
-// isPlainText reports whether a content type is text/plain, whatever its
-// parameters.
+// isPlainText reports whether a content type is text/plain, with any parameters.
 func isPlainText(contentType string) bool {
 	mediaType, _, _ := strings.Cut(contentType, ";")
 	return strings.EqualFold(strings.TrimSpace(mediaType), "text/plain")
 }
 
-// textEvent makes an event of the text form: a title, an empty line, a message
-// (older notification target page).
+// textEvent makes an event of the text form: a title, an empty line, a message (older notification
+// target page).
 func textEvent(text string) *Event {
 	e := &Event{Text: true, Raw: []byte(text)}
 	lines := strings.ReplaceAll(strings.TrimSpace(text), "\r\n", "\n")
@@ -91,43 +86,43 @@ func textEvent(text string) *Event {
 	return e
 }
 
-// A decoder collects the events of one JSON body.
+// decoder collects the events of one JSON body.
 type decoder struct {
 	*reader
 	events []*Event
 }
 
-func decodeJSON(own []byte) ([]*Event, error) {
-	d := decoder{reader: read(own)}
+func decodeJSON(text []byte) ([]*Event, error) {
+	d := decoder{reader: read(text)}
 	defer d.release()
 	if err := d.value(true); err != nil {
-		return nil, d.explain(err)
+		return nil, d.parseError(err)
 	}
 	end := d.InputOffset()
 	switch _, err := d.ReadToken(); err {
 	case io.EOF:
 		return d.events, nil
 	case nil:
-		return nil, &SyntaxError{end, errors.New("more after the first value")}
+		return nil, &SyntaxError{end, errors.New("unexpected data after the first value")}
 	default:
-		return nil, d.explain(err)
+		return nil, d.parseError(err)
 	}
 }
 
-// explain makes a *SyntaxError of what the parser said. Errors that are this
-// package's own stay as they are.
-func (d *decoder) explain(err error) error {
+// parseError makes a *SyntaxError of an error of the parser. It returns this package's own errors
+// unchanged.
+func (d *decoder) parseError(err error) error {
 	if syntax, ok := errors.AsType[*jsontext.SyntacticError](err); ok {
 		return &SyntaxError{syntax.ByteOffset, syntax.Err}
 	}
-	if err == io.EOF { // nothing at all, where a value was due
+	if err == io.EOF { // no value at all
 		return &SyntaxError{int64(len(d.text)), io.ErrUnexpectedEOF}
 	}
 	return err
 }
 
-// value decodes the next value of the body. An array is entered rather than
-// read as a whole, so that nested arrays cost one pass and not one per level.
+// value decodes the next value of the body. It decodes an array element by element, so that nested
+// arrays take one pass and not one per level.
 func (d *decoder) value(whole bool) error {
 	switch d.PeekKind() {
 	case '[':
@@ -156,8 +151,8 @@ func (d *decoder) value(whole bool) error {
 		return err
 	}
 	if v.Kind() == '"' {
-		if inner, ok := undump(v); ok && composite(inner) {
-			return d.inside(inner)
+		if inner, ok := unquoteJSON(v); ok && composite(inner) {
+			return d.decodeInner(inner)
 		}
 		return d.add(textEvent(unquote(v)))
 	}
@@ -168,8 +163,8 @@ func (d *decoder) value(whole bool) error {
 	return d.add(&Event{Raw: v, Invalid: []string{"got " + kind + ", want an object"}})
 }
 
-// inside decodes JSON that a JSON string held.
-func (d *decoder) inside(text jsontext.Value) error {
+// decodeInner decodes JSON that was inside a JSON string.
+func (d *decoder) decodeInner(text jsontext.Value) error {
 	inner := decoder{reader: read(text), events: d.events}
 	defer inner.release()
 	err := inner.value(true)
@@ -185,7 +180,7 @@ func (d *decoder) add(events ...*Event) error {
 	return nil
 }
 
-// event reads the next value, an object, into an Event.
+// event decodes the next value, an object, as an Event.
 func (r *reader) event() (*Event, error) {
 	if _, err := r.ReadToken(); err != nil {
 		return nil, err
@@ -218,7 +213,7 @@ func (r *reader) event() (*Event, error) {
 // set stores one member of an event object.
 func (e *Event) set(quoted, v jsontext.Value, seen *[len(fields)]bool) {
 	name := quoted[1 : len(quoted)-1]
-	if bytes.IndexByte(name, '\\') >= 0 { // an escaped spelling is no way past a check either
+	if bytes.IndexByte(name, '\\') >= 0 { // the same name may be written with escapes
 		name = appendUnquoted(nil, quoted)
 	}
 	i, documented := fieldIndex[string(name)]
@@ -239,8 +234,7 @@ func (e *Event) set(quoted, v jsontext.Value, seen *[len(fields)]bool) {
 	}
 }
 
-// setDocumented stores a value under its typed home, or, if it does not fit
-// there, in Extra.
+// setDocumented stores a value in its typed field, or in Extra if it does not fit there.
 func (e *Event) setDocumented(f *field, v jsontext.Value) {
 	if !f.decode(e, v) {
 		e.invalid(f.name, "got "+kindNames[v.Kind()]+", want "+f.want+"; kept in Extra")
@@ -257,20 +251,20 @@ func (e *Event) keep(name string, v jsontext.Value) {
 	e.Extra[name] = json.RawMessage(v)
 }
 
-// maxInvalid and maxName bound what a hostile object can make Invalid grow to.
+// maxInvalid and maxName limit the size of Invalid.
 const (
 	maxInvalid = 32
 	maxName    = 64
 )
 
-// invalid notes what is wrong with a field.
+// invalid records what is wrong with a field.
 func (e *Event) invalid(name, what string) {
 	if len(e.Invalid) < maxInvalid {
 		e.Invalid = append(e.Invalid, fmt.Sprintf("%.*s: %s", maxName, name, what))
 	}
 }
 
-// kindNames are the kinds of JSON values, for people.
+// kindNames are the names of JSON kinds for Invalid.
 var kindNames = map[jsontext.Kind]string{
 	'n': "null", 't': "a boolean", 'f': "a boolean", '"': "a string",
 	'0': "a number", '{': "an object", '[': "an array",

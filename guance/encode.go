@@ -6,13 +6,12 @@ import (
 	"slices"
 )
 
-// MarshalJSON returns the event as Guance sent it: Raw itself, not a copy, if
-// the event was decoded from JSON, a JSON string if it was decoded from text.
-// For an event built from fields it encodes these, with Extra. [Decode] reads
-// each of them back as one event.
+// MarshalJSON returns the event as Guance sent it: Raw itself (not a copy) if the event was decoded
+// from JSON, and a JSON string if it was decoded from text. For an event built from fields it
+// encodes the fields and Extra. [Decode] reads each of these as one event.
 //
-// It never fails for an event that Decode returned. Through json.Marshal the
-// same bytes pass once more, which compacts them and escapes HTML.
+// It never fails for an event that Decode returned. json.Marshal, which calls it, also compacts the
+// bytes and escapes HTML.
 func (e *Event) MarshalJSON() ([]byte, error) {
 	switch {
 	case e.Raw == nil || e.Text:
@@ -22,8 +21,8 @@ func (e *Event) MarshalJSON() ([]byte, error) {
 	}
 }
 
-// UnmarshalJSON reads an event as [Decode] does, and so undoes MarshalJSON. A
-// text that holds no event or several is an error, and leaves e unchanged.
+// UnmarshalJSON reads what MarshalJSON wrote, or any body that [Decode] reads as one event. For no
+// event or several it returns an error and does not change e.
 func (e *Event) UnmarshalJSON(text []byte) error {
 	events, err := Decode(text, "application/json")
 	if err != nil {
@@ -36,9 +35,8 @@ func (e *Event) UnmarshalJSON(text []byte) error {
 	return nil
 }
 
-// encode writes the event from its fields: the documented ones by name, then
-// the rest by name. A field of a wrong type, which is in Extra, is written
-// unless the typed field has been set since.
+// encode writes the documented fields and then Extra, both by name. A field of a wrong type, which
+// is in Extra, is written unless the typed field has been set since.
 func (e *Event) encode() []byte {
 	if e.Text {
 		return quote(nil, e.plainText())
@@ -67,7 +65,7 @@ func (e *Event) encode() []byte {
 	if len(dst) == 1 {
 		return append(dst, '}')
 	}
-	dst[len(dst)-1] = '}' // in place of the last comma
+	dst[len(dst)-1] = '}' // replaces the last comma
 	return dst
 }
 

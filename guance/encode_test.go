@@ -35,15 +35,22 @@ func TestMarshalJSON(t *testing.T) {
 	})
 	t.Run("built", func(t *testing.T) {
 		e := &guance.Event{
-			Status: guance.StatusError, Timestamp: unix(1693034940, 0), CreateTime: unix(20000000000, 7), DateRange: 90 * time.Second,
-			DimensionTags: map[string]string{"b": "2", "a": "1"}, Result: "1.50", Label: []string{"x", "y"}, IsSilent: true,
-			CheckCondition: &guance.Condition{Operator: ">", Operands: []guance.Value{"1"}}, CheckerValueDumps: `"z"`,
-			AlertTimeRanges: []guance.TimeRange{{Start: unix(1642541760, 500)}}, Meta: rawJSON(`{"m":1}`),
-			Extra: map[string]json.RawMessage{"z": rawJSON("1"), "host": rawJSON(`"a"`), "df_status": rawJSON("5"), "df_title": rawJSON("6"), "none": nil},
+			Status: guance.StatusError, Timestamp: unix(1693034940, 0), CreateTime: unix(20000000000, 7),
+			DateRange:     90 * time.Second,
+			DimensionTags: map[string]string{"b": "2", "a": "1"}, Result: "1.50", Label: []string{"x", "y"},
+			IsSilent:          true,
+			CheckCondition:    &guance.Condition{Operator: ">", Operands: []guance.Value{"1"}},
+			CheckerValueDumps: `"z"`,
+			AlertTimeRanges:   []guance.TimeRange{{Start: unix(1642541760, 500)}}, Meta: rawJSON(`{"m":1}`),
+			Extra: map[string]json.RawMessage{"z": rawJSON("1"), "host": rawJSON(`"a"`),
+				"df_status": rawJSON("5"), "df_title": rawJSON("6"), "none": nil},
 		}
-		const want = `{"Result":1.50,"alert_time_ranges":[[1642541760.5,null]],"create_time":20000000000007,"df_check_condition":{"operator":">","operands":[1]},` +
-			`"df_date_range":90,"df_dimension_tags":"{\"a\":\"1\",\"b\":\"2\"}","df_is_silent":"true","df_label":["x","y"],"df_meta":{"m":1},` +
-			`"df_monitor_checker_value_dumps":"\"z\"","df_status":"error","timestamp":1693034940,"df_title":6,"host":"a","z":1}`
+		const want = `{"Result":1.50,"alert_time_ranges":[[1642541760.5,null]],` +
+			`"create_time":20000000000007,"df_check_condition":{"operator":">","operands":[1]},` +
+			`"df_date_range":90,"df_dimension_tags":"{\"a\":\"1\",\"b\":\"2\"}","df_is_silent":"true",` +
+			`"df_label":["x","y"],"df_meta":{"m":1},` +
+			`"df_monitor_checker_value_dumps":"\"z\"","df_status":"error","timestamp":1693034940,` +
+			`"df_title":6,"host":"a","z":1}`
 		got, err := e.MarshalJSON()
 		if err != nil || string(got) != want {
 			t.Errorf("MarshalJSON() = %s, %v, want\n%s", got, err, want)
@@ -51,13 +58,16 @@ func TestMarshalJSON(t *testing.T) {
 	})
 	t.Run("built incident", func(t *testing.T) {
 		for kind, want := range map[guance.Kind]string{
-			guance.KindIncident: `{"df_title":"t","level":"x","incident_uuid":"incident_1","incidentsStatus":"open","resourceIdentity":"ref","title":"t","statusTime":5}`,
-			guance.KindIssue:    `{"df_title":"t","level":"x","issue_uuid":"issue_1","incidentsStatus":"open","resourceIdentity":"ref","title":"t","statusTime":5}`,
+			guance.KindIncident: `{"df_title":"t","level":"x","incident_uuid":"incident_1",` +
+				`"incidentsStatus":"open","resourceIdentity":"ref","title":"t","statusTime":5}`,
+			guance.KindIssue: `{"df_title":"t","level":"x","issue_uuid":"issue_1",` +
+				`"incidentsStatus":"open","resourceIdentity":"ref","title":"t","statusTime":5}`,
 		} {
 			built := &guance.Event{
 				Title: "t",
 				Incident: &guance.Incident{
-					Kind: kind, UUID: string(kind) + "_1", Status: "open", Resource: "ref", Severity: "x", Title: "t", Time: unix(5, 0),
+					Kind: kind, UUID: string(kind) + "_1", Status: "open", Resource: "ref", Severity: "x",
+					Title: "t", Time: unix(5, 0),
 				},
 				Extra: map[string]json.RawMessage{"level": rawJSON(`"x"`)},
 			}

@@ -11,16 +11,20 @@ import (
 )
 
 func TestTwins(t *testing.T) {
-	e := one(t, `{"df_status":"ok","workspace_uuid":"old","df_workspace_name":"new","workspace_name":"old","df_event_url":"http://u",
+	e := one(t, `{"df_status":"ok","workspace_uuid":"old","df_workspace_name":"new",
+		"workspace_name":"old","df_event_url":"http://u",
 		"df_issue_start_time":100,"df_issue_duration":60,"df_monitor_id":"a;b","date":5}`, "")
 	uuid, name := e.Workspace()
-	got := fmt.Sprint(uuid, " ", name, " ", e.Link(), " ", e.FaultStarted().Unix(), " ", e.FaultLasted(), " ", e.MonitorIDs(), " ", e.Time().Unix())
+	got := fmt.Sprint(uuid, " ", name, " ", e.Link(), " ", e.FaultStarted().Unix(), " ",
+		e.FaultLasted(), " ", e.MonitorIDs(), " ", e.Time().Unix())
 	if want := "old new http://u 100 1m0s [a b] 5"; got != want {
 		t.Errorf("from older names got %s, want %s", got, want)
 	}
-	e = one(t, `{"df_status":"ok","df_event_link":"http://l","df_event_url":"http://u","df_fault_start_time":200,"df_issue_start_time":100,
+	e = one(t, `{"df_status":"ok","df_event_link":"http://l","df_event_url":"http://u",
+		"df_fault_start_time":200,"df_issue_start_time":100,
 		"df_fault_duration":120,"df_issue_duration":60,"timestamp":6,"date":5}`, "")
-	got = fmt.Sprint(e.Link(), " ", e.FaultStarted().Unix(), " ", e.FaultLasted(), " ", e.MonitorIDs(), " ", e.Time().Unix())
+	got = fmt.Sprint(e.Link(), " ", e.FaultStarted().Unix(), " ", e.FaultLasted(), " ",
+		e.MonitorIDs(), " ", e.Time().Unix())
 	if want := "http://l 200 2m0s [] 6"; got != want {
 		t.Errorf("from newer names got %s, want %s", got, want)
 	}
@@ -29,9 +33,8 @@ func TestTwins(t *testing.T) {
 	}
 }
 
-// A json tag says under which name a field is sent. Each row of the wire
-// contract fills the field with that tag and no other, and is written back
-// under the same name.
+// A json tag is the name of the field on the wire. Each row of fields fills the field with that tag
+// and no other, and writes it under the same name.
 func TestTags(t *testing.T) {
 	samples := map[reflect.Type]string{
 		reflect.TypeFor[string]():             `"x"`,
@@ -46,7 +49,8 @@ func TestTags(t *testing.T) {
 		reflect.TypeFor[*guance.Condition]():  `{"operator":">","operands":[1]}`,
 		reflect.TypeFor[[]guance.TimeRange](): `[[1642541760,null]]`,
 	}
-	ours := map[string]bool{"Raw": true, "Text": true, "Extra": true, "Invalid": true, "Incident": true, "DimensionTagsText": true}
+	ours := map[string]bool{"Raw": true, "Text": true, "Extra": true, "Invalid": true,
+		"Incident": true, "DimensionTagsText": true}
 	event := reflect.TypeFor[guance.Event]()
 	for i := range event.NumField() {
 		f := event.Field(i)
@@ -62,7 +66,8 @@ func TestTags(t *testing.T) {
 			t.Errorf("%s is not at home: %s", name, e.Extra[name])
 		}
 		for j := range event.NumField() {
-			if full := !reflect.ValueOf(*e).Field(j).IsZero(); full != (j == i) && !ours[event.Field(j).Name] {
+			if full := !reflect.ValueOf(*e).Field(j).IsZero(); full != (j == i) &&
+				!ours[event.Field(j).Name] {
 				t.Errorf("%s fills %s: %t", name, event.Field(j).Name, full)
 			}
 		}

@@ -53,7 +53,7 @@ func ExampleEvent_ProblemKey() {
 		CheckerID:     "rul_c439124e218f4c0c9cb114b5d04eeab4",
 		DimensionTags: map[string]string{"host": "share"},
 	}
-	// Without a reference, the same key comes of the fields it is made from.
+	// Without a reference, the key is computed from the fields it is made of.
 	recovery := &guance.Event{
 		Status:        guance.StatusOK,
 		CheckerID:     "rul_c439124e218f4c0c9cb114b5d04eeab4",
@@ -80,8 +80,8 @@ func ExampleEvent_State() {
 	// neither info
 }
 
-// A person recovered the host by hand. Whether the open problem is one of its
-// values or of missing data, nobody says, so a sink can resolve both.
+// A person recovered the host by hand. The event does not say whether that ends a threshold fault
+// or missing data, so a sink can resolve both.
 func ExampleEvent_SiblingKey() {
 	over := &guance.Event{
 		Status:        guance.StatusOK,
@@ -95,4 +95,64 @@ func ExampleEvent_SiblingKey() {
 	// Output:
 	// 13713ac25e993a37d2ca5899e2a7bba6
 	// 626c79a3ef7e61e29943d44001947903
+}
+
+func ExampleLimitError() {
+	_, err := guance.Decode(make([]byte, guance.MaxBodySize+1), "")
+	if limit, ok := errors.AsType[*guance.LimitError](err); ok {
+		fmt.Println("at most", limit.Max, limit.Limit)
+	}
+	// Output: at most 16777216 bytes
+}
+
+// Kind is for display and matching; State and Level say what to do.
+func ExampleEvent_Kind() {
+	for _, body := range []string{
+		`{"df_status":"critical","df_monitor_checker_sub":"check"}`,
+		`{"df_status":"warning","df_monitor_checker_sub":"nodata"}`,
+		`{"df_status":"ok"}`,
+		`{"df_title":"test message"}`,
+		`{"incident_uuid":"incident_1","status":"open"}`,
+	} {
+		events, err := guance.Decode([]byte(body), "")
+		if err != nil {
+			fmt.Println(err)
+			return
+		}
+		fmt.Println(events[0].Kind(), events[0].State())
+	}
+	// Output:
+	// fault problem
+	// nodata problem
+	// recovery recovered
+	// test neither
+	// incident problem
+}
+
+// MarshalJSON returns the event as it was received. A store can keep that and decode it later.
+func ExampleEvent_MarshalJSON() {
+	events, err := guance.Decode([]byte(`[{"df_status":"ok", "ticket":42}]`), "")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	kept, err := events[0].MarshalJSON()
+	fmt.Println(string(kept), err)
+	// Output: {"df_status":"ok", "ticket":42} <nil>
+}
+
+// A Value keeps the digits that a float64 would lose.
+func ExampleValue() {
+	events, err := guance.Decode([]byte(`{"df_status":"error","Result":9007199254740993}`), "")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(events[0].Result)
+	fmt.Println(events[0].Result.Int64())
+	fmt.Println(events[0].Result.Float64())
+	// Output:
+	// 9007199254740993
+	// 9007199254740993 true
+	// 9.007199254740992e+15 true
 }

@@ -17,8 +17,7 @@ import (
 	"github.com/guance-relay/guance-relay/guance"
 )
 
-// addSeeds gives a fuzz target the samples and some bodies that are not there.
-// More of them are in testdata/fuzz.
+// addSeeds adds the samples and some other bodies. More of them are in testdata/fuzz.
 func addSeeds(f *testing.F) {
 	files, err := filepath.Glob("testdata/*.json")
 	if err != nil || len(files) == 0 {
@@ -32,12 +31,16 @@ func addSeeds(f *testing.F) {
 		f.Add(body, "application/json")
 	}
 	for _, body := range []string{
-		"", "null", "[]", "\v{}", "[[{}],1]", `"text"`, "\ufeff{}", "{\"df_title\":\"\xff\"}", `{"df_status":"ok","df_status":"critical"}`,
+		"", "null", "[]", "\v{}", "[[{}],1]", `"text"`, "\ufeff{}", "{\"df_title\":\"\xff\"}",
+		`{"df_status":"ok","df_status":"critical"}`,
 		`{"df_dimension_tags":{"a":"b"},"df_monitor_checker_id":"rul_1","df_label":"[1]"}`,
-		`{"a":{"b":[{"df_event_id":"event-1","df_check_condition":{"operator":">","operands":["1",2]}}]}}`,
+		`{"a":{"b":[{"df_event_id":"event-1","df_check_condition":{"operator":">","operands":["1",` +
+			`2]}}]}}`,
 		`{"incident":{"uuid":"incident_1","status":"working"},"resourceIdentity":"x"}`,
-		`{"df_status":"info","date":10000000001,"df_date_range":"1.5","alert_time_ranges":[[1,null]],"df_is_silent":"true"}`,
-		`{"df_status":"critical","body":"[{\"df_event_id\":\"event-1\",\"df_dimension_tags\":7}]"}`, `"{\"x\":[\"{\\\"uuid\\\":\\\"issue_1\\\"}\"]}"`,
+		`{"df_status":"info","date":10000000001,"df_date_range":"1.5","alert_time_ranges":[[1,null]],` +
+			`"df_is_silent":"true"}`,
+		`{"df_status":"critical","body":"[{\"df_event_id\":\"event-1\",\"df_dimension_tags\":7}]"}`,
+		`"{\"x\":[\"{\\\"uuid\\\":\\\"issue_1\\\"}\"]}"`,
 		`{"df_meta":"{\"a\":\"\\ud800\"}","df_monitor_checker_value_dumps":"\"1\"","Result":"0x1"}`,
 	} {
 		f.Add([]byte(body), "")
@@ -73,7 +76,7 @@ func FuzzDecode(f *testing.F) {
 	})
 }
 
-// checkMethods asks an event everything.
+// checkMethods calls every method of an event.
 func checkMethods(t *testing.T, e *guance.Event) {
 	t.Helper()
 	if e.Kind() == guance.KindUnknown && len(e.Invalid) == 0 {
@@ -98,8 +101,7 @@ func checkMethods(t *testing.T, e *guance.Event) {
 	_, _, _, _, _ = e.Acknowledged(), e.Link(), e.MonitorIDs(), e.FaultStarted(), e.FaultLasted()
 }
 
-// checkRaw finds an event's bytes in the body as they are, if that needed no
-// repair.
+// checkRaw checks that the event's bytes are in a body of valid UTF-8.
 func checkRaw(t *testing.T, e *guance.Event, body []byte) {
 	t.Helper()
 	if !utf8.Valid(body) || bytes.HasPrefix(body, []byte("\ufeff")) {
@@ -126,8 +128,8 @@ func holds(text, part []byte) bool {
 	}
 }
 
-// checkKept is the promise that stores rest on: what MarshalJSON returns is
-// JSON, and decodes to this event alone.
+// checkKept checks what stores rely on: MarshalJSON returns JSON that decodes to exactly this
+// event.
 func checkKept(t *testing.T, e *guance.Event) {
 	t.Helper()
 	text, err := e.MarshalJSON()
@@ -146,9 +148,8 @@ func checkKept(t *testing.T, e *guance.Event) {
 	}
 }
 
-// checkRebuilt encodes the event from its fields. What makes an event of an
-// object without status and id is the whole of it, and what makes an Incident
-// can stand anywhere in it, so those are left out.
+// checkRebuilt encodes the event from its fields. It leaves out objects without status and id,
+// which are events as a whole, and Incidents, whose details may be at any depth.
 func checkRebuilt(t *testing.T, e *guance.Event) {
 	t.Helper()
 	if e.Status == "" && e.EventID == "" || e.Incident != nil {
@@ -164,14 +165,15 @@ func checkRebuilt(t *testing.T, e *guance.Event) {
 	if err != nil || len(again) != 1 {
 		t.Fatalf("%s decodes to %d events, %v, want 1", text, len(again), err)
 	}
-	if diff := cmp.Diff(e, again[0], cmpopts.IgnoreFields(guance.Event{}, "Raw", "Invalid")); diff != "" {
+	if diff := cmp.Diff(e, again[0],
+		cmpopts.IgnoreFields(guance.Event{}, "Raw", "Invalid")); diff != "" {
 		t.Fatalf("%s decodes to another event (-want +got):\n%s", text, diff)
 	}
 }
 
-// Decode may allocate so much for each byte of a body and for each event,
-// counting also what it lets go of again. An Event is well over a kilobyte;
-// an array of the shortest members makes the most of a byte.
+// The limits of what Decode allocates for each byte of a body and for each event, including memory
+// that is freed. An Event takes well over a kilobyte. Arrays of the shortest members take the most
+// for each byte.
 const (
 	bytesPerByte  = 32
 	bytesPerEvent = 4 << 10
@@ -187,13 +189,14 @@ func checkMemory(t *testing.T, body []byte, contentType string) {
 	got := after.TotalAlloc - before.TotalAlloc
 	n := len(events)
 	if n == 0 {
-		n = guance.MaxEvents // a refused body may have had that many
+		n = guance.MaxEvents // a refused body may have had that many events
 	}
 	if raceEnabled {
-		n += len(body) // each value of the body may need a parser of its own
+		n += len(body) // each value of the body may take a parser
 	}
 	if limit := bytesPerByte*len(body) + bytesPerEvent*n + bytesPerBody; got > uint64(limit) {
-		t.Errorf("Decode allocated %d bytes for a body of %d and %d events, want at most %d", got, len(body), len(events), limit)
+		t.Errorf("Decode allocated %d bytes for a body of %d and %d events, want at most %d", got,
+			len(body), len(events), limit)
 	}
 }
 
@@ -202,7 +205,7 @@ func FuzzDecodeMemory(f *testing.F) {
 	f.Fuzz(checkMemory)
 }
 
-// Large bodies that make the most work of each byte.
+// Large bodies that take the most work for each byte.
 func TestDecodeMemory(t *testing.T) {
 	size := 1 << 20
 	if raceEnabled {
@@ -214,7 +217,8 @@ func TestDecodeMemory(t *testing.T) {
 	names := func() []byte {
 		var b bytes.Buffer
 		for i := range size / 10 {
-			b.WriteString(`,"` + string(rune('a'+i%26)) + string(rune('a'+i/26%26)) + string(rune('a'+i/676%26)) + string(rune('a'+i/17576%26)) + `":1`)
+			b.WriteString(`,"` + string(rune('a'+i%26)) + string(rune('a'+i/26%26)) +
+				string(rune('a'+i/676%26)) + string(rune('a'+i/17576%26)) + `":1`)
 		}
 		return append(append([]byte("{"), b.Bytes()[1:]...), '}')
 	}
@@ -231,7 +235,8 @@ func TestDecodeMemory(t *testing.T) {
 		"objects inside dumped": fill(`{"a":[`, `"{}"`, "]}"),
 		"arrays dumped twice":   fill(`{"a":"[`, `\"[1]\"`, `]"}`),
 		"arrays inside":         fill(`{"a":[`, "[]", "]}"),
-		"deep arrays inside":    []byte(`{"a":` + strings.Repeat("[", 62) + string(fill("", "1", "")) + strings.Repeat("]", 62) + "}"),
+		"deep arrays inside": []byte(`{"a":` + strings.Repeat("[", 62) + string(fill("", "1", "")) +
+			strings.Repeat("]", 62) + "}"),
 		"tags":                  fill(`{"df_dimension_tags":{`, `"a":1`, "}}"),
 		"labels":                fill(`{"df_label":[`, "1", "]}"),
 		"labels in a string":    fill(`{"df_label":"[`, "1", `]"}`),

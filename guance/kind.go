@@ -8,17 +8,17 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// A Kind is what sort of thing an event is, for display and for matching. It
-// never decides about recovery: the documents contradict each other about the
-// fields that it rests on.
+// A Kind is what sort of event it is, for display and for matching. It does not say whether a
+// problem has recovered: the documents contradict each other about the fields that it is made from.
 type Kind string
 
-// The kinds. Those that name an origin (SLO, security, ...) hold for faults and
-// recoveries alike; ask [Event.State] which it is.
+// The kinds. Those that name an origin (SLO, security, ...) are for faults and recoveries alike;
+// [Event.State] tells which it is.
 const (
-	KindFault       Kind = "fault"       // a monitor found a problem
-	KindRecovery    Kind = "recovery"    // a monitor's problem is over
-	KindNoData      Kind = "nodata"      // about missing data, whatever its level, or data that came back
+	KindFault    Kind = "fault"    // a monitor found a problem
+	KindRecovery Kind = "recovery" // a monitor's problem is over
+	// about missing data, whatever its level, or data that came back
+	KindNoData      Kind = "nodata"
 	KindInfo        Kind = "info"        // a check ran and met no rule
 	KindSLO         Kind = "slo"         // a service level objective
 	KindIntelligent Kind = "intelligent" // intelligent monitoring, or an intelligent inspection
@@ -30,12 +30,12 @@ const (
 	KindIssue       Kind = "issue"       // an Issue (异常追踪)
 	KindIncident    Kind = "incident"    // an Incident (故障中心)
 	KindText        Kind = "text"        // the old text/plain form: a title and a message
-	KindTest        Kind = "test"        // a title or message that nothing vouches for
+	KindTest        Kind = "test"        // a title or message without status and ids
 	KindUnknown     Kind = "unknown"     // not understood; Raw has it, Invalid has the reasons
 )
 
-// sources are the values of df_source that tell a kind. Older lists put
-// everything under monitor, newer ones split it (event fields).
+// sources are the values of df_source that determine a kind. Older lists put everything under
+// monitor; newer ones split it (event fields).
 var sources = map[string]Kind{
 	"slo":          KindSLO,
 	"smartMonitor": KindIntelligent,
@@ -47,10 +47,9 @@ var sources = map[string]Kind{
 	"system":       KindAudit,
 }
 
-// Kind tells what sort of thing the event is. It is KindUnknown if neither the
-// event's origin nor its status is understood; Invalid then says why. A broken
-// rule of any other field is no reason: a fault whose link is odd is a fault,
-// and who matches on KindFault must not lose it.
+// Kind returns what sort of event it is. It is KindUnknown if neither the origin nor the status is
+// known; Invalid then says why. A broken rule of another field does not matter: a fault with an odd
+// link is still KindFault.
 func (e *Event) Kind() Kind {
 	if e.Incident != nil {
 		return e.Incident.Kind
@@ -71,20 +70,20 @@ func (e *Event) Kind() Kind {
 		return KindFault
 	case e.Status.Known():
 		return KindInfo
-	case e.nameless() && (e.Title != "" || e.Message != ""):
+	case e.hasNoID() && (e.Title != "" || e.Message != ""):
 		return KindTest
 	}
 	return KindUnknown
 }
 
-// nameless reports whether the event has no status, not even an odd one, and no
-// id of an event or monitor.
-func (e *Event) nameless() bool {
+// hasNoID reports whether the event has no status, not even an invalid one, and no id of an event
+// or monitor.
+func (e *Event) hasNoID() bool {
 	_, odd := e.Extra["df_status"]
 	return e.Status == "" && !odd && e.EventID == "" && e.CheckerID == ""
 }
 
-// origin returns the kind that the event's origin tells, or "".
+// origin returns the kind by the origin of the event, or "".
 func (e *Event) origin() Kind {
 	if kind, ok := sources[e.Source]; ok {
 		return kind
@@ -94,7 +93,7 @@ func (e *Event) origin() Kind {
 		return KindSLO
 	case e.MonitorType == "bot_obs" || len(e.EventReport) > len("{}"):
 		return KindIntelligent
-	case strings.HasPrefix(string(e.Status.normal()), "security_"):
+	case strings.HasPrefix(string(e.Status.normalized()), "security_"):
 		return KindSecurity
 	case e.external():
 		return KindExternal
@@ -102,14 +101,13 @@ func (e *Event) origin() Kind {
 	return ""
 }
 
-// missingData reports whether the event is about missing data. A monitor can
-// report that under any level (threshold monitor page), so the phase counts as
-// well as the status.
+// missingData reports whether the event is about missing data. A monitor can report that with any
+// level (threshold monitor page), so the phase counts too.
 func (e *Event) missingData() bool {
 	if e.CheckerSub == "nodata" {
 		return true
 	}
-	for _, s := range []Status{e.Status.normal(), e.SubStatus.normal()} {
+	for _, s := range []Status{e.Status.normalized(), e.SubStatus.normalized()} {
 		if s == StatusNoData || s == StatusNoDataOK || s == StatusNoDataAsOK {
 			return true
 		}
@@ -117,12 +115,11 @@ func (e *Event) missingData() bool {
 	return false
 }
 
-// external reports whether the event came from another system through an
-// "external event" monitor. No field says so. The monitor's type is
-// OuterEventChecker in the OpenAPI, and the fields that the other system sent
-// stand at top level: strings, never named like Guance's own (OpenAPI,
-// checker/receive). The second sign is a guess that a new plain-named field of
-// Guance's would mislead.
+// external reports whether the event came from another system through an "external event" monitor.
+// No field says so. There are two signs. The monitor's type is OuterEventChecker in the OpenAPI.
+// And the fields that the other system sent are at top level: strings, whose names are never like
+// Guance's (OpenAPI, checker/receive). The second sign is a guess: a new field of Guance's with a
+// plain name would be wrong here.
 func (e *Event) external() bool {
 	for _, name := range []string{e.Checker, e.MonitorType} {
 		if strings.Contains(strings.ReplaceAll(strings.ToLower(name), "_", ""), "outerevent") {
@@ -144,8 +141,7 @@ func (e *Event) external() bool {
 	return false
 }
 
-// foreign reports whether another system than Guance made the event, with its
-// own clock.
-func (e *Event) foreign() bool {
+// fromOtherSystem reports whether another system made the event, with its own clock.
+func (e *Event) fromOtherSystem() bool {
 	return e.Incident == nil && !e.Text && (sources[e.Source] == KindCustom || e.external())
 }

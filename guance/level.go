@@ -2,13 +2,12 @@ package guance
 
 import "strconv"
 
-// A Level is how bad a problem is; a greater one is worse. The numbers are
-// written to disk by users of this package and never change.
+// A Level is how bad a problem is; a greater one is worse. Users of this package store the numbers,
+// so they never change.
 //
-// Security levels are folded in: high is error, medium is warning, low is info.
-// No-data stands below warning because it says that nothing is known, and
-// Guance itself lets a monitor report missing data as a warning or worse where
-// that is wanted.
+// Security levels are mapped: high to error, medium to warning, low to info. LevelNoData is below
+// warning: it says that nothing is known. Where missing data is worse than that, a monitor in
+// Guance can report it as a warning or worse.
 type Level int
 
 const (
@@ -39,9 +38,8 @@ func (l Level) String() string {
 	return levelNames[l]
 }
 
-// Level returns how bad the problem is that the event speaks of. It is
-// LevelNone for a recovery, whatever level the problem had, and for a problem
-// whose status names no known level.
+// Level returns how bad the problem is. It is LevelNone for a recovery, and for a problem whose
+// status names no known level.
 func (e *Event) Level() Level {
 	switch {
 	case e.State() == StateRecovered:

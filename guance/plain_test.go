@@ -2,9 +2,8 @@ package guance_test
 
 import "encoding/json"
 
-// plainEvent is what a program that needs the fields of the sample and nothing
-// else would write: no Extra, no Raw, no second type for any field, no notice
-// of duplicates, no rules.
+// plainEvent is what a program would write that needs only the fields of the sample: without Extra,
+// Raw, other types, duplicates and rules.
 type plainEvent struct {
 	Result              json.RawMessage   `json:"Result"`
 	Timestamp           int64             `json:"timestamp"`

@@ -2,6 +2,6 @@
 
 package guance_test
 
-// raceEnabled: under the race detector sync.Pool drops things at random, so
-// that the bound on memory is a bound on luck.
+// raceEnabled: with the race detector sync.Pool drops things at random, so allocations cannot be
+// limited.
 const raceEnabled = true

@@ -2,14 +2,14 @@ package guance
 
 import "strconv"
 
-// A State is what an event says of its problem. The numbers are written to
-// disk by users of this package and never change.
+// A State is what an event says about its problem. Users of this package store the numbers, so they
+// never change.
 type State int
 
 const (
-	// StateNeither: the event does not say whether the problem is there. A
-	// check that merely reports info, a message that somebody works on it, a
-	// test, a body that is not understood.
+	// StateNeither: the event does not say whether the problem is there. Examples are a check that
+	// reports info, a message that somebody works on the problem, a test, and a body that is not
+	// understood.
 	StateNeither State = 0
 	// StateProblem: the problem is there.
 	StateProblem State = 1
@@ -32,18 +32,18 @@ func (s State) String() string {
 
 // State decides by df_status and df_sub_status, in this order:
 //
-//  1. A recovery in either one is a recovery: some installations write it in
-//     the status, others keep the detail in the sub-status (level page, older
-//     event fields).
-//  2. A status that is known says the rest, and wins over df_fault_status,
-//     which is derived from the two (event fields). So info with a fault
-//     status of ok is no recovery: nobody said that the problem is gone.
-//  3. A status that is absent or unknown leaves it to the sub-status, which
-//     otherwise equals the level, and then to df_fault_status.
+//  1. If either of them is a recovery, the state is recovered: some installations write the
+//     recovery in the status, others keep the detail in the sub-status (level page, older event
+//     fields).
+//  2. Otherwise a known status decides. It comes before df_fault_status, which is derived from the
+//     two (event fields). So info with the fault status ok is no recovery: nothing says that the
+//     problem is gone.
+//  3. Without a known status the sub-status decides, which usually equals the level, and then
+//     df_fault_status.
 //
-// An Issue or Incident says it by its own status: open is a problem, resolved
-// and closed are recoveries. Working is neither, since it says who looks after
-// the problem and not whether it is there; see [Event.Acknowledged].
+// For an Issue or Incident, its own status decides: open is a problem, resolved and closed are
+// recoveries. Working is neither: it says that somebody works on the problem, and not whether it is
+// there; see [Event.Acknowledged].
 func (e *Event) State() State {
 	status, sub := e.Status.State(), e.SubStatus.State()
 	switch {
@@ -54,7 +54,7 @@ func (e *Event) State() State {
 	case e.SubStatus.Known():
 		return sub
 	}
-	switch e.FaultStatus.normal() {
+	switch e.FaultStatus.normalized() {
 	case StatusOK:
 		return StateRecovered
 	case StatusFault:
@@ -66,8 +66,8 @@ func (e *Event) State() State {
 	return StateNeither
 }
 
-// Acknowledged reports whether the event says that somebody works on its
-// problem. Only Issues and Incidents say so; monitor events never do.
+// Acknowledged reports whether the event says that somebody works on its problem. Only Issues and
+// Incidents say so; monitor events never do.
 func (e *Event) Acknowledged() bool {
 	return e.Incident != nil && e.State() == StateNeither && e.Incident.working()
 }

@@ -7,8 +7,8 @@ import (
 	"github.com/guance-relay/guance-relay/guance"
 )
 
-// Every row is a statement of the documents, or a doubtful combination decided
-// on what they say, named in the last column.
+// Every row is a statement of the documents, or a doubtful case and the choice that was made, which
+// the last column names.
 func TestState(t *testing.T) {
 	const (
 		problem   = guance.StateProblem
@@ -34,31 +34,43 @@ func TestState(t *testing.T) {
 		{"high", "", "", problem, guance.LevelError, "level page, security"},
 		{"medium", "", "", problem, guance.LevelWarning, "level page, security"},
 		{"low", "", "", problem, guance.LevelInfo, "level page, security"},
-		{"security_critical", "", "", problem, guance.LevelCritical, "alert policies of the Terraform provider"},
+		{"security_critical", "", "", problem, guance.LevelCritical,
+			"alert policies of the Terraform provider"},
 		{"security_high", "", "", problem, guance.LevelError, "alert policies of the Terraform provider"},
-		{"security_medium", "", "", problem, guance.LevelWarning, "alert policies of the Terraform provider"},
+		{"security_medium", "", "", problem, guance.LevelWarning,
+			"alert policies of the Terraform provider"},
 		{"security_low", "", "", problem, guance.LevelInfo, "alert policies of the Terraform provider"},
 		{"security_info", "", "", neither, guance.LevelInfo, "alert policies of the Terraform provider"},
 
-		{"critical", "critical", "fault", problem, guance.LevelCritical, "sample, with the fault status of 2024"},
+		{"critical", "critical", "fault", problem, guance.LevelCritical,
+			"sample, with the fault status of 2024"},
 		{"ok", "ok", "ok", recovered, guance.LevelNone, "older event fields: sub-status ok"},
 		{"ok", "nodata_ok", "ok", recovered, guance.LevelNone, "older event fields: data came back"},
-		{"ok", "nodata_as_ok", "ok", recovered, guance.LevelNone, "older event fields: missing data counts as recovered"},
+		{"ok", "nodata_as_ok", "ok", recovered, guance.LevelNone,
+			"older event fields: missing data counts as recovered"},
 		{"ok", "manual_ok", "ok", recovered, guance.LevelNone, "older event fields: by hand"},
 
 		{" Critical\n", "", "", problem, guance.LevelCritical, "case and space do not count"},
 		{"OK", "", "", recovered, guance.LevelNone, "case does not count"},
 
-		{"critical", "", "ok", problem, guance.LevelCritical, "doubtful: the fault status is derived, the status wins"},
-		{"ok", "", "fault", recovered, guance.LevelNone, "doubtful: the fault status is derived, the status wins"},
-		{"info", "", "ok", neither, guance.LevelInfo, "doubtful: info is no recovery, whatever the fault status"},
+		{"critical", "", "ok", problem, guance.LevelCritical,
+			"doubtful: the fault status is derived, the status wins"},
+		{"ok", "", "fault", recovered, guance.LevelNone,
+			"doubtful: the fault status is derived, the status wins"},
+		{"info", "", "ok", neither, guance.LevelInfo,
+			"doubtful: info is no recovery, whatever the fault status"},
 		{"info", "", "fault", neither, guance.LevelInfo, "doubtful: the status wins"},
-		{"critical", "ok", "", recovered, guance.LevelNone, "doubtful: a recovery in either status is one"},
-		{"nodata", "nodata_as_ok", "", recovered, guance.LevelNone, "doubtful: a recovery in either status is one"},
-		{"ok", "critical", "", recovered, guance.LevelNone, "doubtful: a recovery in either status is one"},
+		{"critical", "ok", "", recovered, guance.LevelNone,
+			"doubtful: a recovery in either status is one"},
+		{"nodata", "nodata_as_ok", "", recovered, guance.LevelNone,
+			"doubtful: a recovery in either status is one"},
+		{"ok", "critical", "", recovered, guance.LevelNone,
+			"doubtful: a recovery in either status is one"},
 		{"info", "ok", "", recovered, guance.LevelNone, "doubtful: a recovery in either status is one"},
-		{"", "critical", "", problem, guance.LevelCritical, "abridged: the sub-status otherwise equals the level"},
-		{"P1", "error", "", problem, guance.LevelError, "unknown: the sub-status otherwise equals the level"},
+		{"", "critical", "", problem, guance.LevelCritical,
+			"abridged: the sub-status otherwise equals the level"},
+		{"P1", "error", "", problem, guance.LevelError,
+			"unknown: the sub-status otherwise equals the level"},
 		{"", "", "ok", recovered, guance.LevelNone, "abridged: fault status ok without a fault level"},
 		{"P1", "", "ok", recovered, guance.LevelNone, "unknown: fault status ok without a fault level"},
 		{"P1", "", "Fault ", problem, guance.LevelNone, "unknown: nothing but the fault status speaks"},
@@ -79,7 +91,7 @@ func TestState(t *testing.T) {
 	}
 }
 
-// The numbers are on other people's disks.
+// Users of the package store the numbers.
 func TestNumbersNeverChange(t *testing.T) {
 	for n, name := range []string{"none", "info", "nodata", "warning", "error", "critical", "fatal"} {
 		if got := guance.Level(n).String(); got != name {

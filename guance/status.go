@@ -2,8 +2,8 @@ package guance
 
 import "strings"
 
-// A Status is what df_status or df_sub_status says, as received. Methods
-// compare it without regard to case and surrounding space.
+// A Status is a value of df_status or df_sub_status, as received. Methods ignore case and white
+// space around it.
 type Status string
 
 // The documented statuses.
@@ -27,12 +27,11 @@ const (
 	StatusFault Status = "fault" // of df_fault_status only, with ok
 )
 
-// statuses says what each status means. The level page lists the first group,
-// the event fields the second as values of df_status although the level page
-// says that df_status is then ok: both are accepted. The third group is the
-// level page's security chapter; the prefixed spellings are those of alert
-// policies (the vendor's Terraform provider), accepted because nothing shows
-// which one is sent.
+// statuses says what each status means. The first group is from the level page. The second is from
+// the event fields, which list these as values of df_status; the level page says that df_status is
+// then ok. The third is from the level page's chapter on security; the names with a prefix are
+// those of alert policies (Terraform provider). It is not known which of the two names is sent, so
+// both are accepted.
 var statuses = map[Status]struct {
 	state State
 	level Level
@@ -59,21 +58,20 @@ var statuses = map[Status]struct {
 	"security_info":     {StateNeither, LevelInfo},
 }
 
-// normal returns s as the tables spell it.
-func (s Status) normal() Status {
+// normalized returns s without white space, in lower case.
+func (s Status) normalized() Status {
 	return Status(strings.ToLower(strings.TrimSpace(string(s))))
 }
 
 // Known reports whether s is a documented value of df_status.
 func (s Status) Known() bool {
-	_, known := statuses[s.normal()]
+	_, known := statuses[s.normalized()]
 	return known
 }
 
-// State returns what s alone says; StateNeither if s is not known. An event's
-// state rests on more than one status: see [Event.State].
-func (s Status) State() State { return statuses[s.normal()].state }
+// State returns what s alone says; StateNeither if s is not known. [Event.State] looks at more than
+// one status.
+func (s Status) State() State { return statuses[s.normalized()].state }
 
-// Level returns the level that s names; LevelNone for a recovery and for a
-// status that is not known.
-func (s Status) Level() Level { return statuses[s.normal()].level }
+// Level returns the level that s names; LevelNone for a recovery and for an unknown status.
+func (s Status) Level() Level { return statuses[s.normalized()].level }

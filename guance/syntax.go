@@ -7,27 +7,24 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// The JSON parser is the one that becomes encoding/json/jsontext in the
-// standard library, by its own module path until then. Against encoding/json
-// it earns its place three times over: it reads a token stream fast enough to
-// decode, find duplicate names and cut out raw values in one pass; it shows
-// duplicate names at all; and it says where a body breaks off.
+// The JSON parser is the one that is to become encoding/json/jsontext in the standard library. It
+// has three advantages over encoding/json: in one pass it can decode, find duplicate names and cut
+// out raw values; it shows duplicate names; and it says where a body breaks off.
 
-// A reader parses one JSON text.
+// reader parses one JSON text.
 type reader struct {
 	jsontext.Decoder
 	text []byte
-	src  bytes.Buffer // a bytes.Buffer is parsed in place, without a copy
+	src  bytes.Buffer // the parser reads a bytes.Buffer without a copy
 }
 
-// readers saves the parser's state from being allocated for each body and for
-// each JSON text inside it.
+// readers keeps parsers for reuse, so that a body, and each JSON text inside it, allocates none.
 var readers = sync.Pool{New: func() any { return new(reader) }}
 
-// read returns a reader of text, to be released.
+// read returns a reader of text. The caller must release it.
 //
-// Duplicate names are let through because they are counted one level up, and
-// lone surrogates in escapes because the unquoted text has U+FFFD for them.
+// Duplicate names are accepted here and found one level up. Invalid UTF-8 is accepted because of
+// lone surrogates in escapes: the unquoted text has U+FFFD for them.
 func read(text []byte) *reader {
 	r := readers.Get().(*reader)
 	r.text = text
@@ -36,7 +33,7 @@ func read(text []byte) *reader {
 	return r
 }
 
-// release gives r back, without a hold on its text.
+// release returns r to the pool, without its text.
 func (r *reader) release() {
 	r.text = nil
 	r.src = bytes.Buffer{}
@@ -44,8 +41,8 @@ func (r *reader) release() {
 	readers.Put(r)
 }
 
-// next returns the next value as a part of the text that r was made from, cut
-// so that appending to it cannot write into what follows.
+// next returns the next value, as a part of r.text. Its capacity ends with it, so appending to it
+// does not change what follows.
 func (r *reader) next() (jsontext.Value, error) {
 	v, err := r.ReadValue()
 	if err != nil {
@@ -55,12 +52,11 @@ func (r *reader) next() (jsontext.Value, error) {
 	return r.text[end-len(v) : end : end], nil
 }
 
-// members is an object that is known to be valid JSON. Like elements and
-// leaves it is a type, and not a function that returns an iterator, because
-// ranging over a method costs no allocation.
+// members is an object that is valid JSON. Like elements and leaves it is a type with a method,
+// since ranging over a method does not allocate.
 type members jsontext.Value
 
-// all yields the names, unquoted, and the values. What is no object has none.
+// all yields the names, unquoted, and the values. A value that is not an object has none.
 func (object members) all(yield func(string, jsontext.Value) bool) {
 	if jsontext.Value(object).Kind() != '{' {
 		return
@@ -82,10 +78,10 @@ func (object members) all(yield func(string, jsontext.Value) bool) {
 	}
 }
 
-// elements is an array that is known to be valid JSON.
+// elements is an array that is valid JSON.
 type elements jsontext.Value
 
-// all yields the elements. What is no array has none.
+// all yields the elements. A value that is not an array has none.
 func (array elements) all(yield func(jsontext.Value) bool) {
 	if jsontext.Value(array).Kind() != '[' || string(array) == "[]" {
 		return
@@ -103,10 +99,9 @@ func (array elements) all(yield func(jsontext.Value) bool) {
 	}
 }
 
-// room returns an empty slice for the elements of an array, nil if it has
-// none. Growing by appending would allocate several times what is needed, of
-// which a body of commas could make much.
-func room[T any](array jsontext.Value) []T {
+// emptySlice returns an empty slice with capacity for the elements of an array, or nil if it has
+// none. Growing a slice by appending would allocate several times as much.
+func emptySlice[T any](array jsontext.Value) []T {
 	n := 0
 	for range elements(array).all {
 		n++
@@ -117,12 +112,11 @@ func room[T any](array jsontext.Value) []T {
 	return make([]T, 0, n)
 }
 
-// ofFew says of a list or object what few demands, for Invalid.
-const ofFew = ", 2000 at most"
+// ofMaxMembers describes withinMaxMembers for Invalid.
+const ofMaxMembers = ", 2000 at most"
 
-// few reports whether an array or object has no more than MaxMembers. What is
-// neither has none.
-func few(v jsontext.Value) bool {
+// withinMaxMembers reports whether an array or object has at most MaxMembers.
+func withinMaxMembers(v jsontext.Value) bool {
 	n := 0
 	for range elements(v).all {
 		if n++; n > MaxMembers {
@@ -137,22 +131,22 @@ func few(v jsontext.Value) bool {
 	return true
 }
 
-// leaves is any text that is known to be valid JSON.
+// leaves is any valid JSON.
 type leaves []byte
 
 // A leaf is one member of an object.
 type leaf struct {
-	around []int // where the objects around it begin, outermost first; not to be kept
-	name   string
-	value  jsontext.Value
+	parents []int // where the objects around it begin, outermost first; valid until the next leaf
+	name    string
+	value   jsontext.Value
 }
 
-// all yields the scalar members of all objects in the text, at any depth and in
-// their order, in one pass.
+// all yields all members of objects, at any depth, whose value is neither an object nor an array.
+// It yields them in order, in one pass.
 func (text leaves) all(yield func(leaf) bool) {
 	r := read(text)
 	defer r.release()
-	var around []int
+	var parents []int
 	for {
 		token, err := r.ReadToken()
 		if err != nil {
@@ -160,13 +154,13 @@ func (text leaves) all(yield func(leaf) bool) {
 		}
 		switch token.Kind() {
 		case '{':
-			around = append(around, int(r.InputOffset()))
+			parents = append(parents, int(r.InputOffset()))
 			continue
 		case '}':
-			around = around[:len(around)-1]
+			parents = parents[:len(parents)-1]
 			continue
 		}
-		// A string is a name where its object has an odd number of parts.
+		// In an object, a string after an odd number of parts is a name.
 		if kind, parts := r.StackIndex(r.StackDepth()); kind != '{' || parts%2 == 0 {
 			continue
 		}
@@ -175,14 +169,14 @@ func (text leaves) all(yield func(leaf) bool) {
 			continue
 		}
 		v, err := r.next()
-		if err != nil || !yield(leaf{around, name, v}) {
+		if err != nil || !yield(leaf{parents, name, v}) {
 			return
 		}
 	}
 }
 
-// texts returns the members of an object as texts, nil if it has none. Null is
-// absent, the first of duplicate names counts, other JSON is kept as its text.
+// texts returns the members of an object as texts, or nil if it has none. Null is absent, the first
+// of duplicate names counts, and a value that is not a string is its JSON text.
 func texts(object jsontext.Value) map[string]string {
 	var m map[string]string
 	for name, v := range members(object).all {
@@ -197,13 +191,13 @@ func texts(object jsontext.Value) map[string]string {
 	return m
 }
 
-// space is what JSON takes for it.
+// space is JSON's white space.
 const space = " \t\r\n"
 
-// undump returns the JSON inside a JSON string, or v itself if it is not a
-// string. An empty string holds an empty value. It reports false for a string
-// that does not hold JSON, or nests too deep.
-func undump(v jsontext.Value) (jsontext.Value, bool) {
+// unquoteJSON returns the JSON inside a JSON string, or v itself if it is not a string. For an
+// empty string the result is empty. It reports false for a string that does not hold JSON, or nests
+// too deep.
+func unquoteJSON(v jsontext.Value) (jsontext.Value, bool) {
 	if v.Kind() != '"' {
 		return v, true
 	}
@@ -214,7 +208,8 @@ func undump(v jsontext.Value) (jsontext.Value, bool) {
 	if string(inner) == "[]" || string(inner) == "{}" {
 		return inner, true
 	}
-	if checkDepth(inner) != nil || !inner.IsValid(jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true)) {
+	if checkDepth(inner) != nil ||
+		!inner.IsValid(jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true)) {
 		return nil, false
 	}
 	return inner, true
@@ -226,35 +221,34 @@ func composite(v jsontext.Value) bool {
 	return kind == '{' || kind == '['
 }
 
-// unquote returns the text of a JSON string that is known to be valid.
+// unquote returns the text of a valid JSON string.
 func unquote(v jsontext.Value) string {
 	if bytes.IndexByte(v, '\\') < 0 {
 		return string(v[1 : len(v)-1])
 	}
-	var room [512]byte
-	return string(appendUnquoted(room[:0], v))
+	var buf [512]byte
+	return string(appendUnquoted(buf[:0], v))
 }
 
-// appendUnquoted appends the text of a JSON string that is known to be valid.
+// appendUnquoted appends the text of a valid JSON string.
 func appendUnquoted(dst []byte, v jsontext.Value) []byte {
-	// The error tells of lone surrogates only, for which U+FFFD was appended.
+	// The only error is a lone surrogate, for which U+FFFD is appended.
 	dst, _ = jsontext.AppendUnquote(dst, v)
 	return dst
 }
 
 // quote appends s as a JSON string.
 func quote(dst []byte, s string) []byte {
-	// The error tells of invalid UTF-8 only, for which U+FFFD was appended.
+	// The only error is invalid UTF-8, for which U+FFFD is appended.
 	dst, _ = jsontext.AppendQuote(dst, s)
 	return dst
 }
 
-// checkDepth returns a *LimitError if text nests deeper than MaxDepth. It does
-// not mind whether text is JSON, so that the bound holds before the parser is
-// trusted with it.
+// checkDepth returns a *LimitError if text nests deeper than MaxDepth. It also works for a text
+// that is not JSON, so it can run before the parser.
 func checkDepth(text []byte) error {
 	if bytes.Count(text, []byte("{"))+bytes.Count(text, []byte("[")) <= MaxDepth {
-		return nil // most events, at a fraction of the cost
+		return nil // a fast check, true for most events
 	}
 	depth := 0
 	for i := 0; i < len(text); i++ {
@@ -266,15 +260,15 @@ func checkDepth(text []byte) error {
 		case ']', '}':
 			depth--
 		case '"':
-			i += stringLength(text[i:]) - 1
+			i += quotedLength(text[i:]) - 1
 		}
 	}
 	return nil
 }
 
-// stringLength returns the length of the JSON string that text begins with,
-// or of all of text if the string does not end.
-func stringLength(text []byte) int {
+// quotedLength returns the length of the JSON string at the beginning of text, or the length of
+// text if the string does not end.
+func quotedLength(text []byte) int {
 	for i := 1; i < len(text); i++ {
 		quote := bytes.IndexByte(text[i:], '"')
 		if quote < 0 {

@@ -32,8 +32,10 @@ func TestValue(t *testing.T) {
 	} {
 		number, isFloat := test.value.Float64()
 		integer, isInt := test.value.Int64()
-		if isFloat != test.isFloat || isFloat && number != test.number || isInt != test.isInt || isInt && integer != test.integer {
-			t.Errorf("%s is %v (%t) and %v (%t), want %v (%t) and %v (%t)", test.value, number, isFloat, integer, isInt,
+		if isFloat != test.isFloat || isFloat && number != test.number || isInt != test.isInt || isInt &&
+			integer != test.integer {
+			t.Errorf("%s is %v (%t) and %v (%t), want %v (%t) and %v (%t)", test.value, number, isFloat,
+				integer, isInt,
 				test.number, test.isFloat, test.integer, test.isInt)
 		}
 		if got := test.value.String(); got != test.text {
@@ -42,7 +44,7 @@ func TestValue(t *testing.T) {
 		if got := test.value.Absent(); got != (test.value == "") {
 			t.Errorf("Absent() of %q = %t", string(test.value), got)
 		}
-		// An absent value is null, which is read as an absent value.
+		// An absent value is written as null, and null is read as absent.
 		var back guance.Value
 		text, err := json.Marshal(test.value)
 		if err == nil {

@@ -2,21 +2,21 @@ package pagerduty
 
 import "strings"
 
-// links returns the links PagerDuty takes, in their order. One without href
-// would get the whole event refused, and one that is not of the web leads nowhere
-// or, as javascript: does, runs in the browser of who clicks on it.
+// links returns the links that PagerDuty takes, in their order. PagerDuty refuses the whole event
+// for a link without href. A link that is not http or https is useless or, with javascript:, runs
+// in the browser of whoever clicks on it.
 func (r *repairer) links(links []Link) []Link {
 	if len(links) == 0 {
 		return nil
 	}
 	kept := make([]Link, 0, len(links))
 	for _, link := range links {
-		fixed := Link{Href: address(link.Href), Text: clean(link.Text, true)}
+		fixed := Link{Href: cleanURL(link.Href), Text: clean(link.Text, true)}
 		switch {
 		case fixed.Href == "":
 			r.note("links", "one without href left out")
 			continue
-		case !ofTheWeb(fixed.Href):
+		case !isWebURL(fixed.Href):
 			r.note("links", "one whose href is not http or https left out")
 			continue
 		case fixed != link:
@@ -27,21 +27,21 @@ func (r *repairer) links(links []Link) []Link {
 	return kept
 }
 
-// images returns the images PagerDuty takes, in their order: those with a src
-// that is served over HTTPS.
+// images returns the images that PagerDuty takes, in their order: those whose src is https.
 func (r *repairer) images(images []Image) []Image {
 	if len(images) == 0 {
 		return nil
 	}
 	kept := make([]Image, 0, len(images))
 	for _, image := range images {
-		fixed := Image{Src: secure(address(image.Src)), Href: address(image.Href), Alt: clean(image.Alt, true)}
-		if fixed.Href != "" && !ofTheWeb(fixed.Href) {
+		src := cleanURL(image.Src)
+		fixed := Image{Src: httpsURL(src), Href: cleanURL(image.Href), Alt: clean(image.Alt, true)}
+		if fixed.Href != "" && !isWebURL(fixed.Href) {
 			r.note("images", "an href that is not http or https left out")
 			fixed.Href, image.Href = "", ""
 		}
 		switch {
-		case address(image.Src) == "":
+		case src == "":
 			r.note("images", "one without src left out")
 			continue
 		case fixed.Src == "":
@@ -55,21 +55,20 @@ func (r *repairer) images(images []Image) []Image {
 	return kept
 }
 
-func address(s string) string { return strings.TrimSpace(clean(s, true)) }
+func cleanURL(s string) string { return strings.TrimSpace(clean(s, true)) }
 
-// secure returns src if it is an https URL, with the scheme in lower case,
-// and otherwise nothing.
-func secure(src string) string {
+// httpsURL returns src if it is an https URL, with the scheme in lower case, and otherwise "".
+func httpsURL(src string) string {
 	scheme, rest, _ := strings.Cut(src, "://")
-	if !strings.EqualFold(scheme, "https") || !ofTheWeb(src) {
+	if !strings.EqualFold(scheme, "https") || !isWebURL(src) {
 		return ""
 	}
 	return "https://" + rest
 }
 
-// ofTheWeb reports whether s is an http or https URL with a host. It does not
-// look at the rest: a browser opens many a URL that net/url does not read.
-func ofTheWeb(s string) bool {
+// isWebURL reports whether s is an http or https URL with a host. It does not check the rest:
+// browsers open URLs that net/url cannot parse.
+func isWebURL(s string) bool {
 	scheme, rest, _ := strings.Cut(s, "://")
 	host, _, _ := strings.Cut(rest, "/")
 	return (strings.EqualFold(scheme, "http") || strings.EqualFold(scheme, "https")) && host != ""

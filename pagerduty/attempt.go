@@ -13,111 +13,116 @@ import (
 	"go.opentelemetry.io/otel/trace"
 )
 
-// outcome is what came of one attempt.
+// outcome is the result of one attempt.
 type outcome struct {
-	verdict
-	status int
-	answer answer
-	delay  time.Duration
-	err    error // no answer came, or not all of it
-	unsent bool  // given up before it was a request: the limiter said no
+	classification
+	status   int
+	response response
+	delay    time.Duration // that the server asked for
+	err      error         // there was no answer, or only a part of one
+	unsent   bool          // the limiter returned an error, and no request was made
 }
 
-// errFailed tells go-retryablehttp that an attempt failed; why is in the outcome. The errors of net/http must not be wrapped: they
-// hold the request.
+// errFailed tells go-retryablehttp that an attempt failed. The reason is in the outcome. Errors of
+// net/http must not be wrapped here: they hold the request.
 var errFailed = errors.New("pagerduty: attempt failed")
 
-// RoundTrip implements http.RoundTripper for go-retryablehttp: it is one attempt. It takes its turn at the limiter, bounds the time,
-// reads the answer, judges it and keeps the outcome. The response that it returns has no body any more.
-func (d *delivery) RoundTrip(req *http.Request) (*http.Response, error) {
+// RoundTrip makes one attempt. It implements http.RoundTripper for go-retryablehttp. It waits for
+// the limiter, sends the request, reads the answer, and stores the outcome in c.last. The response
+// that it returns has no body.
+func (c *call) RoundTrip(req *http.Request) (*http.Response, error) {
 	ctx := req.Context()
-	if err := d.limiter.Wait(ctx); err != nil {
-		if d.attempts == 0 {
-			d.last.class = ClassTransient
+	if err := c.limiter.Wait(ctx); err != nil {
+		if c.attempts == 0 {
+			c.last.class = ClassTransient
 		}
-		d.last.err, d.last.unsent = causeOf(err, d.key), true
+		c.last.err, c.last.unsent = causeOf(err, c.key), true
 		return nil, errFailed
 	}
-	d.attempts++
+	c.attempts++
 	start := time.Now()
 	bounded := ctx
-	if d.core.timeout > 0 {
+	if c.core.timeout > 0 {
 		var cancel context.CancelFunc
-		bounded, cancel = context.WithTimeout(ctx, d.core.timeout)
+		bounded, cancel = context.WithTimeout(ctx, c.core.timeout)
 		defer cancel()
 	}
-	out := new(sending)
-	resp, err := d.core.wire.RoundTrip(out.request(bounded, req, d.core.traced))
+	out := new(tracker)
+	resp, err := c.core.transport.RoundTrip(out.request(bounded, req, c.core.stdTransport))
 	if err == nil && resp == nil {
-		err = errors.New("transport returned neither answer nor error")
+		err = errors.New("the transport returned neither a response nor an error")
 	}
 	if err == nil {
-		d.last = d.read(resp, func(err error) error { return d.explain(ctx, bounded, err) })
+		c.last = c.read(resp, func(err error) error { return c.timeoutOr(ctx, bounded, err) })
 	} else {
-		err = d.explain(ctx, bounded, err)
-		d.last = outcome{verdict: classifyFailure(err, out.left.Load(), d.core.proxy), err: causeOf(err, d.key)}
+		err = c.timeoutOr(ctx, bounded, err)
+		c.last = outcome{
+			classification: classifyFailure(err, out.sent.Load(), c.core.proxy), err: causeOf(err, c.key),
+		}
 	}
-	if misdirected := d.last.status == http.StatusMisdirectedRequest; misdirected || errors.Is(bounded.Err(), context.DeadlineExceeded) {
+	misdirected := c.last.status == http.StatusMisdirectedRequest
+	if misdirected || errors.Is(bounded.Err(), context.DeadlineExceeded) {
 		out.closeConnection()
 	}
-	d.lost = d.lost || d.last.lost
-	d.observe(ctx, time.Since(start))
+	c.lost = c.lost || c.last.lost
+	c.observe(ctx, time.Since(start))
 	if err != nil {
 		return nil, errFailed
 	}
 	return &http.Response{StatusCode: resp.StatusCode, Body: http.NoBody, Request: req}, nil
 }
 
-// explain returns the error of an attempt that was ended by its own bound, and err itself for any other.
-func (d *delivery) explain(ctx, bounded context.Context, err error) error {
+// timeoutOr returns a timeoutError if the attempt's own timeout ended it, and otherwise err.
+func (c *call) timeoutOr(ctx, bounded context.Context, err error) error {
 	if bounded.Err() != nil && ctx.Err() == nil {
-		return &timeoutError{after: d.core.timeout, proxy: d.core.proxy}
+		return &timeoutError{after: c.core.timeout, proxy: c.core.proxy}
 	}
 	return err
 }
 
-// read takes all that is wanted from an answer and gives the connection back. explain says what broke an answer off.
-func (d *delivery) read(resp *http.Response, explain func(error) error) outcome {
+// read reads an answer and closes its body. explain returns why reading failed.
+func (c *call) read(resp *http.Response, explain func(error) error) outcome {
 	o := outcome{status: resp.StatusCode}
 	var body []byte
 	if resp.Body != nil {
 		var err error
-		if body, err = readAnswer(resp); err != nil {
-			o.err = causeOf(fmt.Errorf("the answer broke off: %w", explain(err)), d.key)
+		if body, err = readResponse(resp); err != nil {
+			o.err = causeOf(fmt.Errorf("the answer broke off: %w", explain(err)), c.key)
 		}
-		_ = resp.Body.Close() // nothing depends on it: the answer is here
+		_ = resp.Body.Close() // the answer has been read
 	}
-	o.answer = parseAnswer(body, func(s string) string { return scrub(s, d.key) })
-	o.verdict = decide(resp.StatusCode, &o.answer, d.core.acceptAny2xx, d.shrunk)
+	o.response = parseResponse(body, func(s string) string { return scrub(s, c.key) })
+	o.classification = classify(resp.StatusCode, &o.response, c.core.acceptAny2xx, c.shrunk)
 	if resp.StatusCode == http.StatusTooManyRequests || resp.StatusCode >= 500 {
-		// That of any other status is of whoever stands in the road, and says nothing of PagerDuty.
-		o.delay = retryAfter(resp.Header, time.Now(), d.core.maxRetryAfter)
+		// With any other status the header is a gateway's, and says nothing about PagerDuty.
+		o.delay = retryAfter(resp.Header, time.Now(), c.core.maxRetryAfter)
 	}
 	return o
 }
 
-// observe tells the log, the span and the metrics of an attempt.
-func (d *delivery) observe(ctx context.Context, took time.Duration) {
-	d.core.telemetry.attempt(ctx, d.last.class, took)
-	if d.span.IsRecording() {
-		d.span.AddEvent("attempt", trace.WithAttributes(
-			attribute.String("class", string(d.last.class)),
-			attribute.Int("http.response.status_code", d.last.status)))
+// observe writes the attempt to the log, the span and the metrics.
+func (c *call) observe(ctx context.Context, took time.Duration) {
+	c.core.telemetry.attempt(ctx, c.last.class, took)
+	if c.span.IsRecording() {
+		c.span.AddEvent("attempt", trace.WithAttributes(
+			attribute.String("class", string(c.last.class)),
+			attribute.Int("http.response.status_code", c.last.status)))
 	}
-	if d.core.log.Enabled(ctx, slog.LevelDebug) {
+	if c.core.log.Enabled(ctx, slog.LevelDebug) {
 		attrs := []slog.Attr{
-			slog.String("action", d.action), slog.String("dedup_key", d.dedupKey), slog.Any("key", d.key),
-			slog.Int("attempt", d.attempts), slog.String("class", string(d.last.class)),
-			slog.Int("status", d.last.status), slog.Duration("took", took),
+			slog.String("action", c.action), slog.String("dedup_key", c.dedupKey), slog.Any("key", c.key),
+			slog.Int("attempt", c.attempts), slog.String("class", string(c.last.class)),
+			slog.Int("status", c.last.status), slog.Duration("took", took),
 		}
-		if d.last.err != nil {
-			attrs = append(attrs, slog.String("error", d.last.err.Error()))
+		if c.last.err != nil {
+			attrs = append(attrs, slog.String("error", c.last.err.Error()))
 		}
-		d.core.log.LogAttrs(ctx, slog.LevelDebug, "pagerduty: attempt", attrs...)
+		c.core.log.LogAttrs(ctx, slog.LevelDebug, "pagerduty: attempt", attrs...)
 	}
 }
 
-// timeoutError is an attempt that outlived its bound. It is not context.DeadlineExceeded, by which a caller knows its own deadline.
+// timeoutError is the error of an attempt that exceeded its timeout. It is not
+// context.DeadlineExceeded, which stands for the caller's own deadline.
 type timeoutError struct {
 	after time.Duration
 	proxy string

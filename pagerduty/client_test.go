@@ -36,7 +36,7 @@ func newClient(t testing.TB, opts *pagerduty.Options) *pagerduty.Client {
 	return client
 }
 
-// trigger is an event that needs no repair.
+// trigger returns an event that needs no repair.
 func trigger(dedupKey string) *pagerduty.Event {
 	return &pagerduty.Event{
 		Action:   pagerduty.ActionTrigger,
@@ -59,7 +59,8 @@ func TestSendOpensAndResolvesAnIncident(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if !result.Confirmed || result.DedupKey != "disk-1" || result.Attempts != 1 || len(result.Repairs) != 0 {
+		if !result.Confirmed || result.DedupKey != "disk-1" || result.Attempts != 1 ||
+			len(result.Repairs) != 0 {
 			t.Errorf("result = %+v", result)
 		}
 		if open := fake.Open(); len(open) != 1 || open[0].Summary != "disk full on db-1" {
@@ -82,27 +83,33 @@ func TestSendOverLoopback(t *testing.T) {
 		t.Fatal(err)
 	}
 	request := server.Requests()[0]
-	if strings.Contains(string(request.Body), secret) || !strings.Contains(string(request.Body), pagerdutytest.KeyLabel(secret)) {
+	if strings.Contains(string(request.Body), secret) ||
+		!strings.Contains(string(request.Body), pagerdutytest.KeyLabel(secret)) {
 		t.Errorf("logged body = %s", request.Body)
 	}
 }
 
 func TestBaseURL(t *testing.T) {
 	sound := []string{
-		"https://events.eu.pagerduty.com", "https://gateway.example.com:8443/pagerduty/", "http://127.0.0.1:8080", "http://localhost", "http://[::1]:80",
+		"https://events.eu.pagerduty.com", "https://gateway.example.com:8443/pagerduty/",
+		"http://127.0.0.1:8080", "http://localhost", "http://[::1]:80",
 	}
 	for _, base := range sound {
-		if _, err := pagerduty.NewClient(routingKey(t, secret), &pagerduty.Options{BaseURL: base}); err != nil {
+		if _, err := pagerduty.NewClient(routingKey(t, secret),
+			&pagerduty.Options{BaseURL: base}); err != nil {
 			t.Errorf("BaseURL %q: %v", base, err)
 		}
 	}
 	unsound := []string{
-		"http://events.pagerduty.com", "http://10.0.0.1", "http://localhost.example.com", "ftp://example.com", "events.pagerduty.com",
-		"https://", "https://user:hunter2@example.com", "https://example.com?a=b", "https://example.com#f", "://",
+		"http://events.pagerduty.com", "http://10.0.0.1", "http://localhost.example.com",
+		"ftp://example.com", "events.pagerduty.com",
+		"https://", "https://user:hunter2@example.com", "https://example.com?a=b",
+		"https://example.com#f", "://",
 	}
 	for _, base := range unsound {
 		_, err := pagerduty.NewClient(routingKey(t, secret), &pagerduty.Options{BaseURL: base})
-		if err == nil || strings.Contains(err.Error(), "hunter2") || !strings.Contains(err.Error(), "BaseURL") {
+		if err == nil || strings.Contains(err.Error(), "hunter2") ||
+			!strings.Contains(err.Error(), "BaseURL") {
 			t.Errorf("BaseURL %q: %v", base, err)
 		}
 	}
@@ -113,7 +120,8 @@ func TestBaseURL(t *testing.T) {
 	}
 }
 
-// The Integration URL that PagerDuty shows is the whole address, and what Alertmanager calls pagerduty_url is too.
+// People copy the whole Integration URL that PagerDuty shows, and the pagerduty_url of
+// Alertmanager.
 func TestReport12BaseURLWithThePathOfTheAPI(t *testing.T) {
 	for base, want := range map[string]string{
 		"https://events.pagerduty.com/v2/enqueue":           "https://events.pagerduty.com",
@@ -126,22 +134,29 @@ func TestReport12BaseURLWithThePathOfTheAPI(t *testing.T) {
 		"https://events.pagerduty.com/":                     "https://events.pagerduty.com",
 	} {
 		var asked []string
-		client := newClient(t, &pagerduty.Options{BaseURL: base, Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
-			asked = append(asked, r.URL.String())
-			return &http.Response{StatusCode: 202, Header: http.Header{}, Body: io.NopCloser(strings.NewReader(accepted))}, nil
-		})})
+		client := newClient(t,
+			&pagerduty.Options{BaseURL: base,
+				Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
+					asked = append(asked, r.URL.String())
+					return &http.Response{StatusCode: 202, Header: http.Header{},
+						Body: io.NopCloser(strings.NewReader(accepted))}, nil
+				})})
 		_, alertErr := client.Send(t.Context(), trigger("a"))
 		_, changeErr := client.SendChange(t.Context(), &pagerduty.ChangeEvent{Summary: "s"})
-		if err := errors.Join(alertErr, changeErr); err != nil || asked[0] != want+"/v2/enqueue" || asked[1] != want+"/v2/change/enqueue" {
+		if err := errors.Join(alertErr, changeErr); err != nil || asked[0] != want+"/v2/enqueue" ||
+			asked[1] != want+"/v2/change/enqueue" {
 			t.Errorf("BaseURL %q: asked %q, %v", base, asked, err)
 		}
 	}
 	for _, base := range []string{
-		"https://events.pagerduty.com/generic/2010-04-15/create_event.json", "https://gateway.example.com/generic/2010-04-15",
-		"https://events.pagerduty.com/integration/" + secret + "/enqueue", "https://events.eu.pagerduty.com/v3/enqueue", "https://api.pagerduty.com/incidents",
+		"https://events.pagerduty.com/generic/2010-04-15/create_event.json",
+		"https://gateway.example.com/generic/2010-04-15",
+		"https://events.pagerduty.com/integration/" + secret + "/enqueue",
+		"https://events.eu.pagerduty.com/v3/enqueue", "https://api.pagerduty.com/incidents",
 	} {
 		_, err := pagerduty.NewClient(routingKey(t, secret), &pagerduty.Options{BaseURL: base})
-		if err == nil || !strings.Contains(err.Error(), "Options.BaseURL") || strings.Contains(err.Error(), secret) {
+		if err == nil || !strings.Contains(err.Error(), "Options.BaseURL") ||
+			strings.Contains(err.Error(), secret) {
 			t.Errorf("BaseURL %q: %v", base, err)
 		}
 	}
@@ -149,26 +164,32 @@ func TestReport12BaseURLWithThePathOfTheAPI(t *testing.T) {
 
 func TestPathOfBaseURLIsKept(t *testing.T) {
 	var path string
-	client := newClient(t, &pagerduty.Options{BaseURL: "https://gateway.example.com/pd/", Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
-		path = r.URL.Path
-		return &http.Response{StatusCode: 202, Header: http.Header{}, Body: io.NopCloser(strings.NewReader(accepted))}, nil
-	})})
+	client := newClient(t,
+		&pagerduty.Options{BaseURL: "https://gateway.example.com/pd/",
+			Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
+				path = r.URL.Path
+				return &http.Response{StatusCode: 202, Header: http.Header{},
+					Body: io.NopCloser(strings.NewReader(accepted))}, nil
+			})})
 	if _, err := client.Send(t.Context(), trigger("a")); err != nil || path != "/pd/v2/enqueue" {
 		t.Errorf("sent to %s: %v", path, err)
 	}
 }
 
-// Of a lent client, the transport and the timeout count.
+// The Transport and the Timeout of HTTPClient are used.
 func TestLentHTTPClient(t *testing.T) {
 	jar, err := cookiejar.New(nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	jar.SetCookies(&url.URL{Scheme: "https", Host: "events.pagerduty.com"}, []*http.Cookie{{Name: "a", Value: "b"}})
+	jar.SetCookies(&url.URL{Scheme: "https", Host: "events.pagerduty.com"},
+		[]*http.Cookie{{Name: "a", Value: "b"}})
 	synctest.Test(t, func(t *testing.T) {
 		fake := pagerdutytest.NewTransport()
 		fake.Script(pagerdutytest.Fault{}, pagerdutytest.Fault{Connection: pagerdutytest.Hang})
-		client := newClient(t, &pagerduty.Options{Retries: -1, HTTPClient: &http.Client{Transport: fake, Jar: jar, Timeout: 3 * time.Second}})
+		client := newClient(t,
+			&pagerduty.Options{Retries: -1,
+				HTTPClient: &http.Client{Transport: fake, Jar: jar, Timeout: 3 * time.Second}})
 		if _, err := client.Send(t.Context(), trigger("a")); err != nil {
 			t.Fatal(err)
 		}
@@ -176,22 +197,24 @@ func TestLentHTTPClient(t *testing.T) {
 			t.Errorf("sent the cookie %q", cookie)
 		}
 		start := time.Now()
-		if e := failed(t, client, trigger("a")); !errors.Is(e, os.ErrDeadlineExceeded) || time.Since(start) != 3*time.Second {
+		if e := failed(t, client, trigger("a")); !errors.Is(e, os.ErrDeadlineExceeded) ||
+			time.Since(start) != 3*time.Second {
 			t.Errorf("after %v: %v", time.Since(start), e)
 		}
 	})
 }
 
-// A RoundTripper that changes the request it is given must not change the
-// next one's.
+// A RoundTripper that changes its request must not change the next one.
 func TestRequestsShareNothingWithTheTransport(t *testing.T) {
 	var hosts []string
-	client := newClient(t, &pagerduty.Options{Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
-		hosts = append(hosts, r.URL.Host+" "+r.Header.Get("X-Extra"))
-		r.URL.Host = "elsewhere.example.com"
-		r.Header.Set("X-Extra", "set")
-		return &http.Response{StatusCode: 202, Header: http.Header{}, Body: io.NopCloser(strings.NewReader(accepted))}, nil
-	})})
+	client := newClient(t,
+		&pagerduty.Options{Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
+			hosts = append(hosts, r.URL.Host+" "+r.Header.Get("X-Extra"))
+			r.URL.Host = "elsewhere.example.com"
+			r.Header.Set("X-Extra", "set")
+			return &http.Response{StatusCode: 202, Header: http.Header{},
+				Body: io.NopCloser(strings.NewReader(accepted))}, nil
+		})})
 	for range 2 {
 		if _, err := client.Send(t.Context(), trigger("a")); err != nil {
 			t.Fatal(err)

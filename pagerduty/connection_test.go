@@ -15,8 +15,9 @@ import (
 	"time"
 )
 
-// A road leads to a server, and can have its connections fall silent: they stay open, take everything and bring nothing.
-type road struct {
+// A tcpProxy passes connections to a server. It can make them silent: they stay open and take data,
+// and pass nothing on.
+type tcpProxy struct {
 	net.Listener
 	to string
 
@@ -25,7 +26,7 @@ type road struct {
 	accepted int
 }
 
-// silenced is a connection that may have fallen silent.
+// silenced is one connection, which may be silent.
 type silenced struct {
 	net.Conn
 	silent atomic.Bool
@@ -54,14 +55,14 @@ func (c *silenced) Close() error {
 	return c.Conn.Close()
 }
 
-// newRoad listens on the loopback and carries every connection to the address.
-func newRoad(t *testing.T, to string) *road {
+// newTCPProxy listens on the loopback and passes every connection to address.
+func newTCPProxy(t *testing.T, to string) *tcpProxy {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := &road{Listener: l, to: to}
+	r := &tcpProxy{Listener: l, to: to}
 	var carried sync.WaitGroup
 	carried.Go(func() {
 		for {
@@ -108,8 +109,8 @@ func carry(near *silenced, to string) {
 	<-done
 }
 
-// fallSilent silences the connections that there are, and returns them.
-func (r *road) fallSilent() []*silenced {
+// silence makes the present connections silent, and returns them.
+func (r *tcpProxy) silence() []*silenced {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, c := range r.conns {
@@ -118,14 +119,16 @@ func (r *road) fallSilent() []*silenced {
 	return r.conns
 }
 
-func (r *road) connections() int {
+func (r *tcpProxy) connections() int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.accepted
 }
 
-// secureServer takes events over TLS, by HTTP/2 if h2, and returns the address and what a client has to trust.
-func secureServer(t *testing.T, h2 bool, handler http.HandlerFunc) (address string, trust *tls.Config) {
+// secureServer takes events over TLS, with HTTP/2 if h2 is true. It returns its address and the
+// certificates to trust.
+func secureServer(t *testing.T, h2 bool, handler http.HandlerFunc) (address string,
+	trust *tls.Config) {
 	t.Helper()
 	server := httptest.NewUnstartedServer(handler)
 	server.EnableHTTP2 = h2
@@ -149,9 +152,10 @@ func newTestClient(t *testing.T, opts *Options) *Client {
 
 var resolution = &Event{Action: ActionResolve, DedupKey: "a"}
 
-// After one answer the connection swallows everything in silence, and a new one would work: the next attempt after the one that timed
-// out is on a new one, also with a transport of the caller's, and also through the tunnel of a proxy. The time-outs are short
-// and nothing is measured: without the mend every attempt times out.
+// After one answer the connection becomes silent; a new connection works. The attempt after the one
+// that timed out must use a new connection, also with a transport of the caller's, and also through
+// the tunnel of a proxy. The timeouts are short, and nothing is measured: without the fix every
+// attempt times out.
 func TestReport01SilentConnectionIsNotUsedAgain(t *testing.T) {
 	for _, test := range []struct {
 		name             string
@@ -171,9 +175,11 @@ func TestReport01SilentConnectionIsNotUsedAgain(t *testing.T) {
 				}
 				accept(w)
 			})
-			way := newRoad(t, address)
+			way := newTCPProxy(t, address)
 			wire := newTransport()
-			opts := &Options{BaseURL: "https://" + way.Addr().String(), AttemptTimeout: 5 * time.Second, Retries: 3} // a handshake on a busy machine is within it
+			// long enough for a handshake on a busy machine
+			opts := &Options{BaseURL: "https://" + way.Addr().String(), AttemptTimeout: 5 * time.Second,
+				Retries: 3}
 			if opts.Transport = wire; test.lent {
 				wire = &http.Transport{ForceAttemptHTTP2: test.h2}
 				opts.Transport, opts.HTTPClient = nil, &http.Client{Transport: wire}
@@ -190,7 +196,7 @@ func TestReport01SilentConnectionIsNotUsedAgain(t *testing.T) {
 			if _, err := client.Send(t.Context(), resolution); err != nil {
 				t.Fatal(err)
 			}
-			way.fallSilent()
+			way.silence()
 			result, err := client.Send(t.Context(), resolution)
 			if err != nil || result.Attempts < 2 || !result.AnswerLost {
 				t.Fatalf("Send = %+v, %v; want it taken on a new connection", result, err)
@@ -202,20 +208,22 @@ func TestReport01SilentConnectionIsNotUsedAgain(t *testing.T) {
 	}
 }
 
-// A connection that falls silent while nothing is sent is found out by a ping, so that the next event does not meet it.
+// A ping finds a connection that becomes silent while nothing is sent, so that the next event does
+// not use it.
 func TestIdleConnectionIsPinged(t *testing.T) {
 	address, trust := secureServer(t, true, func(w http.ResponseWriter, _ *http.Request) { accept(w) })
-	way := newRoad(t, address)
+	way := newTCPProxy(t, address)
 	wire := newTransport()
 	wire.TLSClientConfig = trust
 	wire.HTTP2.SendPingTimeout, wire.HTTP2.PingTimeout = 50*time.Millisecond, 500*time.Millisecond
 	defer wire.CloseIdleConnections()
-	client := newTestClient(t, &Options{BaseURL: "https://" + way.Addr().String(), Transport: wire}) // a busy machine may miss a ping, too
+	// a busy machine may miss a ping
+	client := newTestClient(t, &Options{BaseURL: "https://" + way.Addr().String(), Transport: wire})
 	if _, err := client.Send(t.Context(), resolution); err != nil {
 		t.Fatal(err)
 	}
-	// Read sees the close by the client although the connection is silent; without pings it never comes.
-	for _, c := range way.fallSilent() {
+	// Read returns when the client closes the silent connection. Without pings it never does.
+	for _, c := range way.silence() {
 		select {
 		case <-c.closed:
 		case <-time.After(time.Minute):
@@ -227,7 +235,7 @@ func TestIdleConnectionIsPinged(t *testing.T) {
 	}
 }
 
-// 421 says that the connection leads to the wrong server: the next attempt makes another.
+// 421 says that the connection leads to the wrong server: the next attempt uses a new one.
 func TestMisdirectedRequestIsTriedOnAnotherConnection(t *testing.T) {
 	for _, h2 := range []bool{true, false} {
 		var requests atomic.Int32
@@ -238,7 +246,7 @@ func TestMisdirectedRequestIsTriedOnAnotherConnection(t *testing.T) {
 			}
 			accept(w)
 		})
-		way := newRoad(t, address)
+		way := newTCPProxy(t, address)
 		wire := newTransport()
 		wire.ForceAttemptHTTP2 = h2
 		wire.TLSClientConfig = trust
@@ -257,7 +265,8 @@ func TestMisdirectedRequestIsTriedOnAnotherConnection(t *testing.T) {
 	}
 }
 
-// newProxy starts a forward proxy that answers its first CONNECT with a status, if one is given, and all others as it should.
+// newProxy starts a forward proxy. It answers its first CONNECT with status, if that is not 0, and
+// all others normally.
 func newProxy(t *testing.T, first int) *url.URL {
 	t.Helper()
 	var asked atomic.Int32
@@ -286,17 +295,20 @@ func newProxy(t *testing.T, first int) *url.URL {
 	return address
 }
 
-// A proxy that refuses once says nothing of the event: it is neither final nor worth a quick retry, and the next Send goes through.
+// A refusal by a proxy is not about the event: it is not final, there is no quick retry, and the
+// next Send works.
 func TestReport02ProxyThatRefusesOnce(t *testing.T) {
 	for _, status := range []int{407, 403, 502, 503, 302, 429, 204} {
-		address, trust := secureServer(t, true, func(w http.ResponseWriter, _ *http.Request) { accept(w) })
+		address, trust := secureServer(t, true,
+			func(w http.ResponseWriter, _ *http.Request) { accept(w) })
 		wire := newTransport()
 		wire.TLSClientConfig = trust
 		wire.Proxy = http.ProxyURL(newProxy(t, status))
 		client := newTestClient(t, &Options{BaseURL: "https://" + address, Transport: wire})
 		_, err := client.Send(t.Context(), resolution)
 		e, ok := errors.AsType[*Error](err)
-		if !ok || e.Class != ClassConfig || e.Permanent() || e.AnswerLost() || e.RetryAfter() != 0 || e.Attempts != 1 || e.Remedy() == "" {
+		if !ok || e.Class != ClassConfig || e.Permanent() || e.AnswerLost() || e.RetryAfter() != 0 ||
+			e.Attempts != 1 || e.Remedy() == "" {
 			t.Errorf("%d: %+v", status, err)
 		}
 		if _, err := client.Send(t.Context(), resolution); err != nil {
@@ -306,10 +318,11 @@ func TestReport02ProxyThatRefusesOnce(t *testing.T) {
 	}
 }
 
-// unsetProxies takes what the machine's own environment says of proxies out of a test.
+// unsetProxies removes the proxy variables of the machine's environment.
 func unsetProxies(t *testing.T) {
 	t.Helper()
-	for _, name := range []string{"https_proxy", "HTTPS_PROXY", "http_proxy", "HTTP_PROXY", "no_proxy", "NO_PROXY"} {
+	for _, name := range []string{"https_proxy", "HTTPS_PROXY", "http_proxy", "HTTP_PROXY",
+		"no_proxy", "NO_PROXY"} {
 		t.Setenv(name, "")
 		if err := os.Unsetenv(name); err != nil {
 			t.Fatal(err)

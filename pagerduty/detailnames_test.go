@@ -11,7 +11,8 @@ import (
 	"github.com/guance-relay/guance-relay/pagerduty/pagerdutytest"
 )
 
-// Names that repair makes alike keep their values apart: none is lost, at any depth, in whatever order the map gives them.
+// Two names that become equal by the repair keep both values, at any depth and in any order of the
+// map.
 func TestNoDetailIsLostToItsName(t *testing.T) {
 	names := map[string][]string{
 		"two alike":                       {"a\xff", "a\xfe"},
@@ -34,7 +35,8 @@ func TestNoDetailIsLostToItsName(t *testing.T) {
 				details[n] = fmt.Sprint("value ", i)
 				want = append(want, fmt.Sprint("value ", i))
 			}
-			outer := map[string]any{"in": details, "list": []any{details}, "text": map[string]string{"a\xff": "1", "b": "2"}}
+			outer := map[string]any{"in": details, "list": []any{details},
+				"text": map[string]string{"a\xff": "1", "b": "2"}}
 			for range 20 { // a map has no order
 				fake := pagerdutytest.NewTransport()
 				ev := trigger("a")

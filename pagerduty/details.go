@@ -11,55 +11,52 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// The bounds of a details tree. Both exist so that a value that contains
-// itself ends somewhere.
+// The bounds of the details. They stop the walk through a value that contains itself.
 const (
-	// JSON parsers commonly stop at a hundred levels.
+	// Many JSON parsers allow a hundred levels.
 	maxDepth = 64
-	// No tree with more nodes fits the limit: each takes two bytes at least,
-	// a digit and its comma.
+	// A tree with more values does not fit the size limit: each takes at least a digit and a comma.
 	maxNodes = maxBody / 2
 )
 
-// details returns m as a tree that the encoder certainly writes and
-// PagerDuty certainly reads, sharing whatever needs no change.
+// details returns m as a tree that can be encoded and that PagerDuty can read. It shares with m
+// whatever needs no change.
 func (r *repairer) details(m map[string]any) map[string]any {
 	if len(m) == 0 {
 		return nil
 	}
-	g := gardener{nodes: maxNodes}
-	out, _ := g.object(m, 0)
-	for _, change := range g.changes {
+	s := sanitizer{nodes: maxNodes}
+	out, _ := s.object(m, 0)
+	for _, change := range s.changes {
 		r.note("payload.custom_details", "%s", change)
 	}
 	return out
 }
 
-// gardener walks one details tree.
-type gardener struct {
+// sanitizer walks through the details of one event.
+type sanitizer struct {
 	nodes   int
 	changes []string
 }
 
-// note keeps each kind of change once: a tree may have the same trouble in
-// ten thousand places.
-func (g *gardener) note(change string) {
-	for _, c := range g.changes {
+// note records each kind of change once: the same problem may be in ten thousand places.
+func (s *sanitizer) note(change string) {
+	for _, c := range s.changes {
 		if c == change {
 			return
 		}
 	}
-	g.changes = append(g.changes, change)
+	s.changes = append(s.changes, change)
 }
 
-// value returns v fit for sending, and whether that differs from v.
-func (g *gardener) value(given any, depth int) (any, bool) {
-	if g.nodes--; g.nodes < 0 {
-		g.note("too many values; the rest left out")
+// value returns a value that can be sent, and whether it differs from the given one.
+func (s *sanitizer) value(given any, depth int) (any, bool) {
+	if s.nodes--; s.nodes < 0 {
+		s.note("too many values; the rest left out")
 		return nil, given != nil
 	}
 	if depth > maxDepth {
-		g.note("nested too deep; the inner levels left out")
+		s.note("nested too deep; the inner levels left out")
 		return "(nested too deep to send)", true
 	}
 	switch v := given.(type) {
@@ -67,55 +64,55 @@ func (g *gardener) value(given any, depth int) (any, bool) {
 		return given, false
 	case float64:
 		if math.IsNaN(v) || math.IsInf(v, 0) {
-			g.note("a number JSON cannot write sent as text")
+			s.note("a number JSON cannot write sent as text")
 			return fmt.Sprint(v), true
 		}
 		return given, false
 	case string:
-		if cleaned, changed := g.text(v); changed {
+		if cleaned, changed := s.text(v); changed {
 			return cleaned, true
 		}
-		return given, false // and not v, which would be boxed anew
+		return given, false // not v, which would allocate
 	case json.Number:
-		return g.number(v)
+		return s.number(v)
 	case map[string]any:
 		if v == nil {
 			return nil, true
 		}
-		return g.object(v, depth)
+		return s.object(v, depth)
 	case []any:
 		if v == nil {
 			return nil, true
 		}
-		return g.array(v, depth)
+		return s.array(v, depth)
 	}
-	return g.foreign(given, depth)
+	return s.other(given, depth)
 }
 
-// number checks what the caller may have made of any string.
-func (g *gardener) number(n json.Number) (any, bool) {
+// number checks a json.Number: the caller can make one of any string.
+func (s *sanitizer) number(n json.Number) (any, bool) {
 	var f float64
 	if json.Unmarshal([]byte(n), &f) == nil {
-		return jsontext.Value(n), true // which go-json-experiment writes as it is; json.Number is a string to it
+		return jsontext.Value(n), true // go-json-experiment writes a json.Number as a string
 	}
-	g.note("a number JSON cannot write sent as text")
+	s.note("a number JSON cannot write sent as text")
 	return clean(string(n), false), true
 }
 
-func (g *gardener) text(s string) (string, bool) {
-	cleaned := clean(s, false)
-	if cleaned == s {
-		return s, false
+func (s *sanitizer) text(given string) (string, bool) {
+	cleaned := clean(given, false)
+	if cleaned == given {
+		return given, false
 	}
-	g.note("invalid UTF-8 or control characters replaced")
+	s.note("invalid UTF-8 or control characters replaced")
 	return cleaned, true
 }
 
-func (g *gardener) object(m map[string]any, depth int) (map[string]any, bool) {
+func (s *sanitizer) object(m map[string]any, depth int) (map[string]any, bool) {
 	out, changed := m, false
 	for key, v := range m {
-		name, renamed := g.text(key)
-		value, replaced := g.value(v, depth+1)
+		name, renamed := s.text(key)
+		value, replaced := s.value(v, depth+1)
 		if !renamed && !replaced {
 			continue
 		}
@@ -133,10 +130,10 @@ func (g *gardener) object(m map[string]any, depth int) (map[string]any, bool) {
 	return out, changed
 }
 
-func (g *gardener) array(list []any, depth int) ([]any, bool) {
+func (s *sanitizer) array(list []any, depth int) ([]any, bool) {
 	out, changed := list, false
 	for i, v := range list {
-		value, replaced := g.value(v, depth+1)
+		value, replaced := s.value(v, depth+1)
 		if !replaced {
 			continue
 		}
@@ -148,33 +145,32 @@ func (g *gardener) array(list []any, depth int) ([]any, bool) {
 	return out, changed
 }
 
-// foreign sends any other type the way encoding/json writes it, and as a line
-// that says why not if it cannot: one odd value must not cost the page.
-func (g *gardener) foreign(v any, depth int) (any, bool) {
+// other sends a value of any other type as encoding/json writes it. A value that encoding/json
+// cannot write becomes a text that says so: it must not lose the event.
+func (s *sanitizer) other(v any, depth int) (any, bool) {
 	text, err := marshal(v)
 	if err != nil {
-		g.note("a value JSON cannot write replaced")
+		s.note("a value JSON cannot write replaced")
 		return fmt.Sprintf("(a %T, which JSON cannot write)", v), true
 	}
 	decoder := json.NewDecoder(bytes.NewReader(text))
-	decoder.UseNumber() // an identifier of 19 digits must not lose its last ones
+	decoder.UseNumber() // keeps the last digits of a long identifier
 	var tree any
 	if err := decoder.Decode(&tree); err != nil {
-		g.note("a value JSON cannot write replaced")
+		s.note("a value JSON cannot write replaced")
 		return fmt.Sprintf("(a %T, which JSON cannot write)", v), true
 	}
-	g.nodes++ // counted once, not as itself and as its tree
-	tree, _ = g.value(tree, depth)
+	s.nodes++ // the value was counted already
+	tree, _ = s.value(tree, depth)
 	return tree, true
 }
 
-// marshal calls the value's own MarshalJSON or MarshalText, if it has one,
-// and that code may panic; at this place a panic is one more way of not being
-// writable.
+// marshal recovers from a panic in the value's own MarshalJSON or MarshalText. Such a value counts
+// as one that JSON cannot write.
 func marshal(v any) (text []byte, err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			text, err = nil, errors.New("pagerduty: marshaling panicked")
+			text, err = nil, errors.New("pagerduty: MarshalJSON or MarshalText panicked")
 		}
 	}()
 	return json.Marshal(v)

@@ -1,5 +1,6 @@
-// Package pagerduty sends events to PagerDuty's Events API v2, and loses none
-// for a reason that could be put right.
+// Package pagerduty sends events to PagerDuty's Events API v2. It repairs events that PagerDuty
+// would refuse, tries again where that helps, keeps PagerDuty's rate limit, and returns errors that
+// say what to do next.
 //
 //	key, err := pagerduty.ParseRoutingKey(os.Getenv("PAGERDUTY_ROUTING_KEY"))
 //	...
@@ -13,75 +14,72 @@
 //		Severity: pagerduty.SeverityCritical,
 //	})
 //
-// A [Client] serves one routing key; [Client.WithKey] gives one for another key
-// over the same connections. It starts no goroutine and needs no closing.
+// A [Client] serves one routing key. [Client.WithKey] returns a client for another key that uses
+// the same connections. A client is safe for concurrent use, starts no goroutine and needs no
+// Close.
 //
-// # An event is repaired, and what cannot be is refused at once
+// # Repairs
 //
-// PagerDuty refuses an event as a whole for one field it does not like, and
-// the page is lost. So every limit of the API is kept by changing the event:
-// summaries are cut, long dedup keys hashed, severities mapped, blank sources
-// filled in, useless links and images left out, broken text cleaned. An event
-// of more than 512 000 bytes loses first what is longest in its details, then
-// more, down to its links, and says in its details what is missing.
-// [Result.Repairs] lists every change. The caller's event is never changed. An
-// event that nobody but the caller can mend, such as a resolve without dedup
-// key, is a permanent [*Error] before anything is sent.
+// PagerDuty refuses a whole event for one bad field, and then nobody is paged. So the client
+// changes the event until it fits the API: it cuts summaries to 1024 characters, hashes dedup keys
+// of more than 255 characters, maps severities, fills in blank sources, leaves out links and images
+// that PagerDuty refuses, and cleans invalid text. It cuts an event of more than 512 000 bytes:
+// first the longest texts in its details, at last its links. The details then say what was cut.
+// [Result.Repairs] lists every change. The caller's event is never changed. An event that only the
+// caller can correct, such as a resolve without a dedup key, is a permanent [*Error], and nothing
+// is sent.
 //
-// # An error says what to do
+// # Errors
 //
-// Every error of [Client.Send] is an [*Error] with a [Class]: change the event
-// (permanent), send it again later (transient), send nothing under this key for
-// a while (throttled), send the same event again before any other of its alert
-// (ambiguous), or call an operator (config). It has PagerDuty's words in full,
-// by whichever Content-Type they came, and the wait that was asked for.
-// errors.Is finds context.Canceled and context.DeadlineExceeded in it when the
-// caller's context ended the sending.
+// Every error of [Client.Send] is an [*Error]. Its [Class] says what to do:
 //
-// # Two horizons
+//   - permanent: change the event.
+//   - transient: send the event again later.
+//   - throttled: send nothing under this key for a while.
+//   - ambiguous: send the same event again before any other event of its alert.
+//   - config: repair the network or the configuration, then send the event again.
 //
-// Send bridges a moment: twice, within some two seconds, it tries again where no
-// answer of PagerDuty's came or it was 5xx, 408 or 425, with the same bytes each time.
-// It does not try again if the context would end before the next attempt.
-// Everything longer is for a queue, for PagerDuty's outages last for hours. 429
-// is handed up at once, unless [Options.ThrottleRetries] says otherwise.
+// The error has all of PagerDuty's words, whatever the Content-Type was, and the wait that
+// PagerDuty asked for. errors.Is finds context.Canceled or context.DeadlineExceeded in it if the
+// caller's context ended the call.
 //
-// It is also for the caller to keep the order: the events of one alert must be
-// sent one after the other, since a resolve that overtakes its trigger is
-// dropped by PagerDuty, and the incident stays open. An accepted event has been
-// queued by PagerDuty, no more: the API is asynchronous and never says what
-// came of it.
+// # Retries
 //
-// # Rate
+// Send tries again up to twice, within some two seconds, after a failed connection, a lost answer,
+// 5xx, 408 or 425. Each attempt sends the same bytes. Send does not wait for an attempt that would
+// start after the deadline of the context. Outages of PagerDuty can last for hours: keep the event
+// in a queue for those. A 429 is returned at once, unless [Options.ThrottleRetries] is set.
 //
-// PagerDuty takes some 120 requests per routing key in any 60 seconds, looking
-// back. The client's own limiter keeps at most [Options.PerMinute] in every such
-// window, first tries and retries together, for each key and for all copies of
-// the client; Send waits for its turn. It knows nothing of other processes that
-// use the key, or of itself before a restart. Who keeps a budget elsewhere gives
-// a [Limiter] of their own, in Options or by [Client.WithLimiter]: it is asked
-// before every single request on the wire, the quick retries included, and is
-// then the only one asked.
+// The caller keeps the order: send the events of one alert one after the other. PagerDuty drops a
+// resolve that arrives before its trigger, and the incident stays open. PagerDuty accepts an event
+// by putting it in a queue of its own. The API never says what became of it.
+//
+// # Rate limit
+//
+// PagerDuty takes about 120 requests per routing key in any 60 seconds. The client sends at most
+// [Options.PerMinute] in any 60 seconds, retries included. The limit is kept per key, across all
+// copies of the client; Send waits for its turn. The client does not know what other processes send
+// under the key, nor what it sent before a restart. A program that has a rate limiter of its own
+// passes it as a [Limiter], in Options or to [Client.WithLimiter]. The client then calls it before
+// each request, retries included, and uses no other limiter.
 //
 // # Secrets
 //
-// A [RoutingKey] shows as a fingerprint in whatever prints it. No error, log
-// line, span or metric holds it, and texts from servers and transports are
-// searched for it. Redirects are never followed, as the key would go along.
-// Plain http is refused but to the loopback.
+// A [RoutingKey] prints as a fingerprint. No error, log line, span or metric has the key, and the
+// key is removed from texts of servers and transports. Redirects are never followed, because the
+// request body has the key. Plain http is refused, except to the loopback.
 //
 // # Telemetry
 //
-// Each attempt is logged at debug level. Each event is a span "pagerduty.send"
-// with an event "attempt" per request. The metrics are pagerduty.attempts
-// (requests, by class), pagerduty.attempt.duration (seconds, by class),
-// pagerduty.throttled (requests) and pagerduty.repaired (events). All of
-// OpenTelemetry does nothing unless the application sets providers.
+// Each attempt is one log line at debug level. Each event is a span "pagerduty.send" with one span
+// event "attempt" per request. The metrics are pagerduty.attempts (requests, by class),
+// pagerduty.attempt.duration (seconds, by class), pagerduty.throttled (requests) and
+// pagerduty.repaired (events). OpenTelemetry does nothing unless the application sets providers.
 //
 // # Sources
 //
-// What is said of PagerDuty is from its developer documentation, "Events API
-// v2" (Overview, Trigger Events, Change Events, Rate Limits), and its OpenAPI
-// schema; where these are silent or disagree, the strictest reading is kept. A
-// comparison with other clients is in docs/pagerduty-clients.md.
+// Statements about PagerDuty come from its developer documentation, "Events API v2" (Overview,
+// Trigger Events, Change Events, Rate Limits), and from its OpenAPI schema. Where these are silent
+// or disagree, the strictest reading is used. docs/pagerduty-clients.md compares this client with
+// others.
 package pagerduty

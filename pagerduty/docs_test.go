@@ -16,7 +16,7 @@ var (
 	testNamed    = regexp.MustCompile("`((?:Test|Fuzz|Example|Benchmark)\\w+)`")
 )
 
-// declaredTests are the names of every test of the repository.
+// declaredTests returns the names of all tests of the repository.
 func declaredTests(t *testing.T) map[string]bool {
 	t.Helper()
 	declared := make(map[string]bool)
@@ -36,7 +36,7 @@ func declaredTests(t *testing.T) map[string]bool {
 	return declared
 }
 
-// rows are the cells of each row of the first table in a document of docs/.
+// rows returns the cells of each row of the first table in a document of docs/.
 func rows(t *testing.T, document string) (found [][]string) {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join("..", "docs", document))
@@ -55,7 +55,7 @@ func rows(t *testing.T, document string) (found [][]string) {
 	return found
 }
 
-// What the documents say is tested must be: a renamed test takes its row along.
+// Tests that the documents name must exist.
 func TestDocumentsNameTestsThatExist(t *testing.T) {
 	declared := declaredTests(t)
 	for _, document := range []string{"pagerduty-clients.md", "pagerduty-facts.md"} {
@@ -76,7 +76,8 @@ func TestEveryRowOfTheComparisonNamesATest(t *testing.T) {
 	}
 	for _, row := range table[1:] {
 		if len(row) != len(table[0]) || !testNamed.MatchString(row[1]) {
-			t.Errorf("%s: %d cells of %d, or no test named", strings.TrimSpace(row[0]), len(row), len(table[0]))
+			t.Errorf("%s: %d cells of %d, or no test named", strings.TrimSpace(row[0]), len(row),
+				len(table[0]))
 		}
 	}
 }

@@ -18,7 +18,7 @@ const (
 // Severity is how bad the state of the affected system is.
 type Severity string
 
-// The severities the Events API v2 takes; it refuses every other.
+// The severities of the Events API v2. It refuses every other one.
 const (
 	SeverityCritical Severity = "critical"
 	SeverityError    Severity = "error"
@@ -26,8 +26,8 @@ const (
 	SeverityInfo     Severity = "info"
 )
 
-// foreignSeverities are the words other systems use, with what they mean here.
-var foreignSeverities = map[string]Severity{
+// severityWords maps words of other systems.
+var severityWords = map[string]Severity{
 	"critical": SeverityCritical, "crit": SeverityCritical, "fatal": SeverityCritical,
 	"emergency": SeverityCritical, "emerg": SeverityCritical, "alert": SeverityCritical,
 	"disaster": SeverityCritical, "p1": SeverityCritical,
@@ -41,60 +41,68 @@ var foreignSeverities = map[string]Severity{
 	"none": SeverityInfo, "p4": SeverityInfo, "p5": SeverityInfo,
 }
 
-// ParseSeverity maps the words for severity that are in use elsewhere (fatal,
-// high, warn, notice and more, in either case) to one of the four PagerDuty
-// takes. It reports false for a word it does not know.
+// ParseSeverity maps the words for severity that other systems use (fatal, high, warn, notice and
+// more, in upper or lower case) to one of PagerDuty's four. It reports false for an unknown word.
 func ParseSeverity(s string) (Severity, bool) {
-	severity, ok := foreignSeverities[strings.ToLower(strings.TrimSpace(s))]
+	severity, ok := severityWords[strings.ToLower(strings.TrimSpace(s))]
 	return severity, ok
 }
 
-// Event is an alert event: it opens, acknowledges or resolves the alert that
-// its dedup key names.
+// Event is an alert event. It opens, acknowledges or resolves the alert that its dedup key names.
 //
-// A trigger needs a Summary; every other event needs a DedupKey. What else is
-// missing, too long or malformed is put right on the way out, and
-// [Result.Repairs] says how: a page with a shortened summary beats a refused
-// one. An Event is never changed by sending it.
+// A trigger needs a Summary, and every other event a DedupKey. Sending repairs whatever else is
+// missing, too long or malformed, and [Result.Repairs] lists it. Sending never changes the Event.
 type Event struct {
 	// Action is required.
 	Action Action
 
-	// DedupKey names the alert, across triggers, acknowledgement and resolve
-	// sent under one routing key. Longer than 255 characters, it is replaced
-	// by a readable prefix and a hash. Empty in a trigger: the client makes a
-	// random one, so that a retry after a lost answer does not page twice;
-	// Result.DedupKey is then the only handle on the alert.
+	// DedupKey names the alert in its trigger, acknowledge and resolve under one routing key. A key of
+	// more than 255 characters is replaced by its beginning and a hash. A trigger without a key gets a
+	// random one, so that a retry after a lost answer does not page twice; Result.DedupKey returns it.
 	DedupKey string
 
-	// Summary is the line people are woken with; at most 1024 characters.
-	// Blank, it is made from the fields below.
+	// Summary is the line that the person on call reads first; at most 1024 characters. A blank one is
+	// made from the fields below.
 	Summary string
 
-	// Source is what is affected: a host name, best. Blank means
-	// Options.DefaultSource.
+	// Source is what is affected, best a host name. Blank: Options.DefaultSource.
 	Source string
 
-	// Severity in any word [ParseSeverity] knows. Blank or unknown means
-	// Options.DefaultSeverity.
+	// Severity may be any word that [ParseSeverity] knows. Blank or unknown: Options.DefaultSeverity.
 	Severity Severity
 
-	// Timestamp is when the event arose. Zero means PagerDuty's clock.
+	// Timestamp is when the problem arose. Zero: PagerDuty's clock.
 	Timestamp time.Time
 
-	Component string // part of the source that is affected; may be empty
-	Group     string // cluster or service the source belongs to; may be empty
-	Class     string // kind of event; may be empty
+	Component string // the affected part of the source; may be empty
+	Group     string // the cluster or service of the source; may be empty
+	Class     string // the kind of event; may be empty
 
-	// Details is shown as a table and can be matched by rules. Any value that
-	// encoding/json can write; what it cannot is replaced by a line that says so.
+	// Details is shown as a table, and PagerDuty's rules can match on it. It may hold any value that
+	// encoding/json can write; another value is replaced by a text that says so.
 	Details map[string]any
 
-	Client    string // monitoring system that sends this; used with triggers
-	ClientURL string // where that system shows the event; left out unless http or https; used with triggers
+	Client    string // the monitoring system that sends this; for triggers
+	ClientURL string // the event in that system; left out unless http or https; for triggers
 
 	Links  []Link  // those whose Href is not http or https are left out
 	Images []Image // those without an https Src are left out
+}
+
+// ChangeEvent records a change, such as a deployment, on a service. It opens no incident and
+// notifies nobody; PagerDuty keeps it for 90 days.
+//
+// It has no images: PagerDuty's reference has only links for change events, although the schema has
+// both.
+type ChangeEvent struct {
+	// Summary is what changed; at most 1024 characters. Required.
+	Summary string
+
+	Source    string         // what changed it or where; may be empty
+	Timestamp time.Time      // when; zero: PagerDuty's clock
+	Details   map[string]any // as in [Event]
+
+	Links []Link // those whose Href is not http or https are left out
 }
 
 // Link is a link shown with the incident.
@@ -110,8 +118,7 @@ type Image struct {
 	Alt  string `json:"alt,omitzero"`
 }
 
-// bare reports whether the event carries no payload at all, the documented
-// form of acknowledge and resolve.
+// bare reports whether the event has no payload, the documented form of acknowledge and resolve.
 func (e *Event) bare() bool {
 	return e.Action != ActionTrigger &&
 		e.Summary == "" && e.Source == "" && e.Severity == "" && e.Timestamp.IsZero() &&

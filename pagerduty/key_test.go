@@ -44,7 +44,8 @@ func TestFact32RoutingKeyForms(t *testing.T) {
 			t.Errorf("ParseRoutingKey(%q) = %v; want %q in it", test.key, err, test.says)
 			continue
 		}
-		if !strings.Contains(err.Error(), "Integration Key") || test.key != "" && strings.Contains(err.Error(), test.key) && len(test.key) > 3 {
+		if !strings.Contains(err.Error(), "Integration Key") || test.key != "" &&
+			strings.Contains(err.Error(), test.key) && len(test.key) > 3 {
 			t.Errorf("%v: no hint, or the key in it", err)
 		}
 	}
@@ -61,8 +62,9 @@ func TestFact32NoKeyIsALocalError(t *testing.T) {
 	client := newClient(t, &pagerduty.Options{Transport: fake})
 	for _, none := range []pagerduty.KeySource{nil, pagerduty.RoutingKey{}} {
 		e := failed(t, client.WithKey(none), trigger("a"))
-		// The event is not to blame, so it must not be given up.
-		if e.Class != pagerduty.ClassConfig || e.Permanent() || e.RetryAfter() != 0 || e.Remedy() == "" || len(fake.Requests()) != 0 {
+		// A missing key is not the event's fault, so the event must be kept.
+		if e.Class != pagerduty.ClassConfig || e.Permanent() || e.RetryAfter() != 0 ||
+			e.Remedy() == "" || len(fake.Requests()) != 0 {
 			t.Errorf("with key %v: %v after %d requests", none, e, len(fake.Requests()))
 		}
 	}
@@ -72,7 +74,7 @@ const otherSecret = "737ea619db564d41bd9824063e1f8au1"
 
 func TestFact33KeyFileIsTrimmedAndFollowed(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "key")
-	// A change shows although the file keeps its time and size.
+	// A change is noticed although the file keeps its time and size.
 	clock := time.Now().Add(-time.Hour)
 	write := func(text string) {
 		t.Helper()
@@ -100,17 +102,18 @@ func TestFact33KeyFileIsTrimmedAndFollowed(t *testing.T) {
 	}{
 		{func() {}, secret, true},
 		{func() { write(otherSecret) }, otherSecret, true},
-		{func() { write("") }, otherSecret, false}, // halfway through a rotation
+		{func() { write("") }, otherSecret, false}, // in the middle of a rotation
 		{func() { write("not a key") }, otherSecret, false},
-		{func() { write(secret + "\n" + otherSecret) }, otherSecret, false}, // which of them?
+		{func() { write(secret + "\n" + otherSecret) }, otherSecret, false}, // two keys
 		{func() {
 			if err := os.Remove(path); err != nil {
 				t.Fatal(err)
 			}
 		}, otherSecret, false},
 		{func() { write(secret) }, secret, true},
-		{func() { write(strings.Repeat(" ", 5000) + otherSecret) }, secret, false}, // something else is in there
-		{func() { write("\ufeff# of the service \"shop\"\r\n" + otherSecret + "\r\n") }, otherSecret, true},
+		{func() { write(strings.Repeat(" ", 5000) + otherSecret) }, secret, false}, // something else
+		{func() { write("\ufeff# of the service \"shop\"\r\n" + otherSecret + "\r\n") }, otherSecret,
+			true},
 	}
 	for i, step := range steps {
 		step.change()
@@ -131,12 +134,14 @@ func TestFact33KeyFileIsTrimmedAndFollowed(t *testing.T) {
 
 func TestRoutingKeyFromEnv(t *testing.T) {
 	t.Setenv("PAGERDUTY_TEST_KEY", " "+secret+"\n")
-	if key, err := pagerduty.RoutingKeyFromEnv("PAGERDUTY_TEST_KEY"); err != nil || key != routingKey(t, secret) {
+	if key, err := pagerduty.RoutingKeyFromEnv("PAGERDUTY_TEST_KEY"); err != nil ||
+		key != routingKey(t, secret) {
 		t.Errorf("RoutingKeyFromEnv = %v, %v", key, err)
 	}
 	t.Setenv("PAGERDUTY_TEST_KEY", "short")
 	for _, name := range []string{"PAGERDUTY_TEST_KEY", "PAGERDUTY_TEST_UNSET"} {
-		if _, err := pagerduty.RoutingKeyFromEnv(name); err == nil || !strings.Contains(err.Error(), name) {
+		if _, err := pagerduty.RoutingKeyFromEnv(name); err == nil ||
+			!strings.Contains(err.Error(), name) {
 			t.Errorf("RoutingKeyFromEnv(%s) = %v; want an error with the name in it", name, err)
 		}
 	}

@@ -7,14 +7,13 @@ import (
 	"github.com/guance-relay/guance-relay/internal/secretfile"
 )
 
-// KeyFile is a [KeySource] that follows a file holding one routing key, as
-// mounted secrets do: a rotation needs no restart. It is safe for concurrent
-// use.
+// KeyFile is a [KeySource] that reads one routing key from a file, such as a mounted secret. It
+// reads the file for every event, so a rotation of the key needs no restart. It is safe for
+// concurrent use.
 //
-// The key stands on a line of its own, with white space around it if need be.
-// Blank lines and lines that begin with # are comments. The file is UTF-8, with
-// or without a byte order mark, or UTF-16 with one, and at most 4096 bytes
-// long.
+// The key stands on a line of its own, with or without white space around it. Blank lines and lines
+// that begin with # are ignored. The file has at most 4096 bytes. It is UTF-8, with or without a
+// byte order mark, or UTF-16 with one.
 type KeyFile struct {
 	path string
 
@@ -22,10 +21,10 @@ type KeyFile struct {
 	last RoutingKey // guarded by mu: the last good key
 }
 
-// maxKeyFile bounds what is read: a key, comments, and generous white space.
+// maxKeyFile is the largest file that is read: room for a key and comments.
 const maxKeyFile = 4096
 
-// OpenKeyFile reads the key in the file at path.
+// OpenKeyFile returns a KeyFile for the file at path. It fails if the file has no valid key.
 func OpenKeyFile(path string) (*KeyFile, error) {
 	f := &KeyFile{path: path}
 	if err := f.Check(); err != nil {
@@ -34,14 +33,11 @@ func OpenKeyFile(path string) (*KeyFile, error) {
 	return f, nil
 }
 
-// Key returns the key the file holds now. It reads the file on every call: one
-// page from memory, next to a request on the network. The time and size of a
-// file do not tell a change within one tick of the file system's clock.
+// Key returns the key that the file has now. It reads the file on every call, since a file's time
+// and size do not show a change within one tick of the file system's clock.
 //
-// While the file is missing or holds no key, as it may halfway through a
-// rotation, Key keeps returning the last good one: a page under the old key
-// is worth more than none. Check tells of it. Key fails only if there never was
-// a good one.
+// While the file is missing or has no key, for example during a rotation, Key returns the last good
+// key. It fails only if there never was one. Check reports what is wrong.
 func (f *KeyFile) Key() (RoutingKey, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -51,22 +47,23 @@ func (f *KeyFile) Key() (RoutingKey, error) {
 	return f.last, nil
 }
 
-// Check reads the file and reports why it holds no usable key, which Key
-// passes over as long as it has an older one. A health check may call it.
+// Check reads the file and reports why it has no usable key. Call it in a health check: Key hides
+// such an error as long as it has an older key.
 func (f *KeyFile) Check() error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.read()
 }
 
-// read is called with mu held.
+// read must be called with mu held.
 func (f *KeyFile) read() error {
 	lines, err := secretfile.Lines(f.path, maxKeyFile)
 	if err != nil {
 		return fmt.Errorf("pagerduty: routing key file: %w", err)
 	}
 	if len(lines) > 1 {
-		return fmt.Errorf("pagerduty: routing key file %s has %d lines that are no comment; it must hold one key and nothing else", f.path, len(lines))
+		return fmt.Errorf("pagerduty: routing key file %s has %d lines that are not comments; it must "+
+			"hold one key and nothing else", f.path, len(lines))
 	}
 	key, err := ParseRoutingKey(lines[0])
 	if err != nil {
@@ -76,7 +73,7 @@ func (f *KeyFile) read() error {
 	return nil
 }
 
-// String names the file and the fingerprint of the last good key.
+// String returns the path and the fingerprint of the last good key.
 func (f *KeyFile) String() string {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -9,7 +9,7 @@ import (
 	"github.com/guance-relay/guance-relay/pagerduty/pagerdutytest"
 )
 
-// source is a KeySource that says what the test sets.
+// source is a KeySource with a key that the test sets.
 type source struct {
 	mu  sync.Mutex
 	key pagerduty.RoutingKey
@@ -28,10 +28,11 @@ func (s *source) say(key pagerduty.RoutingKey, err error) {
 	s.key, s.err = key, err
 }
 
-// A source may have no key for a while, whether it says so by an error or by an empty key. Nothing is sent meanwhile, no event is to blame, and the
-// first event afterwards goes out under the new key.
+// A source may have no key for a while, by an error or an empty key. Until it has one nothing is
+// sent, and the error is not the event's. The first event after that goes out under the new key.
 func TestSourceWithoutAKey(t *testing.T) {
-	for name, none := range map[string]error{"an empty key": nil, "an error": errors.New("being rotated")} {
+	for name, none := range map[string]error{"an empty key": nil,
+		"an error": errors.New("being rotated")} {
 		t.Run(name, func(t *testing.T) {
 			fake := pagerdutytest.NewTransport()
 			s := &source{key: routingKey(t, secret)}
@@ -72,10 +73,11 @@ func TestSourceWithoutAKey(t *testing.T) {
 	}
 }
 
-// Who has no key at the start has a configuration that is wrong.
+// A source without a key at the start is an error of NewClient.
 func TestNewClientWantsAKey(t *testing.T) {
 	for name, s := range map[string]pagerduty.KeySource{
-		"no source": nil, "the zero key": pagerduty.RoutingKey{}, "a source of an empty key": &source{}, "a source that fails": &source{err: errors.New("no")},
+		"no source": nil, "the zero key": pagerduty.RoutingKey{}, "a source of an empty key": &source{},
+		"a source that fails": &source{err: errors.New("no")},
 	} {
 		if _, err := pagerduty.NewClient(s, nil); err == nil {
 			t.Errorf("%s: NewClient takes it", name)

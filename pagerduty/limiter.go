@@ -11,29 +11,28 @@ import (
 	"github.com/guance-relay/guance-relay/internal/ratewindow"
 )
 
-// DefaultPerMinute is how many requests PagerDuty takes per routing key in
-// any 60 seconds (PagerDuty developer docs, Events API v2: Rate Limits,
-// "approximately 120"). AIOps plans raise it on request, up to 10 000.
+// DefaultPerMinute is the number of requests that PagerDuty takes per routing key in any 60 seconds
+// (PagerDuty developer docs, Events API v2: Rate Limits, "approximately 120"). On request, AIOps
+// plans get up to 10 000.
 const DefaultPerMinute = 120
 
-// A Limiter is asked before every request on the wire, first tries and
-// retries alike. Wait returns nil when one request may go, or an error if ctx
-// ends first. It must be safe for concurrent use.
+// A Limiter limits the rate of requests. The client calls Wait before each request, retries
+// included. Wait returns nil when one request may be sent, or an error if ctx ends first. It must
+// be safe for concurrent use.
 type Limiter interface {
 	Wait(ctx context.Context) error
 }
 
-// window keeps at most n requests in any 60 seconds, looking back as PagerDuty does: see internal/ratewindow.
+// window allows at most n requests in any 60 seconds: see internal/ratewindow.
 type window struct {
 	bucket *rate.Limiter
 
-	// mu guards until, before which nothing goes: what a 429 teaches.
+	// mu guards until. No request is sent before until; a 429 sets it.
 	mu    sync.Mutex
 	until time.Time
 }
 
-// newWindow returns a window of n requests, or of any number if n < 0: that
-// one still knows a pause.
+// newWindow returns a window of n requests. n < 0: no limit, but pauses.
 func newWindow(n int) *window {
 	if n < 0 {
 		return &window{bucket: rate.NewLimiter(rate.Inf, 0)}
@@ -50,21 +49,21 @@ func (w *window) Wait(ctx context.Context) error {
 			break
 		}
 		if err := sleep(ctx, pause); err != nil {
-			return fmt.Errorf("waiting out a throttle: %w", err)
+			return fmt.Errorf("waiting after a throttle (429): %w", err)
 		}
 	}
 	if err := w.bucket.Wait(ctx); err != nil {
 		if cause := ctx.Err(); cause != nil {
 			return fmt.Errorf("waiting for the rate limit: %w", cause)
 		}
-		// The bucket refuses at once when ctx would end before the turn comes;
-		// its error says so without being the context's.
-		return fmt.Errorf("the rate limit's turn comes too late: %w", context.DeadlineExceeded)
+		// The bucket returns an error at once if ctx would end before the turn. That error is not the
+		// context's.
+		return fmt.Errorf("waiting for the rate limit takes too long: %w", context.DeadlineExceeded)
 	}
 	return nil
 }
 
-// pause holds every request back for d.
+// pause delays all requests for d.
 func (w *window) pause(d time.Duration) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -73,7 +72,7 @@ func (w *window) pause(d time.Duration) {
 	}
 }
 
-// sleep waits for d, or not at all if ctx cannot outlive it.
+// sleep waits for d. It returns at once if the deadline of ctx is earlier.
 func sleep(ctx context.Context, d time.Duration) error {
 	if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) <= d {
 		return context.DeadlineExceeded

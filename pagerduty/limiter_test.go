@@ -17,7 +17,7 @@ import (
 	"github.com/guance-relay/guance-relay/pagerduty/pagerdutytest"
 )
 
-// clocked notes when each request came.
+// clocked records when each request came.
 type clocked struct {
 	mu     sync.Mutex
 	times  []time.Time
@@ -29,11 +29,12 @@ func (c *clocked) RoundTrip(r *http.Request) (*http.Response, error) {
 	c.times = append(c.times, time.Now())
 	status := c.status(len(c.times))
 	c.mu.Unlock()
-	return &http.Response{StatusCode: status, Header: http.Header{}, Body: io.NopCloser(strings.NewReader(accepted))}, nil
+	return &http.Response{StatusCode: status, Header: http.Header{},
+		Body: io.NopCloser(strings.NewReader(accepted))}, nil
 }
 
-// mostPerWindow looks at every window of 60 seconds in which a request came
-// last: if no such one holds more than n, no other does.
+// mostPerWindow returns the highest number of requests in any 60 seconds. It checks the windows
+// that end with a request; no other window has more.
 func mostPerWindow(times []time.Time) int {
 	slices.SortFunc(times, time.Time.Compare)
 	most, first := 0, 0
@@ -46,8 +47,8 @@ func mostPerWindow(times []time.Time) int {
 	return most
 }
 
-// The rate holds in every window, from the first burst on, with retries of
-// several kinds among the requests and many senders at once.
+// Every window keeps the limit, from the first burst on, with many senders and several kinds of
+// retries.
 func TestEveryWindowKeepsTheRate(t *testing.T) {
 	for _, perMinute := range []int{0, 1, 2, 11, 12, 120, 1000} {
 		t.Run(fmt.Sprint(perMinute), func(t *testing.T) {
@@ -61,7 +62,9 @@ func TestEveryWindowKeepsTheRate(t *testing.T) {
 					}
 					return 202
 				}}
-				client := newClient(t, &pagerduty.Options{Transport: wire, PerMinute: perMinute, ThrottleRetries: 5, AttemptTimeout: -1})
+				client := newClient(t,
+					&pagerduty.Options{Transport: wire, PerMinute: perMinute, ThrottleRetries: 5,
+						AttemptTimeout: -1})
 				limit := perMinute
 				if limit == 0 {
 					limit = pagerduty.DefaultPerMinute
@@ -70,8 +73,9 @@ func TestEveryWindowKeepsTheRate(t *testing.T) {
 				for range 8 {
 					senders.Go(func() {
 						for range max(limit/2, 3) {
-							_, _ = client.Send(t.Context(), trigger("a")) // some fail for good, as they should
-							_, _ = client.WithKey(routingKey(t, secret)).SendChange(t.Context(), &pagerduty.ChangeEvent{Summary: "s"})
+							_, _ = client.Send(t.Context(), trigger("a")) // some of them fail
+							_, _ = client.WithKey(routingKey(t, secret)).SendChange(t.Context(),
+								&pagerduty.ChangeEvent{Summary: "s"})
 						}
 					})
 				}
@@ -84,7 +88,7 @@ func TestEveryWindowKeepsTheRate(t *testing.T) {
 	}
 }
 
-// A limit that is kept by hardly sending would be no merit.
+// The limiter must not only keep the limit, but also use it.
 func TestTheRateIsMadeUseOf(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		wire := &clocked{status: func(int) int { return 202 }}
@@ -101,7 +105,7 @@ func TestTheRateIsMadeUseOf(t *testing.T) {
 	})
 }
 
-// The relay must be able to charge each request to a budget of its own.
+// The relay must be able to count each request.
 func TestLimiterIsAskedBeforeEveryAttempt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		fake := pagerdutytest.NewTransport()
@@ -149,7 +153,8 @@ func TestKeysHaveTheirOwnRate(t *testing.T) {
 		if err := errors.Join(err1, err2); err != nil || time.Since(start) != 0 {
 			t.Errorf("%v after %v; another key waits for nobody", err, time.Since(start))
 		}
-		if _, err := first.WithKey(routingKey(t, secret)).Send(t.Context(), trigger("b")); err != nil || time.Since(start) < time.Minute {
+		if _, err := first.WithKey(routingKey(t, secret)).Send(t.Context(), trigger("b")); err != nil ||
+			time.Since(start) < time.Minute {
 			t.Errorf("%v after %v; a copy under the same key has no rate of its own", err, time.Since(start))
 		}
 	})
@@ -170,7 +175,8 @@ func TestNoLimitStillKnowsAPause(t *testing.T) {
 			t.Errorf("500 events took %v without a limit", took)
 		}
 		fake.Script(pagerdutytest.Fault{Status: 429, RetryAfter: "40"})
-		if _, err := client.Send(t.Context(), trigger("a")); err != nil || time.Since(start) < 40*time.Second {
+		if _, err := client.Send(t.Context(), trigger("a")); err != nil ||
+			time.Since(start) < 40*time.Second {
 			t.Errorf("%v after %v", err, time.Since(start))
 		}
 	})

@@ -6,13 +6,14 @@ import (
 	"testing"
 )
 
-// Fact 24, the other half: what cannot be made small enough is an error, and
-// nothing to send.
+// Fact 24, second part: an event that cannot be made small enough is an error.
 func TestFact24WhatCannotShrinkIsAnError(t *testing.T) {
-	ev := Event{Action: ActionTrigger, DedupKey: strings.Repeat("k", 200), Summary: strings.Repeat("s", 1000), Source: "s", Severity: SeverityInfo}
+	ev := Event{Action: ActionTrigger, DedupKey: strings.Repeat("k", 200),
+		Summary: strings.Repeat("s", 1000), Source: "s", Severity: SeverityInfo}
 	for name, m := range map[string]message{
-		"alert event":  &alertMessage{ev: ev},
-		"change event": &changeMessage{ev: ChangeEvent{Summary: ev.Summary, Details: map[string]any{"a": "b"}}},
+		"alert event": &alertMessage{ev: ev},
+		"change event": &changeMessage{ev: ChangeEvent{Summary: ev.Summary,
+			Details: map[string]any{"a": "b"}}},
 	} {
 		body, _, err := m.encode(900)
 		e, ok := errors.AsType[*Error](err)
@@ -22,14 +23,18 @@ func TestFact24WhatCannotShrinkIsAnError(t *testing.T) {
 	}
 }
 
-// Each grade is tried before the next, and the limit holds at every size.
+// Each step is tried before the next one, and the limit is kept at every size.
 func TestEncodeHoldsEveryLimit(t *testing.T) {
 	m := &alertMessage{ev: Event{
-		Action: ActionTrigger, DedupKey: "k", Summary: "s", Source: strings.Repeat("源", 400), Severity: SeverityInfo,
-		Client: strings.Repeat("c", 3000), ClientURL: "https://example.com/" + strings.Repeat("u", 3000),
-		Details: map[string]any{"a": strings.Repeat("a", 5000), "b": strings.Repeat("b", 3000), "c": map[string]any{"d": strings.Repeat("\"", 500)}, "n": 1},
-		Links:   []Link{{Href: "https://example.com/" + strings.Repeat("l", 500)}, {Href: "https://example.com/short"}},
-		Images:  []Image{{Src: "https://example.com/" + strings.Repeat("i", 500)}},
+		Action: ActionTrigger, DedupKey: "k", Summary: "s", Source: strings.Repeat("源", 400),
+		Severity:  SeverityInfo,
+		Client:    strings.Repeat("c", 3000),
+		ClientURL: "https://example.com/" + strings.Repeat("u", 3000),
+		Details: map[string]any{"a": strings.Repeat("a", 5000), "b": strings.Repeat("b", 3000),
+			"c": map[string]any{"d": strings.Repeat("\"", 500)}, "n": 1},
+		Links: []Link{{Href: "https://example.com/" + strings.Repeat("l", 500)},
+			{Href: "https://example.com/short"}},
+		Images: []Image{{Src: "https://example.com/" + strings.Repeat("i", 500)}},
 	}}
 	whole, _, err := m.encode(maxBody)
 	if err != nil {

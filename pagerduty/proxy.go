@@ -4,49 +4,55 @@ import (
 	"fmt"
 	"net/url"
 	"os"
-	"slices"
 	"strconv"
 	"strings"
 
 	"golang.org/x/net/http/httpproxy"
 )
 
-// environmentProxy returns which proxy leads to a URL, by HTTPS_PROXY, HTTP_PROXY and NO_PROXY as they are now. The error names
-// the variable that does not hold a proxy, and never repeats its value, which may hold a password.
+// environmentProxy returns a function that selects the proxy for a URL, by the present values of
+// HTTPS_PROXY, HTTP_PROXY and NO_PROXY. The error names a variable that is not valid, and does not
+// repeat its value, which may have a password.
 //
-// http.ProxyFromEnvironment passes over what it cannot read and connects directly (golang/go#38166): behind a firewall every event
-// then waits, and no error names a proxy. It also reads the environment once in the life of a program.
+// http.ProxyFromEnvironment ignores a value that it cannot read and connects directly
+// (golang/go#38166). Behind a firewall every event then waits, and no error names the proxy. It
+// also reads the environment only once in a process.
 func environmentProxy() (func(*url.URL) (*url.URL, error), error) {
 	config := httpproxy.FromEnvironment()
-	for _, known := range []struct {
-		names []string // in the order of httpproxy
-		value *string
+	for _, variable := range []struct {
+		lower, upper string
+		value        *string
 	}{
-		{[]string{"https_proxy", "HTTPS_PROXY"}, &config.HTTPSProxy},
-		{[]string{"http_proxy", "HTTP_PROXY"}, &config.HTTPProxy},
+		{"https_proxy", "HTTPS_PROXY", &config.HTTPSProxy},
+		{"http_proxy", "HTTP_PROXY", &config.HTTPProxy},
 	} {
-		if *known.value == "" {
+		if *variable.value == "" {
 			continue
 		}
-		proxy, fault := parseProxy(*known.value)
-		if fault != "" {
-			name := known.names[slices.IndexFunc(known.names, func(name string) bool { return os.Getenv(name) != "" })]
-			return nil, fmt.Errorf("pagerduty: environment variable %s does not hold a proxy that can be used: %s; write it as "+
-				"http://host:port, with special characters of a user name or password escaped as %%XX, or unset it", name, fault)
+		proxy, reason := parseProxy(*variable.value)
+		if reason != "" {
+			name := variable.upper
+			if os.Getenv(variable.lower) != "" { // httpproxy prefers it
+				name = variable.lower
+			}
+			return nil, fmt.Errorf("pagerduty: environment variable %s does not hold a proxy that "+
+				"can be used: %s; write it as http://host:port, with special characters of a user name or "+
+				"password escaped as %%XX, or unset it", name, reason)
 		}
-		*known.value = proxy.String() // httpproxy reads some unsound values as others
+		*variable.value = proxy.String() // httpproxy reads some unclear values differently
 	}
 	return config.ProxyFunc(), nil
 }
 
-// parseProxy reads a proxy as httpproxy does, a host and port without a scheme included, and says what is wrong with it.
-func parseProxy(value string) (proxy *url.URL, fault string) {
+// parseProxy reads a proxy as httpproxy does, including a host and port without a scheme. If the
+// value is not valid, it returns the reason.
+func parseProxy(value string) (proxy *url.URL, reason string) {
 	if !strings.Contains(value, "://") {
 		value = "http://" + value
 	}
 	proxy, err := url.Parse(value)
 	if err != nil {
-		return nil, "it is not a URL" // err repeats the value
+		return nil, "it is not a URL" // not err, which repeats the value
 	}
 	switch proxy.Scheme {
 	case "http", "https", "socks5", "socks5h":

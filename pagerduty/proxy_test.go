@@ -9,7 +9,8 @@ import (
 	"testing"
 )
 
-// A proxy that is named and cannot be used is no proxy less: the error comes at the start, names the variable and not the password.
+// A proxy variable that is not valid is an error of NewClient. The error names the variable, and
+// not the password.
 func TestReport13ProxyOfTheEnvironmentThatCannotBeUsed(t *testing.T) {
 	key, err := ParseRoutingKey(exampleKey)
 	if err != nil {
@@ -17,15 +18,20 @@ func TestReport13ProxyOfTheEnvironmentThatCannotBeUsed(t *testing.T) {
 	}
 	for _, name := range []string{"HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy"} {
 		for _, value := range []string{
-			"http://user:pa%sshunter2@proxy.example.com:3128", "user:pa%sshunter2@proxy.example.com:3128", "http://user:hunter2@proxy.example.com:port",
-			"http://user:hunter2@proxy.example.com:99999", "http://user:hunter2@proxy.example.com:0", "http://user:hunter2@proxy.example.com:",
-			"ftp://user:hunter2@proxy.example.com", "htp://proxy.example.com/hunter2", "http://user:hunter2@", "http://user:hunter2@proxy.example.com:3128\n",
-			"http://user:hunter2@pro xy.example.com", "http://", "://hunter2", " ", "http://user:hunter2@[::1:3128",
+			"http://user:pa%sshunter2@proxy.example.com:3128", "user:pa%sshunter2@proxy.example.com:3128",
+			"http://user:hunter2@proxy.example.com:port",
+			"http://user:hunter2@proxy.example.com:99999", "http://user:hunter2@proxy.example.com:0",
+			"http://user:hunter2@proxy.example.com:",
+			"ftp://user:hunter2@proxy.example.com", "htp://proxy.example.com/hunter2",
+			"http://user:hunter2@", "http://user:hunter2@proxy.example.com:3128\n",
+			"http://user:hunter2@pro xy.example.com", "http://", "://hunter2", " ",
+			"http://user:hunter2@[::1:3128",
 		} {
 			unsetProxies(t)
 			t.Setenv(name, value)
 			_, err := NewClient(key, nil)
-			if err == nil || !strings.Contains(err.Error(), name) || strings.Contains(err.Error(), "hunter2") || strings.Contains(err.Error(), "user:") {
+			if err == nil || !strings.Contains(err.Error(), name) ||
+				strings.Contains(err.Error(), "hunter2") || strings.Contains(err.Error(), "user:") {
 				t.Errorf("%s=%q: %v", name, value, err)
 			}
 			if _, err := NewClient(key, &Options{Transport: new(http.Transport)}); err != nil {
@@ -54,12 +60,13 @@ func TestProxyOfTheEnvironment(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		proxy, err := client.core.wire.(*http.Transport).Proxy(request)
-		if err != nil || client.core.proxy != want || (proxy == nil) != (want == "") || proxy != nil && proxy.Host != want {
+		proxy, err := client.core.transport.(*http.Transport).Proxy(request)
+		if err != nil || client.core.proxy != want || (proxy == nil) != (want == "") || proxy != nil &&
+			proxy.Host != want {
 			t.Errorf("HTTPS_PROXY=%q: by %v, %q, %v; want %q", value, proxy, client.core.proxy, err, want)
 		}
 	}
-	// NO_PROXY holds, and the lower case goes first, as in every Go program.
+	// NO_PROXY is read, and lower case is preferred, as in every Go program.
 	unsetProxies(t)
 	t.Setenv("HTTPS_PROXY", "http://upper.example.com")
 	t.Setenv("https_proxy", "http://lower.example.com")
@@ -72,7 +79,7 @@ func TestProxyOfTheEnvironment(t *testing.T) {
 	}
 }
 
-// Whoever reads the log must see that it is the proxy who cannot be reached, and never its password.
+// The error says that the proxy cannot be reached, and does not have its password.
 func TestErrorsNameTheProxy(t *testing.T) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -87,10 +94,12 @@ func TestErrorsNameTheProxy(t *testing.T) {
 	client := newTestClient(t, &Options{BaseURL: "https://events.example.com", Retries: -1})
 	_, err = client.Send(t.Context(), resolution)
 	e, ok := errors.AsType[*Error](err)
-	if !ok || e.Class != ClassTransient || !strings.Contains(e.Error(), address) || !strings.Contains(e.Remedy(), "proxy") || strings.Contains(e.Error(), "hunter2") {
+	if !ok || e.Class != ClassTransient || !strings.Contains(e.Error(), address) ||
+		!strings.Contains(e.Remedy(), "proxy") || strings.Contains(e.Error(), "hunter2") {
 		t.Errorf("Send = %v", err)
 	}
-	if late := (&timeoutError{proxy: address}); !strings.Contains(late.Error(), address) || !errors.Is(late, os.ErrDeadlineExceeded) {
+	if late := (&timeoutError{proxy: address}); !strings.Contains(late.Error(), address) ||
+		!errors.Is(late, os.ErrDeadlineExceeded) {
 		t.Errorf("a time-out says %v", late)
 	}
 }

@@ -5,30 +5,29 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"slices"
 	"strings"
 )
 
-// The limits of the Events API v2 (PagerDuty developer docs, Trigger Events
-// and Overview). PagerDuty writes 512 KB without saying which; 512 000 bytes
-// of encoded JSON fits both readings.
+// The limits of the Events API v2 (PagerDuty developer docs, Trigger Events and Overview).
+// PagerDuty writes 512 KB; 512 000 bytes of encoded JSON fit both meanings of KB.
 const (
 	maxSummary  = 1024
 	maxDedupKey = 255
 	maxBody     = 512_000
 )
 
-// Repair is one change made to an event so that PagerDuty takes it.
+// Repair is one change that was made to an event so that PagerDuty takes it.
 type Repair struct {
-	Field  string // the field as PagerDuty writes it, such as "payload.summary"
-	Change string // what was done to it, such as "cut from 1500 to 1024 characters"
+	Field  string // PagerDuty's name of the field, such as "payload.summary"
+	Change string // what was done, such as "cut from 1500 to 1024 characters"
 }
 
 // String returns "field: change".
 func (r Repair) String() string { return r.Field + ": " + r.Change }
 
-// repairer puts one event right, step by step, and writes down what it did.
-// It is pure: the same event and defaults give the same result, but for the
-// dedup key it makes for a trigger that has none.
+// repairer repairs one event and records what it changed. The same event gives the same result,
+// except for the random dedup key of a trigger that has none.
 type repairer struct {
 	source   string
 	severity Severity
@@ -42,14 +41,15 @@ func (r *repairer) note(field, format string, args ...any) {
 	r.repairs = append(r.repairs, Repair{Field: field, Change: format})
 }
 
-// event makes of ev what will be sent, but for its size.
+// event repairs ev in all but its size.
 func (r *repairer) event(ev *Event) {
 	r.dedupKey(ev)
 	if !ev.bare() {
 		r.payload(ev)
 	}
 	ev.Client = r.line("client", ev.Client)
-	if ev.ClientURL = address(r.line("client_url", ev.ClientURL)); ev.ClientURL != "" && !ofTheWeb(ev.ClientURL) {
+	ev.ClientURL = cleanURL(r.line("client_url", ev.ClientURL))
+	if ev.ClientURL != "" && !isWebURL(ev.ClientURL) {
 		r.note("client_url", "not http or https; left out")
 		ev.ClientURL = ""
 	}
@@ -57,12 +57,12 @@ func (r *repairer) event(ev *Event) {
 	ev.Images = r.images(ev.Images)
 }
 
-// change makes of ev what will be sent, but for its size.
+// change repairs ev in all but its size.
 func (r *repairer) change(ev *ChangeEvent) {
 	ev.Summary = r.cut("payload.summary", r.line("payload.summary", ev.Summary), maxSummary)
 	ev.Source = r.line("payload.source", ev.Source)
-	if !writable(ev.Timestamp) {
-		ev.Timestamp = r.unwritable()
+	if !fourDigitYear(ev.Timestamp) {
+		ev.Timestamp = r.dropTimestamp()
 	}
 	ev.Details = r.details(ev.Details)
 	ev.Links = r.links(ev.Links)
@@ -77,8 +77,9 @@ func (r *repairer) payload(ev *Event) {
 	ev.Summary = r.line(summary, ev.Summary)
 	if blank(ev.Summary) {
 		ev.Summary = ""
-		if stand := firstNotBlank(ev.Class, ev.Component, ev.Group, ev.Source, ev.DedupKey); stand != "" {
-			ev.Summary = "(no summary) " + stand
+		others := []string{ev.Class, ev.Component, ev.Group, ev.Source, ev.DedupKey}
+		if i := slices.IndexFunc(others, func(s string) bool { return !blank(s) }); i >= 0 {
+			ev.Summary = "(no summary) " + others[i]
 			r.note(summary, "blank; made from other fields")
 		}
 	}
@@ -88,40 +89,29 @@ func (r *repairer) payload(ev *Event) {
 		r.note("payload.source", "blank; set to the default")
 	}
 	ev.Severity = r.mapSeverity(ev.Severity)
-	if !writable(ev.Timestamp) {
-		ev.Timestamp = r.unwritable()
+	if !fourDigitYear(ev.Timestamp) {
+		ev.Timestamp = r.dropTimestamp()
 	}
 	ev.Details = r.details(ev.Details)
 }
 
-func firstNotBlank(texts ...string) string {
-	for _, s := range texts {
-		if !blank(s) {
-			return s
-		}
-	}
-	return ""
-}
-
 func (r *repairer) mapSeverity(given Severity) Severity {
-	switch given {
-	case SeverityCritical, SeverityError, SeverityWarning, SeverityInfo:
-		return given
-	}
 	severity, known := ParseSeverity(string(given))
 	if !known {
 		severity = r.severity
 	}
 	switch {
+	case severity == given:
 	case blank(string(given)):
 		r.note("payload.severity", "blank; set to the default, %s", severity)
 	default:
-		r.note("payload.severity", "%q sent as %s", shorten(clean(string(given), true), 32, units), severity)
+		shown := shorten(clean(string(given), true), 32, units)
+		r.note("payload.severity", "%q sent as %s", shown, severity)
 	}
 	return severity
 }
 
-// line makes s one clean line of text.
+// line returns s as valid text on one line.
 func (r *repairer) line(field, s string) string {
 	cleaned := clean(s, true)
 	if cleaned != s {
@@ -132,7 +122,7 @@ func (r *repairer) line(field, s string) string {
 
 func (r *repairer) cut(field, s string, limit int) string {
 	if len(s) <= limit {
-		return s // nothing has more units than bytes
+		return s // a text never has more units than bytes
 	}
 	fitted := shorten(s, limit, units)
 	if fitted != s {
@@ -141,9 +131,9 @@ func (r *repairer) cut(field, s string, limit int) string {
 	return fitted
 }
 
-// dedupKey fits the key and gives a trigger without one a key of its own: a
-// repeated trigger without a key opens a second incident, and the client
-// cannot know whether an answer that was lost had said yes.
+// dedupKey makes the key fit, and gives a trigger without one a random key. PagerDuty opens a
+// second incident for a second trigger without a key, and a lost answer makes the client send a
+// second copy.
 func (r *repairer) dedupKey(ev *Event) {
 	const field = "dedup_key"
 	if blank(ev.DedupKey) {
@@ -166,28 +156,27 @@ func (r *repairer) dedupKey(ev *Event) {
 	ev.DedupKey = hashKey(cleaned, ev.DedupKey)
 }
 
-// hashKey returns a key with a readable beginning that is as distinct as the
-// whole original: two keys that differ only past the limit, or only in what
-// cannot be sent, must not become one alert.
+// hashKey returns the beginning of readable and a hash of original. So keys that differ only behind
+// the limit, or only in characters that cannot be sent, do not become one alert.
 func hashKey(readable, original string) string {
 	sum := sha256.Sum256([]byte(original))
 	digest := hex.EncodeToString(sum[:])
 	return head(readable, maxDedupKey-len(digest)-1, units) + "~" + digest
 }
 
-// DedupKey joins parts to a key that is distinct for distinct parts and fits
-// PagerDuty's limit of 255 characters. It refuses a blank part: a key made
-// from a missing identifier puts unrelated alerts into one, and the first
-// resolve closes them all.
+// DedupKey joins parts to a key of at most 255 characters. Different parts give different keys. A
+// blank part is an error: a key without its identifier would join unrelated alerts, and the first
+// resolve would close them all.
 func DedupKey(parts ...string) (string, error) {
 	if len(parts) == 0 {
-		return "", fmt.Errorf("pagerduty: dedup key of no parts")
+		return "", fmt.Errorf("pagerduty: dedup key without parts")
 	}
 	escape := strings.NewReplacer(`\`, `\\`, `/`, `\/`)
 	escaped := make([]string, len(parts))
 	for i, part := range parts {
 		if blank(part) {
-			return "", fmt.Errorf("pagerduty: dedup key: part %d of %d is blank; alerts that have nothing in common would share the key", i+1, len(parts))
+			return "", fmt.Errorf("pagerduty: dedup key: part %d of %d is blank; alerts that have nothing "+
+				"in common would share the key", i+1, len(parts))
 		}
 		escaped[i] = escape.Replace(part)
 	}

@@ -28,13 +28,14 @@ func TestFact20LongSummaryIsCut(t *testing.T) {
 		s := send(t, pagerduty.Options{}, withSummary(strings.Repeat("a", n)))
 		want := strings.Repeat("a", 1023) + "…"
 		if s.payload()["summary"] != want || !s.repaired("payload.summary") {
-			t.Fatalf("%d characters: sent %d bytes, Repairs = %v", n, len(s.payload()["summary"].(string)), s.result.Repairs)
+			t.Fatalf("%d characters: sent %d bytes, Repairs = %v", n, len(s.payload()["summary"].(string)),
+				s.result.Repairs)
 		}
 	}
 }
 
-// PagerDuty's "characters" are undefined: what is sent has at most 1024 by
-// every reading that leaves CJK its full length.
+// PagerDuty does not define "characters". The text that is sent has at most 1024 by every
+// definition that allows Chinese text its full length.
 func TestFact21SummaryAtTheLimit(t *testing.T) {
 	for name, test := range map[string]struct {
 		summary string
@@ -98,8 +99,10 @@ func TestFact28UselessLinksAndImagesAreLeftOut(t *testing.T) {
 		{Href: "http://example.com/2"}, {Href: " https://example.com/3\n"},
 	}
 	ev.Images = []pagerduty.Image{
-		{Src: "https://example.com/1.png"}, {Href: "https://example.com", Alt: "no src"}, {Src: "http://example.com/2.png"},
-		{Src: "HTTPS://example.com/3.png", Href: "https://example.com", Alt: "three"}, {Src: "https://"}, {Src: "ftp://example.com"},
+		{Src: "https://example.com/1.png"}, {Href: "https://example.com", Alt: "no src"},
+		{Src: "http://example.com/2.png"},
+		{Src: "HTTPS://example.com/3.png", Href: "https://example.com", Alt: "three"}, {Src: "https://"},
+		{Src: "ftp://example.com"},
 	}
 	s := send(t, pagerduty.Options{}, ev)
 	links := []any{
@@ -129,8 +132,10 @@ func TestFact31OddTimestamps(t *testing.T) {
 		want any
 	}{
 		{"none", time.Time{}, nil},
-		{"milliseconds", time.Date(2026, 3, 4, 5, 6, 7, 89_999_999, time.UTC), "2026-03-04T05:06:07.089Z"},
-		{"another zone", time.Date(2026, 3, 4, 5, 6, 7, 0, time.FixedZone("", 8*3600)), "2026-03-03T21:06:07.000Z"},
+		{"milliseconds", time.Date(2026, 3, 4, 5, 6, 7, 89_999_999, time.UTC),
+			"2026-03-04T05:06:07.089Z"},
+		{"another zone", time.Date(2026, 3, 4, 5, 6, 7, 0, time.FixedZone("", 8*3600)),
+			"2026-03-03T21:06:07.000Z"},
 		{"hour of one digit", time.Date(2021, 10, 22, 5, 1, 32, 0, time.UTC), "2021-10-22T05:01:32.000Z"},
 		{"year of five digits", time.Date(12026, 1, 1, 0, 0, 0, 0, time.UTC), nil},
 		{"before the era", time.Date(-1, 1, 1, 0, 0, 0, 0, time.UTC), nil},
@@ -160,14 +165,16 @@ func TestFact36DedupKeyFits(t *testing.T) {
 		}
 		return got
 	}
-	for _, whole := range []string{"a", strings.Repeat("k", 255), strings.Repeat("键", 255), "磁盘/db-1"} {
+	for _, whole := range []string{"a", strings.Repeat("k", 255), strings.Repeat("键", 255),
+		"磁盘/db-1"} {
 		if got := sentAs(whole); got != whole {
 			t.Errorf("%q sent as %q", whole, got)
 		}
 	}
 	long := strings.Repeat("k", 254)
 	seen := map[string]string{}
-	for _, key := range []string{long + "ab", long + "ac", long + "abc", strings.Repeat("🙂", 128), "a\x00b", "a\x01b", "a\xffb", "a\xfeb"} {
+	for _, key := range []string{long + "ab", long + "ac", long + "abc", strings.Repeat("🙂", 128),
+		"a\x00b", "a\x01b", "a\xffb", "a\xfeb"} {
 		got := sentAs(key)
 		if got == key || got != sentAs(key) {
 			t.Errorf("%q sent as %q, and not always", key, got)
@@ -214,7 +221,8 @@ func TestFact36DedupKeyOfBlankParts(t *testing.T) {
 func TestTriggerWithoutDedupKeyGetsOne(t *testing.T) {
 	first := send(t, pagerduty.Options{}, trigger(""))
 	second := send(t, pagerduty.Options{}, trigger(" "))
-	if first.body["dedup_key"] == "" || first.result.DedupKey != first.body["dedup_key"] || !first.repaired("dedup_key") {
+	if first.body["dedup_key"] == "" || first.result.DedupKey != first.body["dedup_key"] ||
+		!first.repaired("dedup_key") {
 		t.Errorf("sent %v, result %+v", first.body["dedup_key"], first.result)
 	}
 	if first.result.DedupKey == second.result.DedupKey {
@@ -223,7 +231,8 @@ func TestTriggerWithoutDedupKeyGetsOne(t *testing.T) {
 }
 
 func TestBlankFields(t *testing.T) {
-	ev := &pagerduty.Event{Action: pagerduty.ActionTrigger, DedupKey: "a", Summary: "  ", Source: "\t", Class: "disk"}
+	ev := &pagerduty.Event{Action: pagerduty.ActionTrigger, DedupKey: "a", Summary: "  ",
+		Source: "\t", Class: "disk"}
 	s := send(t, pagerduty.Options{DefaultSource: "relay-1"}, ev)
 	if s.payload()["summary"] != "(no summary) disk" || s.payload()["source"] != "relay-1" {
 		t.Errorf("payload = %v", s.payload())
@@ -257,7 +266,7 @@ type panicky struct{}
 
 func (panicky) MarshalJSON() ([]byte, error) { panic("no") }
 
-// One value that cannot be written must not cost the page.
+// One value that cannot be written must not lose the event.
 func TestDetailsThatCannotBeWritten(t *testing.T) {
 	loop := map[string]any{}
 	loop["self"] = loop
@@ -265,7 +274,8 @@ func TestDetailsThatCannotBeWritten(t *testing.T) {
 	list[0] = list
 	for name, value := range map[string]any{
 		"NaN": math.NaN(), "infinity": math.Inf(1), "channel": make(chan int), "function": func() {},
-		"complex": complex(1, 2), "itself": loop, "list of itself": list, "panics": panicky{}, "small NaN": float32(math.NaN()),
+		"complex": complex(1, 2), "itself": loop, "list of itself": list, "panics": panicky{},
+		"small NaN": float32(math.NaN()),
 	} {
 		s := send(t, pagerduty.Options{}, withDetails(map[string]any{"odd": value, "good": "kept"}))
 		if s.details()["good"] != "kept" || !s.repaired("payload.custom_details") {
@@ -274,7 +284,7 @@ func TestDetailsThatCannotBeWritten(t *testing.T) {
 	}
 }
 
-// What no repair can mend is an error, and nothing is sent.
+// An event that cannot be repaired is an error, and nothing is sent.
 func TestUnsendableEvents(t *testing.T) {
 	tests := []struct {
 		ev   *pagerduty.Event
@@ -289,14 +299,16 @@ func TestUnsendableEvents(t *testing.T) {
 		fake := pagerdutytest.NewTransport()
 		_, err := newClient(t, &pagerduty.Options{Transport: fake}).Send(t.Context(), test.ev)
 		e, ok := errors.AsType[*pagerduty.Error](err)
-		if !ok || !e.Permanent() || e.Answered() || !strings.Contains(e.Error(), test.says) || len(fake.Requests()) != 0 {
+		if !ok || !e.Permanent() || e.Answered() || !strings.Contains(e.Error(), test.says) ||
+			len(fake.Requests()) != 0 {
 			t.Errorf("Send(%+v) = %v after %d requests", test.ev, err, len(fake.Requests()))
 		}
 	}
 	for _, ev := range []*pagerduty.ChangeEvent{nil, {}, {Summary: " "}} {
 		fake := pagerdutytest.NewTransport()
 		_, err := newClient(t, &pagerduty.Options{Transport: fake}).SendChange(t.Context(), ev)
-		if e, ok := errors.AsType[*pagerduty.Error](err); !ok || !e.Permanent() || len(fake.Requests()) != 0 {
+		if e, ok := errors.AsType[*pagerduty.Error](err); !ok || !e.Permanent() ||
+			len(fake.Requests()) != 0 {
 			t.Errorf("SendChange(%+v) = %v after %d requests", ev, err, len(fake.Requests()))
 		}
 	}

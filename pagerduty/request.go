@@ -7,8 +7,8 @@ import (
 	"github.com/go-json-experiment/json"
 )
 
-// alertRequest is an alert event as the Events API v2 takes it. Links, images, client and client_url stand beside the payload:
-// PagerDuty ignores them inside of it.
+// alertRequest is the JSON of an alert event. Links, images, client and client_url stand beside the
+// payload: PagerDuty ignores them inside it.
 type alertRequest struct {
 	RoutingKey string   `json:"routing_key"`
 	Action     Action   `json:"event_action"`
@@ -20,14 +20,15 @@ type alertRequest struct {
 	Images     []Image  `json:"images,omitempty"`
 }
 
-// changeRequest is a change event. It has neither an action nor a dedup key.
+// changeRequest is the JSON of a change event, which has neither an action nor a dedup key.
 type changeRequest struct {
 	RoutingKey string  `json:"routing_key"`
 	Payload    payload `json:"payload"`
 	Links      []Link  `json:"links,omitempty"`
 }
 
-// payload is that of both kinds. Repair gives every alert a source and a severity; a change event has no severity.
+// payload is the payload of both kinds of event. A repaired alert always has a source and a
+// severity; a change event has no severity.
 type payload struct {
 	Summary   string   `json:"summary"`
 	Source    string   `json:"source,omitzero"`
@@ -39,7 +40,7 @@ type payload struct {
 	Details   any      `json:"custom_details,omitzero"` // a map[string]any, or nil
 }
 
-// tree returns details for the encoder, which walks an any without reflection and a map with it.
+// tree returns details as an any: the encoder needs reflection for a map, and none for an any.
 func tree(details map[string]any) any {
 	if len(details) == 0 {
 		return nil
@@ -47,7 +48,7 @@ func tree(details map[string]any) any {
 	return details
 }
 
-// request returns what is sent of a repaired event.
+// request returns the JSON form of a repaired event.
 func (e *Event) request(key RoutingKey) *alertRequest {
 	r := &alertRequest{
 		RoutingKey: key.Reveal(), Action: e.Action, DedupKey: e.DedupKey,
@@ -62,11 +63,14 @@ func (e *Event) request(key RoutingKey) *alertRequest {
 	return r
 }
 
-// request returns what is sent of a repaired change event.
+// request returns the JSON form of a repaired change event.
 func (e *ChangeEvent) request(key RoutingKey) *changeRequest {
 	return &changeRequest{
 		RoutingKey: key.Reveal(), Links: e.Links,
-		Payload: payload{Summary: e.Summary, Source: e.Source, Timestamp: timestamp(e.Timestamp), Details: tree(e.Details)},
+		Payload: payload{
+			Summary: e.Summary, Source: e.Source,
+			Timestamp: timestamp(e.Timestamp), Details: tree(e.Details),
+		},
 	}
 }
 
@@ -77,20 +81,75 @@ func timestamp(t time.Time) string {
 	return t.UTC().Format(wireTime)
 }
 
-// deterministic has the same event give the same bytes. Nothing is escaped for HTML, which makes six bytes of one.
+// deterministic makes the same event give the same bytes. The encoder does not escape for HTML,
+// which would make six bytes of one.
 var deterministic = json.Deterministic(true)
 
 func encode(request any) ([]byte, error) {
 	body, err := json.Marshal(request, deterministic)
 	if err != nil {
-		// Repair has made every value writable, so this is a defect of this package. The error of the encoder names a place and no text.
+		// A bug in this package: after the repair every value can be encoded. The error of the encoder
+		// names a place and repeats no text.
 		return nil, fmt.Errorf("pagerduty: encoding the event: %w", err)
 	}
 	return body, nil
 }
 
-// encodedSize is the number of bytes that v takes in a request. What cannot be encoded is found when the request is.
+// encodedSize is the number of bytes that v takes in a request. An error is ignored here, since
+// encoding the request returns it.
 func encodedSize(v any) int {
 	body, _ := json.Marshal(v, deterministic)
 	return len(body)
+}
+
+// message is a repaired event that can be encoded within a size limit.
+type message interface {
+	// encode returns at most limit bytes, and what was cut to fit.
+	encode(limit int) ([]byte, []Repair, error)
+}
+
+type alertMessage struct {
+	key RoutingKey
+	ev  Event
+}
+
+func (m *alertMessage) encode(limit int) ([]byte, []Repair, error) {
+	body, err := encode(m.ev.request(m.key))
+	if err != nil || len(body) <= limit {
+		return body, nil, err
+	}
+	ev := m.ev
+	t := &trimmer{
+		limit:  limit,
+		encode: func() ([]byte, error) { return encode(ev.request(m.key)) },
+		lines: map[string]*string{
+			"payload.source": &ev.Source, "payload.component": &ev.Component, "payload.group": &ev.Group,
+			"payload.class": &ev.Class, "client": &ev.Client,
+		},
+		url: &ev.ClientURL, links: &ev.Links, images: &ev.Images,
+	}
+	if !ev.bare() { // a bare event has no payload for the note
+		t.details = &ev.Details
+	}
+	return t.fit(body)
+}
+
+type changeMessage struct {
+	key RoutingKey
+	ev  ChangeEvent
+}
+
+func (m *changeMessage) encode(limit int) ([]byte, []Repair, error) {
+	body, err := encode(m.ev.request(m.key))
+	if err != nil || len(body) <= limit {
+		return body, nil, err
+	}
+	ev := m.ev
+	t := &trimmer{
+		limit:   limit,
+		encode:  func() ([]byte, error) { return encode(ev.request(m.key)) },
+		lines:   map[string]*string{"payload.source": &ev.Source},
+		details: &ev.Details, links: &ev.Links,
+	}
+	return t.fit(body)
 }

@@ -17,23 +17,24 @@ import (
 	"github.com/guance-relay/guance-relay/pagerduty/pagerdutytest"
 )
 
-// roundTripper is a transport made of a function.
+// roundTripper is a function as a transport.
 type roundTripper func(*http.Request) (*http.Response, error)
 
 func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
 
-// answering answers every request alike and counts them.
+// answering gives every request the same answer and counts the requests.
 func answering(status int, body string, count *int) roundTripper {
 	return func(r *http.Request) (*http.Response, error) {
 		*count++
 		if _, err := io.Copy(io.Discard, r.Body); err != nil {
 			return nil, err
 		}
-		return &http.Response{StatusCode: status, Header: http.Header{}, Body: io.NopCloser(strings.NewReader(body))}, nil
+		return &http.Response{StatusCode: status, Header: http.Header{},
+			Body: io.NopCloser(strings.NewReader(body))}, nil
 	}
 }
 
-// failed sends an event that must fail and returns the *Error.
+// failed sends an event that must fail, and returns the *Error.
 func failed(t *testing.T, client *pagerduty.Client, ev *pagerduty.Event) *pagerduty.Error {
 	t.Helper()
 	_, err := client.Send(t.Context(), ev)
@@ -44,9 +45,8 @@ func failed(t *testing.T, client *pagerduty.Client, ev *pagerduty.Event) *pagerd
 	return e
 }
 
-// Which answers are retried at once, which are handed up, and which are final
-// (PagerDuty developer docs, Events API v2: "API Response Codes & Retry
-// Logic").
+// Which answers are retried at once, which are returned, and which are final (PagerDuty developer
+// docs, Events API v2: "API Response Codes & Retry Logic").
 func TestFact01ClassOfEveryStatus(t *testing.T) {
 	want := func(status int) pagerduty.Class {
 		switch {
@@ -82,24 +82,28 @@ func TestFact01ClassOfEveryStatus(t *testing.T) {
 	}
 }
 
-// Alertmanager and go-pagerduty disagree on 408: that a request was not read
-// in time says nothing against it.
+// 408 says that the request was not read in time, which is not the event's fault. Alertmanager and
+// go-pagerduty disagree about it.
 func TestFact02RequestTimeoutIsTransient(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		requests := 0
-		e := failed(t, newClient(t, &pagerduty.Options{Transport: answering(408, "", &requests)}), trigger("a"))
+		e := failed(t, newClient(t, &pagerduty.Options{Transport: answering(408, "", &requests)}),
+			trigger("a"))
 		if e.Class != pagerduty.ClassTransient || requests != 3 {
 			t.Errorf("class %s after %d requests", e.Class, requests)
 		}
 	})
 }
 
-// 400 is final if it is PagerDuty's word about the event, and 404 never is: neither is retried within Send.
+// A 400 is final if it is PagerDuty's refusal of the event. A 404 never is. Send retries neither.
 func TestFact03BadRequestIsFinalAndNotFoundIsNot(t *testing.T) {
-	const invalid = `{"status":"invalid event","message":"Event object is invalid","errors":["'payload.source' is missing or blank"]}`
-	for status, want := range map[int]pagerduty.Class{400: pagerduty.ClassPermanent, 404: pagerduty.ClassConfig} {
+	const invalid = `{"status":"invalid event","message":"Event object is invalid",` +
+		`"errors":["'payload.source' is missing or blank"]}`
+	for status, want := range map[int]pagerduty.Class{400: pagerduty.ClassPermanent,
+		404: pagerduty.ClassConfig} {
 		requests := 0
-		e := failed(t, newClient(t, &pagerduty.Options{Transport: answering(status, invalid, &requests)}), trigger("a"))
+		e := failed(t, newClient(t,
+			&pagerduty.Options{Transport: answering(status, invalid, &requests)}), trigger("a"))
 		if e.Class != want || e.Throttled() || requests != 1 {
 			t.Errorf("%d: class %s after %d requests", status, e.Class, requests)
 		}
@@ -109,7 +113,8 @@ func TestFact03BadRequestIsFinalAndNotFoundIsNot(t *testing.T) {
 func TestFact04Any2xxIsAccepted(t *testing.T) {
 	for status := 200; status <= 299; status++ {
 		requests := 0
-		client := newClient(t, &pagerduty.Options{PerMinute: -1, Transport: answering(status, accepted, &requests)})
+		client := newClient(t,
+			&pagerduty.Options{PerMinute: -1, Transport: answering(status, accepted, &requests)})
 		result, err := client.Send(t.Context(), trigger("a"))
 		if err != nil {
 			t.Fatalf("%d: %v", status, err)
@@ -123,17 +128,19 @@ func TestFact04Any2xxIsAccepted(t *testing.T) {
 func TestFact04TransportError(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		broken := errors.New("no route to host")
-		client := newClient(t, &pagerduty.Options{Transport: roundTripper(func(*http.Request) (*http.Response, error) {
-			return nil, broken
-		})})
+		client := newClient(t,
+			&pagerduty.Options{Transport: roundTripper(func(*http.Request) (*http.Response, error) {
+				return nil, broken
+			})})
 		e := failed(t, client, trigger("a"))
-		if !errors.Is(e, broken) || e.Answered() || e.Class != pagerduty.ClassTransient || e.MaybeAccepted {
+		if !errors.Is(e, broken) || e.Answered() || e.Class != pagerduty.ClassTransient ||
+			e.MaybeAccepted {
 			t.Errorf("error = %+v", e)
 		}
 	})
 }
 
-// Bounded retrying of 429, for programs without a queue.
+// A limited number of retries after 429, for programs without a queue.
 func TestFact05ThrottledThenAccepted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		fake := pagerdutytest.NewTransport()
@@ -157,7 +164,7 @@ func TestFact06RetriesAreCounted(t *testing.T) {
 		requests int
 	}{
 		{429, pagerduty.Options{ThrottleRetries: 2}, 3},
-		{429, pagerduty.Options{}, 1}, // handed up at once
+		{429, pagerduty.Options{}, 1}, // returned at once
 		{429, pagerduty.Options{Retries: 5}, 1},
 		{500, pagerduty.Options{}, 3},
 		{500, pagerduty.Options{Retries: 5, ThrottleRetries: 5}, 6},
@@ -171,36 +178,39 @@ func TestFact06RetriesAreCounted(t *testing.T) {
 			e := failed(t, newClient(t, &test.options), trigger("a"))
 			if requests != test.requests || e.StatusCode != test.status {
 				t.Errorf("%d with Retries %d, ThrottleRetries %d: %d requests, status %d; want %d requests",
-					test.status, test.options.Retries, test.options.ThrottleRetries, requests, e.StatusCode, test.requests)
+					test.status, test.options.Retries, test.options.ThrottleRetries,
+					requests, e.StatusCode, test.requests)
 			}
 		})
 	}
 }
 
-// Fact 7: every attempt sends the same bytes. go-pagerduty sends an empty
-// body from its second attempt on.
+// Fact 7: every attempt sends the same bytes. go-pagerduty sends an empty body from the second
+// attempt on.
 func TestFact07EveryAttemptSendsTheSameBytes(t *testing.T) {
 	t.Run("in process", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			var bodies [][]byte
-			client := newClient(t, &pagerduty.Options{Retries: 4, Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
-				body, err := io.ReadAll(r.Body)
-				if err != nil {
-					return nil, err
-				}
-				if r.ContentLength != int64(len(body)) {
-					t.Errorf("Content-Length %d for %d bytes", r.ContentLength, len(body))
-				}
-				again, err := r.GetBody()
-				if err != nil {
-					return nil, err
-				}
-				if second, _ := io.ReadAll(again); !bytes.Equal(second, body) {
-					t.Errorf("GetBody gives %s", second)
-				}
-				bodies = append(bodies, body)
-				return nil, errors.New("reset")
-			})})
+			client := newClient(t,
+				&pagerduty.Options{Retries: 4,
+					Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
+						body, err := io.ReadAll(r.Body)
+						if err != nil {
+							return nil, err
+						}
+						if r.ContentLength != int64(len(body)) {
+							t.Errorf("Content-Length %d for %d bytes", r.ContentLength, len(body))
+						}
+						again, err := r.GetBody()
+						if err != nil {
+							return nil, err
+						}
+						if second, _ := io.ReadAll(again); !bytes.Equal(second, body) {
+							t.Errorf("GetBody gives %s", second)
+						}
+						bodies = append(bodies, body)
+						return nil, errors.New("reset")
+					})})
 			failed(t, client, trigger("a"))
 			if len(bodies) != 5 || len(bodies[0]) == 0 {
 				t.Fatalf("%d bodies, the first of %d bytes", len(bodies), len(bodies[0]))
@@ -213,10 +223,11 @@ func TestFact07EveryAttemptSendsTheSameBytes(t *testing.T) {
 		})
 	})
 	faults := map[string]pagerdutytest.Fault{
-		"after an error":            {Status: 500},
-		"after a reset":             {Connection: pagerdutytest.DropAfterRead},
-		"after a reset unread":      {Connection: pagerdutytest.DropBeforeRead},
-		"after an answer cut off":   {Status: 500, Connection: pagerdutytest.CutAnswer, Body: "{\"status\":\"broken\"}"},
+		"after an error":       {Status: 500},
+		"after a reset":        {Connection: pagerdutytest.DropAfterRead},
+		"after a reset unread": {Connection: pagerdutytest.DropBeforeRead},
+		"after an answer cut off": {Status: 500, Connection: pagerdutytest.CutAnswer,
+			Body: "{\"status\":\"broken\"}"},
 		"after a delay and a 503":   {Status: 503, Delay: time.Millisecond},
 		"after an ingested timeout": {Status: 504, Ingest: true},
 	}
@@ -240,21 +251,23 @@ func TestFact07EveryAttemptSendsTheSameBytes(t *testing.T) {
 					t.Errorf("second body %s, first %s", second.Body, first.Body)
 				}
 				if second.Size == 0 || len(server.Open()) != 1 {
-					t.Errorf("second body of %d bytes, %d incidents open; want one", second.Size, len(server.Open()))
+					t.Errorf("second body of %d bytes, %d incidents open; want one", second.Size,
+						len(server.Open()))
 				}
 			})
 		}
 	}
 }
 
-// Fact 8: a cancelled wait returns at once, as errors.Is can tell.
+// Fact 8: a cancelled wait returns at once, and errors.Is shows that.
 func TestFact08CancelWhileWaiting(t *testing.T) {
 	tests := map[string]struct {
 		fault pagerdutytest.Fault
 		class pagerduty.Class
 	}{
-		"between attempts":  {pagerdutytest.Fault{Status: 429}, pagerduty.ClassThrottled},
-		"during an attempt": {pagerdutytest.Fault{Connection: pagerdutytest.Hang}, pagerduty.ClassAmbiguous},
+		"between attempts": {pagerdutytest.Fault{Status: 429}, pagerduty.ClassThrottled},
+		"during an attempt": {pagerdutytest.Fault{Connection: pagerdutytest.Hang},
+			pagerduty.ClassAmbiguous},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -291,29 +304,32 @@ func TestFact08DeadlineWhileWaitingForTheLimiter(t *testing.T) {
 		defer cancel()
 		_, err := client.Send(ctx, trigger("b"))
 		if !errors.Is(err, context.DeadlineExceeded) || len(fake.Requests()) != 1 {
-			t.Errorf("Send = %v after %d requests; want context.DeadlineExceeded and no second request", err, len(fake.Requests()))
+			t.Errorf("Send = %v after %d requests; want context.DeadlineExceeded and no second request",
+				err, len(fake.Requests()))
 		}
 	})
 }
 
-// Nothing is tried again if the caller will not be there for the answer: the
-// answer that is known is worth more than a deadline.
+// There is no retry that would end after the deadline: the known answer is more useful than an
+// exceeded deadline.
 func TestNoRetryPastTheDeadline(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		requests := 0
-		client := newClient(t, &pagerduty.Options{Transport: answering(429, "", &requests), ThrottleRetries: 3})
+		client := newClient(t,
+			&pagerduty.Options{Transport: answering(429, "", &requests), ThrottleRetries: 3})
 		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 		defer cancel()
 		start := time.Now()
 		_, err := client.Send(ctx, trigger("a"))
 		e, ok := errors.AsType[*pagerduty.Error](err)
-		if !ok || e.StatusCode != 429 || errors.Is(err, context.DeadlineExceeded) || time.Since(start) != 0 {
+		if !ok || e.StatusCode != 429 || errors.Is(err, context.DeadlineExceeded) ||
+			time.Since(start) != 0 {
 			t.Errorf("Send = %v after %v; want the 429 at once", err, time.Since(start))
 		}
 	})
 }
 
-// Fact 9: an attempt is bounded.
+// Fact 9: an attempt has a timeout.
 func TestFact09AttemptTimeout(t *testing.T) {
 	tests := []struct {
 		timeout time.Duration
@@ -323,19 +339,22 @@ func TestFact09AttemptTimeout(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			fake := pagerdutytest.NewTransport()
 			fake.Outage(time.Hour, pagerdutytest.Fault{Delay: 100 * time.Millisecond})
-			client := newClient(t, &pagerduty.Options{Transport: fake, AttemptTimeout: test.timeout, Retries: -1})
+			client := newClient(t,
+				&pagerduty.Options{Transport: fake, AttemptTimeout: test.timeout, Retries: -1})
 			_, err := client.Send(t.Context(), trigger("a"))
 			if (err == nil) != test.ok {
 				t.Fatalf("timeout %v: %v", test.timeout, err)
 			}
-			if err != nil && (!errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, context.DeadlineExceeded)) {
-				t.Errorf("timeout %v: %v; want os.ErrDeadlineExceeded, and not the caller's context.DeadlineExceeded", test.timeout, err)
+			if err != nil && (!errors.Is(err, os.ErrDeadlineExceeded) ||
+				errors.Is(err, context.DeadlineExceeded)) {
+				t.Errorf("timeout %v: %v; want os.ErrDeadlineExceeded, and not the caller's "+
+					"context.DeadlineExceeded", test.timeout, err)
 			}
 		})
 	}
 }
 
-// slowBody is an answer whose header comes at once and whose body does not end.
+// slowBody is the body of an answer whose header comes at once and whose body does not end.
 type slowBody struct{ ctx context.Context }
 
 func (b slowBody) Read([]byte) (int, error) {
@@ -344,41 +363,50 @@ func (b slowBody) Read([]byte) (int, error) {
 }
 func (slowBody) Close() error { return nil }
 
-// An attempt takes 15 s at most, unless the caller sets another time, whether no answer comes or it does not end. An answer whose end is
-// missing says nothing.
+// An attempt takes at most 15 s, or the caller's timeout, whether no answer comes or the answer
+// does not end. An answer without its end is a lost answer.
 func TestAttemptIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		fake := pagerdutytest.NewTransport()
 		fake.Script(pagerdutytest.Fault{Connection: pagerdutytest.Hang})
 		start := time.Now()
 		e := failed(t, newClient(t, &pagerduty.Options{Transport: fake, Retries: -1}), trigger("a"))
-		if took := time.Since(start); took != 15*time.Second || !errors.Is(e, os.ErrDeadlineExceeded) || !strings.Contains(e.Error(), "15s") {
+		if took := time.Since(start); took != 15*time.Second || !errors.Is(e, os.ErrDeadlineExceeded) ||
+			!strings.Contains(e.Error(), "15s") {
 			t.Errorf("%v after %v", e, took)
 		}
-		for timeout, want := range map[time.Duration]time.Duration{0: 15 * time.Second, time.Minute: time.Minute} {
-			client := newClient(t, &pagerduty.Options{Retries: -1, AttemptTimeout: timeout, Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
-				time.Sleep(14 * time.Second)
-				return &http.Response{StatusCode: 202, Header: http.Header{}, Body: slowBody{r.Context()}}, nil
-			})})
+		for timeout, want := range map[time.Duration]time.Duration{0: 15 * time.Second,
+			time.Minute: time.Minute} {
+			client := newClient(t,
+				&pagerduty.Options{Retries: -1, AttemptTimeout: timeout,
+					Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
+						time.Sleep(14 * time.Second)
+						return &http.Response{StatusCode: 202, Header: http.Header{}, Body: slowBody{r.Context()}},
+							nil
+					})})
 			start = time.Now()
 			e := failed(t, client, trigger("a"))
-			if took := time.Since(start); !e.AnswerLost() || !errors.Is(e, os.ErrDeadlineExceeded) || took != want {
+			if took := time.Since(start); !e.AnswerLost() || !errors.Is(e, os.ErrDeadlineExceeded) ||
+				took != want {
 				t.Errorf("AttemptTimeout %v: %v after %v", timeout, e, took)
 			}
 		}
 	})
 }
 
-// A request that was read and never answered may have been accepted; one that
-// was never read was not.
+// PagerDuty may have accepted a request that was read and not answered, but not one that was never
+// read.
 func TestAmbiguousOnlyIfTheEventWentOut(t *testing.T) {
 	tests := map[string]struct {
 		fault pagerdutytest.Fault
 		class pagerduty.Class
 	}{
-		"dropped unread":   {pagerdutytest.Fault{Connection: pagerdutytest.DropBeforeRead}, pagerduty.ClassTransient},
-		"dropped after":    {pagerdutytest.Fault{Connection: pagerdutytest.DropAfterRead, Ingest: true}, pagerduty.ClassAmbiguous},
-		"hanging, timeout": {pagerdutytest.Fault{Connection: pagerdutytest.Hang}, pagerduty.ClassAmbiguous},
+		"dropped unread": {pagerdutytest.Fault{Connection: pagerdutytest.DropBeforeRead},
+			pagerduty.ClassTransient},
+		"dropped after": {pagerdutytest.Fault{Connection: pagerdutytest.DropAfterRead, Ingest: true},
+			pagerduty.ClassAmbiguous},
+		"hanging, timeout": {pagerdutytest.Fault{Connection: pagerdutytest.Hang},
+			pagerduty.ClassAmbiguous},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -386,7 +414,8 @@ func TestAmbiguousOnlyIfTheEventWentOut(t *testing.T) {
 				fake := pagerdutytest.NewTransport()
 				fake.Script(test.fault)
 				e := failed(t, newClient(t, &pagerduty.Options{Transport: fake, Retries: -1}), trigger("a"))
-				if e.Class != test.class || e.Answered() || e.MaybeAccepted != (test.class == pagerduty.ClassAmbiguous) {
+				if e.Class != test.class || e.Answered() ||
+					e.MaybeAccepted != (test.class == pagerduty.ClassAmbiguous) {
 					t.Errorf("error = %+v; want class %s", e, test.class)
 				}
 			})
@@ -394,11 +423,13 @@ func TestAmbiguousOnlyIfTheEventWentOut(t *testing.T) {
 	}
 }
 
-// What one attempt may have done stays true when a later one fails otherwise.
+// If an attempt may have been accepted, the error says so after a later failure of another kind
+// too.
 func TestMaybeAcceptedOutlivesTheNextAttempt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		fake := pagerdutytest.NewTransport()
-		fake.Script(pagerdutytest.Fault{Connection: pagerdutytest.DropAfterRead, Ingest: true}, pagerdutytest.Fault{Status: 429})
+		fake.Script(pagerdutytest.Fault{Connection: pagerdutytest.DropAfterRead, Ingest: true},
+			pagerdutytest.Fault{Status: 429})
 		e := failed(t, newClient(t, &pagerduty.Options{Transport: fake}), trigger("a"))
 		if !e.Throttled() || !e.MaybeAccepted || !strings.Contains(e.Error(), "may have been accepted") {
 			t.Errorf("error = %v, MaybeAccepted %t", e, e.MaybeAccepted)
@@ -406,13 +437,13 @@ func TestMaybeAcceptedOutlivesTheNextAttempt(t *testing.T) {
 	})
 }
 
-// A change event has no dedup key: after a lost answer a second delivery
-// would be a second change.
+// A change event has no dedup key: after a lost answer a second copy would be a second change.
 func TestAmbiguousChangeEventIsNotRepeated(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		fake := pagerdutytest.NewTransport()
 		fake.Script(pagerdutytest.Fault{Connection: pagerdutytest.DropAfterRead, Ingest: true})
-		_, err := newClient(t, &pagerduty.Options{Transport: fake}).SendChange(t.Context(), &pagerduty.ChangeEvent{Summary: "deployed"})
+		_, err := newClient(t, &pagerduty.Options{Transport: fake}).SendChange(t.Context(),
+			&pagerduty.ChangeEvent{Summary: "deployed"})
 		e, ok := errors.AsType[*pagerduty.Error](err)
 		if !ok || e.Class != pagerduty.ClassAmbiguous || len(fake.Changes()) != 1 {
 			t.Errorf("SendChange = %v with %d changes recorded", err, len(fake.Changes()))
@@ -452,7 +483,7 @@ func TestRetryAfter(t *testing.T) {
 	})
 }
 
-// A date is read by the clock of who wrote it, for ours may be wrong by hours.
+// A date is compared with the server's clock, because the local one may be hours off.
 func TestRetryAfterIsADateOfTheServersClock(t *testing.T) {
 	server := time.Date(2026, 11, 27, 8, 0, 0, 0, time.UTC)
 	for name, test := range map[string]struct {
@@ -460,14 +491,16 @@ func TestRetryAfterIsADateOfTheServersClock(t *testing.T) {
 		want time.Duration
 	}{
 		"its own clock":                {server.Format(http.TimeFormat), 90 * time.Second},
-		"no clock, and ours is behind": {"", 5 * time.Minute}, // the cap
+		"no clock, and ours is behind": {"", 5 * time.Minute}, // the limit
 		"a clock that cannot be read":  {"yesterday", 5 * time.Minute},
 	} {
 		synctest.Test(t, func(t *testing.T) { // the bubble's clock is at 2000
-			client := newClient(t, &pagerduty.Options{Transport: roundTripper(func(*http.Request) (*http.Response, error) {
-				header := http.Header{"Retry-After": {server.Add(90 * time.Second).Format(http.TimeFormat)}, "Date": {test.date}}
-				return &http.Response{StatusCode: 429, Header: header, Body: http.NoBody}, nil
-			})})
+			client := newClient(t,
+				&pagerduty.Options{Transport: roundTripper(func(*http.Request) (*http.Response, error) {
+					header := http.Header{"Retry-After": {server.Add(90 * time.Second).Format(http.TimeFormat)},
+						"Date": {test.date}}
+					return &http.Response{StatusCode: 429, Header: header, Body: http.NoBody}, nil
+				})})
 			if got := failed(t, client, trigger("a")).RetryAfter(); got != test.want {
 				t.Errorf("%s: RetryAfter = %v, want %v", name, got, test.want)
 			}
@@ -475,7 +508,7 @@ func TestRetryAfterIsADateOfTheServersClock(t *testing.T) {
 	}
 }
 
-// A 503 that asks for more than a moment is handed up with its wish.
+// A 503 with a long Retry-After is returned with its wait.
 func TestServerErrorWithALongRetryAfterIsHandedUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		fake := pagerdutytest.NewTransport()
@@ -487,7 +520,7 @@ func TestServerErrorWithALongRetryAfterIsHandedUp(t *testing.T) {
 	})
 }
 
-// A throttle holds back the whole key, not only the event that met it.
+// A throttle delays all events of the key.
 func TestThrottleRetriesPauseTheKey(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		fake := pagerdutytest.NewTransport()

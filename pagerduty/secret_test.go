@@ -26,12 +26,13 @@ import (
 	"github.com/guance-relay/guance-relay/pagerduty/pagerdutytest"
 )
 
-// leaks reports in which form s holds the key, or any half of it.
+// leaks returns in which form s has the key, or a half of it.
 func leaks(s string) string {
 	for form, secretForm := range map[string]string{
 		"key": secret, "first half": secret[:16], "second half": secret[16:],
-		"hexadecimal": hex.EncodeToString([]byte(secret[:16])), "base64": base64.StdEncoding.EncodeToString([]byte(secret))[:40],
-		"bytes": strings.Trim(fmt.Sprint([]byte(secret[:16])), "[]"),
+		"hexadecimal": hex.EncodeToString([]byte(secret[:16])),
+		"base64":      base64.StdEncoding.EncodeToString([]byte(secret))[:40],
+		"bytes":       strings.Trim(fmt.Sprint([]byte(secret[:16])), "[]"),
 	} {
 		if strings.Contains(strings.ToLower(s), strings.ToLower(secretForm)) {
 			return form
@@ -40,8 +41,7 @@ func leaks(s string) string {
 	return ""
 }
 
-// printouts is v in every way a program commonly prints things, by itself and
-// from inside of something else.
+// printouts returns v printed in every common way, alone and inside another value.
 func printouts(v any) map[string]string {
 	holder := struct {
 		Public any
@@ -49,9 +49,11 @@ func printouts(v any) map[string]string {
 	}{v, v}
 	out := make(map[string]string)
 	for name, x := range map[string]any{
-		"itself": v, "in a struct": holder, "in a pointer": &holder, "in a slice": []any{v}, "in a map": map[string]any{"v": v},
+		"itself": v, "in a struct": holder, "in a pointer": &holder, "in a slice": []any{v},
+		"in a map": map[string]any{"v": v},
 	} {
-		for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%X", "%d", "%T", "% x", "%08v"} {
+		for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%X", "%d", "%T", "% x",
+			"%08v"} {
 			out[name+" by "+verb] = fmt.Sprintf(verb, x)
 		}
 		if b, err := json.Marshal(x); err == nil {
@@ -67,7 +69,7 @@ func printouts(v any) map[string]string {
 	return out
 }
 
-// specimens is a value of every public type that can hold or reach the key.
+// specimens has a value of every public type that can hold the key.
 func specimens(t *testing.T) map[string][]any {
 	key := routingKey(t, secret)
 	path := filepath.Join(t.TempDir(), "key")
@@ -79,9 +81,10 @@ func specimens(t *testing.T) map[string][]any {
 		t.Fatal(err)
 	}
 	fake := pagerdutytest.NewTransport()
-	options := pagerduty.Options{Transport: fake, BaseURL: "https://gateway.example.com", Logger: slog.New(slog.DiscardHandler)}
+	options := pagerduty.Options{Transport: fake, BaseURL: "https://gateway.example.com",
+		Logger: slog.New(slog.DiscardHandler)}
 	client := newClient(t, &options)
-	result, err := client.Send(t.Context(), trigger("")) // fills the windows, which are kept by key
+	result, err := client.Send(t.Context(), trigger("")) // fills core.windows, a map by key
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -93,9 +96,10 @@ func specimens(t *testing.T) map[string][]any {
 		values = append(values, e, *e)
 	}
 	return map[string][]any{
-		"Client":      {client, *client, client.WithKey(file), client.WithLimiter(limiter)},
-		"RoutingKey":  {key, &key, map[pagerduty.RoutingKey]int{key: 1}, []pagerduty.RoutingKey{key}},
-		"KeyFile":     {file, struct{ F *pagerduty.KeyFile }{file}, reflect.ValueOf(file).Elem().Interface()},
+		"Client":     {client, *client, client.WithKey(file), client.WithLimiter(limiter)},
+		"RoutingKey": {key, &key, map[pagerduty.RoutingKey]int{key: 1}, []pagerduty.RoutingKey{key}},
+		"KeyFile": {file, struct{ F *pagerduty.KeyFile }{file},
+			reflect.ValueOf(file).Elem().Interface()},
 		"KeySource":   {source, &source},
 		"Limiter":     {limiter},
 		"Options":     {options, &options},
@@ -113,16 +117,16 @@ func specimens(t *testing.T) map[string][]any {
 	}
 }
 
-// telltale is an error of some transport that holds the request's body.
-type telltale struct {
+// leakyError is an error of a transport that holds the request's body.
+type leakyError struct {
 	Body []byte
 	Text string
 }
 
-func (e telltale) Error() string { return e.Text }
+func (e leakyError) Error() string { return e.Text }
 
-// failures provokes every kind of *Error with the key wherever a server, a
-// transport or a file may put it.
+// failures returns every kind of *Error, with the key wherever a server, a transport or a file may
+// put it.
 func failures(t *testing.T) []*pagerduty.Error {
 	t.Helper()
 	escaped := fmt.Sprintf(`\u%04x%s`, secret[0], secret[1:])
@@ -132,35 +136,40 @@ func failures(t *testing.T) []*pagerduty.Error {
 		strings.Repeat("x", 500) + secret,
 		strings.Repeat("\x00", 2026) + "key " + secret,
 		secret[:16] + "\x00" + secret[16:],
-		`{"status":"` + secret + `","message":"key ` + secret + `","errors":["` + secret + `",{"key":"` + secret + `"}]}`,
+		`{"status":"` + secret + `","message":"key ` + secret + `","errors":["` + secret + `",{"key":"` +
+			secret + `"}]}`,
 		`{"message":"` + escaped + `","errors":["` + strings.Repeat("e", 490) + escaped + `"]}`,
 		`{"errors":"` + secret + `"}`,
 	} {
 		for _, status := range []int{307, 400, 413, 429, 500} {
 			wires = append(wires, roundTripper(func(r *http.Request) (*http.Response, error) {
 				header := http.Header{"Location": {"https://example.com/" + secret}, "Retry-After": {secret}}
-				return &http.Response{StatusCode: status, Header: header, Body: io.NopCloser(strings.NewReader(body))}, nil
+				return &http.Response{StatusCode: status, Header: header,
+					Body: io.NopCloser(strings.NewReader(body))}, nil
 			}))
 		}
 	}
 	for _, text := range []string{"broken", "sending " + secret} {
 		wires = append(wires, roundTripper(func(r *http.Request) (*http.Response, error) {
 			body, err := io.ReadAll(r.Body)
-			return nil, errors.Join(err, telltale{body, text})
+			return nil, errors.Join(err, leakyError{body, text})
 		}), roundTripper(func(r *http.Request) (*http.Response, error) {
-			body, _ := io.ReadAll(r.Body) // an in-memory reader
-			return nil, telltale{body, text}
+			body, _ := io.ReadAll(r.Body) // reads from memory
+			return nil, leakyError{body, text}
 		}))
 	}
 	var found []*pagerduty.Error
 	for _, wire := range wires {
 		synctest.Test(t, func(t *testing.T) {
-			client := newClient(t, &pagerduty.Options{Transport: wire, Logger: slog.New(slog.DiscardHandler)})
+			client := newClient(t,
+				&pagerduty.Options{Transport: wire, Logger: slog.New(slog.DiscardHandler)})
 			found = append(found, failed(t, client, trigger("a")))
 		})
 	}
-	limited := newClient(t, &pagerduty.Options{Limiter: limiterFunc(func(context.Context) error { return errors.New("budget of " + secret) })})
-	found = append(found, failed(t, limited, trigger("a")), failed(t, newClient(t, nil).WithKey(pagerduty.RoutingKey{}), trigger("a")))
+	refuse := limiterFunc(func(context.Context) error { return errors.New("budget of " + secret) })
+	limited := newClient(t, &pagerduty.Options{Limiter: refuse})
+	found = append(found, failed(t, limited, trigger("a")),
+		failed(t, newClient(t, nil).WithKey(pagerduty.RoutingKey{}), trigger("a")))
 	return found
 }
 
@@ -182,8 +191,7 @@ func TestFact53NoPrintoutHoldsTheKey(t *testing.T) {
 	}
 }
 
-// publicTypes reads the names out of the source, so that a new type cannot be
-// forgotten.
+// publicTypes reads the names of types from the source, so that a new type is not forgotten.
 func publicTypes(t *testing.T) (names []string) {
 	t.Helper()
 	files, err := filepath.Glob("*.go")
@@ -216,7 +224,7 @@ func publicTypes(t *testing.T) (names []string) {
 	return names
 }
 
-// The chain behind an error must not give away what its text hides.
+// The chain of errors must not have what the text hides.
 func TestFact53ErrorChainsHoldNoKey(t *testing.T) {
 	for _, e := range failures(t) {
 		for err := error(e); err != nil; err = errors.Unwrap(err) {
@@ -227,7 +235,7 @@ func TestFact53ErrorChainsHoldNoKey(t *testing.T) {
 	}
 }
 
-// Nothing is logged, traced or measured with the key in it, whatever happens.
+// No log line, span or metric has the key.
 func TestFact53TelemetryHoldsNoKey(t *testing.T) {
 	var log bytes.Buffer
 	recorder := new(recorder)
@@ -239,17 +247,20 @@ func TestFact53TelemetryHoldsNoKey(t *testing.T) {
 			fake := pagerdutytest.NewTransport()
 			fake.Outage(time.Hour, fault)
 			client := newClient(t, &pagerduty.Options{
-				Transport: fake, ThrottleRetries: 1, TracerProvider: recorder.tracers(), MeterProvider: recorder.meters(),
-				Logger: slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug})),
+				Transport: fake, ThrottleRetries: 1, TracerProvider: recorder.tracers(),
+				MeterProvider: recorder.meters(),
+				Logger: slog.New(slog.NewTextHandler(&log,
+					&slog.HandlerOptions{Level: slog.LevelDebug})),
 			})
-			_, _ = client.Send(t.Context(), trigger("a")) // what becomes of it is not the question
+			_, _ = client.Send(t.Context(), trigger("a")) // the result does not matter here
 		})
 	}
 	if log.Len() == 0 || len(recorder.spans) == 0 || len(recorder.points) == 0 {
 		t.Fatal("nothing was recorded")
 	}
 	for what, text := range map[string]string{
-		"the log": log.String(), "a span": fmt.Sprintf("%+v", recorder.spans), "a metric": fmt.Sprintf("%+v", recorder.points),
+		"the log": log.String(), "a span": fmt.Sprintf("%+v", recorder.spans),
+		"a metric": fmt.Sprintf("%+v", recorder.points),
 	} {
 		if form := leaks(text); form != "" {
 			t.Errorf("%s holds the key's %s", what, form)

@@ -20,8 +20,8 @@ const (
 	module = "github.com/guance-relay/guance-relay"
 )
 
-// telemetry holds the instruments. Their labels are bounded: the class of an
-// attempt and the action, never a key of either kind.
+// telemetry has the instruments. Their labels have few values: the class of an attempt and the
+// action, and never a key.
 type telemetry struct {
 	tracer    trace.Tracer
 	attempts  metric.Int64Counter
@@ -46,13 +46,15 @@ func newTelemetry(tracers trace.TracerProvider, meters metric.MeterProvider) (*t
 		}
 		return c
 	}
-	t.attempts = counter("pagerduty.attempts", "{request}", "Requests to the Events API, by class of outcome.")
+	t.attempts = counter("pagerduty.attempts", "{request}", "Requests to the Events API, by class "+
+		"of outcome.")
 	t.throttled = counter("pagerduty.throttled", "{request}", "Requests answered with 429.")
-	t.repaired = counter("pagerduty.repaired", "{event}", "Events changed to fit the limits of the Events API.")
+	t.repaired = counter("pagerduty.repaired", "{event}", "Events changed to fit the limits of the "+
+		"Events API.")
 	if err == nil {
 		t.duration, err = meter.Float64Histogram("pagerduty.attempt.duration", metric.WithUnit("s"),
 			metric.WithDescription("Time from the start of a request to the end of its answer."),
-			// In seconds; OpenTelemetry's own boundaries are made for milliseconds.
+			// In seconds; OpenTelemetry's defaults are for milliseconds.
 			metric.WithExplicitBucketBoundaries(.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30))
 	}
 	if err != nil {
@@ -61,11 +63,12 @@ func newTelemetry(tracers trace.TracerProvider, meters metric.MeterProvider) (*t
 	return t, nil
 }
 
-// byClass are the options that label a measurement, made once: one attempt in
-// an idle program must not cost allocations.
+// byClass has the label of each class, made once so that an attempt allocates none.
 var byClass = func() map[Class]labels {
 	all := make(map[Class]labels)
-	for _, class := range []Class{classSuccess, ClassPermanent, ClassTransient, ClassThrottled, ClassAmbiguous, ClassConfig} {
+	for _, class := range []Class{
+		classSuccess, ClassPermanent, ClassTransient, ClassThrottled, ClassAmbiguous, ClassConfig,
+	} {
 		set := metric.WithAttributeSet(attribute.NewSet(attribute.String("class", string(class))))
 		all[class] = labels{add: []metric.AddOption{set}, record: []metric.RecordOption{set}}
 	}
@@ -86,17 +89,17 @@ func (t *telemetry) attempt(ctx context.Context, class Class, took time.Duration
 	}
 }
 
-// spanOptions are those of every span, made once.
+// spanOptions is made once, so that a span allocates none.
 var spanOptions = []trace.SpanStartOption{trace.WithSpanKind(trace.SpanKindClient)}
 
-// span begins the span of one delivery; the function it returns ends it.
-func (t *telemetry) span(ctx context.Context, d *delivery) (context.Context, trace.Span) {
+// span starts the span of one call.
+func (t *telemetry) span(ctx context.Context, c *call) (context.Context, trace.Span) {
 	ctx, span := t.tracer.Start(ctx, "pagerduty.send", spanOptions...)
 	if span.IsRecording() {
 		span.SetAttributes(
-			attribute.String("pagerduty.action", d.action),
-			attribute.String("server.address", d.url.Host),
-			attribute.Int("pagerduty.repairs", len(d.repairs)),
+			attribute.String("pagerduty.action", c.action),
+			attribute.String("server.address", c.url.Host),
+			attribute.Int("pagerduty.repairs", len(c.repairs)),
 		)
 	}
 	return ctx, span
@@ -113,7 +116,7 @@ func endSpan(span trace.Span, attempts int, failed *Error) {
 	span.End()
 }
 
-// userAgent names the module at the version it was built into the program with.
+// userAgent has the version of the module that is built into the program.
 var userAgent = sync.OnceValue(func() string {
 	version := "devel"
 	if info, ok := debug.ReadBuildInfo(); ok {

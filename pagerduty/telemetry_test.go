@@ -26,8 +26,7 @@ import (
 	"github.com/guance-relay/guance-relay/pagerduty/pagerdutytest"
 )
 
-// recorder is an OpenTelemetry SDK as small as it can be: the real one is no
-// dependency of this module.
+// recorder is a minimal OpenTelemetry SDK: the real one is not a dependency of this module.
 type recorder struct {
 	mu     sync.Mutex
 	spans  []*span
@@ -68,7 +67,8 @@ type tracer struct {
 	recorder *recorder
 }
 
-func (t *tracer) Start(ctx context.Context, name string, _ ...trace.SpanStartOption) (context.Context, trace.Span) {
+func (t *tracer) Start(ctx context.Context, name string,
+	_ ...trace.SpanStartOption) (context.Context, trace.Span) {
 	s := &span{Span: notraces.Span{}, recorder: t.recorder, name: name}
 	t.recorder.mu.Lock()
 	defer t.recorder.mu.Unlock()
@@ -106,12 +106,16 @@ type meter struct {
 	recorder *recorder
 }
 
-func (m *meter) Int64Counter(name string, options ...metric.Int64CounterOption) (metric.Int64Counter, error) {
-	return &counter{recorder: m.recorder, name: name, unit: metric.NewInt64CounterConfig(options...).Unit()}, nil
+func (m *meter) Int64Counter(name string,
+	options ...metric.Int64CounterOption) (metric.Int64Counter, error) {
+	return &counter{recorder: m.recorder, name: name,
+		unit: metric.NewInt64CounterConfig(options...).Unit()}, nil
 }
 
-func (m *meter) Float64Histogram(name string, options ...metric.Float64HistogramOption) (metric.Float64Histogram, error) {
-	return &histogram{recorder: m.recorder, name: name, unit: metric.NewFloat64HistogramConfig(options...).Unit()}, nil
+func (m *meter) Float64Histogram(name string,
+	options ...metric.Float64HistogramOption) (metric.Float64Histogram, error) {
+	return &histogram{recorder: m.recorder, name: name,
+		unit: metric.NewFloat64HistogramConfig(options...).Unit()}, nil
 }
 
 type counter struct {
@@ -121,7 +125,8 @@ type counter struct {
 }
 
 func (c *counter) Add(_ context.Context, n int64, options ...metric.AddOption) {
-	c.recorder.add(point{c.name, c.unit, float64(n), labelsOf(metric.NewAddConfig(options).Attributes())})
+	c.recorder.add(point{c.name, c.unit, float64(n),
+		labelsOf(metric.NewAddConfig(options).Attributes())})
 }
 
 type histogram struct {
@@ -148,7 +153,7 @@ func labelsOf(set attribute.Set) string {
 	return strings.Join(labels, " ")
 }
 
-// sendObserved sends one event that takes three attempts and a repair.
+// sendObserved sends one event that needs three attempts and a repair.
 func sendObserved(t *testing.T, opts pagerduty.Options) {
 	synctest.Test(t, func(t *testing.T) {
 		fake := pagerdutytest.NewTransport()
@@ -198,7 +203,8 @@ func TestSpans(t *testing.T) {
 		t.Fatalf("spans = %+v", r.spans)
 	}
 	s := r.spans[0]
-	if want := []string{"pagerduty.action=trigger", "server.address=events.pagerduty.com", "pagerduty.repairs=1", "pagerduty.attempts=3"}; !slices.Equal(s.labels, want) {
+	if want := []string{"pagerduty.action=trigger", "server.address=events.pagerduty.com",
+		"pagerduty.repairs=1", "pagerduty.attempts=3"}; !slices.Equal(s.labels, want) {
 		t.Errorf("labels = %v, want %v", s.labels, want)
 	}
 	if want := []string{
@@ -211,15 +217,19 @@ func TestSpans(t *testing.T) {
 
 	r = new(recorder)
 	requests := 0
-	e := failed(t, newClient(t, &pagerduty.Options{TracerProvider: r.tracers(), Transport: answering(400, "", &requests)}), trigger("a"))
-	if s := r.spans[0]; s.status != codes.Error || s.message != e.Error() || !slices.Contains(s.labels, "error.type=config") {
+	e := failed(t, newClient(t,
+		&pagerduty.Options{TracerProvider: r.tracers(), Transport: answering(400, "", &requests)}),
+		trigger("a"))
+	if s := r.spans[0]; s.status != codes.Error || s.message != e.Error() ||
+		!slices.Contains(s.labels, "error.type=config") {
 		t.Errorf("span of a failure = %+v", s)
 	}
 }
 
 func TestLogOfAttempts(t *testing.T) {
 	var log bytes.Buffer
-	sendObserved(t, pagerduty.Options{Logger: slog.New(slog.NewJSONHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))})
+	sendObserved(t, pagerduty.Options{Logger: slog.New(slog.NewJSONHandler(&log,
+		&slog.HandlerOptions{Level: slog.LevelDebug}))})
 	var got []string
 	for line := range strings.Lines(log.String()) {
 		var entry struct {
@@ -232,8 +242,10 @@ func TestLogOfAttempts(t *testing.T) {
 		}
 		got = append(got, fmt.Sprintf("%+v", entry))
 	}
-	entry := "{Level:DEBUG Msg:pagerduty: attempt Action:trigger Class:%s Key:" + routingKey(t, secret).String() + " DedupKey:disk-1 Attempt:%d Status:%d}"
-	want := []string{fmt.Sprintf(entry, "transient", 1, 503), fmt.Sprintf(entry, "throttled", 2, 429), fmt.Sprintf(entry, "success", 3, 202)}
+	entry := "{Level:DEBUG Msg:pagerduty: attempt Action:trigger Class:%s Key:" +
+		routingKey(t, secret).String() + " DedupKey:disk-1 Attempt:%d Status:%d}"
+	want := []string{fmt.Sprintf(entry, "transient", 1, 503), fmt.Sprintf(entry, "throttled", 2, 429),
+		fmt.Sprintf(entry, "success", 3, 202)}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
 	}

@@ -8,13 +8,11 @@ import (
 
 const ellipsis = "…"
 
-// A ruler tells how much room one rune takes.
-type ruler func(r rune) int
+// A runeSize returns the size of one rune.
+type runeSize func(r rune) int
 
-// units counts UTF-16 code units. PagerDuty's limits are in "characters" of
-// an undefined kind; as no text has more runes than units, what fits by units
-// fits by runes too, and the difference is nothing outside emoji and rare
-// scripts.
+// units counts UTF-16 code units. PagerDuty's limits are in "characters", which it does not define.
+// A text has at least as many units as runes, so it fits under both meanings.
 func units(r rune) int {
 	if r > 0xFFFF {
 		return 2
@@ -22,8 +20,8 @@ func units(r rune) int {
 	return 1
 }
 
-// encoded counts the bytes the encoder writes for a rune of valid UTF-8,
-// HTML escaping off.
+// encoded counts the bytes that the encoder writes for a rune of valid UTF-8, without escapes for
+// HTML.
 func encoded(r rune) int {
 	switch {
 	case r == '"' || r == '\\' || r == '\n' || r == '\r' || r == '\t' || r == '\b' || r == '\f':
@@ -34,7 +32,7 @@ func encoded(r rune) int {
 	return utf8.RuneLen(r)
 }
 
-func measure(s string, by ruler) int {
+func measure(s string, by runeSize) int {
 	n := 0
 	for _, r := range s {
 		n += by(r)
@@ -42,9 +40,9 @@ func measure(s string, by ruler) int {
 	return n
 }
 
-// shorten cuts s to at most limit, ending it in an ellipsis where at least
-// four characters are allowed: below that, the text itself says more.
-func shorten(s string, limit int, by ruler) string {
+// shorten cuts s to a size of at most limit. An ellipsis marks the cut if limit is at least four
+// characters.
+func shorten(s string, limit int, by runeSize) string {
 	if measure(s, by) <= limit {
 		return s
 	}
@@ -55,8 +53,8 @@ func shorten(s string, limit int, by ruler) string {
 	return head(s, limit-room, by) + ellipsis
 }
 
-// shortenBytes cuts s to at most limit bytes of UTF-8. Where not even an
-// ellipsis fits, dots stand in for it.
+// shortenBytes cuts s to at most limit bytes of UTF-8. An ellipsis marks the cut, or dots if limit
+// has no room for it.
 func shortenBytes(s string, limit int) string {
 	switch {
 	case len(s) <= limit:
@@ -67,16 +65,16 @@ func shortenBytes(s string, limit int) string {
 	return head(s, limit-len(ellipsis), utf8.RuneLen) + ellipsis
 }
 
-// maxJoined bounds how far head goes back for the start of a grapheme: text
-// that stacks more marks than this on one letter is not read by anybody.
+// maxJoined limits how far head goes back for the start of a grapheme. Longer graphemes are not
+// readable text.
 const maxJoined = 32
 
-// head returns the longest beginning of s that takes at most room, holds only
-// whole runes and, where that is cheap to know, only whole graphemes.
-func head(s string, room int, by ruler) string {
+// head returns the longest beginning of s with a size of at most room. It does not split runes. It
+// does not split graphemes either, where they are cheap to find.
+func head(s string, room int, by runeSize) string {
 	end, joined := 0, 0
 	var prev rune
-	flags := 0 // regional indicators in a row
+	flags := 0 // number of regional indicators in a row
 	for i, r := range s {
 		switch {
 		case i == 0:
@@ -96,7 +94,7 @@ func head(s string, room int, by ruler) string {
 		_, size := utf8.DecodeRuneInString(s[i:])
 		if room -= by(r); room < 0 {
 			if end == 0 && joined > 0 {
-				end = i // one grapheme fills the room: whole runes must do
+				end = i // one grapheme is larger than room: split it
 			}
 			return s[:end]
 		}
@@ -108,8 +106,8 @@ func head(s string, room int, by ruler) string {
 	return s
 }
 
-// joins reports whether r continues the grapheme that prev ends: combining
-// marks, variation selectors, skin tones, joined emoji and Hangul.
+// joins reports whether r continues the grapheme of prev: combining marks, variation selectors,
+// skin tones, joined emoji and Hangul.
 func joins(prev, r rune) bool {
 	const zeroWidthJoiner = '\u200d'
 	switch {
@@ -127,10 +125,10 @@ func joins(prev, r rune) bool {
 
 func regional(r rune) bool { return 0x1F1E6 <= r && r <= 0x1F1FF }
 
-// clean returns s as valid UTF-8 without control characters. In a line of
-// text a tab or line break becomes a space; elsewhere they stay.
+// clean returns s as valid UTF-8 without control characters. line: tabs and line breaks become
+// spaces.
 func clean(s string, line bool) string {
-	if tidy(s, line) {
+	if isClean(s, line) {
 		return s
 	}
 	return strings.Map(func(r rune) rune {
@@ -143,14 +141,13 @@ func clean(s string, line bool) string {
 		case unicode.IsControl(r):
 			return -1
 		}
-		return r // strings.Map turns a broken byte into U+FFFD
+		return r // strings.Map replaces an invalid byte by U+FFFD
 	}, s)
 }
 
-// tidy reports whether clean has nothing to do, which is nearly always. It
-// looks at bytes: the control characters are those of ASCII and U+0080 to
-// U+009F, which UTF-8 writes as C2 and a byte below A0.
-func tidy(s string, line bool) bool {
+// isClean is a fast check of bytes that clean would change nothing. Control characters are those of
+// ASCII, and U+0080 to U+009F, which UTF-8 writes as C2 and a byte below A0.
+func isClean(s string, line bool) bool {
 	wide := false
 	for i := 0; i < len(s); i++ {
 		switch c := s[i]; {

@@ -9,7 +9,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-// Fact 17: cutting by characters (the table of alertmanager's helper).
+// Fact 17: cutting by characters (the table is from Alertmanager's helper).
 func TestFact17CutByCharacters(t *testing.T) {
 	tests := []struct {
 		in    string
@@ -33,7 +33,7 @@ func TestFact17CutByCharacters(t *testing.T) {
 	}
 }
 
-// Fact 18: cutting by bytes (the table of alertmanager's helper).
+// Fact 18: cutting by bytes (the table is from Alertmanager's helper).
 func TestFact18CutByBytes(t *testing.T) {
 	tests := []struct {
 		in    string
@@ -57,14 +57,15 @@ func TestFact18CutByBytes(t *testing.T) {
 	}
 }
 
-// Fact 19: texts on which the byte cut of alertmanager and grafana panics.
+// Fact 19: texts for which cutting by bytes panics in Alertmanager and Grafana.
 func TestFact19CutByBytesOfLongWideText(t *testing.T) {
 	for _, letter := range []string{"世", "ж", "🙂", "é"} {
 		for _, size := range []struct{ letters, limit int }{{40, 100}, {300, 600}, {2000, 4096}} {
 			in := strings.Repeat(letter, size.letters)
 			got := shortenBytes(in, size.limit)
 			if len(got) > size.limit || !utf8.ValidString(got) {
-				t.Errorf("%d × %s to %d bytes: %d bytes, valid %t", size.letters, letter, size.limit, len(got), utf8.ValidString(got))
+				t.Errorf("%d × %s to %d bytes: %d bytes, valid %t", size.letters, letter, size.limit, len(got),
+					utf8.ValidString(got))
 			}
 			if len(in) > size.limit && len(got) < size.limit-2*len(letter)-len(ellipsis) {
 				t.Errorf("%d × %s to %d bytes: only %d bytes left", size.letters, letter, size.limit, len(got))
@@ -73,7 +74,7 @@ func TestFact19CutByBytesOfLongWideText(t *testing.T) {
 	}
 }
 
-// Fact 22: what belongs together to the eye is kept or cut as one.
+// Fact 22: graphemes are kept or cut as a whole.
 func TestFact22CutKeepsGraphemesWhole(t *testing.T) {
 	tests := []struct {
 		name  string
@@ -90,7 +91,8 @@ func TestFact22CutKeepsGraphemesWhole(t *testing.T) {
 		{"variation selector", "abcd❤\ufe0f yes", 6, "abcd…"},
 		{"flags", "ab🇨🇳🇩🇪 and more", 9, "ab🇨🇳…"},
 		{"line break of two", "abcd\r\nef", 6, "abcd…"},
-		{"one grapheme larger than all", "e\u0301\u0301\u0301\u0301\u0301\u0301", 5, "e\u0301\u0301\u0301…"},
+		{"one grapheme larger than all", "e\u0301\u0301\u0301\u0301\u0301\u0301", 5,
+			"e\u0301\u0301\u0301…"},
 	}
 	for _, test := range tests {
 		if got := shorten(test.in, test.limit, units); got != test.want {
@@ -125,7 +127,7 @@ func TestCutProperties(t *testing.T) {
 	})
 }
 
-// The ruler for encoded bytes must agree with the encoder.
+// encoded must agree with the encoder.
 func TestEncodedRulerAgreesWithTheEncoder(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		s := rapid.String().Draw(t, "text")

@@ -6,12 +6,12 @@ import (
 	"time"
 )
 
-// wireTime is how timestamps are written. PagerDuty refuses anything looser
-// than ISO 8601 with the whole event, an hour of one digit included.
+// wireTime is the form that is sent. PagerDuty refuses the whole event for a time that is not ISO
+// 8601, such as one with an hour of one digit.
 const wireTime = "2006-01-02T15:04:05.000Z07:00"
 
-// readTimes are the ISO 8601 forms PagerDuty's documentation shows. Parsing
-// takes a fraction after the seconds in each without its being named.
+// readTimes are the ISO 8601 forms of PagerDuty's documentation. time.Parse accepts a fraction of a
+// second in each.
 var readTimes = []string{
 	time.RFC3339,
 	"2006-01-02T15:04:05Z0700",
@@ -24,30 +24,30 @@ var readTimes = []string{
 	time.DateOnly,
 }
 
-// ParseTimestamp reads the ISO 8601 forms PagerDuty documents, those without
-// seconds, zone or time of day included (UTC is understood). A blank text
-// gives the zero time, which an event leaves out.
+// ParseTimestamp reads the ISO 8601 forms that PagerDuty documents, also without seconds, time of
+// day or zone. A time without a zone is UTC. A blank text gives the zero time.
 func ParseTimestamp(s string) (time.Time, error) {
 	s = strings.TrimSpace(s)
 	if s == "" {
 		return time.Time{}, nil
 	}
 	for _, layout := range readTimes {
-		// time.Parse takes an hour of one digit where 15 stands; ISO 8601 does not.
+		// time.Parse accepts an hour of one digit for 15; ISO 8601 does not.
 		if t, err := time.Parse(layout, s); err == nil && (len(s) < 13 || s[12] != ':') {
 			return t, nil
 		}
 	}
-	return time.Time{}, fmt.Errorf("pagerduty: timestamp %q is not in ISO 8601; write it as 2006-01-02T15:04:05.000Z", shorten(clean(s, true), 64, units))
+	return time.Time{}, fmt.Errorf("pagerduty: timestamp %q is not in ISO 8601; write it as "+
+		"2006-01-02T15:04:05.000Z", shorten(clean(s, true), 64, units))
 }
 
-// writable reports whether t has a four-digit year, as wireTime needs.
-func writable(t time.Time) bool {
+// fourDigitYear reports whether t can be written as wireTime.
+func fourDigitYear(t time.Time) bool {
 	year := t.UTC().Year()
 	return t.IsZero() || 0 <= year && year <= 9999
 }
 
-func (r *repairer) unwritable() time.Time {
+func (r *repairer) dropTimestamp() time.Time {
 	r.note("payload.timestamp", "year out of range; left out")
 	return time.Time{}
 }

@@ -27,7 +27,8 @@ func TestFact31ParseTimestamp(t *testing.T) {
 		}
 	}
 	for _, text := range []string{
-		"1963-09-55 90:23:45", "2021-10-22 5:01:32", "2021-10-22T5:01:32Z", "2021-10-22 05:01:32", "yesterday", "1634878892", "2021-13-01", "2021-10-22T25:00Z",
+		"1963-09-55 90:23:45", "2021-10-22 5:01:32", "2021-10-22T5:01:32Z", "2021-10-22 05:01:32",
+		"yesterday", "1634878892", "2021-13-01", "2021-10-22T25:00Z",
 	} {
 		if got, err := ParseTimestamp(text); err == nil {
 			t.Errorf("ParseTimestamp(%q) = %v; want an error", text, got)

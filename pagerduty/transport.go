@@ -10,33 +10,30 @@ import (
 	"time"
 )
 
-// Timeouts of the client's own transport; that of the whole attempt is
-// defaultTimeout. Each is well below the time a person would call late, and
-// above what a slow continent needs.
+// Timeouts of the default transport. defaultTimeout is for the whole attempt.
 const (
 	dialTimeout = 5 * time.Second
 	tlsTimeout  = 5 * time.Second
-	// Shorter than a load balancer's, so that it is rarely the server who
-	// closes an idle connection just as an event goes out on it.
+	// Shorter than a load balancer's: otherwise the server may close an idle connection while an event
+	// is being sent on it.
 	idleTimeout = 45 * time.Second
-	// An HTTP/2 connection on which nothing came for pingAfter is asked for a
-	// sign of life, and closed if it gives none within pingTimeout: net/http
-	// itself never notices that nobody is there any more (golang/go#36026). The
-	// same holds for what cannot be written within writeTimeout.
+	// An HTTP/2 connection that is silent for pingAfter gets a ping, and is closed without an answer
+	// after pingTimeout. net/http does not find a dead connection by itself (golang/go#36026). A
+	// connection on which a write takes longer than writeTimeout is closed too.
 	pingAfter    = 10 * time.Second
 	pingTimeout  = 5 * time.Second
 	writeTimeout = 5 * time.Second
 )
 
-// ownTransport returns the transport of a client that was lent none, and the
-// host of the proxy that leads to address, if there is one.
-func ownTransport(address *url.URL) (wire *http.Transport, proxyHost string, err error) {
+// defaultTransport returns the transport for a client whose options have none, and the host of the
+// proxy for address, if there is one.
+func defaultTransport(address *url.URL) (wire *http.Transport, proxyHost string, err error) {
 	proxy, err := environmentProxy()
 	if err != nil {
 		return nil, "", err
 	}
 	if via, err := proxy(address); err != nil {
-		return nil, "", fmt.Errorf("pagerduty: the proxy of the environment: %w", err)
+		return nil, "", fmt.Errorf("pagerduty: proxy of the environment: %w", err)
 	} else if via != nil {
 		proxyHost = via.Host
 	}
@@ -45,8 +42,8 @@ func ownTransport(address *url.URL) (wire *http.Transport, proxyHost string, err
 	return wire, proxyHost, nil
 }
 
-// newTransport returns a transport of our own, without a proxy:
-// http.DefaultTransport belongs to the whole program and has no limit of connections.
+// newTransport returns a transport without a proxy. http.DefaultTransport is shared by the whole
+// program and does not limit connections.
 func newTransport() *http.Transport {
 	dialer := &net.Dialer{Timeout: dialTimeout, KeepAlive: 30 * time.Second}
 	return &http.Transport{
@@ -58,22 +55,24 @@ func newTransport() *http.Transport {
 		MaxConnsPerHost:        64,
 		MaxResponseHeaderBytes: 64 << 10,
 		ForceAttemptHTTP2:      true,
-		HTTP2:                  &http.HTTP2Config{SendPingTimeout: pingAfter, PingTimeout: pingTimeout, WriteByteTimeout: writeTimeout},
-		// Answers have a few hundred bytes, and whatever asks for them to be
-		// compressed makes the request longer.
-		DisableCompression: true,
-		TLSClientConfig:    &tls.Config{MinVersion: tls.VersionTLS12},
-		OnProxyConnectResponse: func(_ context.Context, proxy *url.URL, _ *http.Request, res *http.Response) error {
-			if res.StatusCode != http.StatusOK {
-				return &proxyError{host: proxy.Host, status: res.StatusCode}
-			}
-			return nil
+		HTTP2: &http.HTTP2Config{
+			SendPingTimeout: pingAfter, PingTimeout: pingTimeout, WriteByteTimeout: writeTimeout,
 		},
+		// Answers are short, and asking for compression makes the request longer.
+		DisableCompression:     true,
+		TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12},
+		OnProxyConnectResponse: checkProxy,
 	}
 }
 
-// proxyError is a proxy that would not open the tunnel. net/http gives only
-// the text of the status, which is nothing to decide by.
+func checkProxy(_ context.Context, proxy *url.URL, _ *http.Request, resp *http.Response) error {
+	if resp.StatusCode != http.StatusOK {
+		return &proxyError{host: proxy.Host, status: resp.StatusCode}
+	}
+	return nil
+}
+
+// proxyError is the refusal of a proxy to open a tunnel. net/http's own error has only a text.
 type proxyError struct {
 	host   string
 	status int

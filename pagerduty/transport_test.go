@@ -18,13 +18,16 @@ func TestOwnTransportIsBounded(t *testing.T) {
 	own := newTransport()
 	for name, d := range map[string]time.Duration{
 		"TLS handshake": own.TLSHandshakeTimeout, "idle connection": own.IdleConnTimeout,
-		"whole attempt": defaultTimeout, "sign of life": own.HTTP2.SendPingTimeout + own.HTTP2.PingTimeout, "write": own.HTTP2.WriteByteTimeout,
+		"whole attempt": defaultTimeout,
+		"sign of life":  own.HTTP2.SendPingTimeout + own.HTTP2.PingTimeout,
+		"write":         own.HTTP2.WriteByteTimeout,
 	} {
 		if d <= 0 || d > time.Minute {
 			t.Errorf("%s: %v", name, d)
 		}
 	}
-	if own.MaxIdleConns == 0 || own.MaxIdleConnsPerHost == 0 || own.MaxConnsPerHost == 0 || own.MaxResponseHeaderBytes == 0 {
+	if own.MaxIdleConns == 0 || own.MaxIdleConnsPerHost == 0 || own.MaxConnsPerHost == 0 ||
+		own.MaxResponseHeaderBytes == 0 {
 		t.Errorf("without bound: %+v", own)
 	}
 	if !own.ForceAttemptHTTP2 {
@@ -38,7 +41,7 @@ func accept(w http.ResponseWriter) {
 	_, _ = io.WriteString(w, `{"status":"success","message":"Event processed","dedup_key":"a"}`)
 }
 
-// key is no secret of anybody: it is the example of PagerDuty's schema.
+// key is the example of PagerDuty's schema.
 const exampleKey = "e93facc04764012d7bfb002500d5d1a6"
 
 func sendTo(t *testing.T, base string, wire http.RoundTripper) *Error {
@@ -62,26 +65,29 @@ func sendTo(t *testing.T, base string, wire http.RoundTripper) *Error {
 	return e
 }
 
-// The routing key must not be given to whoever answers in PagerDuty's place,
-// and no event is to blame if somebody does.
+// The routing key must not go to another server in PagerDuty's place, and such an answer is not
+// about the event.
 func TestUntrustedCertificateStopsTheSender(t *testing.T) {
 	server := httptest.NewTLSServer(http.NotFoundHandler())
 	defer server.Close()
 	wire := newTransport()
 	defer wire.CloseIdleConnections()
-	if e := sendTo(t, server.URL, wire); e == nil || e.Class != ClassConfig || e.Permanent() || e.RetryAfter() != 0 || e.Attempts != 1 || e.Hint == "" {
+	if e := sendTo(t, server.URL, wire); e == nil || e.Class != ClassConfig || e.Permanent() ||
+		e.RetryAfter() != 0 || e.Attempts != 1 || e.Hint == "" {
 		t.Errorf("error = %+v", e)
 	}
 	plain := httptest.NewServer(http.NotFoundHandler())
 	defer plain.Close()
-	if e := sendTo(t, "https"+plain.URL[len("http"):], wire); e == nil || e.Class != ClassConfig || e.Hint == "" {
+	if e := sendTo(t, "https"+plain.URL[len("http"):], wire); e == nil || e.Class != ClassConfig ||
+		e.Hint == "" {
 		t.Errorf("error = %+v", e)
 	}
 }
 
 func TestHTTP2(t *testing.T) {
 	var protocol atomic.Value
-	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter,
+		r *http.Request) {
 		protocol.Store(r.Proto)
 		accept(w)
 	}))
@@ -98,21 +104,25 @@ func TestHTTP2(t *testing.T) {
 
 func TestProxyThatRefuses(t *testing.T) {
 	for status, want := range map[int]Class{407: ClassConfig, 502: ClassConfig, 403: ClassConfig} {
-		proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(status) }))
+		proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter,
+			_ *http.Request) {
+			w.WriteHeader(status)
+		}))
 		address, err := url.Parse(proxy.URL)
 		if err != nil {
 			t.Fatal(err)
 		}
 		wire := newTransport()
 		wire.Proxy = http.ProxyURL(address)
-		if e := sendTo(t, "https://events.example.com", wire); e == nil || e.Class != want || e.Hint == "" || e.Answered() || e.MaybeAccepted {
+		if e := sendTo(t, "https://events.example.com", wire); e == nil || e.Class != want ||
+			e.Hint == "" || e.Answered() || e.MaybeAccepted {
 			t.Errorf("%d: error = %+v", status, e)
 		}
 		proxy.Close()
 	}
 }
 
-// What never had a connection was not accepted, whatever became of it.
+// A request that never had a connection was not accepted.
 func TestNoConnectionIsNotAmbiguous(t *testing.T) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -122,33 +132,40 @@ func TestNoConnectionIsNotAmbiguous(t *testing.T) {
 	if err := listener.Close(); err != nil {
 		t.Fatal(err)
 	}
-	blackHole := &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+	blackHole := &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn,
+		error) {
 		select {
 		case <-ctx.Done():
-		case <-time.After(time.Hour): // the transport dials on after the request was given up
+		case <-time.After(time.Hour): // the transport keeps dialling after the request was given up
 		}
 		return nil, errors.New("nobody answers")
 	}}
 	var lost *Error
 	synctest.Test(t, func(t *testing.T) {
 		lost = sendTo(t, closed, blackHole)
-		time.Sleep(2 * time.Hour) // until the transport has given up as well
+		time.Sleep(2 * time.Hour) // until the transport has given up too
 	})
-	for name, e := range map[string]*Error{"refused": sendTo(t, closed, newTransport()), "black hole": lost} {
+	for name, e := range map[string]*Error{"refused": sendTo(t, closed, newTransport()),
+		"black hole": lost} {
 		if e == nil || e.Class != ClassTransient || e.MaybeAccepted || e.Answered() {
 			t.Errorf("%s: error = %+v", name, e)
 		}
 	}
 }
 
-// With a connection, and without an answer, it may have been.
+// A request that had a connection and got no answer may have been accepted.
 func TestLostConnectionIsAmbiguous(t *testing.T) {
-	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }))
+	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter,
+		*http.Request) {
+		panic(http.ErrAbortHandler)
+	}))
 	defer server.Close()
 	for name, wire := range map[string]http.RoundTripper{
-		"the standard transport": newTransport(), "one that wraps it": struct{ http.RoundTripper }{newTransport()},
+		"the standard transport": newTransport(),
+		"one that wraps it":      struct{ http.RoundTripper }{newTransport()},
 	} {
-		if e := sendTo(t, server.URL, wire); e == nil || e.Class != ClassAmbiguous || !e.MaybeAccepted || e.Answered() {
+		if e := sendTo(t, server.URL, wire); e == nil || e.Class != ClassAmbiguous || !e.MaybeAccepted ||
+			e.Answered() {
 			t.Errorf("%s: error = %+v", name, e)
 		}
 	}
@@ -157,7 +174,8 @@ func TestLostConnectionIsAmbiguous(t *testing.T) {
 // Answers are read to their end, so that the connection can be used again.
 func TestConnectionIsUsedAgain(t *testing.T) {
 	var connections, requests atomic.Int32
-	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter,
+		_ *http.Request) {
 		w.WriteHeader([]int{202, 400, 429, 503, 302}[int(requests.Add(1))%5])
 		_, _ = w.Write(make([]byte, 3000))
 	}))
@@ -178,9 +196,12 @@ func TestConnectionIsUsedAgain(t *testing.T) {
 	}
 }
 
-// An event leaves in one packet, its header together with its body.
+// An event leaves in one packet, with its header.
 func TestEventIsOnePacket(t *testing.T) {
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { accept(w) }))
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter,
+		_ *http.Request) {
+		accept(w)
+	}))
 	defer server.Close()
 	var writes atomic.Int32
 	wire := newTransport()

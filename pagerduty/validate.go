@@ -9,31 +9,30 @@ import (
 	"github.com/go-playground/validator/v10"
 )
 
-// alertRules are what makes PagerDuty refuse an alert event (PagerDuty developer
-// docs, Events API v2: Trigger Events) and repair may not be able to mend. "units"
-// counts UTF-16 code units, which holds under either reading of PagerDuty's
-// "characters". They are no tags of Event: the validator boxes every field that it
-// passes, those without a tag too.
+// alertRules are the rules that an alert event may still break after the repair; PagerDuty then
+// refuses it (PagerDuty developer docs, Events API v2: Trigger Events). "units" counts UTF-16 code
+// units. The rules are not tags of Event, since the validator allocates for every field that it
+// visits, also for those without a tag.
 type alertRules struct {
 	Action   Action `validate:"oneof=trigger acknowledge resolve"`
 	DedupKey string `validate:"notblank,units=255"`
 	Summary  string `validate:"required_if=Action trigger,omitempty,units=1024"`
 }
 
-// changeRules are those of a change event.
+// changeRules are the rules of a change event.
 type changeRules struct {
 	Summary string `validate:"notblank,units=1024"`
 }
 
-// validate checks the rules. It runs after repair, so what it finds is what
-// nobody but the caller can put right.
+// validate checks the rules. It runs after the repair, so only the caller can correct what it
+// finds.
 var validate = newValidator()
 
 func newValidator() *validator.Validate {
 	v := validator.New(validator.WithRequiredStructEnabled())
 	must := func(err error) {
 		if err != nil {
-			panic(err) // the two registrations below are fixed: only a typing error fails
+			panic(err) // only a typing error in the two registrations below
 		}
 	}
 	must(v.RegisterValidation("notblank", func(f validator.FieldLevel) bool {
@@ -46,8 +45,8 @@ func newValidator() *validator.Validate {
 	return v
 }
 
-// faults says in PagerDuty's field names what the tags found.
-var faults = map[string]string{
+// ruleMessages describe a broken rule with PagerDuty's field names.
+var ruleMessages = map[string]string{
 	"Action.oneof":        "event_action must be trigger, acknowledge or resolve",
 	"DedupKey.notblank":   "dedup_key is required to acknowledge or resolve: it names the alert",
 	"Summary.required_if": "payload.summary is blank, and so is every field it could be made from",
@@ -56,8 +55,7 @@ var faults = map[string]string{
 
 func within(s string, limit int) bool { return len(s) <= limit || measure(s, units) <= limit }
 
-// check returns the local error for an event that no repair makes sendable, with
-// all that its rules find wrong. rules is an *alertRules or a *changeRules.
+// check returns an error with all broken rules. rules is an *alertRules or a *changeRules.
 func check(rules any) error {
 	err := validate.Struct(rules)
 	if err == nil {
@@ -66,13 +64,13 @@ func check(rules any) error {
 	local := &Error{Class: ClassPermanent, Message: "event is not valid"}
 	var found validator.ValidationErrors
 	if !errors.As(err, &found) {
-		local.Err = err // which is how the validator would report a mistake in a tag
+		local.Err = err // a mistake in a tag
 		return local
 	}
-	for _, fault := range found {
-		text, ok := faults[fault.Field()+"."+fault.Tag()]
+	for _, broken := range found {
+		text, ok := ruleMessages[broken.Field()+"."+broken.Tag()]
 		if !ok {
-			text = fmt.Sprintf("%s breaks the rule %s %s", fault.Field(), fault.Tag(), fault.Param())
+			text = fmt.Sprintf("%s breaks the rule %s %s", broken.Field(), broken.Tag(), broken.Param())
 		}
 		local.Errors = append(local.Errors, text)
 	}

@@ -18,7 +18,7 @@ import (
 	"github.com/guance-relay/guance-relay/pagerduty/pagerdutytest"
 )
 
-// label is what the fake writes in place of the routing key.
+// label is the fake's text for the routing key.
 var label = pagerdutytest.KeyLabel(secret)
 
 func TestFact29WhatStandsBesideThePayload(t *testing.T) {
@@ -62,10 +62,11 @@ func TestFact30DetailsKeepTheirTypes(t *testing.T) {
 	}
 }
 
-// An identifier of 19 digits does not survive float64.
+// A float64 cannot hold an identifier of 19 digits.
 func TestDetailsKeepLongNumbers(t *testing.T) {
 	fake := pagerdutytest.NewTransport()
-	ev := withDetails(map[string]any{"id": int64(9007199254740993), "in": struct{ ID uint64 }{18446744073709551615}})
+	ev := withDetails(map[string]any{"id": int64(9007199254740993),
+		"in": struct{ ID uint64 }{18446744073709551615}})
 	if _, err := newClient(t, &pagerduty.Options{Transport: fake}).Send(t.Context(), ev); err != nil {
 		t.Fatal(err)
 	}
@@ -83,7 +84,8 @@ func TestFact34MinimalEvents(t *testing.T) {
 	}{
 		{trigger("k"), map[string]any{
 			"routing_key": label, "event_action": "trigger", "dedup_key": "k",
-			"payload": map[string]any{"summary": "disk full on db-1", "source": "db-1", "severity": "critical"},
+			"payload": map[string]any{"summary": "disk full on db-1", "source": "db-1",
+				"severity": "critical"},
 		}},
 		{resolve("k"), map[string]any{"routing_key": label, "event_action": "resolve", "dedup_key": "k"}},
 		{
@@ -98,8 +100,7 @@ func TestFact34MinimalEvents(t *testing.T) {
 	}
 }
 
-// Rules of an orchestration match on content, so a resolve may carry all of
-// its trigger.
+// Rules of an orchestration match on content, so a resolve may have the payload of its trigger.
 func TestFullPayloadOnResolve(t *testing.T) {
 	ev := trigger("k")
 	ev.Action = pagerduty.ActionResolve
@@ -113,8 +114,10 @@ func TestFact35AcknowledgeAndResolveNeedADedupKey(t *testing.T) {
 	for _, action := range []pagerduty.Action{pagerduty.ActionAcknowledge, pagerduty.ActionResolve} {
 		for _, key := range []string{"", "  "} {
 			fake := pagerdutytest.NewTransport()
-			e := failed(t, newClient(t, &pagerduty.Options{Transport: fake}), &pagerduty.Event{Action: action, DedupKey: key, Summary: "s"})
-			if !e.Permanent() || e.Answered() || !strings.Contains(e.Error(), "dedup_key") || len(fake.Requests()) != 0 {
+			e := failed(t, newClient(t, &pagerduty.Options{Transport: fake}),
+				&pagerduty.Event{Action: action, DedupKey: key, Summary: "s"})
+			if !e.Permanent() || e.Answered() || !strings.Contains(e.Error(), "dedup_key") ||
+				len(fake.Requests()) != 0 {
 				t.Errorf("%s with key %q: %v", action, key, e)
 			}
 		}
@@ -128,7 +131,8 @@ func TestFact37ChangeEvents(t *testing.T) {
 		ev   *pagerduty.ChangeEvent
 		want map[string]any
 	}{
-		{&pagerduty.ChangeEvent{Summary: "deployed"}, map[string]any{"routing_key": label, "payload": map[string]any{"summary": "deployed"}}},
+		{&pagerduty.ChangeEvent{Summary: "deployed"},
+			map[string]any{"routing_key": label, "payload": map[string]any{"summary": "deployed"}}},
 		{
 			&pagerduty.ChangeEvent{
 				Summary: "deployed", Source: "ci", Timestamp: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC),
@@ -168,7 +172,8 @@ func TestFact37ChangeEvents(t *testing.T) {
 
 func TestOversizeChangeEventIsCut(t *testing.T) {
 	fake := pagerdutytest.NewTransport()
-	ev := &pagerduty.ChangeEvent{Summary: "deployed", Details: map[string]any{"diff": strings.Repeat("d", 600_000)}}
+	ev := &pagerduty.ChangeEvent{Summary: "deployed",
+		Details: map[string]any{"diff": strings.Repeat("d", 600_000)}}
 	result, err := newClient(t, &pagerduty.Options{Transport: fake}).SendChange(t.Context(), ev)
 	if err != nil || len(result.Repairs) != 1 || fake.Requests()[0].Size > maxBody {
 		t.Errorf("SendChange = %+v, %v", result, err)
@@ -177,9 +182,11 @@ func TestOversizeChangeEventIsCut(t *testing.T) {
 
 func TestChangeEventsNeedAServiceKey(t *testing.T) {
 	fake := pagerdutytest.NewTransport()
-	client := newClient(t, &pagerduty.Options{Transport: fake}).WithKey(routingKey(t, "R028DIE06SNKNO6V5ACSLRV7Y0TUVG7T"))
+	client := newClient(t,
+		&pagerduty.Options{Transport: fake}).WithKey(routingKey(t, "R028DIE06SNKNO6V5ACSLRV7Y0TUVG7T"))
 	_, err := client.SendChange(t.Context(), &pagerduty.ChangeEvent{Summary: "deployed"})
-	if e, ok := errors.AsType[*pagerduty.Error](err); !ok || !e.Permanent() || e.Hint == "" || len(fake.Requests()) != 0 {
+	if e, ok := errors.AsType[*pagerduty.Error](err); !ok || !e.Permanent() || e.Hint == "" ||
+		len(fake.Requests()) != 0 {
 		t.Errorf("SendChange = %v after %d requests", err, len(fake.Requests()))
 	}
 }
@@ -203,7 +210,8 @@ func TestFact38NoKeyInTheHeader(t *testing.T) {
 		if got := r.Header.Get("Content-Type"); got != "application/json" {
 			t.Errorf("Content-Type %q", got)
 		}
-		if got := r.Header.Get("User-Agent"); !strings.HasPrefix(got, "guance-relay-pagerduty/") || strings.HasSuffix(got, "/") {
+		if got := r.Header.Get("User-Agent"); !strings.HasPrefix(got, "guance-relay-pagerduty/") ||
+			strings.HasSuffix(got, "/") {
 			t.Errorf("User-Agent %q", got)
 		}
 	}
@@ -216,23 +224,28 @@ func TestFact39RegionDecidesTheHost(t *testing.T) {
 		pagerduty.RegionEU: "events.eu.pagerduty.com",
 	} {
 		var urls []string
-		client := newClient(t, &pagerduty.Options{Region: region, Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
-			urls = append(urls, r.Method+" "+r.URL.String())
-			return &http.Response{StatusCode: 202, Header: http.Header{}, Body: io.NopCloser(strings.NewReader(accepted))}, nil
-		})})
+		client := newClient(t,
+			&pagerduty.Options{Region: region,
+				Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
+					urls = append(urls, r.Method+" "+r.URL.String())
+					return &http.Response{StatusCode: 202, Header: http.Header{},
+						Body: io.NopCloser(strings.NewReader(accepted))}, nil
+				})})
 		_, alertErr := client.Send(t.Context(), trigger("a"))
-		_, changeErr := client.WithKey(routingKey(t, secret)).SendChange(t.Context(), &pagerduty.ChangeEvent{Summary: "s"})
+		_, changeErr := client.WithKey(routingKey(t, secret)).SendChange(t.Context(),
+			&pagerduty.ChangeEvent{Summary: "s"})
 		if err := errors.Join(alertErr, changeErr); err != nil {
 			t.Fatal(err)
 		}
-		want := []string{"POST https://" + host + "/v2/enqueue", "POST https://" + host + "/v2/change/enqueue"}
+		want := []string{"POST https://" + host + "/v2/enqueue",
+			"POST https://" + host + "/v2/change/enqueue"}
 		if !slices.Equal(urls, want) {
 			t.Errorf("region %q: %v, want %v", region, urls, want)
 		}
 	}
 }
 
-// The same details must be the same bytes, or a repetition would not be one.
+// The same details must give the same bytes.
 func TestDetailsAreWrittenInOrder(t *testing.T) {
 	details := make(map[string]any)
 	for i := range 30 {

@@ -20,9 +20,10 @@ var arrows = map[string][]string{
 	"pagerduty":         {"internal/ratewindow", "internal/secretfile"},
 	// a wrong JSON tag in the client must not be cancelled by the same tag in the fake
 	"pagerduty/pagerdutytest": {},
-	"relay": {"guance", "internal/ratewindow", "relay/internal/schedule",
+	"relay": {"guance", "internal/ratewindow", "relay/internal/schedule", "relay/internal/webhook",
 		"relay/store"},
 	"relay/internal/schedule": {"guance", "relay/store"},
+	"relay/internal/webhook":  {"guance"}, // neither the relay nor the store
 	"relay/memstore":          {"relay/store"},
 	"relay/store":             {"guance"},
 	"internal/mutate":         {},

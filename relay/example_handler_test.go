@@ -12,7 +12,7 @@ import (
 	"github.com/guance-relay/guance-relay/relay/memstore"
 )
 
-// The handler is mounted on the service's own mux, and takes webhooks that carry the old token or the new one.
+// The handler is mounted on the service's own mux. During a rotation two tokens are valid.
 func ExampleNewHandler() {
 	r, err := relay.New(memstore.New(), nil) // boltstore.Open for a store that is durable
 	if err != nil {
@@ -20,7 +20,9 @@ func ExampleNewHandler() {
 		return
 	}
 	r.Handle("log", relay.SinkFunc(nil), nil)
-	webhook, err := relay.NewHandler(r, &relay.HandlerOptions{Tokens: []string{"the-old-token", "the-new-token"}})
+	webhook, err := relay.NewHandler(r, &relay.HandlerOptions{
+		Tokens: []string{"the-old-token", "the-new-token"},
+	})
 	if err != nil {
 		fmt.Println(err)
 		return
@@ -28,7 +30,12 @@ func ExampleNewHandler() {
 	mux := http.NewServeMux()
 	mux.Handle("/guance", webhook)
 
-	body := `{"df_event_id":"event-1","df_monitor_checker_event_ref":"disk-full","df_status":"critical","df_title":"the disk is full"}`
+	body := `{
+		"df_event_id": "event-1",
+		"df_monitor_checker_event_ref": "disk-full",
+		"df_status": "critical",
+		"df_title": "the disk is full"
+	}`
 	for _, token := range []string{"the-new-token", "another-token"} {
 		req := httptest.NewRequest(http.MethodPost, "/guance", strings.NewReader(body))
 		req.Header.Set("X-Relay-Token", token)
@@ -41,8 +48,9 @@ func ExampleNewHandler() {
 	// 401 {"status":"error","message":"no valid secret: send a token as Authorization: Bearer, as X-Relay-Token or as ?token="}
 }
 
-// Behind a reverse proxy, webhooks are taken from one network alone, with a user and password in the URL that Guance is given. The
-// proxy is the peer of every connection: what it writes into X-Forwarded-For is believed, and what its callers wrote is not.
+// The handler stands behind a reverse proxy. It takes webhooks from one network, with a user and
+// password in the URL that Guance is given. The proxy is the peer of every connection: the address
+// that it adds to X-Forwarded-For is the sender, and addresses before it are ignored.
 func ExampleNewHandler_networks() {
 	r, err := relay.New(memstore.New(), &relay.Options{Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {

@@ -2,8 +2,6 @@ package relay
 
 import (
 	"fmt"
-	"log/slog"
-	"runtime/debug"
 
 	"github.com/guance-relay/guance-relay/guance"
 )
@@ -46,17 +44,4 @@ func (l *lane) decorate() {
 	if l.decorated = l.opts.Middleware(l.sink); isNil(l.decorated) {
 		panic(fmt.Sprintf("relay: lane %q: SinkOptions.Middleware returned nil", l.name))
 	}
-}
-
-// recovered is deferred around a hook. After a panic it calls safe and logs the panic.
-func (c *complaint) recovered(log *slog.Logger, message string, safe func()) {
-	p := recover()
-	if p == nil {
-		return
-	}
-	safe()
-	stack := debug.Stack()
-	c.say(func(n uint64) {
-		log.Error(message, "panic", fmt.Sprint(p), "panics", n, "stack", string(stack))
-	})
 }

@@ -35,7 +35,7 @@ type lane struct {
 	ended   chan struct{} // closed when the loop has ended
 	stats   atomic.Pointer[LaneStats]
 	ignored atomic.Uint64 // when accepted
-	hooks   struct{ match, ignores complaint }
+	hooks   struct{ match, ignores sampledLog }
 
 	// Owned by the loop in run.
 	store         store.Store
@@ -72,7 +72,7 @@ func newLane(name string, s Sink, opts *SinkOptions, r *Relay) *lane {
 		clock: r.clock, telemetry: r.telemetry, calls: make(chan call), ended: make(chan struct{}),
 	}
 	l.decorate()
-	l.hooks.match, l.hooks.ignores = newComplaint(), newComplaint()
+	l.hooks.match, l.hooks.ignores = newSampledLog(), newSampledLog()
 	l.account = r.account(l)
 	if e, ok := SinkAs[EveryEvent](s); ok {
 		l.opts.EveryEvent = l.opts.EveryEvent || e.EveryEvent()

@@ -49,7 +49,7 @@ var errNoLanes = errors.New("relay: no lane: accepted events are not kept; add a
 func (r *Relay) logUnrouted(events []*guance.Event) {
 	for _, e := range events {
 		r.telemetry.unrouted.Add(context.Background(), 1)
-		r.unrouted.say(func(n uint64) {
+		r.unrouted.do(func(n uint64) {
 			r.log.Warn("relay: no lane takes the event; it was not kept. Add a lane whose Match takes it, "+
 				"or one without Match", "event", short(EventID(e)), "problem", problemKey(e),
 				"state", e.State().String(), "event_level", e.Level().String(),

@@ -48,7 +48,7 @@ type Relay struct {
 	started  atomic.Bool
 	closing  atomic.Bool
 	failed   chan error // the first failure of the store that a caller met
-	unrouted complaint  // events that no lane takes
+	unrouted sampledLog // events that no lane takes
 	orphans  atomic.Pointer[map[string]store.Holdings]
 }
 
@@ -63,7 +63,7 @@ func New(db store.Store, opts *Options) (*Relay, error) {
 	}
 	r := &Relay{
 		store: db, clock: newClock(db, opts.Now), log: opts.Logger, drain: opts.DrainTimeout,
-		failed: make(chan error, 1), unrouted: newComplaint(),
+		failed: make(chan error, 1), unrouted: newSampledLog(),
 	}
 	if r.log == nil {
 		r.log = slog.Default()

@@ -19,7 +19,7 @@ func TestReportsAreInTheGuarantees(t *testing.T) {
 		t.Fatal(err)
 	}
 	listed := make(map[string]bool)
-	for _, name := range regexp.MustCompile("`[a-z]+\\.TestReport\\d+\\w*`").FindAllString(string(doc),
+	for _, name := range regexp.MustCompile("`[a-z-]+\\.TestReport\\d+\\w*`").FindAllString(string(doc),
 		-1) {
 		listed[strings.Trim(name, "`")] = true
 	}

@@ -26,7 +26,7 @@ const (
 	hookToken  = "b1946ac9-2492-4d23-9f3c-a1b2c3d4e5f6"
 )
 
-// bot is a custom bot that reads the wire by itself.
+// bot is a custom bot that decodes requests by hand.
 func bot(w http.ResponseWriter, r *http.Request) {
 	var body struct {
 		Timestamp string `json:"timestamp"`
@@ -40,7 +40,8 @@ func bot(w http.ResponseWriter, r *http.Request) {
 		} `json:"content"`
 	}
 	raw, err := io.ReadAll(r.Body)
-	if err != nil || len(raw) > 20_000 || json.Unmarshal(raw, &body) != nil || r.URL.Path != "/open-apis/bot/v2/hook/"+hookToken {
+	if err != nil || len(raw) > 20_000 || json.Unmarshal(raw, &body) != nil ||
+		r.URL.Path != "/open-apis/bot/v2/hook/"+hookToken {
 		answer(w, 9499, "Bad Request")
 		return
 	}
@@ -48,9 +49,11 @@ func bot(w http.ResponseWriter, r *http.Request) {
 	mac := hmac.New(sha256.New, fmt.Appendf(nil, "%d\n%s", seconds, signingKey))
 	post := body.Content.Post["zh_cn"]
 	switch {
-	case time.Since(time.Unix(seconds, 0)).Abs() > time.Hour || body.Sign != base64.StdEncoding.EncodeToString(mac.Sum(nil)):
+	case time.Since(time.Unix(seconds, 0)).Abs() > time.Hour ||
+		body.Sign != base64.StdEncoding.EncodeToString(mac.Sum(nil)):
 		answer(w, 19021, "sign match fail or timestamp is not within one hour from current time")
-	case body.MsgType != "post" || post.Title == "" || len(post.Content) == 0 || post.Content[0][0]["text"] == "":
+	case body.MsgType != "post" || post.Title == "" || len(post.Content) == 0 ||
+		post.Content[0][0]["text"] == "":
 		answer(w, 9499, "Bad Request")
 	default:
 		answer(w, 0, "success")
@@ -79,18 +82,20 @@ func TestFeishuKeepsTheContract(t *testing.T) {
 	})
 }
 
-// Feishu's ways to say no, which all come as an answer of its own.
-func TestVerdicts(t *testing.T) {
+// The answers of Feishu, and of what can stand in front of it.
+func TestResults(t *testing.T) {
 	for _, tc := range []struct {
 		status int
 		body   string
 		want   relaytest.Answer
 	}{
-		{200, `{"StatusCode":0,"StatusMessage":"success","code":0,"data":{},"msg":"success"}`, relaytest.Taken},
+		{200, `{"StatusCode":0,"StatusMessage":"success","code":0,"data":{},"msg":"success"}`,
+			relaytest.Taken},
 		{200, `{"code":9499,"msg":"Bad Request","data":{}}`, relaytest.Refused},
 		{200, `{"code":9499,"msg":"too many request","data":{}}`, relaytest.Throttled},
 		{400, `{"code":11232,"msg":"frequency limited"}`, relaytest.Throttled},
-		{400, `{"code":19001,"msg":"param invalid: incoming webhook access token invalid"}`, relaytest.Unknown},
+		{400, `{"code":19001,"msg":"param invalid: incoming webhook access token invalid"}`,
+			relaytest.Unknown},
 		{200, `{"code":19021,"msg":"sign match fail"}`, relaytest.Unknown},
 		{200, `{"code":19022,"msg":"Ip Not Allowed"}`, relaytest.Unknown},
 		{200, `{"code":19024,"msg":"Key Words Not Found"}`, relaytest.Refused},
@@ -108,7 +113,8 @@ func TestVerdicts(t *testing.T) {
 		}))
 		sink := relaytest.Record(NewFeishu(server.URL, signingKey, loopback))
 		event := guancetest.NewProblem("cpu").Fault(guance.LevelCritical)
-		err := sink.Deliver(context.Background(), &relay.Delivery{Event: event, Problem: event.ProblemKey()})
+		err := sink.Deliver(context.Background(),
+			&relay.Delivery{Event: event, Problem: event.ProblemKey()})
 		server.Close()
 		if got := sink.Attempts()[0].Answer; got != tc.want {
 			t.Errorf("status %d with %s is %v, want %v (%v)", tc.status, tc.body, got, tc.want, err)
@@ -135,11 +141,14 @@ func TestMessages(t *testing.T) {
 	}
 }
 
-// A body of more than 20 KB would be refused, however important.
+// Feishu refuses a body of more than 20 KB.
 func TestMessageFits(t *testing.T) {
-	for _, text := range []string{strings.Repeat("磁", 100_000), strings.Repeat("\u2028", 100_000), strings.Repeat("<", 100_000), strings.Repeat("\x07", 100_000)} {
-		e := &guance.Event{Status: guance.StatusCritical, Title: text, Message: text, EventLink: "https://console.guance.com/?" + text}
-		body, err := json.Marshal(message{Timestamp: "1700000000", Sign: strings.Repeat("=", 44), Type: "post", Content: contentOf(e)})
+	for _, text := range []string{strings.Repeat("磁", 100_000), strings.Repeat("\u2028", 100_000),
+		strings.Repeat("<", 100_000), strings.Repeat("\x07", 100_000)} {
+		e := &guance.Event{Status: guance.StatusCritical, Title: text, Message: text,
+			EventLink: "https://console.guance.com/?" + text}
+		body, err := json.Marshal(message{Timestamp: "1700000000", Sign: strings.Repeat("=", 44),
+			Type: "post", Content: contentOf(e)})
 		if err != nil || len(body) > 20_000 {
 			t.Errorf("%d times %q make a body of %d bytes, %v", len([]rune(text)), text[:1], len(body), err)
 		}

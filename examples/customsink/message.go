@@ -10,14 +10,14 @@ import (
 
 // A message is the body of the webhook.
 type message struct {
-	Timestamp string  `json:"timestamp"` // Unix seconds; no older than an hour
+	Timestamp string  `json:"timestamp"` // Unix seconds, at most an hour old
 	Sign      string  `json:"sign"`
 	Type      string  `json:"msg_type"`
 	Content   content `json:"content"`
 }
 
-// The content of a post: a title and paragraphs. Unlike a text message it takes <at user_id="all"> for text, so that no event can
-// call everybody.
+// The content of a post: a title and paragraphs. A post shows <at user_id="all"> as text, where a
+// text message would notify the whole group.
 type content struct {
 	Post struct {
 		Chinese post `json:"zh_cn"`
@@ -35,7 +35,7 @@ type element struct {
 	Href string `json:"href,omitempty"`
 }
 
-// contentOf is the mapping.
+// contentOf maps an event to a post.
 func contentOf(e *guance.Event) (c content) {
 	word, icon := e.Level().String(), "🔴"
 	switch {
@@ -46,17 +46,20 @@ func contentOf(e *guance.Event) (c content) {
 	case e.Level() <= guance.LevelWarning:
 		icon = "🟡"
 	}
+	title := cmp.Or(e.Title, e.CheckerName, "an event without a title")
+	text := cmp.Or(e.Message, e.DimensionTagsText, "no message")
 	p := &c.Post.Chinese
-	p.Title = icon + " " + word + ": " + short(cmp.Or(e.Title, e.CheckerName, "an event without a title"), 200)
-	p.Content = [][]element{{{Tag: "text", Text: short(cmp.Or(e.Message, e.DimensionTagsText, "no message"), 2500)}}}
+	p.Title = icon + " " + word + ": " + clean(title, 200)
+	p.Content = [][]element{{{Tag: "text", Text: clean(text, 2500)}}}
 	if link := e.Link(); len(link) < 1000 && strings.HasPrefix(link, "https://") {
 		p.Content = append(p.Content, []element{{Tag: "a", Text: "Guance", Href: link}})
 	}
 	return c
 }
 
-// short drops what cannot be seen and cuts s to n characters. A body may have 20 KB, and JSON writes some characters with six bytes.
-func short(s string, n int) string {
+// clean removes control characters and cuts s to n characters. A body may have 20 KB, and JSON
+// needs six bytes for some characters.
+func clean(s string, n int) string {
 	s = strings.Map(func(r rune) rune {
 		if unicode.IsControl(r) && r != '\n' {
 			return -1

@@ -1,4 +1,5 @@
-// Embed is the relay inside an existing service: a handler on the service's own mux, and Run beside its server.
+// Embed is a service with the relay inside: the handler on the service's mux, and Run beside its
+// server.
 //
 //	PAGERDUTY_ROUTING_KEY=… RELAY_TOKEN=… go run ./examples/embed
 package main
@@ -14,6 +15,8 @@ import (
 	"syscall"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/guance-relay/guance-relay/pagerduty"
 	"github.com/guance-relay/guance-relay/relay"
 	"github.com/guance-relay/guance-relay/relay/boltstore"
@@ -21,10 +24,10 @@ import (
 )
 
 func main() {
-	// Go ends a process that writes to a broken pipe on stdout or stderr, and that is what the log writes to: without this line
-	// the end of the log's reader, such as a restart of journald, ends the service. A full pipe is another matter: log and slog wait for its
-	// reader, and the relay's lanes wait with them. If somebody may stop reading, give slog.SetDefault a handler whose
-	// writer has a bounded buffer and never waits.
+	// Go ends a process that writes to a broken pipe on stdout or stderr (package os/signal). Without
+	// this line, a restart of journald ends the service. A full pipe is another matter: log and slog
+	// wait for its reader, and the relay waits with them. If the reader may stop, give
+	// slog.SetDefault a handler that writes through a bounded buffer.
 	signal.Ignore(syscall.SIGPIPE)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -33,7 +36,7 @@ func main() {
 	}
 }
 
-// run takes webhooks and delivers until ctx ends, or until it cannot go on. It closes what it opened.
+// run takes webhooks and delivers events until ctx ends or something fails.
 func run(ctx context.Context) (err error) {
 	key, err := pagerduty.RoutingKeyFromEnv("PAGERDUTY_ROUTING_KEY")
 	if err != nil {
@@ -53,38 +56,31 @@ func run(ctx context.Context) (err error) {
 		return err
 	}
 	r.Handle("pagerduty", pagerdutysink.New(client, nil), nil)
-	webhook, err := relay.NewHandler(r, &relay.HandlerOptions{Tokens: []string{os.Getenv("RELAY_TOKEN")}})
+	tokens := []string{os.Getenv("RELAY_TOKEN")}
+	webhook, err := relay.NewHandler(r, &relay.HandlerOptions{Tokens: tokens})
 	if err != nil {
 		return err
 	}
 
-	mux := http.NewServeMux() // the service's own
+	mux := http.NewServeMux() // the mux of the service
 	mux.Handle("/guance", webhook)
-	server := &http.Server{Addr: cmp.Or(os.Getenv("RELAY_LISTEN"), "127.0.0.1:8080"), Handler: mux, ReadHeaderTimeout: 5 * time.Second}
-
-	ctx, stop := context.WithCancel(ctx)
-	defer stop()
+	address := cmp.Or(os.Getenv("RELAY_LISTEN"), "127.0.0.1:8080")
+	server := &http.Server{Addr: address, Handler: mux, ReadHeaderTimeout: 5 * time.Second}
+	group, ctx := errgroup.WithContext(ctx) // the first error ends ctx
 	delivering, stopDelivering := context.WithCancel(context.WithoutCancel(ctx))
-	defer stopDelivering()
-	delivered, served := make(chan error, 1), make(chan error, 1)
-	go func() {
-		delivered <- r.Run(delivering)
-		stop() // the store failed: no more webhooks
-	}()
-	go func() {
-		served <- server.ListenAndServe()
-		stop() // the address is taken, for instance
-	}()
-	<-ctx.Done()
-
-	// First no new webhooks, then no new attempts. What is not delivered now is delivered after the next start.
-	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), 3*time.Second)
-	defer cancel()
-	err = server.Shutdown(grace)
-	stopDelivering()
-	err = errors.Join(err, <-delivered)
-	if serveErr := <-served; !errors.Is(serveErr, http.ErrServerClosed) {
-		err = errors.Join(err, serveErr)
-	}
-	return err
+	group.Go(func() error { return r.Run(delivering) })
+	group.Go(func() error {
+		if err := server.ListenAndServe(); !errors.Is(err, http.ErrServerClosed) {
+			return err
+		}
+		return nil
+	})
+	group.Go(func() error {
+		<-ctx.Done()
+		defer stopDelivering() // after the last webhook: while Run runs, it is answered with 202
+		grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), 3*time.Second)
+		defer cancel()
+		return server.Shutdown(grace)
+	})
+	return group.Wait()
 }

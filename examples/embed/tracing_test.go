@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"go.opentelemetry.io/otel/codes"
@@ -21,8 +22,8 @@ import (
 	"github.com/guance-relay/guance-relay/relay/boltstore"
 )
 
-// life is one life of a service that has the relay in it, with spans of its own.
-type life struct {
+// service is a service with the relay inside and spans of its own.
+type service struct {
 	store *boltstore.Store
 	relay *relay.Relay
 	spans *tracetest.SpanRecorder
@@ -30,50 +31,53 @@ type life struct {
 	stop  func() error
 }
 
-// start begins a life over the store in dir. Its webhook is in a span if the request's header says so.
-func start(t *testing.T, dir string, sink relay.Sink) *life {
+// start starts a service with the store in dir. A webhook to /traced/guance is inside a span.
+func start(t *testing.T, dir string, sink relay.Sink) *service {
 	t.Helper()
-	l := &life{spans: tracetest.NewSpanRecorder(), mux: http.NewServeMux()}
-	tracers := sdk.NewTracerProvider(sdk.WithSpanProcessor(l.spans))
+	svc := &service{spans: tracetest.NewSpanRecorder(), mux: http.NewServeMux()}
+	tracers := sdk.NewTracerProvider(sdk.WithSpanProcessor(svc.spans))
 	var err error
-	if l.store, err = boltstore.Open(dir, nil); err != nil {
+	if svc.store, err = boltstore.Open(dir, nil); err != nil {
 		t.Fatal(err)
 	}
-	if l.relay, err = relay.New(l.store, &relay.Options{Logger: slog.New(slog.DiscardHandler), TracerProvider: tracers}); err != nil {
+	if svc.relay, err = relay.New(svc.store, &relay.Options{Logger: slog.New(slog.DiscardHandler),
+		TracerProvider: tracers}); err != nil {
 		t.Fatal(err)
 	}
-	l.relay.Handle("pagerduty", sink, nil)
-	webhook, err := relay.NewHandler(l.relay, &relay.HandlerOptions{NoAuth: true})
+	svc.relay.Handle("pagerduty", sink, nil)
+	webhook, err := relay.NewHandler(svc.relay, &relay.HandlerOptions{NoAuth: true})
 	if err != nil {
 		t.Fatal(err)
 	}
-	l.mux.Handle("/guance", webhook)
-	l.mux.HandleFunc("/traced/guance", func(w http.ResponseWriter, req *http.Request) { // as a tracing middleware would
+	svc.mux.Handle("/guance", webhook)
+	// as a tracing middleware would
+	svc.mux.HandleFunc("/traced/guance", func(w http.ResponseWriter, req *http.Request) {
 		ctx, span := tracers.Tracer("service").Start(req.Context(), "webhook")
 		defer span.End()
 		webhook.ServeHTTP(w, req.WithContext(ctx))
 	})
 	ctx, cancel := context.WithCancel(context.Background())
 	ran := make(chan error, 1)
-	go func() { ran <- l.relay.Run(ctx) }()
-	l.stop = func() error {
+	go func() { ran <- svc.relay.Run(ctx) }()
+	svc.stop = func() error {
 		cancel()
-		return errors.Join(<-ran, l.store.Close(), tracers.Shutdown(context.Background()))
+		return errors.Join(<-ran, svc.store.Close(), tracers.Shutdown(context.Background()))
 	}
-	return l
+	return svc
 }
 
-func (l *life) post(t *testing.T, path string, e *guance.Event) {
+func (svc *service) post(t *testing.T, path string, e *guance.Event) {
 	t.Helper()
 	w := httptest.NewRecorder()
-	if l.mux.ServeHTTP(w, httptest.NewRequest("POST", path, strings.NewReader(string(e.Raw)))); w.Code != http.StatusAccepted {
+	if svc.mux.ServeHTTP(w, httptest.NewRequest("POST", path,
+		strings.NewReader(string(e.Raw)))); w.Code != http.StatusAccepted {
 		t.Fatalf("%s: %d %s", path, w.Code, w.Body)
 	}
 }
 
-// ended are the spans of a name that have ended.
-func (l *life) ended(name string) (spans []sdk.ReadOnlySpan) {
-	for _, s := range l.spans.Ended() {
+// ended returns the finished spans of a name.
+func (svc *service) ended(name string) (spans []sdk.ReadOnlySpan) {
+	for _, s := range svc.spans.Ended() {
 		if s.Name() == name {
 			spans = append(spans, s)
 		}
@@ -81,15 +85,19 @@ func (l *life) ended(name string) (spans []sdk.ReadOnlySpan) {
 	return spans
 }
 
-// A delivery is in the trace of the webhook that brought its event, whatever lies between them: a target that is down, a disk, another process.
-func TestTraceOutlivesRestart(t *testing.T) {
+// A delivery belongs to the trace of the webhook that brought its event, also after failed attempts
+// and a restart.
+func TestTraceOutlivesRestart(t *testing.T) { synctest.Test(t, testTraceOutlivesRestart) }
+
+func testTraceOutlivesRestart(t *testing.T) {
 	dir := t.TempDir()
 	tried := make(chan trace.SpanContext, 100)
 	down := start(t, dir, relay.SinkFunc(func(ctx context.Context, _ *relay.Delivery) error {
 		tried <- trace.SpanContextFromContext(ctx)
 		return errors.New("the target is down")
 	}))
-	traced, plain := guancetest.NewProblem("disk", "host", "traced"), guancetest.NewProblem("disk", "host", "plain")
+	traced := guancetest.NewProblem("disk", "host", "traced")
+	plain := guancetest.NewProblem("disk", "host", "plain")
 	down.post(t, "/traced/guance", traced.Fault(guance.LevelCritical))
 	first := within(t, tried)
 	if err := down.stop(); err != nil {
@@ -101,7 +109,8 @@ func TestTraceOutlivesRestart(t *testing.T) {
 	}
 	webhook := webhooks[0].SpanContext()
 	failed := down.ended("relay.deliver")
-	if len(failed) == 0 || failed[0].Status().Code != codes.Error || failed[0].SpanContext().SpanID() != first.SpanID() {
+	if len(failed) == 0 || failed[0].Status().Code != codes.Error ||
+		failed[0].SpanContext().SpanID() != first.SpanID() {
 		t.Fatalf("the failed attempt has the spans %v, and the sink saw %v", failed, first)
 	}
 
@@ -118,22 +127,26 @@ func TestTraceOutlivesRestart(t *testing.T) {
 	}
 	delivered := up.ended("relay.deliver")
 	if len(delivered) != 2 {
-		t.Fatalf("the next life has %d deliveries, want 2", len(delivered))
+		t.Fatalf("after the restart there are %d deliveries, want 2", len(delivered))
 	}
 	for _, s := range append(failed, delivered[0]) {
-		if s.SpanContext().TraceID() != webhook.TraceID() || s.Parent().SpanID() != webhook.SpanID() || !s.Parent().IsRemote() {
-			t.Errorf("%s is %v below %v, want it below the webhook, %v", s.Name(), s.SpanContext(), s.Parent(), webhook)
+		if s.SpanContext().TraceID() != webhook.TraceID() || s.Parent().SpanID() != webhook.SpanID() ||
+			!s.Parent().IsRemote() {
+			t.Errorf("%s is %v below %v, want it below the webhook, %v", s.Name(), s.SpanContext(),
+				s.Parent(), webhook)
 		}
 	}
-	if s := delivered[0]; s.Status().Code == codes.Error || s.SpanContext().SpanID() != again.SpanID() || s.SpanKind() != trace.SpanKindConsumer {
+	if s := delivered[0]; s.Status().Code == codes.Error ||
+		s.SpanContext().SpanID() != again.SpanID() || s.SpanKind() != trace.SpanKindConsumer {
 		t.Errorf("the delivery is %v, %v, and the sink saw %v", s.SpanContext(), s.Status(), again)
 	}
-	if s := delivered[1]; s.SpanContext().TraceID() == webhook.TraceID() || s.Parent().IsValid() || s.SpanContext().TraceID() != untraced.TraceID() {
+	if s := delivered[1]; s.SpanContext().TraceID() == webhook.TraceID() || s.Parent().IsValid() ||
+		s.SpanContext().TraceID() != untraced.TraceID() {
 		t.Errorf("what was not traced is delivered in %v below %v", s.SpanContext(), s.Parent())
 	}
 }
 
-// within waits for the next attempt.
+// within returns the span of the next attempt.
 func within(t *testing.T, tried <-chan trace.SpanContext) trace.SpanContext {
 	t.Helper()
 	select {

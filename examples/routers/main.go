@@ -1,4 +1,4 @@
-// Routers mounts the relay's handler in net/http, chi, gin and echo, and logs what Guance says.
+// Routers mounts the relay's handler in net/http, chi, gin or echo, and logs each event.
 //
 //	RELAY_TOKEN=… go run ./examples/routers gin
 package main
@@ -14,19 +14,22 @@ import (
 	"syscall"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/guance-relay/guance-relay/relay"
 	"github.com/guance-relay/guance-relay/relay/boltstore"
 )
 
 func main() {
-	mount := routers["net/http"]
+	name := "net/http"
 	if len(os.Args) > 1 {
-		mount = routers[os.Args[1]]
+		name = os.Args[1]
 	}
+	mount := routers[name]
 	if mount == nil {
-		log.Fatalf("no router %q: net/http, chi, gin or echo", os.Args[1])
+		log.Fatalf("no router %q: must be net/http, chi, gin or echo", name)
 	}
-	signal.Ignore(syscall.SIGPIPE) // the end of the log's reader is not the end of the service; see examples/embed
+	signal.Ignore(syscall.SIGPIPE) // see examples/embed
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	if err := run(ctx, mount); err != nil {
@@ -34,7 +37,7 @@ func main() {
 	}
 }
 
-// run takes webhooks and delivers until ctx ends, or until it cannot go on. It closes what it opened.
+// run takes webhooks and delivers events until ctx ends or something fails.
 func run(ctx context.Context, mount func(webhook http.Handler) http.Handler) (err error) {
 	store, err := boltstore.Open("relay-data", nil)
 	if err != nil {
@@ -46,38 +49,31 @@ func run(ctx context.Context, mount func(webhook http.Handler) http.Handler) (er
 		return err
 	}
 	r.Handle("log", relay.SinkFunc(logEvent), &relay.SinkOptions{EveryEvent: true})
-	webhook, err := relay.NewHandler(r, &relay.HandlerOptions{Tokens: []string{os.Getenv("RELAY_TOKEN")}})
+	tokens := []string{os.Getenv("RELAY_TOKEN")}
+	webhook, err := relay.NewHandler(r, &relay.HandlerOptions{Tokens: tokens})
 	if err != nil {
 		return err
 	}
 
-	server := &http.Server{Addr: cmp.Or(os.Getenv("RELAY_LISTEN"), "127.0.0.1:8080"), Handler: mount(webhook), ReadHeaderTimeout: 5 * time.Second}
-
-	ctx, stop := context.WithCancel(ctx)
-	defer stop()
+	address := cmp.Or(os.Getenv("RELAY_LISTEN"), "127.0.0.1:8080")
+	server := &http.Server{Addr: address, Handler: mount(webhook), ReadHeaderTimeout: 5 * time.Second}
+	group, ctx := errgroup.WithContext(ctx) // the first error ends ctx
 	delivering, stopDelivering := context.WithCancel(context.WithoutCancel(ctx))
-	defer stopDelivering()
-	delivered, served := make(chan error, 1), make(chan error, 1)
-	go func() {
-		delivered <- r.Run(delivering)
-		stop() // the store failed: no more webhooks
-	}()
-	go func() {
-		served <- server.ListenAndServe()
-		stop() // the address is taken, for instance
-	}()
-	<-ctx.Done()
-
-	// First no new webhooks, then no new attempts. What is not delivered now is delivered after the next start.
-	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), 3*time.Second)
-	defer cancel()
-	err = server.Shutdown(grace)
-	stopDelivering()
-	err = errors.Join(err, <-delivered)
-	if serveErr := <-served; !errors.Is(serveErr, http.ErrServerClosed) {
-		err = errors.Join(err, serveErr)
-	}
-	return err
+	group.Go(func() error { return r.Run(delivering) })
+	group.Go(func() error {
+		if err := server.ListenAndServe(); !errors.Is(err, http.ErrServerClosed) {
+			return err
+		}
+		return nil
+	})
+	group.Go(func() error {
+		<-ctx.Done()
+		defer stopDelivering() // after the last webhook: while Run runs, it is answered with 202
+		grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), 3*time.Second)
+		defer cancel()
+		return server.Shutdown(grace)
+	})
+	return group.Wait()
 }
 
 func logEvent(_ context.Context, d *relay.Delivery) error {

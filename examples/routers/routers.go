@@ -8,8 +8,8 @@ import (
 	"github.com/labstack/echo/v5"
 )
 
-// A relay's handler is an http.Handler and answers for itself: it checks the method and the token, so give it every method, no
-// authentication of yours, and no middleware that reads or rewrites the body.
+// The relay's handler checks the method and the token itself. Route every method to it, put no
+// authentication in front, and no middleware that reads or rewrites the body.
 
 func netHTTP(webhook http.Handler) http.Handler {
 	mux := http.NewServeMux()
@@ -36,7 +36,7 @@ func echoRouter(webhook http.Handler) http.Handler {
 	return e
 }
 
-// routers are the four, by name.
+// routers are the mounting functions, by name.
 var routers = map[string]func(webhook http.Handler) http.Handler{
 	"net/http": netHTTP, "chi": chiRouter, "gin": ginRouter, "echo": echoRouter,
 }

@@ -17,7 +17,7 @@ import (
 	"github.com/guance-relay/guance-relay/relay/relaytest"
 )
 
-// Whatever the router: an event is taken and delivered, and what the handler has to say reaches the sender.
+// With each router an event is taken and delivered, and the sender gets the handler's answers.
 func TestRouters(t *testing.T) {
 	for name, mount := range routers {
 		t.Run(name, func(t *testing.T) {
@@ -54,14 +54,16 @@ func TestRouters(t *testing.T) {
 					{http.MethodGet, "/guance", "token", http.StatusMethodNotAllowed, "POST"},
 					{http.MethodPost, "/elsewhere", "token", http.StatusNotFound, ""},
 				} {
-					req := httptest.NewRequestWithContext(ctx, tc.method, tc.path, strings.NewReader(string(event.Raw)))
+					req := httptest.NewRequestWithContext(ctx, tc.method, tc.path,
+						strings.NewReader(string(event.Raw)))
 					req.Header.Set("Content-Type", "application/json")
 					req.Header.Set("Authorization", "Bearer "+tc.token)
 					w := httptest.NewRecorder()
 					handler.ServeHTTP(w, req)
 					body, err := io.ReadAll(w.Result().Body)
 					if err != nil || w.Code != tc.status || !strings.Contains(string(body), tc.says) {
-						t.Errorf("%s %s with token %q is answered with %d %s, want %d and %q", tc.method, tc.path, tc.token, w.Code, body, tc.status, tc.says)
+						t.Errorf("%s %s with token %q is answered with %d %s, want %d and %q", tc.method, tc.path,
+							tc.token, w.Code, body, tc.status, tc.says)
 					}
 				}
 				wait, cancel := context.WithTimeout(ctx, time.Minute)

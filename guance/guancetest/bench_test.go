@@ -6,7 +6,7 @@ import (
 	"github.com/guance-relay/guance-relay/guance/guancetest"
 )
 
-// BenchmarkStorm tells what of another benchmark's time goes into the storm.
+// BenchmarkStorm shows how much of another benchmark's time is spent in the storm.
 func BenchmarkStorm(b *testing.B) {
 	b.ReportAllocs()
 	events := 0

@@ -1,20 +1,19 @@
-// Package guancetest makes events as Guance would send them, for tests,
-// demonstrations and benchmarks.
-//
-// A [Problem] is one fault of one monitor on one object, and makes the events
-// of its life in order: the fault, repeats, changes of level, the recovery. A
-// [Storm] makes many problems at once, with the duplicates, delays and disorder
-// of a bad day, the same ones for the same seed.
+// Package guancetest makes events as Guance sends them, for tests, demonstrations and benchmarks.
 //
 //	p := guancetest.NewProblem("disk usage", "host", "web001")
 //	fault, recovery := p.Fault(guance.LevelCritical), p.Recover()
 //	// fault.ProblemKey() == recovery.ProblemKey()
+//	// fault.Raw is a body to POST
 //
-// Events have the fields and the size of the one body that the vendor has
-// published in full, and the fault round fields that newer documents add. What
-// no document shows, such as a recovery, is put together from documented
-// fields. Every event went through [guance.Decode]: its Raw is a body to post.
+// A [Problem] is one problem of one monitor on one object. It makes the events of that problem in
+// order: the fault, repeats, changes of level, the recovery. A [Storm] makes events of many
+// problems, with duplicates, delays and disorder. The same seed gives the same events.
 //
-// Problems and storms are not safe for concurrent use; the events are, for
-// reading. The package does not import testing.
+// An event has the fields and the size of the one body that the vendor has published in full, and
+// the fields about the fault that newer documents add. Events that no document shows, such as a
+// recovery, are made from documented fields. Every event was encoded and decoded by
+// [guance.Decode].
+//
+// Problems and storms are not safe for concurrent use; events are, for reading. The package does
+// not import testing.
 package guancetest

@@ -51,7 +51,7 @@ func ExampleStorm() {
 	// Output: true 0
 }
 
-// The rows are what the documents say of each event; see the package guance.
+// The rows are what the documents say about each event; see package guance.
 func TestProblem(t *testing.T) {
 	for _, test := range []struct {
 		name  string
@@ -61,21 +61,31 @@ func TestProblem(t *testing.T) {
 		level guance.Level
 		phase string
 	}{
-		{"fault", func(p *guancetest.Problem) *guance.Event { return p.Fault(guance.LevelFatal) }, guance.KindFault, guance.StateProblem, guance.LevelFatal, "check"},
-		{"no data", (*guancetest.Problem).NoData, guance.KindNoData, guance.StateProblem, guance.LevelNoData, "nodata"},
-		{"recovery", (*guancetest.Problem).Recover, guance.KindRecovery, guance.StateRecovered, guance.LevelNone, "check"},
-		{"data back", (*guancetest.Problem).DataBack, guance.KindNoData, guance.StateRecovered, guance.LevelNone, "nodata"},
-		{"gone quiet", (*guancetest.Problem).GoneQuiet, guance.KindNoData, guance.StateRecovered, guance.LevelNone, "nodata"},
-		{"by hand", (*guancetest.Problem).RecoverByHand, guance.KindRecovery, guance.StateRecovered, guance.LevelNone, "check"},
-		{"info", (*guancetest.Problem).Info, guance.KindInfo, guance.StateNeither, guance.LevelInfo, "check"},
-		{"incident opened", func(p *guancetest.Problem) *guance.Event { return p.Incident("open") }, guance.KindIncident, guance.StateProblem, guance.LevelCritical, "check"},
-		{"incident closed", func(p *guancetest.Problem) *guance.Event { return p.Incident("closed") }, guance.KindIncident, guance.StateRecovered, guance.LevelNone, "check"},
+		{"fault", func(p *guancetest.Problem) *guance.Event { return p.Fault(guance.LevelFatal) },
+			guance.KindFault, guance.StateProblem, guance.LevelFatal, "check"},
+		{"no data", (*guancetest.Problem).NoData, guance.KindNoData, guance.StateProblem,
+			guance.LevelNoData, "nodata"},
+		{"recovery", (*guancetest.Problem).Recover, guance.KindRecovery, guance.StateRecovered,
+			guance.LevelNone, "check"},
+		{"data back", (*guancetest.Problem).DataBack, guance.KindNoData, guance.StateRecovered,
+			guance.LevelNone, "nodata"},
+		{"gone quiet", (*guancetest.Problem).RecoverNoDataAsOK, guance.KindNoData, guance.StateRecovered,
+			guance.LevelNone, "nodata"},
+		{"by hand", (*guancetest.Problem).RecoverByHand, guance.KindRecovery, guance.StateRecovered,
+			guance.LevelNone, "check"},
+		{"info", (*guancetest.Problem).Info, guance.KindInfo, guance.StateNeither, guance.LevelInfo,
+			"check"},
+		{"incident opened", func(p *guancetest.Problem) *guance.Event { return p.Incident("open") },
+			guance.KindIncident, guance.StateProblem, guance.LevelCritical, "check"},
+		{"incident closed", func(p *guancetest.Problem) *guance.Event { return p.Incident("closed") },
+			guance.KindIncident, guance.StateRecovered, guance.LevelNone, "check"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			p := guancetest.NewProblem("latency", "service", "pay", "host", "web001")
 			e := test.event(p)
 			if e.Kind() != test.kind || e.State() != test.state || e.Level() != test.level {
-				t.Errorf("got %s, %s, %s, want %s, %s, %s", e.Kind(), e.State(), e.Level(), test.kind, test.state, test.level)
+				t.Errorf("got %s, %s, %s, want %s, %s, %s", e.Kind(), e.State(), e.Level(), test.kind,
+					test.state, test.level)
 			}
 			if got, want := e.ProblemKey(), p.Ref(test.phase); got != want {
 				t.Errorf("ProblemKey() = %s, want the ref of phase %s, %s", got, test.phase, want)
@@ -92,12 +102,16 @@ func TestProblem(t *testing.T) {
 
 func TestProblemRound(t *testing.T) {
 	p := guancetest.NewProblem("latency", "host", "web001")
-	first, repeat, over, again := p.Fault(guance.LevelError), p.Fault(guance.LevelError), p.Recover(), p.Fault(guance.LevelError)
-	if first.FaultID != first.EventID || repeat.FaultID != first.EventID || over.FaultID != first.EventID {
-		t.Errorf("fault ids of one round are %q, %q, %q, want all %q", first.FaultID, repeat.FaultID, over.FaultID, first.EventID)
+	first, repeat := p.Fault(guance.LevelError), p.Fault(guance.LevelError)
+	over, again := p.Recover(), p.Fault(guance.LevelError)
+	if first.FaultID != first.EventID || repeat.FaultID != first.EventID ||
+		over.FaultID != first.EventID {
+		t.Errorf("fault ids of one round are %q, %q, %q, want all %q", first.FaultID, repeat.FaultID,
+			over.FaultID, first.EventID)
 	}
 	if again.FaultID != again.EventID || again.FaultID == first.FaultID {
-		t.Errorf("the next round's fault id is %q, want its own event id %q", again.FaultID, again.EventID)
+		t.Errorf("the next round's fault id is %q, want its own event id %q", again.FaultID,
+			again.EventID)
 	}
 	if got, want := over.FaultLasted(), 2*p.Interval; got != want {
 		t.Errorf("the round lasted %v, want %v", got, want)
@@ -170,7 +184,8 @@ func TestStormHasItAll(t *testing.T) {
 		latest[e.ProblemKey()] = max(at, latest[e.ProblemKey()])
 	}
 	for what, n := range map[string]int{
-		"faults": kinds[guance.KindFault], "recoveries": kinds[guance.KindRecovery], "no data": kinds[guance.KindNoData],
+		"faults": kinds[guance.KindFault], "recoveries": kinds[guance.KindRecovery],
+		"no data": kinds[guance.KindNoData],
 		"repeats": repeats, "duplicates": duplicates, "out of order": disorder,
 	} {
 		if n == 0 {

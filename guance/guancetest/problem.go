@@ -12,15 +12,14 @@ import (
 	"github.com/guance-relay/guance-relay/guance"
 )
 
-// A Problem makes the events of one monitor on one object. Each event is one
-// Interval later than the one before. Make it with NewProblem; fields may be
-// changed between events.
+// A Problem makes the events of one monitor on one object. Each event is one Interval later than
+// the one before. Make a Problem with NewProblem. Its fields may be changed between events.
 type Problem struct {
-	// Monitor is the monitor's name; its ids are derived from it.
+	// Monitor is the monitor's name. The monitor's ids are made from it.
 	Monitor string
-	// Tags name the checked object. Their order on the wire is by name.
+	// Tags name the checked object. They are sent in the order of their names.
 	Tags map[string]string
-	// Workspace is the workspace's name; its id is derived from it.
+	// Workspace is the workspace's name. Its id is made from it.
 	Workspace string
 	// Now is the time of the next event.
 	Now time.Time
@@ -29,17 +28,16 @@ type Problem struct {
 	// Edit, if not nil, changes each event before it is encoded.
 	Edit func(*guance.Event)
 
-	made  int       // events so far, which numbers their ids
-	round string    // the fault round's id; "" while there is no fault
-	since time.Time // when the round began
+	made  int       // number of events so far, for their ids
+	round string    // the fault's id; "" while there is no fault
+	since time.Time // when the fault began
 }
 
-// Start is the time at which problems begin unless told otherwise: that of the
-// event in the vendor's published body.
+// Start is the default time of the first event: that of the event in the vendor's published body.
 var Start = time.Unix(1693034940, 0).UTC()
 
-// NewProblem returns a problem of the monitor on the object that pairs of tag
-// names and values tell. A name without a value panics.
+// NewProblem returns a problem of the monitor on the object with the given tags: pairs of a name
+// and a value. It panics for a name without a value.
 func NewProblem(monitor string, tags ...string) *Problem {
 	if len(tags)%2 != 0 {
 		panic("guancetest: a tag name without a value")
@@ -57,9 +55,8 @@ func NewProblem(monitor string, tags ...string) *Problem {
 	return p
 }
 
-// Fault returns an event that the problem is there at a level: the first of a
-// round, a repeat if the level is that of the event before, else an escalation
-// or its opposite. A level that is none of a fault panics.
+// Fault returns an event with which the problem begins, repeats or changes its level. It panics for
+// a level that no fault has.
 func (p *Problem) Fault(level guance.Level) *guance.Event {
 	status := guance.Status(level.String())
 	if status.State() != guance.StateProblem {
@@ -72,39 +69,39 @@ func (p *Problem) Fault(level guance.Level) *guance.Event {
 	return p.event(status, status, sub)
 }
 
-// NoData returns an event that data is missing.
+// NoData returns an event about missing data.
 func (p *Problem) NoData() *guance.Event { return p.Fault(guance.LevelNoData) }
 
-// Recover returns an event that the values are normal again.
+// Recover returns the recovery of a fault: the values are normal again.
 func (p *Problem) Recover() *guance.Event {
 	return p.event(guance.StatusOK, guance.StatusOK, "check")
 }
 
-// DataBack returns the recovery of NoData.
+// DataBack returns the recovery of NoData: there is data again.
 func (p *Problem) DataBack() *guance.Event {
 	return p.event(guance.StatusOK, guance.StatusNoDataOK, "nodata")
 }
 
-// GoneQuiet returns a recovery because missing data counts as one. It carries
-// the phase nodata, which no document confirms, so that its key is not that of
-// the threshold fault that it ends: see [guance.Event.SiblingKey].
-func (p *Problem) GoneQuiet() *guance.Event {
+// RecoverNoDataAsOK returns the recovery of a fault because missing data counts as recovered. It
+// has the phase nodata, which no document confirms. So its key differs from that of the threshold
+// fault that it ends: see [guance.Event.SiblingKey].
+func (p *Problem) RecoverNoDataAsOK() *guance.Event {
 	return p.event(guance.StatusOK, guance.StatusNoDataAsOK, "nodata")
 }
 
-// RecoverByHand returns a recovery that a person declared.
+// RecoverByHand returns a recovery by a person.
 func (p *Problem) RecoverByHand() *guance.Event {
 	return p.event(guance.StatusOK, guance.StatusManualOK, "check")
 }
 
-// Info returns an event of a check that met no rule: neither a fault nor a
-// recovery. It leaves the round as it is.
+// Info returns an event of a check that met no rule. It is neither a fault nor a recovery, and does
+// not end a fault.
 func (p *Problem) Info() *guance.Event {
 	return p.event(guance.StatusInfo, guance.StatusInfo, "check")
 }
 
-// Incident returns a body of the Incident Center about the problem's fault,
-// with a status such as open, working, resolved or closed.
+// Incident returns a body of the Incident Center about the problem's fault. The status is, for
+// example, open, working, resolved or closed.
 func (p *Problem) Incident(status string) *guance.Event {
 	now := p.tick()
 	return p.finish(&guance.Event{Incident: &guance.Incident{
@@ -118,12 +115,12 @@ func (p *Problem) Incident(status string) *guance.Event {
 	}})
 }
 
-// Ref returns the df_monitor_checker_event_ref of a phase, check or nodata: the
-// MD5 of the tags' text, the monitor's id and the phase, joined by "~". The
-// formula is written out here once more, so that a slip in package guance is
-// not cancelled by the same slip.
+// Ref returns the df_monitor_checker_event_ref of a phase, check or nodata: the MD5 of the tags'
+// text, the monitor's id and the phase, joined by "~". The formula is repeated here, so that a
+// mistake in package guance does not hide itself.
 func (p *Problem) Ref(phase string) string {
-	sum := md5.Sum([]byte(p.tags() + "~" + p.checkerID() + "~" + phase)) //nolint:gosec // see the import
+	//nolint:gosec // see the import
+	sum := md5.Sum([]byte(p.tags() + "~" + p.checkerID() + "~" + phase))
 	return hex.EncodeToString(sum[:])
 }
 
@@ -146,7 +143,8 @@ func (p *Problem) event(status, sub guance.Status, phase string) *guance.Event {
 		SiteName: "中国区1（杭州）", Language: "zh",
 		WorkspaceUUID: workspace, WorkspaceName: p.Workspace,
 		LegacyWorkspaceUUID: workspace, LegacyWorkspaceName: p.Workspace,
-		DateRange: time.Minute, CheckRangeStart: now.Add(-2 * time.Minute), CheckRangeEnd: now.Add(-time.Minute),
+		DateRange: time.Minute, CheckRangeStart: now.Add(-2 * time.Minute),
+		CheckRangeEnd: now.Add(-time.Minute),
 		DimensionTags: p.Tags,
 		MonitorID:     "monitor_" + p.id("policy", ""), MonitorName: "默认",
 		CheckerID: p.checkerID(), CheckerName: p.Monitor,
@@ -169,8 +167,7 @@ func (p *Problem) event(status, sub guance.Status, phase string) *guance.Event {
 	return p.finish(e)
 }
 
-// follow keeps the fault round: a fault begins or continues it, a recovery
-// belongs to it and ends it.
+// follow fills in the fields about the fault. A fault begins or continues, and a recovery ends it.
 func (p *Problem) follow(e *guance.Event) {
 	switch e.Status.State() {
 	case guance.StateNeither:
@@ -185,7 +182,7 @@ func (p *Problem) follow(e *guance.Event) {
 		}
 	}
 	if p.round == "" {
-		return // a recovery of nothing
+		return // there was no fault
 	}
 	e.FaultID = p.round
 	e.FaultStartTime, e.IssueStartTime = p.since, p.since
@@ -195,8 +192,7 @@ func (p *Problem) follow(e *guance.Event) {
 	}
 }
 
-// finish spreads the tags at top level, as Guance does, and sends the event
-// through the wire form.
+// finish copies the tags to the top level, as Guance does, and encodes and decodes the event.
 func (p *Problem) finish(e *guance.Event) *guance.Event {
 	if e.Incident == nil {
 		e.Extra = make(map[string]json.RawMessage, len(p.Tags))
@@ -210,7 +206,7 @@ func (p *Problem) finish(e *guance.Event) *guance.Event {
 	return onWire(e)
 }
 
-// tick numbers the next event and moves the clock.
+// tick counts the event and returns its time.
 func (p *Problem) tick() time.Time {
 	now := p.Now
 	p.made++
@@ -221,8 +217,7 @@ func (p *Problem) tick() time.Time {
 func (p *Problem) tags() string      { return string(mustMarshal(p.Tags)) }
 func (p *Problem) checkerID() string { return "rul_" + p.id("checker", "") }
 
-// id returns 32 hex digits that belong to one thing of the problem: all of a
-// workspace, monitor or event, told apart by what they are of.
+// id returns 32 hex digits for a thing of the problem, such as its workspace, monitor or event.
 func (p *Problem) id(of, number string) string {
 	key := of + "\x00" + p.Workspace
 	switch of {
@@ -235,8 +230,8 @@ func (p *Problem) id(of, number string) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// onWire encodes an event built from fields and decodes it. MarshalJSON is
-// called directly because json.Marshal would escape the "&" of links.
+// onWire encodes an event built from fields and decodes it. It calls MarshalJSON itself, since
+// json.Marshal escapes the "&" of links.
 func onWire(e *guance.Event) *guance.Event {
 	body, err := e.MarshalJSON()
 	if err != nil {
@@ -244,7 +239,8 @@ func onWire(e *guance.Event) *guance.Event {
 	}
 	events, err := guance.Decode(body, "application/json")
 	if err != nil || len(events) != 1 {
-		panic(fmt.Sprintf("guancetest: an event came back from the wire as %d events: %v", len(events), err))
+		panic(fmt.Sprintf("guancetest: an event came back from the wire as %d events: %v", len(events),
+			err))
 	}
 	return events[0]
 }

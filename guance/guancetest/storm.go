@@ -1,6 +1,7 @@
 package guancetest
 
 import (
+	"cmp"
 	"fmt"
 	"iter"
 	"math/rand/v2"
@@ -9,53 +10,51 @@ import (
 	"github.com/guance-relay/guance-relay/guance"
 )
 
-// A Storm makes deliveries of many problems: faults, repeats, escalations and
-// recoveries, some sent twice, some late and so out of order. The same storm is
-// the same deliveries, byte for byte, in every process.
+// A Storm is a sequence of deliveries of many problems: faults, repeats, changes of level and
+// recoveries. Some are sent twice, and some are late and so out of order. The same Storm gives the
+// same deliveries, byte for byte, in every process. A negative number panics.
 type Storm struct {
-	// Seed tells storms of equal size apart.
+	// Seed makes storms of the same size differ.
 	Seed uint64
-	// Problems is how many problems there are; zero or less means 10.
+	// Problems is the number of problems. Zero: 10.
 	Problems int
-	// Events is how many deliveries there are; zero or less means 100.
+	// Events is the number of deliveries. Zero: 100.
 	Events int
-	// Settle makes the last deliveries recoveries, so that every problem that
-	// was there is gone at the end. It needs room: with fewer Events than
-	// Problems some stay open.
+	// Settle makes the last deliveries recoveries, so that no problem is left at the end. It needs
+	// more Events than Problems; with fewer, some problems stay open.
 	Settle bool
-	// Start is when the storm begins; zero means the package's Start. The
-	// deliveries of one second share a timestamp.
+	// Start is when the storm begins. Zero: the package's Start. The deliveries of one second have the
+	// same timestamp.
 	Start time.Time
-	// Rate is how many events arise per second; zero or less means 10.
+	// Rate is the number of events per second. Zero: 10.
 	Rate int
 }
 
-// A Delivery is one request that the storm sends.
+// A Delivery is one request of the storm.
 type Delivery struct {
-	// Event is what it says; Event.Raw is the body.
+	// Event is the event; Event.Raw is the body.
 	Event *guance.Event
-	// Duplicate is true if the same event, by its id, was delivered before: a
-	// second alert policy matched it, or a sender did not wait for the answer.
+	// Duplicate is true if the same event, by its id, was delivered before. In Guance that happens
+	// when a second alert policy matches, or when the sender did not wait for the answer.
 	Duplicate bool
-	// Late is true if it arrives after its turn, so that a newer event of the
-	// same problem may have come before it.
+	// Late is true if the delivery is late: a newer event of the same problem may have been delivered
+	// before it.
 	Late bool
 }
 
-// monitors name the problems' monitors, in the languages that customers use.
+// monitors are the names of monitors, in the languages of Guance's customers.
 var monitors = []string{"磁盘使用率过高", "CPU usage too high", "接口错误率", "Kafka consumer lag", "主机存活"}
 
-// The chances of what happens next, out of 100.
+// The probabilities of the next event, in percent.
 const (
 	chanceRecover   = 25 // an open problem recovers
-	chanceEscalate  = 20 // an open problem changes its level; else it repeats
-	chanceNoData    = 10 // a problem is about missing data, each time
+	chanceEscalate  = 20 // an open problem changes its level; otherwise it repeats
+	chanceNoData    = 10 // a problem is about missing data
 	chanceDuplicate = 4  // an event is delivered twice
-	chanceLate      = 4  // an event is delivered later than its turn
+	chanceLate      = 4  // an event is delivered late
 )
 
-// Deliveries yields the storm's deliveries in order. It can be ranged over any
-// number of times.
+// Deliveries yields the deliveries in order. It can be used more than once.
 func (s Storm) Deliveries() iter.Seq[Delivery] {
 	return func(yield func(Delivery) bool) {
 		run := newStormRun(s)
@@ -67,7 +66,7 @@ func (s Storm) Deliveries() iter.Seq[Delivery] {
 	}
 }
 
-// A stormRun is one pass through a storm.
+// stormRun is one pass through a storm.
 type stormRun struct {
 	total, done int
 	rng         *rand.Rand
@@ -75,37 +74,37 @@ type stormRun struct {
 	rate        int
 	settle      bool
 	problems    []*stormProblem
-	open        int    // how many of them are open
-	held        []held // deliveries out of turn, by no order
+	open        int       // number of open problems
+	delayed     []delayed // deliveries that wait for a later turn, in no order
 }
 
-// A stormProblem is a problem and how it stands.
+// stormProblem is a problem and its state.
 type stormProblem struct {
 	*Problem
-	level  guance.Level // LevelNone while it is not there
-	nodata bool         // it is about missing data, a problem of its own for one host
-	said   guance.State // what its latest delivery said, duplicates aside
+	level  guance.Level // LevelNone: the problem is not there
+	nodata bool         // about missing data
+	state  guance.State // state of its latest delivery, without duplicates
 }
 
-// open reports whether a recovery has to come yet, be it because the problem is
-// there or because a late delivery said so again.
+// open reports whether a recovery must still come: the problem is there, or a late delivery said so
+// again.
 func (p *stormProblem) open() bool {
-	return p.level != guance.LevelNone || p.said == guance.StateProblem
+	return p.level != guance.LevelNone || p.state == guance.StateProblem
 }
 
-// held is a delivery that waits for a later turn.
-type held struct {
+// delayed is a delivery that waits for a later turn.
+type delayed struct {
 	Delivery
 	of   *stormProblem
 	turn int
 }
 
 func newStormRun(s Storm) *stormRun {
-	or := func(n, zero int) int {
-		if n <= 0 {
-			return zero
+	or := func(n, fallback int) int {
+		if n < 0 {
+			panic("guancetest: Storm with a negative number")
 		}
-		return n
+		return cmp.Or(n, fallback)
 	}
 	run := &stormRun{
 		total:  or(s.Events, 100),
@@ -126,45 +125,45 @@ func newStormRun(s Storm) *stormRun {
 	return run
 }
 
-// next returns the delivery whose turn it is.
+// next returns the next delivery.
 func (r *stormRun) next() Delivery {
 	left := r.total - r.done
 	r.done++
-	// Still to come if nothing new happens are the recoveries, and what is held
-	// back, each of which may ask for one more recovery. A turn can add four to
-	// that: two problems, one of them held back.
-	settling := r.settle && left <= 4+r.open+2*len(r.held)
-	for i, h := range r.held {
+	// If no new event is made, what is left are one recovery for each open problem, and the delayed
+	// deliveries, each of which may need one more recovery. One turn can add four to that: two
+	// problems, one of them delayed.
+	settling := r.settle && left <= 4+r.open+2*len(r.delayed)
+	for i, h := range r.delayed {
 		if h.turn < r.done || settling {
-			r.held[i] = r.held[len(r.held)-1]
-			r.held = r.held[:len(r.held)-1]
+			r.delayed[i] = r.delayed[len(r.delayed)-1]
+			r.delayed = r.delayed[:len(r.delayed)-1]
 			return r.deliver(h.of, h.Delivery)
 		}
 	}
 	if settling {
-		return r.calm()
+		return r.recoverOne()
 	}
-	p, e := r.happen()
+	p, e := r.nextEvent()
 	later := r.done + 1 + r.rng.IntN(20)
 	switch chance := r.rng.IntN(100); {
 	case chance < chanceDuplicate:
-		r.held = append(r.held, held{Delivery{Event: e, Duplicate: true, Late: true}, p, later})
+		r.delayed = append(r.delayed, delayed{Delivery{Event: e, Duplicate: true, Late: true}, p, later})
 	case chance < chanceDuplicate+chanceLate:
-		r.held = append(r.held, held{Delivery{Event: e, Late: true}, p, later})
-		p, e = r.happen()
+		r.delayed = append(r.delayed, delayed{Delivery{Event: e, Late: true}, p, later})
+		p, e = r.nextEvent()
 	}
 	return r.deliver(p, Delivery{Event: e})
 }
 
-// deliver notes what a delivery says of its problem.
+// deliver records what the delivery says about its problem.
 func (r *stormRun) deliver(p *stormProblem, d Delivery) Delivery {
 	if !d.Duplicate {
-		r.change(p, func() { p.said = d.Event.State() })
+		r.change(p, func() { p.state = d.Event.State() })
 	}
 	return d
 }
 
-// change changes a problem and keeps count of the open ones.
+// change changes a problem and keeps the number of open problems correct.
 func (r *stormRun) change(p *stormProblem, f func()) {
 	if p.open() {
 		r.open--
@@ -175,9 +174,8 @@ func (r *stormRun) change(p *stormProblem, f func()) {
 	}
 }
 
-// calm ends a problem that is open, and makes a check that found nothing if
-// there is none.
-func (r *stormRun) calm() Delivery {
+// recoverOne ends an open problem. If there is none, it makes a check that met no rule.
+func (r *stormRun) recoverOne() Delivery {
 	for _, p := range r.problems {
 		if p.open() {
 			return r.deliver(p, Delivery{Event: r.end(p, 100)})
@@ -188,8 +186,8 @@ func (r *stormRun) calm() Delivery {
 	return Delivery{Event: p.Info()}
 }
 
-// happen makes something happen to a problem.
-func (r *stormRun) happen() (*stormProblem, *guance.Event) {
+// nextEvent makes the next event of a random problem.
+func (r *stormRun) nextEvent() (*stormProblem, *guance.Event) {
 	p := r.problems[r.rng.IntN(len(r.problems))]
 	chance := r.rng.IntN(100)
 	fault := guance.LevelWarning + guance.Level(r.rng.IntN(4))

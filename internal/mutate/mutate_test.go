@@ -68,7 +68,7 @@ func check(fset *token.FileSet, imports types.Importer, dir, file string, mutant
 
 // exports looks up what the compiler has written of each package that the module is built of.
 func exports(t *testing.T) importer.Lookup {
-	cmd := exec.Command("go", "list", "-export", "-deps", "-json=ImportPath,Export", "./...", "./examples/server")
+	cmd := exec.Command("go", "list", "-export", "-deps", "-json=ImportPath,Export", "./...", "./cmd/guance-relay")
 	cmd.Dir, cmd.Stderr = root, os.Stderr
 	out, err := cmd.Output()
 	if err != nil {

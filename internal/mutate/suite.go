@@ -17,7 +17,7 @@ import (
 // suites are the packages whose tests hold the promise, the quick ones first.
 var suites = []string{
 	"./guance", "./pagerduty", "./relay/internal/schedule", "./relay", "./relay/pagerdutysink",
-	"./internal/simulate", "./relay/boltstore", "./relay/relaytest", "./examples/server",
+	"./internal/simulate", "./relay/boltstore", "./relay/relaytest", "./cmd/guance-relay",
 }
 
 // hunt has the tests look for a mutant of a file of the package in dir: first the package's own, then the suites. It returns the first test

@@ -20,12 +20,12 @@ var mutations = []mutation{
 	},
 	{
 		"1", "200 for a refused body", "Guance takes an alert for delivered that nobody has", "relay",
-		`respond(w, no.code, answer{`,
-		`respond(w, http.StatusOK, answer{`,
+		`respond(w, refusal.Code, response{`,
+		`respond(w, http.StatusOK, response{`,
 	},
 	{
 		"1", "a store that cannot take events counts as one that has failed", "Guance and the log say that events may be there which are not", "relay",
-		`	case errors.Is(err, store.ErrFailed): // comes first, as it alone leaves a doubt, whatever else the error wraps
+		`	case errors.Is(err, store.ErrFailed): // first: it alone leaves a doubt, whatever it wraps
 `,
 		`	case !errors.Is(err, store.ErrFull):
 `,
@@ -65,7 +65,7 @@ var mutations = []mutation{
 	},
 	{
 		"2", "ages count the wall clock", "a start with the clock a month ahead erases dead letters and records", "relay/boltstore",
-		`return s.before + time.Since(s.opened)`,
+		`return s.clockAtOpen + time.Since(s.openedAt)`,
 		`return time.Duration(time.Now().UnixNano())`,
 	},
 	{
@@ -75,7 +75,7 @@ var mutations = []mutation{
 	},
 	{
 		"1", "records are not bounded by number", "a storm of problems that come and go fills the disk, and webhooks get 503", "relay/boltstore",
-		`return l.remembered - l.commit.store.opts.MaxRecords`,
+		`return l.records - l.opts().MaxRecords`,
 		`return 0`,
 	},
 	{
@@ -85,7 +85,7 @@ var mutations = []mutation{
 	},
 	{
 		"4", "an external event has its sender's time", "a recovery from a clock that is a minute behind is dropped", "guance",
-		`	if e.foreign() {`,
+		`	if e.fromOtherSystem() {`,
 		`	if false {`,
 	},
 	{
@@ -99,9 +99,9 @@ var mutations = []mutation{
 		`_ = n`,
 	},
 	{
-		"–", "large bodies do not wait for each other", "senders of large bodies turn each other away, or the process grows", "relay",
-		`if int64(len(body))+w <= largeWeight {`,
-		`if w >= 0 {`,
+		"–", "large bodies do not wait for each other", "senders of large bodies turn each other away, or the process grows", "relay/internal/webhook",
+		`if int64(len(b.bytes))+size <= largeSize {`,
+		`if size >= 0 {`,
 	},
 	{
 		"2", "duplicates are not recognised", "a webhook that is sent again opens an incident that was resolved", "relay/boltstore",
@@ -147,23 +147,23 @@ var mutations = []mutation{
 	},
 	{
 		"2", "any 2xx counts as delivered", "a login page takes the alert, and nobody is told", "pagerduty",
-		`status/100 == 2 && (any2xx || said.success()):`,
+		`status/100 == 2 && (any2xx || resp.success()):`,
 		`status/100 == 2:`,
 	},
 	{
 		"2", "any 400 is PagerDuty's word about the event", "a proxy that says 400 for a second kills every alert that waits", "pagerduty",
-		`case status == http.StatusBadRequest && said.refusal():`,
+		`case status == http.StatusBadRequest && resp.rejectsEvent():`,
 		`case status == http.StatusBadRequest:`,
 	},
 	{
 		"2", "a complaint about the key is one about the event", "a key that was mistyped for ten minutes kills the alerts of ten minutes", "pagerduty",
-		`a.own && a.named && a.hint() == ""`,
-		`a.own && a.named`,
+		`r.strict && r.listed && r.hint() == ""`,
+		`r.strict && r.listed`,
 	},
 	{
 		"2", "a dead letter loses its event", "a replay sends nothing", "relay/boltstore",
-		`l.bury(ended, slices.Clone(it.body))`,
-		`l.bury(ended, slices.Clone(it.body[:0]))`,
+		`l.addDeadLetter(ended, slices.Clone(e.body))`,
+		`l.addDeadLetter(ended, slices.Clone(e.body[:0]))`,
 	},
 	{
 		"2", "optional behaviour is not looked for in a decorator", "a warning that the sink ignores takes the place of a critical, and nobody is paged", "relay",
@@ -306,9 +306,9 @@ var mutations = []mutation{
 	},
 	{
 		"3", "a fenced owner can still mark", "two processes deliver for one lane in any order", "relay/boltstore",
-		`	_, err := l.owned(context.Background())
+		`	_, err := op.lane.owned(context.Background())
 	return err`,
-		`	_, _ = l.owned(context.Background())
+		`	_, _ = op.lane.owned(context.Background())
 	return nil`,
 	},
 	{
@@ -400,10 +400,10 @@ var mutations = []mutation{
 	},
 	{
 		"4", "a body changes between retries", "a request that is sent again is not the one whose answer was lost", "pagerduty",
-		`d.retries.CheckRetry = d.checkRetry`,
-		`d.retries.CheckRetry = func(ctx context.Context, resp *http.Response, err error) (bool, error) {
+		`c.retries.CheckRetry = c.checkRetry`,
+		`c.retries.CheckRetry = func(ctx context.Context, resp *http.Response, err error) (bool, error) {
 			body[len(body)-2] ^= 1
-			return d.checkRetry(ctx, resp, err)
+			return c.checkRetry(ctx, resp, err)
 		}`,
 	},
 	{
@@ -463,8 +463,8 @@ var mutations = []mutation{
 	},
 	{
 		"5", "the Retry-After of PagerDuty is not read", "the relay is told of no wait and comes back before PagerDuty wants it", "pagerduty",
-		`o.delay = retryAfter(resp.Header, time.Now(), d.core.maxRetryAfter)`,
-		`_ = retryAfter(resp.Header, time.Now(), d.core.maxRetryAfter)`,
+		`o.delay = retryAfter(resp.Header, time.Now(), c.core.maxRetryAfter)`,
+		`_ = retryAfter(resp.Header, time.Now(), c.core.maxRetryAfter)`,
 	},
 	{
 		"5", "anybody's Retry-After is believed", "a login page pauses every alert", "pagerduty",
@@ -478,8 +478,8 @@ var mutations = []mutation{
 	},
 	{
 		"5", "429 is taken for a server error", "a throttled client tries again at once", "pagerduty",
-		`{429, 429, verdict{ClassThrottled, false, ""}},`,
-		`{429, 429, verdict{ClassTransient, false, ""}},`,
+		`{429, 429, ClassThrottled, false, ""},`,
+		`{429, 429, ClassTransient, false, ""},`,
 	},
 
 	// 6. The worst news travels first.
@@ -597,8 +597,8 @@ var mutations = []mutation{
 	},
 	{
 		"7", "a refusal is tried again", "an event that PagerDuty refuses is sent for hours", "pagerduty",
-		`v = verdict{class: ClassPermanent}`,
-		`v = verdict{class: ClassTransient}`,
+		`c = classification{class: ClassPermanent}`,
+		`c = classification{class: ClassTransient}`,
 	},
 	{
 		"7", "a connection that is silent is used again", "an HTTP/2 connection that swallows everything stops every page", "pagerduty",
@@ -608,9 +608,9 @@ var mutations = []mutation{
 	},
 	{
 		"7", "a proxy that cannot be read is passed over", "behind a firewall nothing gets out, and no error names the proxy", "pagerduty",
-		`		if fault != "" {
+		`		if reason != "" {
 `,
-		`		if fault != "" {
+		`		if reason != "" {
 			continue
 		}
 		if false {
@@ -684,20 +684,20 @@ var mutations = []mutation{
 
 	// The door and its keys.
 	{
-		"–", "a token that begins like the right one is good", "whoever guesses a prefix can page people", "relay",
+		"–", "a token that begins like the right one is good", "whoever guesses a prefix can page people", "relay/internal/webhook",
 		`func digestOf(secret string) digest { return sha256.Sum256([]byte(secret)) }`,
 		`func digestOf(secret string) digest { return sha256.Sum256([]byte(secret[:min(len(secret), 3)])) }`,
 	},
 	{
-		"–", "X-Forwarded-For is believed from anybody", "the list of allowed networks keeps nobody out", "relay",
-		`	if !within(n.proxies, sender) {
+		"–", "X-Forwarded-For is believed from anybody", "the list of allowed networks keeps nobody out", "relay/internal/webhook",
+		`	if !contains(n.proxies, sender) {
 		return sender
 	}`,
 		``,
 	},
 	{
-		"–", "the bound on a decompressed body is gone", "one gzip bomb ends the process", "relay",
-		`m.left < 0 {`,
+		"–", "the bound on a decompressed body is gone", "one gzip bomb ends the process", "relay/internal/webhook",
+		`l.left < 0 {`,
 		`false {`,
 	},
 	{
@@ -707,18 +707,18 @@ var mutations = []mutation{
 	},
 	{
 		"–", "net/http does not know the body", "an event takes two packets and a quarter more time", "pagerduty",
-		`_, c.traced = c.wire.(*http.Transport)`,
+		`_, c.stdTransport = c.transport.(*http.Transport)`,
 		``,
 	},
 	{
-		"–", "SIGPIPE is not ignored", "a restart of journald ends the server, and systemd takes that for a clean end", "examples/server",
+		"–", "SIGPIPE is not ignored", "a restart of journald ends the server, and systemd takes that for a clean end", "cmd/guance-relay",
 		`	signal.Ignore(syscall.SIGPIPE)
 `,
 		`	_ = syscall.SIGPIPE
 `,
 	},
 	{
-		"7", "a line of the log waits for room", "nobody reads stderr, and every alert waits in the logger", "examples/server",
+		"7", "a line of the log waits for room", "nobody reads stderr, and every alert waits in the logger", "cmd/guance-relay",
 		`if w.closed || w.size+len(line)+lineCost > maxLog {`,
 		`for !w.closed && w.size+len(line)+lineCost > maxLog {
 		w.mu.Unlock()
@@ -728,13 +728,13 @@ var mutations = []mutation{
 	if w.closed {`,
 	},
 	{
-		"–", "SIGHUP is not asked for", "a reload of secrets ends the server", "examples/server",
+		"–", "SIGHUP is not asked for", "a reload of secrets ends the server", "cmd/guance-relay",
 		`	signal.Notify(reload, syscall.SIGHUP)
 `,
 		``,
 	},
 	{
-		"–", "a file without tokens revokes them all", "a token file that is half written loses the alerts of that moment", "examples/server",
+		"–", "a file without tokens revokes them all", "a token file that is half written loses the alerts of that moment", "cmd/guance-relay",
 		`	if err != nil {
 		return fmt.Errorf("tokens-file: %w", err)
 	}
@@ -751,7 +751,7 @@ var mutations = []mutation{
 		`case line == "":`,
 	},
 	{
-		"–", "a missing key starts the demonstration", "the relay is ready and pages a fake", "examples/server",
+		"–", "a missing key starts the demonstration", "the relay is ready and pages a fake", "cmd/guance-relay",
 		`	if err := c.missing(); err != nil {
 		return configError{err}
 	}
@@ -762,13 +762,14 @@ var mutations = []mutation{
 `,
 	},
 	{
-		"–", "at the limit the longest waiting of all gives way", "a thousand silent connections keep a slow sender out", "examples/server",
-		`h.open > leaves.holder.open || h.open == leaves.holder.open && oldest.since < leaves.since {`,
-		`oldest.since < leaves.since {`,
+		"–", "at the limit the longest waiting connection of all is closed", "a thousand silent connections keep a slow sender out", "cmd/guance-relay",
+		`owner.open > victim.client.open ||
+			owner.open == victim.client.open && oldest.since < victim.since {`,
+		`oldest.since < victim.since {`,
 	},
 	{
-		"–", "strangers have as many connections as anybody", "a network that may not send fills the server", "examples/server",
-		`h = &holder{stranger: stranger}`,
-		`h, stranger = &holder{}, false`,
+		"–", "networks that may not send have as many connections as others", "a network that may not send fills the server", "cmd/guance-relay",
+		`owner = &client{unlisted: unlisted}`,
+		`owner, unlisted = &client{}, false`,
 	},
 }

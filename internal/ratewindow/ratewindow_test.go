@@ -6,7 +6,8 @@ import (
 	"time"
 )
 
-// A sender that takes every request as soon as it may never has more than n in a window, from the first burst on, and uses most of n.
+// A sender that sends as soon as it may never has more than n requests in a window, from the first
+// burst on, and uses most of n.
 func TestEveryWindow(t *testing.T) {
 	for _, n := range []int{1, 2, 11, 12, 13, 120, 10_000} {
 		t.Run(fmt.Sprint(n), func(t *testing.T) {

@@ -1,5 +1,5 @@
-// Package secretfile reads files of secrets as people and tools write them: one secret a line, with comments, with a
-// byte order mark, in UTF-16.
+// Package secretfile reads files with one secret per line, as people and tools write them: with
+// comments, with a byte order mark, in UTF-16.
 package secretfile
 
 import (
@@ -16,26 +16,28 @@ import (
 	"golang.org/x/text/transform"
 )
 
-// Lines returns the secrets in a file, one from each line. White space around a secret is dropped, and so are blank lines
-// and lines that begin with #, also after white space. The file is UTF-8, or begins with a byte order mark of UTF-8 or
-// UTF-16. A file without any secret is an error.
+// Lines returns the secrets in a file, one per line. It removes white space around a secret, and
+// ignores blank lines and lines that begin with #, also after white space. The file is UTF-8, or
+// begins with a byte order mark of UTF-8 or UTF-16.
 //
-// Whatever else the file may be is an error: larger than max bytes, not a regular file, not text. So is white space inside
-// a secret: it is a comment behind a secret more often than a part of it. Errors name the file and the line, and repeat nothing
-// of what the file holds.
+// It is an error if the file has no secret, is larger than max bytes, is not a regular file, or is
+// not text. White space inside a secret is an error too: usually it is a comment behind the secret.
+// Errors name the file and the line, and repeat nothing of the content.
 func Lines(path string, max int64) ([]string, error) {
 	content, err := read(path, max)
 	if err != nil {
 		return nil, err
 	}
-	// The mark decides: Windows PowerShell 5.1 writes UTF-16 with one by `>`, and older editors UTF-8 with one.
+	// The mark decides the encoding: with `>`, Windows PowerShell 5.1 writes UTF-16 with a mark, and
+	// older editors write UTF-8 with one.
 	text, _, err := transform.Bytes(textunicode.BOMOverride(transform.Nop), content)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	switch {
 	case bytes.IndexByte(text, 0) >= 0:
-		return nil, fmt.Errorf("%s holds zero bytes: it is no text, or UTF-16 without a byte order mark; save it as UTF-8", path)
+		return nil, fmt.Errorf("%s holds zero bytes: it is not text, or it is UTF-16 without a byte "+
+			"order mark; save it as UTF-8", path)
 	case !utf8.Valid(text) || bytes.ContainsRune(text, utf8.RuneError):
 		return nil, fmt.Errorf("%s is not UTF-8; save it as UTF-8", path)
 	}
@@ -47,7 +49,9 @@ func Lines(path string, max int64) ([]string, error) {
 		switch {
 		case line == "" || strings.HasPrefix(line, "#"):
 		case strings.ContainsFunc(line, unprintable):
-			return nil, fmt.Errorf("%s, line %d: there is white space or an invisible character inside a secret; write one secret on each line, and a comment on a line of its own that begins with #", path, number)
+			return nil, fmt.Errorf("%s, line %d: there is white space or an invisible character inside a "+
+				"secret; write one secret on each line, and a comment on a line of its own that begins with #",
+				path, number)
 		default:
 			secrets = append(secrets, line)
 		}
@@ -58,10 +62,11 @@ func Lines(path string, max int64) ([]string, error) {
 	return secrets, nil
 }
 
-// newlines makes one of every way to end a line.
+// newlines replaces every kind of line end.
 var newlines = strings.NewReplacer("\r\n", "\n", "\r", "\n")
 
-// read returns what a regular file holds. A pipe or a terminal would block its reader, and gives what it has only once.
+// read returns the content of a regular file. It refuses pipes and terminals: reading could block,
+// and works only once.
 func read(path string, max int64) ([]byte, error) {
 	info, err := os.Stat(path)
 	if err != nil {
@@ -79,11 +84,12 @@ func read(path string, max int64) ([]byte, error) {
 		return nil, err
 	}
 	if int64(len(content)) > max {
-		return nil, fmt.Errorf("%s has more than %d bytes, too many for a file of secrets", path, max)
+		return nil, fmt.Errorf("%s has more than %d bytes, which is too many for a file of secrets",
+			path, max)
 	}
 	return content, nil
 }
 
-// unprintable reports what no secret holds on purpose. U+FEFF is a byte order mark in the middle of a file, which two files
-// that were joined have.
+// unprintable reports whether a secret cannot hold r. U+FEFF is a byte order mark in the middle of
+// a file, left there by joining two files.
 func unprintable(r rune) bool { return !unicode.IsGraphic(r) || unicode.IsSpace(r) }

@@ -5,22 +5,22 @@ import (
 	"slices"
 )
 
-// sector is what a disk writes whole or not at all.
+// sector is the number of bytes that a disk writes completely or not at all.
 const sector = 512
 
-// A Disk is a file of which not all may be safe.
+// A Disk is one file on a disk, with operations that are not synced.
 type Disk struct {
-	safe  []byte // as of the last sync
-	later []Op   // since then
+	safe  []byte // synced
+	later []Op   // since the last sync
 }
 
-// NewDisk returns a disk with a file of the content given, safe.
+// NewDisk returns a disk whose file has the given content, synced.
 func NewDisk(content []byte) *Disk { return &Disk{safe: slices.Clone(content)} }
 
-// Do plays an operation.
+// Do applies an operation.
 func (d *Disk) Do(op Op) {
 	switch op.Kind {
-	case Note:
+	case Output:
 	case Sync:
 		for _, op := range d.later {
 			d.safe = apply(d.safe, op, nil)
@@ -31,40 +31,40 @@ func (d *Disk) Do(op Op) {
 	}
 }
 
-// Pending returns how many operations are not safe.
+// Pending returns the number of operations that are not synced.
 func (d *Disk) Pending() int { return len(d.later) }
 
-// How a crash treats what is not safe.
-type Mercy int
+// A Mode says what a crash does to operations that are not synced.
+type Mode int
 
-// The extremes, and what lies between.
+// The modes of a crash.
 const (
-	Nothing Mercy = iota // of what was not synced is there
-	All                  // of it is
-	Last                 // of it is, but half of the last write
-	Some                 // writes are, and of some of them some sectors
+	DropAll  Mode = iota // all are lost
+	KeepAll              // none is lost
+	TearLast             // only half of the last write is lost
+	TearSome             // some are lost, and some sectors of others
 )
 
-// Crash returns what the file may hold after a crash now. It changes nothing.
-func (d *Disk) Crash(m Mercy, rng *rand.Rand) []byte {
+// Crash returns a content that the file may have after a crash now. It does not change the disk.
+func (d *Disk) Crash(m Mode, rng *rand.Rand) []byte {
 	content := slices.Clone(d.safe)
 	for i, op := range d.later {
 		switch {
-		case m == Nothing:
-		case m == Last && i == len(d.later)-1:
+		case m == DropAll:
+		case m == TearLast && i == len(d.later)-1:
 			content = apply(content, op, func(s int) bool { return s%2 == 0 })
-		case m == All || m == Last:
+		case m == KeepAll || m == TearLast:
 			content = apply(content, op, nil)
-		case rng.IntN(3) == 0: // the whole of it
+		case rng.IntN(3) == 0: // keep all of it
 			content = apply(content, op, nil)
-		case rng.IntN(2) == 0: // some of it
+		case rng.IntN(2) == 0: // keep some sectors
 			content = apply(content, op, func(int) bool { return rng.IntN(2) == 0 })
 		}
 	}
 	return content
 }
 
-// apply does op to content, sector by sector as far as keep has it; nil keeps all.
+// apply applies op to content, for each sector for which keep is true; nil keeps all.
 func apply(content []byte, op Op, keep func(sector int) bool) []byte {
 	grow := func(size int64) {
 		if n := size - int64(len(content)); n > 0 {

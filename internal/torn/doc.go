@@ -1,9 +1,11 @@
-// Package torn makes the files that a crash of the machine may leave.
+// Package torn makes files as a crash of the machine may leave them.
 //
-// [Record] runs a program under strace and returns what it did to one file and what it wrote to its standard output, in order. A [Disk] plays
-// that back. At any point of it, [Disk.Crash] returns a content that the file may have after a power cut: all that was synced, and of each
-// write since then the new bytes, the old ones, or some sectors of either.
+// [Record] runs a program under strace. It returns what the program did to one file and what it
+// wrote to its standard output, in order. A [Disk] replays that. At any point [Disk.Crash] returns
+// a content that the file may have after a power cut: everything that was synced, and of each later
+// write the new bytes, the old bytes, or a mixture by sectors.
 //
-// It is a real program on a real file system that is recorded, system calls and all, so that nothing of it has to be built to be tested. What a
-// file system promises beyond fsync is not counted on; that a sector is written whole or not at all is.
+// The recorded program is a real one on a real file system, so no program has to be built for the
+// test. The model relies on fsync, and on a disk that writes a sector completely or not at all. It
+// relies on nothing else that a file system promises.
 package torn

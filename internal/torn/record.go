@@ -20,13 +20,13 @@ type Kind int
 // The kinds of operations.
 const (
 	Write  Kind = iota // Data at Offset
-	Resize             // to Size
-	Grow               // to Size at least
-	Sync               // all that was done before it began is safe
-	Note               // Data was written to the standard output
+	Resize             // sets the size to Size
+	Grow               // makes the size at least Size
+	Sync               // everything that was done before it began is now safe
+	Output             // Data was written to the standard output
 )
 
-// An Op is one thing that a program did.
+// An Op is one operation of a program.
 type Op struct {
 	Kind   Kind
 	Offset int64
@@ -34,8 +34,9 @@ type Op struct {
 	Data   []byte
 }
 
-// Record runs a program with the arguments and environment given and returns what it did to the file at path, which must exist, and what it
-// wrote to its standard output. An error of the program's own is no error here if it ended by itself.
+// Record runs the program args with the environment env. It returns what the program did to the
+// file at path, which must exist, and what it wrote to its standard output. A program that ends by
+// itself with an error is not an error here.
 func Record(args, env []string, path string) (_ []Op, err error) {
 	dir, err := os.MkdirTemp("", "torn-")
 	if err != nil {
@@ -43,7 +44,8 @@ func Record(args, env []string, path string) (_ []Op, err error) {
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 	log := filepath.Join(dir, "trace")
-	trace := []string{"-f", "-y", "-xx", "-s", strconv.Itoa(64 << 20), "-e", "trace=pwrite64,write,fdatasync,fsync,ftruncate,fallocate", "-e", "signal=none", "-o", log}
+	trace := []string{"-f", "-y", "-xx", "-s", strconv.Itoa(64 << 20), "-e",
+		"trace=pwrite64,write,fdatasync,fsync,ftruncate,fallocate", "-e", "signal=none", "-o", log}
 	cmd := exec.Command("strace", append(trace, args...)...)
 	cmd.Env = env
 	var stderr strings.Builder
@@ -67,11 +69,11 @@ var (
 	resultForm  = regexp.MustCompile(`\) += (-?\d+)`)
 )
 
-// parse reads a trace. A write may reach the disk from the moment it begins, a sync protects nobody before it has ended: a call that others
-// interrupt counts as what it is at the one moment or the other.
+// parse reads a trace. Other threads may interrupt a call. A write may reach the disk as soon as it
+// begins, so it counts when it begins. A sync protects only when it has ended, so it counts then.
 func parse(r io.Reader, path string) (ops []Op, err error) {
 	lines := bufio.NewReaderSize(r, 1<<20)
-	begun := make(map[string]string) // by thread, the call that is under way
+	begun := make(map[string]string) // the call in progress, by thread
 	for {
 		text, err := lines.ReadString('\n')
 		if errors.Is(err, io.EOF) {
@@ -85,38 +87,22 @@ func parse(r io.Reader, path string) (ops []Op, err error) {
 			continue
 		}
 		thread, call := m[1], m[2]
+		begins, ends := true, true
 		if head, ok := strings.CutSuffix(call, " <unfinished ...>"); ok {
-			begun[thread] = head
-			if op, ok, err := opOf(head, path); err != nil {
-				return nil, err
-			} else if ok && op.Kind != Sync && op.Kind != Note {
-				ops = append(ops, op)
-			}
-			continue
-		}
-		if m := resumedForm.FindStringSubmatch(call); m != nil {
-			head := begun[thread]
+			begun[thread], call, ends = head, head, false
+		} else if m := resumedForm.FindStringSubmatch(call); m != nil {
+			call, begins = begun[thread]+m[1], false
 			delete(begun, thread)
-			op, ok, err := opOf(head, path)
-			if err != nil {
-				return nil, err
-			}
-			if ok && !succeeded(head+m[1]) {
-				return nil, fmt.Errorf("torn: a call failed: %.80s", head)
-			}
-			if ok && (op.Kind == Sync || op.Kind == Note) {
-				ops = append(ops, op)
-			}
-			continue
 		}
 		op, ok, err := opOf(call, path)
 		if err != nil {
 			return nil, err
 		}
-		if ok && !succeeded(call) {
+		if ok && ends && !succeeded(call) {
 			return nil, fmt.Errorf("torn: a call failed: %.80s", call)
 		}
-		if ok {
+		countsAtEnd := op.Kind == Sync || op.Kind == Output
+		if ok && (countsAtEnd && ends || !countsAtEnd && begins) {
 			ops = append(ops, op)
 		}
 	}
@@ -127,7 +113,7 @@ func succeeded(call string) bool {
 	return len(m) > 0 && !strings.HasPrefix(m[len(m)-1][1], "-")
 }
 
-// opOf reads one call, if it is about the file or the standard output.
+// opOf parses one call, if it is about the file or the standard output.
 func opOf(call, path string) (op Op, ok bool, err error) {
 	m := callForm.FindStringSubmatch(call)
 	if m == nil {
@@ -141,7 +127,7 @@ func opOf(call, path string) (op Op, ok bool, err error) {
 	about := string(file) == path
 	switch {
 	case name == "write" && fd == "1":
-		op.Kind = Note
+		op.Kind = Output
 	case !about:
 		return op, false, nil
 	case name == "fsync", name == "fdatasync":
@@ -173,7 +159,7 @@ func opOf(call, path string) (op Op, ok bool, err error) {
 	return op, true, err
 }
 
-// unquote reads a text of \x escapes.
+// unquote decodes a text of \x escapes.
 func unquote(s string) ([]byte, error) {
 	b, err := hex.DecodeString(strings.ReplaceAll(s, `\x`, ""))
 	if err != nil {

@@ -12,7 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// TestMain lets the test binary be the program that is recorded.
+// TestMain lets the test binary be the recorded program.
 func TestMain(m *testing.M) {
 	if path := os.Getenv("TORN_FILE"); path != "" {
 		write(path)
@@ -51,8 +51,9 @@ func TestRecord(t *testing.T) {
 	}
 	var want []Op
 	for i := range 3 {
-		want = append(want, Op{Kind: Write, Offset: int64(i) * 10, Data: []byte{byte(i), 0, '"', '\n'}}, Op{Kind: Sync},
-			Op{Kind: Note, Data: fmt.Appendf(nil, "synced %d\n", i)})
+		want = append(want, Op{Kind: Write, Offset: int64(i) * 10, Data: []byte{byte(i), 0, '"', '\n'}},
+			Op{Kind: Sync},
+			Op{Kind: Output, Data: fmt.Appendf(nil, "synced %d\n", i)})
 	}
 	want = append(want, Op{Kind: Resize, Size: 100})
 	if diff := cmp.Diff(want, got); diff != "" {
@@ -60,7 +61,7 @@ func TestRecord(t *testing.T) {
 	}
 }
 
-// A sync that others interrupt counts when it has ended, a write when it begins.
+// A sync that another thread interrupts counts when it has ended, and a write when it begins.
 func TestParseInterrupted(t *testing.T) {
 	const fd = `3<\x2f\x66>`
 	trace := strings.Join([]string{
@@ -78,11 +79,13 @@ func TestParseInterrupted(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := []Op{{Kind: Write, Offset: 7, Data: []byte("a")}, {Kind: Sync}, {Kind: Note, Data: []byte("b")}, {Kind: Grow, Size: 12288}}
+	want := []Op{{Kind: Write, Offset: 7, Data: []byte("a")}, {Kind: Sync},
+		{Kind: Output, Data: []byte("b")}, {Kind: Grow, Size: 12288}}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}
-	if _, err := parse(strings.NewReader(`1 fsync(`+fd+`) = -1 EIO (Input/output error)`+"\n"), "/f"); err == nil {
+	if _, err := parse(strings.NewReader(`1 fsync(`+fd+`) = -1 EIO (Input/output error)`+"\n"),
+		"/f"); err == nil {
 		t.Error("a call that failed passes")
 	}
 }
@@ -94,18 +97,19 @@ func TestCrash(t *testing.T) {
 	d.Do(Op{Kind: Write, Offset: 3, Data: bytes.Repeat([]byte("x"), 2*sector)})
 	rng := rand.New(rand.NewPCG(1, 1))
 	whole := append([]byte("new"), bytes.Repeat([]byte("x"), 2*sector)...)
-	if got := d.Crash(Nothing, rng); string(got) != "new" {
-		t.Errorf("without mercy: %.10q, want what was synced", got)
+	if got := d.Crash(DropAll, rng); string(got) != "new" {
+		t.Errorf("DropAll: %.10q, want what was synced", got)
 	}
-	if got := d.Crash(All, rng); !bytes.Equal(got, whole) {
-		t.Error("with all mercy not everything is there")
+	if got := d.Crash(KeepAll, rng); !bytes.Equal(got, whole) {
+		t.Error("KeepAll: not everything is there")
 	}
-	if got := d.Crash(Last, rng); len(got) != len(whole) || bytes.Equal(got, whole) || !bytes.HasPrefix(got, whole[:sector]) || got[sector] != 0 {
+	if got := d.Crash(TearLast, rng); len(got) != len(whole) || bytes.Equal(got, whole) ||
+		!bytes.HasPrefix(got, whole[:sector]) || got[sector] != 0 {
 		t.Error("the last write is not torn at its second sector")
 	}
 	differ := make(map[string]bool)
 	for range 100 {
-		got := d.Crash(Some, rng)
+		got := d.Crash(TearSome, rng)
 		if string(got[:3]) != "new" {
 			t.Fatal("what was synced is gone")
 		}

@@ -5,8 +5,7 @@ import (
 	"time"
 )
 
-// ChangeEvent is a change event the fake took. It opens no incident and
-// notifies nobody.
+// ChangeEvent is a change event that the fake accepted. It opens no incident and notifies nobody.
 type ChangeEvent struct {
 	Time      time.Time
 	Key       string // label of the routing key; see [KeyLabel]
@@ -29,4 +28,15 @@ func (f *Fake) applyChange(e event, now time.Time) {
 		Summary: p.text("summary"), Source: p.text("source"), Timestamp: p.text("timestamp"),
 		Details: p.object("custom_details"), Links: linksOf(e),
 	})
+}
+
+// Changes returns all accepted change events, in order.
+func (f *Fake) Changes() []ChangeEvent {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	changes := make([]ChangeEvent, len(f.changes))
+	for n, c := range f.changes {
+		changes[n] = c.copy()
+	}
+	return changes
 }

@@ -8,20 +8,19 @@ import (
 	"unicode/utf8"
 )
 
-// event is the body of a request, decoded without the client's types: a wrong
-// name in the client must not be cancelled by the same name here. It is a map
-// and not a struct because encoding/json lets a struct's names come in any
-// case, and PagerDuty does not.
+// event is the decoded body of a request. It does not use the client's types, so that a wrong name
+// in the client is not hidden by the same name here. It is a map, since encoding/json matches the
+// names of a struct in any case, and PagerDuty does not.
 type event map[string]any
 
-// decode returns nil for whatever is not one JSON object in valid UTF-8, with
-// nothing after it. encoding/json by itself mends broken UTF-8 in silence.
+// decode returns nil for a body that is not one JSON object in valid UTF-8, or has anything after
+// it. encoding/json by itself replaces invalid UTF-8 without an error.
 func decode(raw []byte) event {
 	if !utf8.Valid(raw) {
 		return nil
 	}
 	d := json.NewDecoder(bytes.NewReader(raw))
-	d.UseNumber() // else a number beyond float64 would make the whole event unreadable
+	d.UseNumber() // a number too large for a float64 must not fail the whole event
 	var e event
 	if d.Decode(&e) != nil {
 		return nil
@@ -35,8 +34,7 @@ func decode(raw []byte) event {
 	return e
 }
 
-// floats turns numbers into what encoding/json makes of them, as far as they
-// fit. It changes v.
+// floats converts numbers to float64, as encoding/json does, if they fit. It changes v.
 func floats(v any) any {
 	switch v := v.(type) {
 	case json.Number:
@@ -55,7 +53,7 @@ func floats(v any) any {
 	return v
 }
 
-// clone copies a decoded value in depth.
+// clone returns a deep copy of a decoded value.
 func clone(v any) any {
 	switch v := v.(type) {
 	case map[string]any:
@@ -81,20 +79,20 @@ func cloneObject(o map[string]any) map[string]any {
 	return c
 }
 
-// text is a field's value if that is a string, else "".
+// text returns the field if it is a string, else "".
 func (e event) text(name string) string {
 	s, _ := e[name].(string)
 	return s
 }
 
-// object is a field's value if that is an object, else nil.
+// object returns the field if it is an object, else nil.
 func (e event) object(name string) event {
 	o, _ := e[name].(map[string]any)
 	return o
 }
 
-// objects are the elements of a field that is an array, nil for those that are
-// no objects.
+// objects returns the elements of a field that is an array, with nil for those that are not
+// objects.
 func (e event) objects(name string) []event {
 	list, _ := e[name].([]any)
 	items := make([]event, len(list))
@@ -104,9 +102,8 @@ func (e event) objects(name string) []event {
 	return items
 }
 
-// blank reports whether a field is missing, null, no string, or has nothing
-// in it but white space.
+// blank reports whether the field is not a string, or has only white space.
 func (e event) blank(name string) bool { return strings.TrimSpace(e.text(name)) == "" }
 
-// given reports whether a field is there and not null.
+// given reports whether the field is present and not null.
 func (e event) given(name string) bool { return e[name] != nil }

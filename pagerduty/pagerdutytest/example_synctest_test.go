@@ -10,8 +10,8 @@ import (
 	"github.com/guance-relay/guance-relay/pagerduty/pagerdutytest"
 )
 
-// pagesAfterTheOutage is a test of a sender that tries again once a minute. The
-// four hours are those of the bubble, and pass at once.
+// pagesAfterTheOutage tests a sender that tries again once a minute. The four hours are those of
+// the bubble and take no time.
 func pagesAfterTheOutage(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		fake := pagerdutytest.NewTransport()
@@ -37,7 +37,7 @@ func pagesAfterTheOutage(t *testing.T) {
 	})
 }
 
-// Inside a testing/synctest bubble hours of outage take no time.
+// Inside a testing/synctest bubble, hours of outage take no time.
 func ExampleTransport() {
 	// In a file of tests:
 	_ = func(t *testing.T) { pagesAfterTheOutage(t) }

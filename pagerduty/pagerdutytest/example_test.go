@@ -13,8 +13,7 @@ import (
 	"github.com/guance-relay/guance-relay/pagerduty/pagerdutytest"
 )
 
-// page stands in for the program under test, which sends with a client of its
-// own.
+// page is the program under test, which has a client of its own.
 func page(client *http.Client, baseURL, event string) string {
 	resp, err := client.Post(baseURL+"/v2/enqueue", "application/json", strings.NewReader(event))
 	if err != nil {
@@ -28,9 +27,11 @@ func page(client *http.Client, baseURL, event string) string {
 }
 
 const (
-	diskFull = `{"routing_key":"e93facc04764012d7bfb002500d5d1a6","event_action":"trigger","dedup_key":"db-1/disk",
+	diskFull = `{"routing_key":"e93facc04764012d7bfb002500d5d1a6","event_action":"trigger",` +
+		`"dedup_key":"db-1/disk",
 		"payload":{"summary":"Disk full on db-1","source":"db-1","severity":"critical"}}`
-	diskFine = `{"routing_key":"e93facc04764012d7bfb002500d5d1a6","event_action":"resolve","dedup_key":"db-1/disk"}`
+	diskFine = `{"routing_key":"e93facc04764012d7bfb002500d5d1a6","event_action":"resolve",` +
+		`"dedup_key":"db-1/disk"}`
 )
 
 // A Server takes the place of https://events.pagerduty.com.
@@ -39,17 +40,18 @@ func ExampleNewServer() {
 	defer server.Close()
 
 	fmt.Println(page(http.DefaultClient, server.URL, diskFull))
-	fmt.Println(page(http.DefaultClient, server.URL, strings.Replace(diskFull, "critical", "high", 1)))
+	refused := page(http.DefaultClient, server.URL, strings.Replace(diskFull, "critical", "high", 1))
+	fmt.Printf("%.66s...\n", refused)
 
 	incident, _ := server.Incident("db-1/disk")
 	fmt.Println(incident.Status, incident.Severity, incident.Summary)
 	// Output:
 	// 202 {"status":"success","message":"Event processed","dedup_key":"db-1/disk"}
-	// 400 {"status":"invalid event","message":"Event object is invalid","errors":["'payload.severity' is invalid (must be one of the following: 'critical', 'warning', 'error' or 'info')"]}
+	// 400 {"status":"invalid event","message":"Event object is invalid",...
 	// triggered critical Disk full on db-1
 }
 
-// A Transport needs no network, and answers for every host.
+// A Transport needs no network and answers for every host.
 func ExampleNewTransport() {
 	fake := pagerdutytest.NewTransport()
 	client := &http.Client{Transport: fake}
@@ -62,21 +64,23 @@ func ExampleNewTransport() {
 	// events.eu.pagerduty.com trigger db-1/disk key-47746dbf 202
 }
 
-// Each request takes one fault from the script. After it all is well.
+// Each request takes one fault from the script. When the script is empty, the fake works normally.
 func ExampleFake_Script() {
 	fake := pagerdutytest.NewTransport()
 	client := &http.Client{Transport: fake}
 	fake.Script(
 		pagerdutytest.Fault{Status: 502, Body: "<html>Bad Gateway</html>", ContentType: "text/html"},
 		pagerdutytest.Fault{Status: 429, RetryAfter: "30", NoBody: true},
-		pagerdutytest.Fault{Connection: pagerdutytest.DropAfterRead, Ingest: true}, // taken, and the answer is lost
+		// accepted, and the answer is lost
+		pagerdutytest.Fault{Connection: pagerdutytest.DropAfterRead, Ingest: true},
 		pagerdutytest.Fault{Connection: pagerdutytest.CutAnswer},
 	)
 	for range 5 {
 		fmt.Println(page(client, "https://events.pagerduty.com", diskFull))
 	}
 	incident, _ := fake.Incident("db-1/disk")
-	fmt.Println(len(fake.Incidents()), "incident,", len(incident.Log), "entries in its log,", fake.Notifications(), "notification")
+	fmt.Println(len(fake.Incidents()), "incident,", len(incident.Log), "entries in its log,",
+		fake.Notifications(), "notification")
 	// Output:
 	// 502 <html>Bad Gateway</html>
 	// 429
@@ -86,17 +90,18 @@ func ExampleFake_Script() {
 	// 1 incident, 3 entries in its log, 1 notification
 }
 
-// A poison fails again and again, while other events pass.
+// A poisoned event always fails, while other events pass.
 func ExampleFake_Poison() {
 	fake := pagerdutytest.NewTransport()
 	client := &http.Client{Transport: fake}
-	cure := fake.Poison(
+	stop := fake.Poison(
 		func(r pagerdutytest.Request) bool { return r.DedupKey == "db-1/disk" },
 		pagerdutytest.Fault{Status: 500, NoBody: true},
 	)
 	fmt.Println(page(client, "https://events.pagerduty.com", diskFull))
-	fmt.Println(page(client, "https://events.pagerduty.com", strings.Replace(diskFull, "db-1/disk", "db-1/memory", 1)))
-	cure()
+	fmt.Println(page(client, "https://events.pagerduty.com",
+		strings.Replace(diskFull, "db-1/disk", "db-1/memory", 1)))
+	stop()
 	fmt.Println(page(client, "https://events.pagerduty.com", diskFull))
 	// Output:
 	// 500
@@ -104,7 +109,7 @@ func ExampleFake_Poison() {
 	// 202 {"status":"success","message":"Event processed","dedup_key":"db-1/disk"}
 }
 
-// What a test wants to know.
+// The fake answers a test's usual questions about incidents.
 func ExampleFake() {
 	fake := pagerdutytest.NewTransport()
 	client := &http.Client{Transport: fake}
@@ -126,7 +131,7 @@ func ExampleFake() {
 	// most requests in a minute: 4
 }
 
-// To wait is to be woken, and not to ask again and again.
+// Wait does not poll: every change of the fake wakes it.
 func ExampleFake_Wait() {
 	server := pagerdutytest.NewServer()
 	defer server.Close()
@@ -140,12 +145,39 @@ func ExampleFake_Wait() {
 	if err := server.WaitResolved(ctx, "db-1/disk"); err != nil {
 		fmt.Println(err)
 	}
-	err := server.Wait(ctx, func() bool { return len(server.Requests()) == 2 && len(server.Open()) == 0 })
+	err := server.Wait(ctx,
+		func() bool { return len(server.Requests()) == 2 && len(server.Open()) == 0 })
 	fmt.Println(err)
 	// Output: <nil>
 }
 
-// Steps can be told of as they happen, here for a demonstration.
+// Only listed routing keys are accepted. PagerDuty answers others in plain text.
+func ExampleFake_AcceptKeys() {
+	fake := pagerdutytest.NewTransport()
+	fake.AcceptKeys("R028DIE06SNKNO6V5ACSLRV7Y0TUVG7T")
+	client := &http.Client{Transport: fake}
+
+	fmt.Println(page(client, "https://events.pagerduty.com", diskFull))
+	// Output:
+	// 400 Invalid routing key
+}
+
+// The second of two requests in a minute exceeds a limit of one.
+func ExampleFake_SetRateLimit() {
+	fake := pagerdutytest.NewTransport()
+	fake.SetRateLimit(1)
+	client := &http.Client{Transport: fake}
+
+	for range 2 {
+		_ = page(client, "https://events.pagerduty.com", diskFull)
+		fmt.Println(fake.Requests()[len(fake.Requests())-1].Status)
+	}
+	// Output:
+	// 202
+	// 429
+}
+
+// OnStep reports changes of incidents as they happen, here for a demonstration.
 func ExampleFake_OnStep() {
 	fake := pagerdutytest.NewTransport()
 	client := &http.Client{Transport: fake}
@@ -161,17 +193,17 @@ func ExampleFake_OnStep() {
 	// resolve false db-1/disk resolved
 }
 
-// The fake can also be mounted in a server of one's own.
+// A Fake can be mounted in any HTTP server.
 func ExampleFake_ServeHTTP() {
 	fake := pagerdutytest.New()
-	fake.SetRateLimit(10_000) // PagerDuty gives more to some
+	fake.SetRateLimit(10_000) // PagerDuty allows some accounts more
 	mux := http.NewServeMux()
 	mux.Handle("/pagerduty/", http.StripPrefix("/pagerduty", fake))
 	server := httptest.NewServer(mux)
 	defer server.Close()
 
 	fmt.Println(page(server.Client(), server.URL+"/pagerduty", diskFine))
-	fmt.Println("dropped:", fake.Requests()[0].Dropped) // for it resolves nothing
+	fmt.Println("dropped:", fake.Requests()[0].Dropped) // it resolves nothing
 	// Output:
 	// 202 {"status":"success","message":"Event processed","dedup_key":"db-1/disk"}
 	// dropped: true

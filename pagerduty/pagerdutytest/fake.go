@@ -14,47 +14,45 @@ const (
 	changePath = "/v2/change/enqueue"
 )
 
-// Fake is the state behind a [Server] and a [Transport]. All methods are safe
-// for concurrent use. Make one with [New], [NewServer] or [NewTransport].
+// Fake is the state of a fake Events API, served by a [Server] or a [Transport]. All methods are
+// safe for concurrent use. Make one with [New], [NewServer] or [NewTransport].
 type Fake struct {
-	// mu guards what follows; changed is signalled whenever any of it moves.
+	// mu guards the fields below. changed is signalled when any of them changes.
 	mu        sync.Mutex
 	changed   *sync.Cond
-	version   int // counts the signals
+	version   int // number of calls of signal
 	limit     int
 	accepted  map[keyID]bool // nil: every well-formed key
-	keys      map[keyID]*ledger
-	unread    []time.Time // arrivals of requests whose key nobody read
+	keys      map[keyID]*keyState
+	unread    []time.Time // arrivals of requests whose body was not read
 	incidents []*Incident
 	changes   []ChangeEvent
 	requests  []Request
 	faults    faultPlan
 	observers []func(Step)
-	pending   []Step // not yet given to the observers
-	telling   bool   // somebody is giving them
-	made      int    // incidents and dedup keys made so far
-	resets    int    // calls of Reset
+	pending   []Step // not yet passed to the observers
+	notifying bool   // a goroutine is passing them
+	made      int    // number of incidents and dedup keys made
+	resets    int    // number of calls of Reset
 }
 
-// ledger is what the fake knows of one routing key. Keys know nothing of each
-// other's alerts.
-type ledger struct {
-	open     map[string]*Incident // by dedup key; not resolved
-	arrivals []time.Time          // of every request, in order
-	taken    []time.Time          // of those within the rate, newest window only
+// keyState is the state of one routing key. Keys do not share alerts.
+type keyState struct {
+	open     map[string]*Incident // incidents that are not resolved, by dedup key
+	arrivals []time.Time          // of all requests, in order
+	taken    []time.Time          // of accepted requests in the newest window
 }
 
-// New returns a Fake that takes every well-formed routing key and 120
-// requests per key in any 60 seconds.
+// New returns a Fake that accepts every well-formed routing key, and 120 requests per key in any 60
+// seconds.
 func New() *Fake {
-	f := &Fake{limit: defaultLimit, keys: make(map[keyID]*ledger)}
+	f := &Fake{limit: defaultLimit, keys: make(map[keyID]*keyState)}
 	f.changed = sync.NewCond(&f.mu)
 	return f
 }
 
-// AcceptKeys restricts the routing keys that name a live integration; any
-// other well-formed key is answered with "Invalid routing key". Without
-// arguments every well-formed key is taken again.
+// AcceptKeys sets the routing keys that are accepted. Any other well-formed key gets "Invalid
+// routing key". Without arguments every well-formed key is accepted again.
 func (f *Fake) AcceptKeys(keys ...string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -67,58 +65,58 @@ func (f *Fake) AcceptKeys(keys ...string) {
 	}
 }
 
-// Reset forgets every request, incident and change event and every fault, and
-// keeps the accepted keys, the rate limit and the observers.
+// Reset forgets all requests, incidents, change events and faults. It keeps the accepted keys, the
+// rate limit and the observers.
 func (f *Fake) Reset() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.keys = make(map[keyID]*ledger)
+	f.keys = make(map[keyID]*keyState)
 	f.incidents, f.changes, f.requests, f.unread = nil, nil, nil, nil
 	f.faults = faultPlan{}
 	f.resets++
 	f.signal()
 }
 
-// signal is called with mu held after any change a waiter may be waiting for.
+// signal must be called with mu held, after every change.
 func (f *Fake) signal() {
 	f.version++
 	f.changed.Broadcast()
 }
 
-func (f *Fake) ledger(key string) *ledger {
+func (f *Fake) keyState(key string) *keyState {
 	id := identify(key)
 	l := f.keys[id]
 	if l == nil {
-		l = &ledger{open: make(map[string]*Incident)}
+		l = &keyState{open: make(map[string]*Incident)}
 		f.keys[id] = l
 	}
 	return l
 }
 
-// maxRead bounds what is read of one request. It is well above what PagerDuty
-// takes, so that an oversize event is still seen to be whose it is.
+// maxRead limits the bytes that are read of a request. It is larger than PagerDuty's limit, so that
+// the routing key of an event that is too large is still found.
 const maxRead = 2 << 20
 
-// exchange is one request on its way through the fake, and then its answer.
+// exchange is one request and its response.
 type exchange struct {
 	request Request
 	raw     []byte
 	event   event // nil if the body is no JSON object
 
-	fault  Fault
-	answer answer
+	fault    Fault
+	response response
 }
 
-// serve takes one request. What the fault then does to the connection is for
-// the caller, which knows what kind of connection it has. The error is that of
-// reading the body: then there is nobody to answer.
+// serve handles one request. The caller applies the fault to the connection. The error is that of
+// reading the body; then there is no response.
 func (f *Fake) serve(ctx context.Context, r *http.Request, body io.Reader) (*exchange, error) {
-	x := &exchange{request: Request{Method: r.Method, Host: r.Host, Path: r.URL.Path, Header: r.Header.Clone()}}
+	x := &exchange{request: Request{Method: r.Method, Host: r.Host, Path: r.URL.Path,
+		Header: r.Header.Clone()}}
 	if x.request.Host == "" {
-		x.request.Host = r.URL.Host // as a client leaves it
+		x.request.Host = r.URL.Host // a client may leave Host empty
 	}
-	if f.leaveUnread(x) {
-		return x, pause(ctx, x.fault.Delay)
+	if f.handleUnread(x) {
+		return x, sleep(ctx, x.fault.Delay)
 	}
 	raw, err := io.ReadAll(io.LimitReader(body, maxRead))
 	x.raw, x.event = raw, decode(raw)
@@ -127,38 +125,39 @@ func (f *Fake) serve(ctx context.Context, r *http.Request, body io.Reader) (*exc
 		f.record(x)
 		return nil, err
 	}
-	f.treat(x)
-	f.tell()
-	return x, pause(ctx, x.fault.Delay)
+	f.handle(x)
+	f.notify()
+	return x, sleep(ctx, x.fault.Delay)
 }
 
-// treat decides what becomes of a request that was read, in one step that no
-// other request comes between.
-func (f *Fake) treat(x *exchange) {
+// handle decides the response to a request whose body was read. No other request is handled at the
+// same time.
+func (f *Fake) handle(x *exchange) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	now := time.Now() // under the lock, so that the log is in order of time
+	now := time.Now() // under the lock: the log is in order of time
 	x.request.Time = now
 	f.arrive(x.event, now)
 	x.fault = f.faults.next(now, x.request)
 	if x.fault.ingests() {
-		x.answer = f.process(x, now)
+		x.response = f.process(x, now)
 	}
-	x.answer = x.fault.apply(x.answer)
+	x.response = x.fault.apply(x.response)
 	if x.fault.IngestAfter > 0 {
 		f.processLater(x)
 	}
 	x.request.Fault = x.fault
 	if x.fault.answers() {
-		x.request.Status, x.request.Answer = x.answer.status, x.answer.body
+		x.request.Status, x.request.Answer = x.response.status, x.response.body
 	}
 	f.requests = append(f.requests, x.request)
 	f.signal()
 }
 
-// processLater has the request that is about to be logged processed after its fault's time. It is called with mu held.
+// processLater processes the request, which is about to be logged, after its fault's IngestAfter.
+// It must be called with mu held.
 func (f *Fake) processLater(x *exchange) {
-	late := &exchange{request: x.request, event: x.event} // x goes on to be answered
+	late := &exchange{request: x.request, event: x.event} // a copy: x still gets its own response
 	logged, resets := len(f.requests), f.resets
 	time.AfterFunc(x.fault.IngestAfter, func() {
 		f.mu.Lock()
@@ -170,14 +169,14 @@ func (f *Fake) processLater(x *exchange) {
 		}
 		f.mu.Unlock()
 		if !forgotten {
-			f.tell()
+			f.notify()
 		}
 	})
 }
 
-// leaveUnread reports whether a request meets a fault by which nobody reads
-// its body. That must be known before the body is read.
-func (f *Fake) leaveUnread(x *exchange) bool {
+// handleUnread handles a request whose fault leaves the body unread, and reports whether it has
+// such a fault. It must be called before the body is read.
+func (f *Fake) handleUnread(x *exchange) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	now := time.Now()
@@ -193,7 +192,7 @@ func (f *Fake) leaveUnread(x *exchange) bool {
 	return true
 }
 
-// record logs a request that broke off.
+// record logs a request whose body could not be read.
 func (f *Fake) record(x *exchange) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -203,8 +202,8 @@ func (f *Fake) record(x *exchange) {
 	f.signal()
 }
 
-// pause returns after d, or with the cause of ctx if that ends before.
-func pause(ctx context.Context, d time.Duration) error {
+// sleep waits for d. If ctx ends first, it returns the cause.
+func sleep(ctx context.Context, d time.Duration) error {
 	if d <= 0 {
 		return nil
 	}

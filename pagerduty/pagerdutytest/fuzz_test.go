@@ -12,25 +12,31 @@ import (
 	"github.com/guance-relay/guance-relay/pagerduty/pagerdutytest"
 )
 
-// FuzzBody sends any bytes, to both endpoints. Whether they are taken is
-// decided a second time, by the rules as the package comment has them, from
-// the raw JSON and without the package's code.
+// FuzzBody sends any bytes to both endpoints. A second implementation of the rules in the package
+// comment decides from the raw JSON, without the package's code, whether they must be accepted.
 func FuzzBody(f *testing.F) {
 	for _, event := range []object{
 		trigger(key1, "a"), resolve(key1, "a"), action(key2, "", "acknowledge"), change(key1), {},
-		trigger(key1, "a").with("dedup_key", nil).payload("timestamp", "2011-05-06T03:30-07").payload("component", "c"),
-		trigger(key1, "a").payload("custom_details", object{"a": []any{1, nil, object{}}}).payload("timestamp", "yesterday"),
+		trigger(key1, "a").with("dedup_key", nil).payload("timestamp",
+			"2011-05-06T03:30-07").payload("component", "c"),
+		trigger(key1, "a").payload("custom_details",
+			object{"a": []any{1, nil, object{}}}).payload("timestamp", "yesterday"),
 		trigger(key1, "a").payload("custom_details", "text").with("client", 1).with("client_url", "u"),
-		trigger(key1, "a").with("links", []any{object{"href": "https://x.example", "text": "x"}, object{}, 1}),
-		trigger(key1, "a").with("images", []any{object{"src": "https://x.example", "alt": "x"}, object{"src": "http://x.example"}}),
+		trigger(key1, "a").with("links",
+			[]any{object{"href": "https://x.example", "text": "x"}, object{}, 1}),
+		trigger(key1, "a").with("images",
+			[]any{object{"src": "https://x.example", "alt": "x"}, object{"src": "http://x.example"}}),
 		trigger(key1, strings.Repeat("键", 256)).payload("summary", strings.Repeat("🔥", 513)),
-		trigger("e+23rschqsESqk9Q6_-g", "a").payload("severity", "high").payload("group", 1).payload("class", false),
+		trigger("e+23rschqsESqk9Q6_-g", "a").payload("severity", "high").payload("group",
+			1).payload("class", false),
 	} {
 		f.Add([]byte(event.String()))
 	}
 	for _, body := range []string{
-		"", "null", "[]", "1e999", `{"a":1e999}`, "\ufeff{}", "{}{}", `{"routing_key":"` + key1 + `","routing_key":7}`,
-		`{"routing_key":"\u0065` + key1[1:] + `","event_action":"resolve","dedup_key":"\ud83d"}`, strings.Repeat(`{"a":`, 20_000),
+		"", "null", "[]", "1e999", `{"a":1e999}`, "\ufeff{}", "{}{}",
+		`{"routing_key":"` + key1 + `","routing_key":7}`,
+		`{"routing_key":"\u0065` + key1[1:] +
+			`","event_action":"resolve","dedup_key":"\ud83d"}`, strings.Repeat(`{"a":`, 20_000),
 		`{"routing_key":"` + key1 + `","event_action":"resolve","dedup_key":"` + "\xff" + `"}`,
 	} {
 		f.Add([]byte(body))
@@ -58,26 +64,31 @@ func FuzzBody(f *testing.F) {
 			var e struct {
 				RoutingKey string `json:"routing_key"`
 			}
-			// What is logged of a good event is one still, under a label.
-			if alert.status == 202 && (json.Unmarshal(r.Body, &e) != nil || bytes.Contains(r.Body, []byte(key1))) {
+			// The logged body of a valid event is valid too, with the label for the key.
+			if alert.status == 202 &&
+				(json.Unmarshal(r.Body, &e) != nil || bytes.Contains(r.Body, []byte(key1))) {
 				t.Errorf("logged %s", r.Body)
 			}
 		}
 	})
 }
 
-// FuzzFields sends events that are well-formed and odd in their fields, where
-// bytes at random seldom get to.
+// FuzzFields sends well-formed events with odd fields, which random bytes rarely produce.
 func FuzzFields(f *testing.F) {
-	f.Add("trigger", "a", "disk full", "db-1", "critical", "2011-05-06", "https://x.example", "https://x.example", []byte(`{}`))
-	f.Add("resolve", " ", "\u3000", "\u200b", "Info", "2011-05-06T17:00:60Z", " ", "HTTPS://", []byte(`"x"`))
-	f.Add("acknowledge", strings.Repeat("🔥", 127), strings.Repeat("é", 1025), "\xff", "info", "", "", "http://x", []byte(`[1]`))
-	f.Fuzz(func(t *testing.T, action, dedupKey, summary, source, severity, timestamp, href, src string, details []byte) {
+	f.Add("trigger", "a", "disk full", "db-1", "critical", "2011-05-06", "https://x.example",
+		"https://x.example", []byte(`{}`))
+	f.Add("resolve", " ", "\u3000", "\u200b", "Info", "2011-05-06T17:00:60Z", " ", "HTTPS://",
+		[]byte(`"x"`))
+	f.Add("acknowledge", strings.Repeat("🔥", 127), strings.Repeat("é", 1025), "\xff", "info", "", "",
+		"http://x", []byte(`[1]`))
+	f.Fuzz(func(t *testing.T, action, dedupKey, summary, source, severity, timestamp, href,
+		src string, details []byte) {
 		if !json.Valid(details) {
 			details = []byte("null")
 		}
 		body := []byte(trigger(key1, dedupKey).with("event_action", action).
-			payload("summary", summary).payload("source", source).payload("severity", severity).payload("timestamp", timestamp).
+			payload("summary", summary).payload("source", source).payload("severity",
+			severity).payload("timestamp", timestamp).
 			payload("custom_details", json.RawMessage(details)).
 			with("links", []any{object{"href": href}}).with("images", []any{object{"src": src}}).String())
 		fake := pagerdutytest.NewTransport()
@@ -90,7 +101,7 @@ func FuzzFields(f *testing.F) {
 	})
 }
 
-// fields is a JSON object with its values raw. Null is nothing.
+// fields is a JSON object with raw values. Null means absent.
 type fields map[string]json.RawMessage
 
 func fieldsOf(raw []byte) (f fields, ok bool) {
@@ -107,7 +118,7 @@ func fieldsOf(raw []byte) (f fields, ok bool) {
 
 func (f fields) text(name string) string {
 	var s string
-	_ = json.Unmarshal(f[name], &s) // no string is as good as none
+	_ = json.Unmarshal(f[name], &s) // not a string: the same as absent
 	return s
 }
 
@@ -120,7 +131,7 @@ func (f fields) filled(names ...string) bool {
 	return true
 }
 
-// texts reports whether the fields are strings or not there.
+// texts reports whether each field is a string or absent.
 func (f fields) texts(names ...string) bool {
 	for _, name := range names {
 		if value, there := f[name]; there && value[0] != '"' {
@@ -130,8 +141,7 @@ func (f fields) texts(names ...string) bool {
 	return true
 }
 
-// each reports whether the field is not there, or a list whose elements are
-// objects that are all good.
+// each reports whether the field is absent, or a list of objects for which good is true.
 func (f fields) each(name string, good func(fields) bool) bool {
 	value, there := f[name]
 	if !there {
@@ -167,14 +177,17 @@ func wantAlert(body []byte) int {
 		return 400
 	}
 	if _, there := e["payload"]; there || action == "trigger" {
-		if !p.filled("summary", "source", "severity") || !p.texts("component", "group", "class") || !payloadIsGood(p) ||
+		if !p.filled("summary", "source", "severity") || !p.texts("component", "group", "class") ||
+			!payloadIsGood(p) ||
 			!strings.Contains("|critical|error|warning|info|", "|"+p.text("severity")+"|") {
 			return 400
 		}
 	}
-	if !e.texts("dedup_key", "client", "client_url") || units(e.text("dedup_key")) > 255 || !linksAreGood(e) ||
+	if !e.texts("dedup_key", "client", "client_url") || units(e.text("dedup_key")) > 255 ||
+		!linksAreGood(e) ||
 		!e.each("images", func(i fields) bool {
-			return i.filled("src") && strings.HasPrefix(strings.ToLower(i.text("src")), "https://") && i.texts("href", "alt")
+			return i.filled("src") && strings.HasPrefix(strings.ToLower(i.text("src")), "https://") &&
+				i.texts("href", "alt")
 		}) {
 		return 400
 	}
@@ -183,13 +196,14 @@ func wantAlert(body []byte) int {
 
 func wantChange(body []byte) int {
 	e, p, status := prologue(body)
-	if status == 202 && (e.text("routing_key")[0] == 'R' || !p.filled("summary") || !p.texts("source") || !payloadIsGood(p) || !linksAreGood(e)) {
+	if status == 202 && (e.text("routing_key")[0] == 'R' || !p.filled("summary") ||
+		!p.texts("source") || !payloadIsGood(p) || !linksAreGood(e)) {
 		return 400
 	}
 	return status
 }
 
-// prologue is what both kinds of events have in common.
+// prologue checks what both kinds of event have in common.
 func prologue(body []byte) (e, payload fields, status int) {
 	e, ok := fieldsOf(body)
 	if len(body) > 512_000 {
@@ -214,7 +228,8 @@ func payloadIsGood(p fields) bool {
 		return false
 	}
 	timestamp, there := p["timestamp"]
-	return units(p.text("summary")) <= 1024 && (!there || timestamp[0] == '"' && isTimestamp(p.text("timestamp")))
+	return units(p.text("summary")) <= 1024 &&
+		(!there || timestamp[0] == '"' && isTimestamp(p.text("timestamp")))
 }
 
 // isTimestamp reads a timestamp from left to right.
@@ -228,9 +243,10 @@ func isTimestamp(s string) bool {
 	if s = s[10:]; s == "" {
 		return true
 	}
-	below := func(prefix string, limit byte) bool { // takes the prefix and two digits
+	below := func(prefix string, limit byte) bool { // consumes the prefix and two digits
 		rest, ok := strings.CutPrefix(s, prefix)
-		if !ok || len(rest) < 2 || rest[0] < '0' || rest[0] > '9' || rest[1] < '0' || rest[1] > '9' || (rest[0]-'0')*10+rest[1]-'0' >= limit {
+		if !ok || len(rest) < 2 || rest[0] < '0' || rest[0] > '9' || rest[1] < '0' || rest[1] > '9' ||
+			(rest[0]-'0')*10+rest[1]-'0' >= limit {
 			return false
 		}
 		s = rest[2:]

@@ -16,31 +16,29 @@ const (
 	Resolved     Status = "resolved"
 )
 
-// Incident is an alert and its incident, which are one here: the fake groups
-// nothing.
+// Incident is an alert and its incident, which are one here: the fake groups nothing.
 type Incident struct {
 	ID       string // made by the fake
 	Key      string // label of the routing key; see [KeyLabel]
 	DedupKey string
 	Status   Status
 
-	// What it shows is that of the newest trigger.
+	// The content of the newest trigger.
 	Alert
 
 	Opened       time.Time
-	Acknowledged time.Time // when it first was; zero if it never was
+	Acknowledged time.Time // the first time; zero if never
 	Resolved     time.Time // zero while it is open
 
-	// Log has an entry for every event the incident took.
+	// Log has an entry for every event of the incident.
 	Log []LogEntry
-	// Notifications counts how often somebody was called for it, which is
-	// once, when it opens. Further triggers are entries in the log; PagerDuty
-	// documents that an acknowledged incident notifies nobody, and of one
-	// that is not it says no more than that there will be an entry.
+	// Notifications is how often somebody was notified: once, when the incident opened. A further
+	// trigger is an entry in the log: PagerDuty documents that an acknowledged incident notifies
+	// nobody, and of a triggered one only that there is an entry.
 	Notifications int
 }
 
-// Alert is what a trigger says.
+// Alert is the content of a trigger.
 type Alert struct {
 	Summary   string
 	Source    string
@@ -49,8 +47,8 @@ type Alert struct {
 	Component string
 	Group     string
 	Class     string
-	// Details are the custom_details as encoding/json decodes them; a number
-	// beyond float64 is a json.Number.
+	// Details are the custom_details as encoding/json decodes them. A number that is too large for a
+	// float64 is a json.Number.
 	Details   map[string]any
 	Client    string
 	ClientURL string
@@ -68,15 +66,7 @@ type Image struct{ Src, Href, Alt string }
 type LogEntry struct {
 	Time    time.Time
 	Action  string // trigger, acknowledge or resolve
-	Summary string // the event's; a resolve may have none
-}
-
-// Step is a step in the life of an incident, for [Fake.OnStep].
-type Step struct {
-	Time     time.Time
-	Action   string   // trigger, acknowledge or resolve
-	Repeated bool     // a trigger of an alert that was open already
-	Incident Incident // as it is after the step
+	Summary string // of the event; a resolve may have none
 }
 
 func (i *Incident) copy() Incident {
@@ -91,7 +81,8 @@ func alertOf(e event) Alert {
 	p := e.object("payload")
 	a := Alert{
 		Summary: p.text("summary"), Source: p.text("source"), Severity: p.text("severity"),
-		Timestamp: p.text("timestamp"), Component: p.text("component"), Group: p.text("group"), Class: p.text("class"),
+		Timestamp: p.text("timestamp"), Component: p.text("component"), Group: p.text("group"),
+		Class:   p.text("class"),
 		Details: p.object("custom_details"), Client: e.text("client"), ClientURL: e.text("client_url"),
 		Links: linksOf(e),
 	}
@@ -108,9 +99,9 @@ func linksOf(e event) (links []Link) {
 	return links
 }
 
-// applyAlert moves the state machine by an event that is in order, and returns
-// its dedup key and whether it found something to apply to.
-func (f *Fake) applyAlert(l *ledger, e event, now time.Time) (dedupKey string, applied bool) {
+// applyAlert applies a valid event. It returns the dedup key and whether there was an incident to
+// apply it to.
+func (f *Fake) applyAlert(l *keyState, e event, now time.Time) (dedupKey string, applied bool) {
 	action := e.text("event_action")
 	dedupKey = e.text("dedup_key")
 	if e.blank("dedup_key") {
@@ -142,9 +133,61 @@ func (f *Fake) applyAlert(l *ledger, e event, now time.Time) (dedupKey string, a
 	if action == "trigger" {
 		incident.Alert = alertOf(e)
 	}
-	incident.Log = append(incident.Log, LogEntry{Time: now, Action: action, Summary: e.object("payload").text("summary")})
+	incident.Log = append(incident.Log,
+		LogEntry{Time: now, Action: action, Summary: e.object("payload").text("summary")})
 	if len(f.observers) > 0 {
-		f.pending = append(f.pending, Step{Time: now, Action: action, Repeated: repeated, Incident: incident.copy()})
+		f.pending = append(f.pending,
+			Step{Time: now, Action: action, Repeated: repeated, Incident: incident.copy()})
 	}
 	return dedupKey, true
+}
+
+// Incidents returns all incidents, in the order in which they opened.
+func (f *Fake) Incidents() []Incident {
+	return f.pick(func(*Incident) bool { return true })
+}
+
+// Open returns the incidents that are not resolved, in the order in which they opened.
+func (f *Fake) Open() []Incident {
+	return f.pick(func(i *Incident) bool { return i.Status != Resolved })
+}
+
+// IncidentsOf returns all incidents of a dedup key, under any routing key, in the order in which
+// they opened.
+func (f *Fake) IncidentsOf(dedupKey string) []Incident {
+	return f.pick(func(i *Incident) bool { return i.DedupKey == dedupKey })
+}
+
+// Incident returns the newest incident of a dedup key, under any routing key, and whether there is
+// one.
+func (f *Fake) Incident(dedupKey string) (Incident, bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for n := len(f.incidents) - 1; n >= 0; n-- {
+		if i := f.incidents[n]; i.DedupKey == dedupKey {
+			return i.copy(), true
+		}
+	}
+	return Incident{}, false
+}
+
+// Notifications returns the number of notifications of all incidents.
+func (f *Fake) Notifications() (n int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, i := range f.incidents {
+		n += i.Notifications
+	}
+	return n
+}
+
+func (f *Fake) pick(want func(*Incident) bool) (picked []Incident) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, i := range f.incidents {
+		if want(i) {
+			picked = append(picked, i.copy())
+		}
+	}
+	return picked
 }

@@ -10,21 +10,23 @@ import (
 	"github.com/guance-relay/guance-relay/pagerduty/pagerdutytest"
 )
 
-// The numbers are those of the known facts about the Events API that the
-// project tests against; 40 to 45 are of its state machine and its limit.
+// The numbers are those of docs/pagerduty-facts.md; 40 to 45 are about incidents and the rate
+// limit.
 
 func TestFact40TriggerAfterResolveOpensAnotherIncident(t *testing.T) {
 	fake := pagerdutytest.NewTransport()
 	send(t, fake, trigger(key1, "a"), resolve(key1, "a"), trigger(key1, "a"))
 	all := fake.IncidentsOf("a")
-	if len(all) != 2 || all[0].Status != pagerdutytest.Resolved || all[1].Status != pagerdutytest.Triggered || all[0].ID == all[1].ID {
+	if len(all) != 2 || all[0].Status != pagerdutytest.Resolved ||
+		all[1].Status != pagerdutytest.Triggered || all[0].ID == all[1].ID {
 		t.Errorf("incidents = %+v", all)
 	}
 	if newest, ok := fake.Incident("a"); !ok || newest.ID != all[1].ID {
 		t.Errorf("newest = %+v", newest)
 	}
 	if len(all[0].Log) != 2 || len(all[1].Log) != 1 || fake.Notifications() != 2 {
-		t.Errorf("logs of %d and %d entries, %d notifications", len(all[0].Log), len(all[1].Log), fake.Notifications())
+		t.Errorf("logs of %d and %d entries, %d notifications", len(all[0].Log), len(all[1].Log),
+			fake.Notifications())
 	}
 }
 
@@ -34,8 +36,10 @@ func TestFact41ResolveOfAnUnknownAlertIsDropped(t *testing.T) {
 	if answer.status != 202 || answer.dedupKey(t) != "b" || len(fake.Incidents()) != 0 {
 		t.Fatalf("%d %s, incidents %+v", answer.status, answer.body, fake.Incidents())
 	}
-	send(t, fake, action(key1, "b", "acknowledge"), trigger(key1, "b")) // so a trigger that was overtaken stays open
-	if open := fake.Open(); len(open) != 1 || open[0].Status != pagerdutytest.Triggered || len(open[0].Log) != 1 {
+	// so a trigger after its resolve stays open
+	send(t, fake, action(key1, "b", "acknowledge"), trigger(key1, "b"))
+	if open := fake.Open(); len(open) != 1 || open[0].Status != pagerdutytest.Triggered ||
+		len(open[0].Log) != 1 {
 		t.Errorf("open = %+v", open)
 	}
 	send(t, fake, resolve(key1, "b"), resolve(key1, "b"), action(key1, "b", "acknowledge"))
@@ -52,12 +56,14 @@ func TestFact42KeysDoNotKnowEachOther(t *testing.T) {
 	fake := pagerdutytest.NewTransport()
 	send(t, fake, trigger(key1, "c"), resolve(key2, "c"), action(key2, "c", "acknowledge"))
 	open := fake.Open()
-	if len(open) != 1 || open[0].Status != pagerdutytest.Triggered || open[0].Key != pagerdutytest.KeyLabel(key1) {
+	if len(open) != 1 || open[0].Status != pagerdutytest.Triggered ||
+		open[0].Key != pagerdutytest.KeyLabel(key1) {
 		t.Errorf("open = %+v", open)
 	}
 	send(t, fake, trigger(key2, "c"), resolve(key1, "c"))
 	open = fake.Open()
-	if len(open) != 1 || open[0].Key != pagerdutytest.KeyLabel(key2) || len(fake.IncidentsOf("c")) != 2 {
+	if len(open) != 1 || open[0].Key != pagerdutytest.KeyLabel(key2) ||
+		len(fake.IncidentsOf("c")) != 2 {
 		t.Errorf("open = %+v", open)
 	}
 }
@@ -79,7 +85,8 @@ func TestFact43RepeatedTriggersMerge(t *testing.T) {
 		}
 		at := func(minute time.Duration) time.Time { return start.Add(minute * time.Minute) }
 		want := pagerdutytest.Incident{
-			ID: all[0].ID, Key: pagerdutytest.KeyLabel(key1), DedupKey: "d", Status: pagerdutytest.Acknowledged,
+			ID: all[0].ID, Key: pagerdutytest.KeyLabel(key1), DedupKey: "d",
+			Status: pagerdutytest.Acknowledged,
 			Alert:  pagerdutytest.Alert{Summary: "full", Source: "db-1", Severity: "critical"},
 			Opened: at(0), Acknowledged: at(3), Notifications: 1,
 			Log: []pagerdutytest.LogEntry{
@@ -96,7 +103,8 @@ func TestFact43RepeatedTriggersMerge(t *testing.T) {
 		}
 		time.Sleep(time.Minute)
 		send(t, fake, resolve(key1, "d"))
-		if i, _ := fake.Incident("d"); i.Status != pagerdutytest.Resolved || !i.Resolved.Equal(at(5)) || len(fake.Open()) != 0 {
+		if i, _ := fake.Incident("d"); i.Status != pagerdutytest.Resolved || !i.Resolved.Equal(at(5)) ||
+			len(fake.Open()) != 0 {
 			t.Errorf("incident = %+v", i)
 		}
 	})
@@ -110,13 +118,13 @@ func TestFact44TriggersWithoutADedupKeyAreAllNew(t *testing.T) {
 	if k1 == "" || k2 == "" || k1 == k2 || len(fake.Open()) != 2 {
 		t.Fatalf("keys %q and %q, open %+v", k1, k2, fake.Open())
 	}
-	send(t, fake, resolve(key1, k1)) // the returned key is good for it
+	send(t, fake, resolve(key1, k1)) // the returned key names the incident
 	if open := fake.Open(); len(open) != 1 || open[0].DedupKey != k2 {
 		t.Errorf("open = %+v", open)
 	}
 }
 
-// The answer has the dedup key as it came, and not escaped for HTML.
+// The answer has the dedup key as it was sent, without escapes for HTML.
 func TestAnswerHasTheDedupKey(t *testing.T) {
 	fake := pagerdutytest.NewTransport()
 	for dedupKey, want := range map[string]string{`<a>&"b"`: `"<a>&\"b\""`, "磁盘🔥": `"磁盘🔥"`} {
@@ -127,7 +135,7 @@ func TestAnswerHasTheDedupKey(t *testing.T) {
 	}
 }
 
-// The newest trigger is all that an incident shows: PagerDuty replaces.
+// An incident shows the content of the newest trigger only: PagerDuty replaces the older one.
 func TestIncidentShowsTheNewestTrigger(t *testing.T) {
 	fake := pagerdutytest.NewTransport()
 	full := trigger(key1, "a").payload("timestamp", "2015-07-17T08:42:58.315+0000").
@@ -138,7 +146,8 @@ func TestIncidentShowsTheNewestTrigger(t *testing.T) {
 		with("images", []any{object{"src": "https://i.example", "href": "https://h.example", "alt": "i"}})
 	send(t, fake, full)
 	want := pagerdutytest.Alert{
-		Summary: "disk full", Source: "db-1", Severity: "critical", Timestamp: "2015-07-17T08:42:58.315+0000",
+		Summary: "disk full", Source: "db-1", Severity: "critical",
+		Timestamp: "2015-07-17T08:42:58.315+0000",
 		Component: "mysql", Group: "prod", Class: "disk",
 		Details: map[string]any{"free": "1%", "load": []any{0.75, nil, map[string]any{"n": 1.0}}},
 		Client:  "Monitoring", ClientURL: "https://m.example",
@@ -150,13 +159,15 @@ func TestIncidentShowsTheNewestTrigger(t *testing.T) {
 		t.Errorf("(-want +got)\n%s", diff)
 	}
 
-	// What a caller was given is its own.
-	got.Details["load"].([]any)[2].(map[string]any)["n"], got.Links[0].Href, got.Images[0].Alt, got.Log[0].Action = 2, "", "", ""
+	// A caller gets copies.
+	got.Details["load"].([]any)[2].(map[string]any)["n"] = 2
+	got.Links[0].Href, got.Images[0].Alt, got.Log[0].Action = "", "", ""
 	if again := fake.Open()[0]; !cmp.Equal(want, again.Alert) || again.Log[0].Action != "trigger" {
 		t.Errorf("a caller changed it: %+v", again)
 	}
 
-	send(t, fake, trigger(key1, "a").payload("severity", "info"), full.payload("summary", "over").with("event_action", "resolve"))
+	send(t, fake, trigger(key1, "a").payload("severity", "info"),
+		full.payload("summary", "over").with("event_action", "resolve"))
 	want = pagerdutytest.Alert{Summary: "disk full", Source: "db-1", Severity: "info"}
 	got, _ = fake.Incident("a")
 	if diff := cmp.Diff(want, got.Alert); diff != "" {
@@ -178,7 +189,8 @@ func TestReset(t *testing.T) {
 	fake.Outage(time.Hour, pagerdutytest.Fault{Status: 500})
 	fake.Script(pagerdutytest.Fault{Status: 500})
 	fake.Reset()
-	if len(fake.Incidents())+len(fake.Changes())+len(fake.Requests())+fake.MaxPerWindow()+fake.Notifications() != 0 {
+	left := len(fake.Incidents()) + len(fake.Changes()) + len(fake.Requests())
+	if left+fake.MaxPerWindow()+fake.Notifications() != 0 {
 		t.Error("something is left")
 	}
 	if got := post(t, fake, alertURL, trigger(key2, "a").String()); got.body != "Invalid routing key" {

@@ -21,7 +21,8 @@ func attemptWithin(t *testing.T, d time.Duration, rt http.RoundTripper, base, ev
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), d)
 	defer cancel()
-	r, err := http.NewRequestWithContext(ctx, http.MethodPost, base+"/v2/enqueue", strings.NewReader(event))
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, base+"/v2/enqueue",
+		strings.NewReader(event))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -31,13 +32,15 @@ func attemptWithin(t *testing.T, d time.Duration, rt http.RoundTripper, base, ev
 	}
 }
 
-// A trigger that is handled after its resolve opens an incident that nothing closes, at the moment that was asked for.
+// A trigger that is handled after its resolve opens an incident, at the moment that was set, and
+// nothing closes it.
 func TestIngestAfter(t *testing.T) {
 	for name, late := range map[string]fault{
 		"never answered": {Connection: pagerdutytest.Hang, IngestAfter: 10 * time.Second},
 		"dropped":        {Connection: pagerdutytest.DropAfterRead, IngestAfter: 10 * time.Second},
 		"a gateway's":    {Status: 504, IngestAfter: 10 * time.Second},
-		"cut":            {Status: 502, Connection: pagerdutytest.CutAnswer, IngestAfter: 10 * time.Second},
+		"cut": {Status: 502, Connection: pagerdutytest.CutAnswer,
+			IngestAfter: 10 * time.Second},
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			fake := pagerdutytest.NewTransport()
@@ -46,7 +49,7 @@ func TestIngestAfter(t *testing.T) {
 			start := time.Now()
 			fake.Script(late)
 			attemptOf(t, fake, host, trigger(key1, "a").String())
-			fake.Heal() // what is on its way stays so
+			fake.Heal() // a late event is still handled
 			send(t, fake, resolve(key1, "a"))
 			if !fake.Requests()[1].Dropped {
 				t.Errorf("%s: the resolve found something to resolve", name)
@@ -57,18 +60,20 @@ func TestIngestAfter(t *testing.T) {
 			}
 			time.Sleep(time.Nanosecond)
 			synctest.Wait()
-			if open := fake.Open(); len(open) != 1 || !open[0].Opened.Equal(start.Add(10*time.Second)) || steps != 1 {
+			if open := fake.Open(); len(open) != 1 || !open[0].Opened.Equal(start.Add(10*time.Second)) ||
+				steps != 1 {
 				t.Errorf("%s: %+v, %d steps; want one incident, opened after 10 s", name, open, steps)
 			}
 		})
 	}
 }
 
-// What is handled late meets what is there by then: a resolve finds what to resolve, or nothing and is dropped.
+// A late event meets the state of that moment: a resolve finds an incident, or is dropped.
 func TestIngestAfterMeetsWhatIsThere(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		fake := pagerdutytest.NewTransport()
-		fake.Script(fault{Connection: pagerdutytest.DropAfterRead, IngestAfter: time.Minute}, fault{Connection: pagerdutytest.DropAfterRead, IngestAfter: time.Minute})
+		fake.Script(fault{Connection: pagerdutytest.DropAfterRead, IngestAfter: time.Minute},
+			fault{Connection: pagerdutytest.DropAfterRead, IngestAfter: time.Minute})
 		attemptOf(t, fake, host, resolve(key1, "a").String())
 		attemptOf(t, fake, host, resolve(key1, "b").String())
 		send(t, fake, trigger(key1, "a"))
@@ -95,7 +100,7 @@ func TestResetForgetsWhatIsOnItsWay(t *testing.T) {
 	})
 }
 
-// Over a network it is a timer.
+// Over a network a timer handles the event.
 func TestIngestAfterOverANetwork(t *testing.T) {
 	server := pagerdutytest.NewServer()
 	defer server.Close()

@@ -10,7 +10,7 @@ import (
 	"github.com/guance-relay/guance-relay/pagerduty/pagerdutytest"
 )
 
-// Two keys of the two kinds: a service's and an orchestration's.
+// Two keys of the two kinds: of a service and of an orchestration.
 const (
 	key1 = "e93facc04764012d7bfb002500d5d1a6"
 	key2 = "R028DIE06SNKNO6V5ACSLRV7Y0TUVG7T"
@@ -22,8 +22,7 @@ const (
 	changeURL = host + "/v2/change/enqueue"
 )
 
-// object is a JSON object, written by hand: these tests stand in for clients
-// of every kind, and use none.
+// object is a JSON object made by hand: the tests use no client.
 type object map[string]any
 
 func (o object) with(name string, value any) object {
@@ -37,7 +36,7 @@ func (o object) with(name string, value any) object {
 	return c
 }
 
-// missing as a value is a field left out.
+// missing as a value leaves the field out.
 var missing = new(int)
 
 func (o object) payload(name string, value any) object {
@@ -70,7 +69,7 @@ func change(key string) object {
 	return object{"routing_key": key, "payload": object{"summary": "deployed"}}
 }
 
-// answer is what a client sees.
+// answer is what a client gets.
 type answer struct {
 	status int
 	header http.Header
@@ -88,7 +87,7 @@ func (a answer) dedupKey(t testing.TB) string {
 	return said.DedupKey
 }
 
-// try posts and hands up the error of the connection, or of the answer's body.
+// try posts and returns the error of the connection or of the answer's body.
 func try(t testing.TB, rt http.RoundTripper, url, body string) (answer, error) {
 	t.Helper()
 	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, url, strings.NewReader(body))
@@ -118,7 +117,7 @@ func post(t testing.TB, rt http.RoundTripper, url, body string) answer {
 	return a
 }
 
-// send posts alert events that must be taken.
+// send posts alert events that must be accepted.
 func send(t testing.TB, rt http.RoundTripper, events ...object) {
 	t.Helper()
 	for _, e := range events {
@@ -128,8 +127,9 @@ func send(t testing.TB, rt http.RoundTripper, events ...object) {
 	}
 }
 
-// both runs a test over each of the two ways to reach a Fake.
-func both(t *testing.T, test func(t *testing.T, fake *pagerdutytest.Fake, rt http.RoundTripper, base string)) {
+// both runs a test with a Server and with a Transport.
+func both(t *testing.T,
+	test func(t *testing.T, fake *pagerdutytest.Fake, rt http.RoundTripper, base string)) {
 	t.Run("Transport", func(t *testing.T) {
 		fake := pagerdutytest.NewTransport()
 		test(t, fake.Fake, fake, host)

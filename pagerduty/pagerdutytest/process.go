@@ -6,20 +6,19 @@ import (
 	"time"
 )
 
-// process does with a request what PagerDuty does: first what a front end can
-// tell, then whose it is, then whether there is room, and then what it says.
-// It is called with mu held.
-func (f *Fake) process(x *exchange, now time.Time) answer {
+// process returns PagerDuty's response to a request. It checks first what a front end can see, then
+// the routing key, then the rate limit, then the event. It must be called with mu held.
+func (f *Fake) process(x *exchange, now time.Time) response {
 	r, e := &x.request, x.event
 	switch {
 	case r.Path != alertPath && r.Path != changePath:
-		return plain(http.StatusNotFound, "Not Found")
+		return textResponse(http.StatusNotFound, "Not Found")
 	case r.Method != http.MethodPost:
 		return notAllowed()
 	case !isJSON(r.Header.Get("Content-Type")):
-		return plain(http.StatusUnsupportedMediaType, "Unsupported Media Type")
+		return textResponse(http.StatusUnsupportedMediaType, "Unsupported Media Type")
 	case r.Size > maxBody:
-		return plain(http.StatusRequestEntityTooLarge, "Request Entity Too Large")
+		return textResponse(http.StatusRequestEntityTooLarge, "Request Entity Too Large")
 	case e == nil:
 		return unreadable()
 	case e.blank("routing_key"):
@@ -32,7 +31,7 @@ func (f *Fake) process(x *exchange, now time.Time) answer {
 	if f.accepted != nil && !f.accepted[identify(key)] || r.Path == changePath && key[0] == 'R' {
 		return invalidKey()
 	}
-	l := f.ledger(key)
+	l := f.keyState(key)
 	if !l.take(now, f.limit) {
 		return throttled()
 	}

@@ -5,35 +5,34 @@ import (
 	"time"
 )
 
-// defaultLimit and window are PagerDuty's: "approximately 120" requests per
-// integration key, looking back over 60 seconds (PagerDuty developer docs,
-// Events API v2: Rate Limits).
+// PagerDuty's rate limit: "approximately 120" requests per integration key in the last 60 seconds
+// (PagerDuty developer docs, Events API v2: Rate Limits).
 const (
 	defaultLimit = 120
 	window       = time.Minute
 )
 
-// SetRateLimit sets how many requests are taken per routing key in any 60
-// seconds, from the next request on. 0 or less takes all. PagerDuty raises the
-// limit for some accounts, and lowers it when it sees fit.
+// SetRateLimit sets how many requests are accepted per routing key in any 60 seconds, from the next
+// request on. Zero or negative: no limit. PagerDuty raises the limit for some accounts, and may
+// lower it.
 func (f *Fake) SetRateLimit(perMinute int) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.limit = perMinute
 }
 
-// arrive notes a request that named a key, whatever else is wrong with it.
+// arrive records a request that named a key, valid or not.
 func (f *Fake) arrive(e event, now time.Time) {
 	if key := e.text("routing_key"); wellFormed(key) {
-		l := f.ledger(key)
+		l := f.keyState(key)
 		l.arrivals = append(l.arrivals, now)
 	}
 }
 
-// take spends one of the key's requests. What is refused is not counted:
-// PagerDuty does not say whether it is, and a sender that never recovers
-// because it keeps asking would be a harsher fake than any report tells of.
-func (l *ledger) take(now time.Time, limit int) bool {
+// take accepts a request if the rate limit allows it. A refused request is not counted. PagerDuty
+// does not say whether it counts those; if it did, a sender that keeps trying would never recover,
+// and no report tells of that.
+func (l *keyState) take(now time.Time, limit int) bool {
 	old := 0
 	for old < len(l.taken) && now.Sub(l.taken[old]) >= window {
 		old++
@@ -46,26 +45,25 @@ func (l *ledger) take(now time.Time, limit int) bool {
 	return true
 }
 
-// MaxPerWindow returns the most requests that came under any one routing key
-// within any 60 seconds, whatever they were answered; of two requests exactly
-// 60 seconds apart one is in the window. It is exact for every window there
-// is, and not for those alone that begin on a minute. A request that a fault
-// kept from being read could have named any key, and counts for each.
+// MaxPerWindow returns the highest number of requests under one routing key within any 60 seconds,
+// whatever the answers were. It checks every window, not only those that begin on a minute. Of two
+// requests exactly 60 seconds apart a window has one. A request whose body was not read could have
+// had any key, and counts for each.
 func (f *Fake) MaxPerWindow() int {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	most := busiest(f.unread)
+	most := mostInWindow(f.unread)
 	for _, l := range f.keys {
 		arrivals := slices.Concat(l.arrivals, f.unread)
 		slices.SortFunc(arrivals, time.Time.Compare)
-		most = max(most, busiest(arrivals))
+		most = max(most, mostInWindow(arrivals))
 	}
 	return most
 }
 
-// busiest returns the most of the sorted times that one window holds. The
-// fullest window may be moved until it ends with one of them.
-func busiest(times []time.Time) (most int) {
+// mostInWindow returns the highest number of the sorted times in one window. It checks the windows
+// that end with one of the times; no other window has more.
+func mostInWindow(times []time.Time) (most int) {
 	first := 0
 	for i, t := range times {
 		for t.Sub(times[first]) >= window {

@@ -16,12 +16,15 @@ import (
 	"github.com/guance-relay/guance-relay/pagerduty/pagerdutytest"
 )
 
-const throttled = `{"status":"throttle exceeded","message":"Requests for this service are arriving too quickly.  Please retry later.","errors":["Requests for this service are arriving too quickly.  Please retry later."]}`
+const throttled = `{"status":"throttle exceeded","message":"Requests for this service are ` +
+	`arriving too quickly.  Please retry later.","errors":["Requests for this service are arriving ` +
+	`too quickly.  Please retry later."]}`
 
 func TestFact45TheCallAfter120IsThrottledAndNotIngested(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		fake := pagerdutytest.NewTransport()
-		// 60 at once and 60 half a minute later: no bucket, but a look back.
+		// 60 at once and 60 half a minute later: the fake counts the last 60 seconds, and is not a token
+		// bucket.
 		for n := range 120 {
 			if n == 60 {
 				time.Sleep(30 * time.Second)
@@ -31,7 +34,8 @@ func TestFact45TheCallAfter120IsThrottledAndNotIngested(t *testing.T) {
 		refused := func(dedupKey string) {
 			t.Helper()
 			got := post(t, fake, alertURL, trigger(key1, dedupKey).String())
-			if diff := cmp.Diff(decoded(t, throttled), decoded(t, got.body)); got.status != 429 || diff != "" {
+			if diff := cmp.Diff(decoded(t, throttled), decoded(t, got.body)); got.status != 429 ||
+				diff != "" {
 				t.Errorf("%s: %d (-want +got)\n%s", dedupKey, got.status, diff)
 			}
 			if _, ingested := fake.Incident(dedupKey); ingested {
@@ -40,13 +44,14 @@ func TestFact45TheCallAfter120IsThrottledAndNotIngested(t *testing.T) {
 		}
 		refused("121st")
 		send(t, fake, trigger(key2, "other key"))
-		if got := post(t, fake, changeURL, change(key1).String()); got.status != 429 || len(fake.Changes()) != 0 {
-			t.Errorf("change event on the same key: %d", got.status) // the limit is the key's
+		if got := post(t, fake, changeURL, change(key1).String()); got.status != 429 ||
+			len(fake.Changes()) != 0 {
+			t.Errorf("change event on the same key: %d", got.status) // the limit is per key
 		}
 		time.Sleep(30*time.Second - time.Nanosecond)
 		refused("just before the minute is over")
 		time.Sleep(time.Nanosecond)
-		for n := range 60 { // the first 60 are out of sight, and those that were refused never counted
+		for n := range 60 { // the first 60 are older than the window, and refused ones never counted
 			send(t, fake, trigger(key1, "again "+strconv.Itoa(n)))
 		}
 		refused("181st")
@@ -85,8 +90,7 @@ func TestRateLimitChangesWhileRunning(t *testing.T) {
 	})
 }
 
-// What counts toward the rate is a request whose key is good, and that got
-// as far as PagerDuty.
+// A request counts towards the rate if its key is valid and no fault keeps it out.
 func TestWhatCountsTowardTheRate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		fake := pagerdutytest.NewTransport()
@@ -99,7 +103,8 @@ func TestWhatCountsTowardTheRate(t *testing.T) {
 		}
 		fake.Script(pagerdutytest.Fault{Status: 503})
 		post(t, fake, alertURL, resolve(key1, "a").String())
-		if got := post(t, fake, alertURL, trigger(key1, "a").payload("severity", "high").String()); got.status != 400 {
+		if got := post(t, fake, alertURL,
+			trigger(key1, "a").payload("severity", "high").String()); got.status != 400 {
 			t.Fatalf("%d", got.status) // counts
 		}
 		fake.Script(pagerdutytest.Fault{Status: 503, Ingest: true})
@@ -113,8 +118,8 @@ func TestWhatCountsTowardTheRate(t *testing.T) {
 	})
 }
 
-// MaxPerWindow is held against counting every window that begins at any
-// quarter of a second: arrivals are at quarters, so that there is no other.
+// MaxPerWindow is compared with counting every window that begins at a quarter of a second. All
+// arrivals are at quarters, so there are no other windows.
 func TestMaxPerWindowIsExact(t *testing.T) {
 	const tick = 250 * time.Millisecond
 	for seed := range uint64(6) {
@@ -127,7 +132,7 @@ func TestMaxPerWindowIsExact(t *testing.T) {
 				for range 400 {
 					switch random.IntN(10) {
 					case 0:
-						time.Sleep(time.Minute) // exactly: where an off-by-one shows
+						time.Sleep(time.Minute) // exactly a minute shows an off-by-one error
 					case 1, 2, 3:
 						time.Sleep(time.Duration(random.IntN(60)) * tick)
 					}
@@ -162,7 +167,7 @@ func TestMaxPerWindowIsExact(t *testing.T) {
 	}
 }
 
-// A request that nobody read could have been any key's.
+// A request that was not read counts for every key.
 func TestMaxPerWindowIsNeverTooSmall(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		fake := pagerdutytest.NewTransport()
@@ -186,14 +191,16 @@ func TestMaxPerWindowIsNeverTooSmall(t *testing.T) {
 	})
 }
 
-// A request that broke off after its last byte named its key, and counts.
+// A request that broke off after its last byte has a key, and counts.
 func TestMaxPerWindowCountsWhatBrokeOff(t *testing.T) {
 	fake := pagerdutytest.NewTransport()
-	r, err := http.NewRequest(http.MethodPost, alertURL, io.MultiReader(strings.NewReader(resolve(key1, "a").String()), brokenReader{}))
+	r, err := http.NewRequest(http.MethodPost, alertURL,
+		io.MultiReader(strings.NewReader(resolve(key1, "a").String()), brokenReader{}))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if a, err := do(fake, r); err == nil || fake.MaxPerWindow() != 1 || fake.Requests()[0].Status != 0 {
+	if a, err := do(fake, r); err == nil || fake.MaxPerWindow() != 1 ||
+		fake.Requests()[0].Status != 0 {
 		t.Errorf("answered %d; MaxPerWindow = %d", a.status, fake.MaxPerWindow())
 	}
 }

@@ -8,40 +8,38 @@ import (
 	"time"
 )
 
-// Request is one request as it came, with the routing key hidden.
+// Request is one request as it came, with the routing key replaced.
 type Request struct {
-	Time   time.Time // when all of it had come
+	Time   time.Time // when all of it had arrived
 	Method string
-	Host   string // which region was meant, with a Transport
+	Host   string // names the region, with a Transport
 	Path   string
 	Header http.Header
 
-	// Key labels the routing key; [KeyLabel] of the same key is equal to it.
+	// Key is the label of the routing key: [KeyLabel] of the same key is equal to it.
 	Key string
-	// Action, DedupKey and Summary are those of the event, as far as it has them.
+	// Action, DedupKey and Summary are those of the event, or "".
 	Action   string
 	DedupKey string
 	Summary  string
-	// Body is the request's, with the routing key replaced by its label. It
-	// is nil if nobody read it.
+	// Body is the body, with the routing key replaced by its label. Nil: the body was not read.
 	Body []byte
-	// Size is the number of bytes the body had on the wire. What is above
-	// 2 MiB is neither read nor counted.
+	// Size is the number of bytes of the body, at most 2 MiB, which is all that is read.
 	Size int
 
-	// Fault is what was in the request's way; the zero Fault is nothing.
+	// Fault is the fault that the request got; the zero Fault if none.
 	Fault Fault
-	// Status and Answer are the answer's status and body: 0 and "" if there
-	// was none. Whether the client waited for it is not known.
+	// Status and Answer are the status and body of the answer, or 0 and "" if there was none. The
+	// client may have gone away before it came.
 	Status int
 	Answer string
-	// Dropped: the event was accepted and then dropped, for it was the
-	// acknowledge or resolve of no alert that is open under its routing key.
+	// Dropped: the event was accepted and then dropped, because it acknowledges or resolves an alert
+	// that is not open under its routing key.
 	Dropped bool
 }
 
-// Requests returns every request so far, in the order in which they came. The
-// bodies and headers belong to the Fake and must not be changed.
+// Requests returns all requests, in the order in which they came. Do not change their bodies and
+// headers, which belong to the Fake.
 func (f *Fake) Requests() []Request {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -51,12 +49,13 @@ func (f *Fake) Requests() []Request {
 func (r *Request) fill(e event, raw []byte) {
 	key := e.text("routing_key")
 	r.Key, r.Size, r.Body = KeyLabel(key), len(raw), raw
-	r.Action, r.DedupKey, r.Summary = e.text("event_action"), e.text("dedup_key"), e.object("payload").text("summary")
+	r.Action, r.DedupKey = e.text("event_action"), e.text("dedup_key")
+	r.Summary = e.object("payload").text("summary")
 	if key != "" && !bytes.Contains(raw, []byte(key)) {
-		// Written with escapes. The log shows the same event without.
+		// The key is written with escapes. Log the same event without them.
 		e = event(cloneObject(e))
 		e["routing_key"] = r.Key
-		r.Body, _ = json.Marshal(e) // what was decoded encodes
+		r.Body, _ = json.Marshal(e) // cannot fail: it was decoded
 	}
 	r.hideSecrets(key)
 }

@@ -6,21 +6,23 @@ import (
 	"unicode/utf16"
 )
 
-// The limits of the Events API v2. The size has no unit but "KB"; Alertmanager
-// and Grafana keep to 512 000 bytes of encoded JSON.
+// The limits of the Events API v2. The size is documented in "KB"; Alertmanager and Grafana use 512
+// 000 bytes of encoded JSON.
 const (
 	maxSummary  = 1024
 	maxDedupKey = 255
 	maxBody     = 512_000
 )
 
-// errorList is what is wrong with an event, in PagerDuty's words where they
-// are known.
+// errorList lists what is wrong with an event, in PagerDuty's words where they are known.
 type errorList []string
 
-func (l *errorList) add(format string, args ...any) { *l = append(*l, fmt.Sprintf(format, args...)) }
+func (l *errorList) add(format string,
+	args ...any) {
+	*l = append(*l, fmt.Sprintf(format, args...))
+}
 
-// keyErrors are those of a routing key that is there.
+// keyErrors returns the errors of a routing key that is not blank.
 func keyErrors(key string) (l errorList) {
 	if length(key) != 32 {
 		l.add("Length of 'routing_key' is incorrect (should be 32 characters)")
@@ -35,7 +37,7 @@ func keyErrors(key string) (l errorList) {
 
 func wellFormed(key string) bool { return len(keyErrors(key)) == 0 }
 
-// alertErrors are those of an alert event, beyond its key.
+// alertErrors returns the errors of an alert event, except for its key.
 func alertErrors(e event) (l errorList) {
 	action := e.text("event_action")
 	trigger := action == "trigger"
@@ -43,7 +45,8 @@ func alertErrors(e event) (l errorList) {
 	case e.blank("event_action"):
 		l.add("'event_action' is missing or blank")
 	case !trigger && action != "acknowledge" && action != "resolve":
-		l.add("'event_action' is invalid (must be one of the following: 'trigger', 'acknowledge' or 'resolve')")
+		l.add("'event_action' is invalid (must be one of the following: 'trigger', 'acknowledge' or " +
+			"'resolve')")
 	case !trigger && e.blank("dedup_key"):
 		l.add("'dedup_key' is missing or blank")
 	}
@@ -55,7 +58,8 @@ func alertErrors(e event) (l errorList) {
 		l.required(payload, "summary", "source", "severity")
 		if s := payload.text("severity"); !payload.blank("severity") &&
 			s != "critical" && s != "error" && s != "warning" && s != "info" {
-			l.add("'payload.severity' is invalid (must be one of the following: 'critical', 'warning', 'error' or 'info')")
+			l.add("'payload.severity' is invalid (must be one of the following: 'critical', 'warning', " +
+				"'error' or 'info')")
 		}
 		l.strings(payload, "payload.", "component", "group", "class")
 		l.payload(payload)
@@ -65,9 +69,8 @@ func alertErrors(e event) (l errorList) {
 	return l
 }
 
-// changeErrors are those of a change event, beyond its key. Images are not
-// looked at: the schema lists them and the documentation says that change
-// events have none.
+// changeErrors returns the errors of a change event, except for its key. Images are not checked:
+// the schema has them, and the documentation says that change events have none.
 func changeErrors(e event) (l errorList) {
 	payload := e.object("payload")
 	l.required(payload, "summary")
@@ -85,7 +88,7 @@ func (l *errorList) required(payload event, names ...string) {
 	}
 }
 
-// strings holds optional fields to their type.
+// strings checks that optional fields are strings.
 func (l *errorList) strings(e event, path string, names ...string) {
 	for _, name := range names {
 		if _, ok := e[name].(string); e.given(name) && !ok {
@@ -94,7 +97,7 @@ func (l *errorList) strings(e event, path string, names ...string) {
 	}
 }
 
-// payload holds to what the payloads of both kinds of events have in common.
+// payload checks what the payloads of both kinds of event have in common.
 func (l *errorList) payload(payload event) {
 	if length(payload.text("summary")) > maxSummary {
 		l.add("'summary' is too long (maiximum is %d characters)", maxSummary) // PagerDuty's spelling
@@ -137,10 +140,10 @@ func (l *errorList) array(e event, name string) {
 	}
 }
 
-// length counts the characters of s in UTF-16 units.
+// length counts UTF-16 units.
 func length(s string) (n int) {
 	for _, r := range s {
-		n += utf16.RuneLen(r) // -1 for no rune at all, which a decoded string has none of
+		n += utf16.RuneLen(r) // never -1: decoded strings are valid
 	}
 	return n
 }

@@ -9,14 +9,14 @@ import (
 	"strings"
 )
 
-// keyID stands for a routing key in what is kept: whoever prints a Fake with
-// %+v must not find the key in it either.
+// keyID is the hash of a routing key. The Fake keeps it in place of the key, so that printing a
+// Fake with %+v does not show the key.
 type keyID [sha256.Size]byte
 
 func identify(routingKey string) keyID { return sha256.Sum256([]byte(routingKey)) }
 
-// KeyLabel returns the label under which requests, incidents and change events
-// show a routing key: a fingerprint that leads back to none.
+// KeyLabel returns the label of a routing key in requests, incidents and change events: a
+// fingerprint, from which the key cannot be computed.
 func KeyLabel(routingKey string) string {
 	if routingKey == "" {
 		return ""
@@ -25,17 +25,17 @@ func KeyLabel(routingKey string) string {
 	return "key-" + hex.EncodeToString(id[:4])
 }
 
-// secretHeaders are those that hold a key or a password by their nature.
+// secretHeaders may hold a key or a password.
 var secretHeaders = []string{"X-Routing-Key", "Authorization", "Proxy-Authorization", "Cookie"}
 
-// keyField finds a routing key where a body is not JSON, or names it twice.
+// keyField matches a routing key in a body that is not JSON, or that names it twice.
 var keyField = regexp.MustCompile(`("routing_key"\s*:\s*")((?:[^"\\]|\\.)*)`)
 
-// shortestSecret is the length from which on a key is hidden outside its field
-// also. Shorter, it is none of PagerDuty's, and may be part of any word.
+// shortestSecret is the shortest key that is also replaced outside its field. A shorter one is not
+// PagerDuty's and may be a part of any word.
 const shortestSecret = 16
 
-// hideSecrets replaces the key wherever a client may have put it.
+// hideSecrets replaces the key in all fields of the request.
 func (r *Request) hideSecrets(key string) {
 	for _, name := range secretHeaders {
 		if r.Header.Get(name) != "" {
@@ -58,6 +58,8 @@ func (r *Request) hideSecrets(key string) {
 			values[i] = hide(value)
 		}
 	}
-	r.Path, r.Action, r.DedupKey, r.Summary = hide(r.Path), hide(r.Action), hide(r.DedupKey), hide(r.Summary)
+	for _, text := range []*string{&r.Path, &r.Action, &r.DedupKey, &r.Summary} {
+		*text = hide(*text)
+	}
 	r.Body = bytes.ReplaceAll(r.Body, []byte(key), []byte(r.Key))
 }

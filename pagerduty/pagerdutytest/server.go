@@ -12,25 +12,25 @@ import (
 	"sync"
 )
 
-// Server is a [Fake] on a loopback address, over plain HTTP/1.
+// Server serves a [Fake] on a loopback address, over plain HTTP/1.
 type Server struct {
 	*Fake
 	// URL is the base URL, such as http://127.0.0.1:43210, without a slash at the end.
 	URL string
 
 	http   *http.Server
-	cancel context.CancelFunc // ends what hangs or is delayed
+	cancel context.CancelFunc // ends requests that hang or are delayed
 	served sync.WaitGroup     // Serve, and the requests
 
 	mu     sync.Mutex
 	closed bool
 }
 
-// NewServer starts a Server with a Fake of its own. Close it. Like
-// httptest.NewServer it panics if there is no loopback address to listen on.
+// NewServer starts a Server with a new Fake. The caller must call Close. It panics if there is no
+// loopback address to listen on, as httptest.NewServer does.
 func NewServer() *Server { return New().NewServer() }
 
-// NewServer starts a Server over f. A Fake may have several.
+// NewServer starts a Server for f. A Fake may have several.
 func (f *Fake) NewServer() *Server {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -43,7 +43,7 @@ func (f *Fake) NewServer() *Server {
 	s.http = &http.Server{
 		Handler:     http.HandlerFunc(s.serveHTTP),
 		BaseContext: func(net.Listener) context.Context { return ctx },
-		// Broken connections are what this server is for: no word about them.
+		// Broken connections are expected: do not log them.
 		ErrorLog: log.New(io.Discard, "", 0),
 	}
 	s.served.Go(func() {
@@ -54,19 +54,18 @@ func (f *Fake) NewServer() *Server {
 	return s
 }
 
-// Close breaks every connection, stops the server and waits until no request
-// is being treated. What the Fake saw can still be asked for. Close must not
-// be called by a function that was given to [Fake.OnStep].
+// Close closes all connections, stops the server and waits for the requests that are being handled.
+// The Fake can still be used. A function that was passed to [Fake.OnStep] must not call Close.
 func (s *Server) Close() {
 	s.mu.Lock()
 	s.closed = true
 	s.mu.Unlock()
 	s.cancel()
-	_ = s.http.Close() // the listener and connections are gone either way
+	_ = s.http.Close() // the listener is closed even with an error
 	s.served.Wait()
 }
 
-// serveHTTP counts the requests that Close waits for.
+// serveHTTP counts the requests for which Close waits.
 func (s *Server) serveHTTP(w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
 	if s.closed {
@@ -79,9 +78,8 @@ func (s *Server) serveHTTP(w http.ResponseWriter, r *http.Request) {
 	s.ServeHTTP(w, r)
 }
 
-// ServeHTTP makes a Fake an [http.Handler], to be mounted in a server of
-// one's own. Faults of the connection need one that can be hijacked, which is
-// HTTP/1; over HTTP/2 they abort the stream.
+// ServeHTTP implements [http.Handler], for a Fake in a server of the caller's. Faults of the
+// connection need HTTP/1, whose connections can be hijacked; over HTTP/2 they abort the stream.
 func (f *Fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	x, err := f.serve(r.Context(), r, r.Body)
 	if err != nil { // the client went away
@@ -97,38 +95,37 @@ func (f *Fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	header := w.Header()
-	for name, values := range x.answer.header {
+	for name, values := range x.response.header {
 		header[name] = values
 	}
-	body := x.answer.body
+	body := x.response.body
 	switch {
-	case x.answer.status < http.StatusOK:
-		w.WriteHeader(x.answer.status)
+	case x.response.status < http.StatusOK:
+		w.WriteHeader(x.response.status)
 		reset(w)
 	case x.fault.Connection == CutAnswer:
 		header.Set("Content-Length", strconv.Itoa(promised(body)))
-		w.WriteHeader(x.answer.status)
+		w.WriteHeader(x.response.status)
 		_, _ = io.WriteString(w, body[:len(body)/2])
 		_ = http.NewResponseController(w).Flush()
-		panic(http.ErrAbortHandler) // which is how net/http is told to cut
+		panic(http.ErrAbortHandler) // closes the connection
 	default:
-		w.WriteHeader(x.answer.status)
-		_, _ = io.WriteString(w, body) // a client that went away is its own affair
+		w.WriteHeader(x.response.status)
+		_, _ = io.WriteString(w, body) // an error means that the client went away
 	}
 }
 
-// promised is the length said of a body that will be cut: there must be
-// something to miss.
+// promised returns the Content-Length of a body that will be cut; it is at least 1.
 func promised(body string) int { return max(len(body), 1) }
 
-// reset closes the connection so that the client sees a reset, not an end.
+// reset closes the connection so that the client gets a reset instead of an EOF.
 func reset(w http.ResponseWriter) {
 	conn, _, err := http.NewResponseController(w).Hijack()
 	if err != nil {
 		panic(http.ErrAbortHandler)
 	}
 	if tcp, ok := conn.(*net.TCPConn); ok {
-		_ = tcp.SetLinger(0) // at worst the close is a polite one
+		_ = tcp.SetLinger(0) // without it the close is a normal one
 	}
 	_ = conn.Close()
 }

@@ -16,7 +16,7 @@ import (
 	"github.com/guance-relay/guance-relay/pagerduty/pagerdutytest"
 )
 
-// Close ends what hangs, and returns only when nothing is being treated.
+// Close ends requests that hang, and returns when no request is being handled.
 func TestCloseEndsWhatHangs(t *testing.T) {
 	before := runtime.NumGoroutine()
 	server := pagerdutytest.NewServer()
@@ -35,13 +35,13 @@ func TestCloseEndsWhatHangs(t *testing.T) {
 		t.Error("answered")
 	}
 	rt.CloseIdleConnections()
-	for runtime.NumGoroutine() > before { // what is left is on its way out
+	for runtime.NumGoroutine() > before { // the others are ending
 		runtime.Gosched()
 	}
 }
 
-// While nobody reads a body, net/http does not notice that its connection is
-// gone: what is delayed then must be told of the end.
+// While nobody reads a body, net/http does not notice that its connection is closed. Close must end
+// delayed requests itself.
 func TestCloseEndsWhatIsDelayed(t *testing.T) {
 	server := pagerdutytest.NewServer()
 	server.Script(fault{Connection: pagerdutytest.DropBeforeRead, Delay: 24 * time.Hour})
@@ -70,7 +70,7 @@ func TestURLIsLoopback(t *testing.T) {
 	}
 }
 
-// A status below 200 is no answer. Over a network nothing follows it.
+// A status below 200 is not a final answer, and over a network nothing follows it.
 func TestStatusBelow200(t *testing.T) {
 	server := pagerdutytest.NewServer()
 	defer server.Close()
@@ -80,7 +80,8 @@ func TestStatusBelow200(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := io.WriteString(conn, "POST /v2/enqueue HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}"); err != nil {
+		if _, err := io.WriteString(conn,
+			"POST /v2/enqueue HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}"); err != nil {
 			t.Fatal(err)
 		}
 		lines := bufio.NewScanner(conn)
@@ -105,7 +106,7 @@ func TestStatusBelow200(t *testing.T) {
 	}
 }
 
-// A client that goes away while it sends is noted, and is none of the script's.
+// A client that goes away while it sends is logged, and takes no fault from the script.
 func TestClientThatGoesAway(t *testing.T) {
 	server := pagerdutytest.NewServer()
 	defer server.Close()
@@ -114,7 +115,8 @@ func TestClientThatGoesAway(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = io.WriteString(conn, "POST /v2/enqueue HTTP/1.1\r\nHost: x\r\nContent-Length: 500\r\n\r\n"+`{"routing_key":"`+key1+`"`)
+	_, err = io.WriteString(conn,
+		"POST /v2/enqueue HTTP/1.1\r\nHost: x\r\nContent-Length: 500\r\n\r\n"+`{"routing_key":"`+key1+`"`)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -132,7 +134,7 @@ func TestClientThatGoesAway(t *testing.T) {
 	}
 }
 
-// Mounted in a server of one's own, over HTTP/2 also.
+// A Fake in another server, also over HTTP/2.
 func TestMounted(t *testing.T) {
 	fake := pagerdutytest.New()
 	server := httptest.NewUnstartedServer(fake)
@@ -141,7 +143,8 @@ func TestMounted(t *testing.T) {
 	defer server.Close()
 	rt := server.Client().Transport
 	send(t, at(rt, server.URL), trigger(key1, "a"))
-	for _, c := range []pagerdutytest.Connection{pagerdutytest.DropBeforeRead, pagerdutytest.DropAfterRead, pagerdutytest.CutAnswer} {
+	for _, c := range []pagerdutytest.Connection{pagerdutytest.DropBeforeRead,
+		pagerdutytest.DropAfterRead, pagerdutytest.CutAnswer} {
 		fake.Script(fault{Connection: c})
 		if got, err := try(t, rt, server.URL+"/v2/enqueue", trigger(key1, "b").String()); err == nil {
 			t.Errorf("%d: answered %d", c, got.status)
@@ -155,7 +158,8 @@ func TestMounted(t *testing.T) {
 		}
 		cancel()
 	}()
-	r, err := http.NewRequestWithContext(ctx, http.MethodPost, server.URL+"/v2/enqueue", strings.NewReader("{}"))
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, server.URL+"/v2/enqueue",
+		strings.NewReader("{}"))
 	if err != nil {
 		t.Fatal(err)
 	}

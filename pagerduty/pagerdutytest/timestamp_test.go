@@ -6,8 +6,7 @@ import (
 	"github.com/guance-relay/guance-relay/pagerduty/pagerdutytest"
 )
 
-// The first five are PagerDuty's own examples (developer docs, Types and
-// Events API v2 overview).
+// The first five are PagerDuty's own examples (developer docs, Types and Events API v2 overview).
 func TestTimestamps(t *testing.T) {
 	for timestamp, want := range map[string]bool{
 		"2015-07-17T08:42:58.315+0000":        true,
@@ -46,7 +45,7 @@ func TestTimestamps(t *testing.T) {
 		"11-05-06":                            false,
 		"1304701200":                          false,
 		"Fri, 06 May 2011 17:00:00 GMT":       false,
-		"２０１１-05-06":                          false, // digits, but not these
+		"２０１１-05-06":                          false, // digits, but not ASCII
 	} {
 		fake := pagerdutytest.NewTransport()
 		got := post(t, fake, alertURL, trigger(key1, "a").payload("timestamp", timestamp).String())

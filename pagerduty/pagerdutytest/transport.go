@@ -13,32 +13,31 @@ import (
 	"time"
 )
 
-// Transport is a [Fake] as an http.RoundTripper. It opens no connection and
-// starts no goroutine but that of [Fault.IngestAfter], so it works inside testing/synctest, where time spent
-// waiting costs none. It answers for every host, over HTTP or HTTPS.
+// Transport is an http.RoundTripper over a [Fake]. It opens no connection, and starts no goroutine
+// but that of [Fault.IngestAfter]. So it works inside testing/synctest, where waiting takes no
+// time. It answers for every host, over HTTP and HTTPS.
 //
-// A fault that hangs lasts until the request's context ends. In a test whose
-// client has no timeout that is never, and synctest reports a deadlock.
+// A fault that hangs ends with the request's context. If a client in a synctest bubble has no
+// timeout, synctest reports a deadlock.
 type Transport struct {
 	*Fake
 }
 
-// NewTransport returns a Transport with a Fake of its own.
+// NewTransport returns a Transport with a new Fake.
 func NewTransport() *Transport { return New().NewTransport() }
 
-// NewTransport returns a Transport over f. A Fake may have several.
+// NewTransport returns a Transport for f. A Fake may have several.
 func (f *Fake) NewTransport() *Transport { return &Transport{f} }
 
-// RoundTrip implements [http.RoundTripper]. Its errors are those of net/http:
-// the cause of the request's context, a *net.OpError for a broken connection,
-// or what is wrong with the request itself.
+// RoundTrip implements [http.RoundTripper]. Its errors are like those of net/http: the cause of the
+// request's context, a *net.OpError for a broken connection, or an error about an invalid request.
 func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	ctx := r.Context()
 	body := io.ReadCloser(http.NoBody)
 	if r.Body != nil {
 		body = r.Body
 	}
-	defer func() { _ = body.Close() }() // as the contract asks; nothing hangs on it
+	defer func() { _ = body.Close() }() // the error has no effect
 	if err := checkRequest(r); err != nil {
 		return nil, err
 	}
@@ -63,11 +62,11 @@ func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	case DropAfterRead:
 		return nil, broken("read", "read", syscall.ECONNRESET)
 	}
-	return x.response(r), nil
+	return x.httpResponse(r), nil
 }
 
-func (x *exchange) response(r *http.Request) *http.Response {
-	a := x.answer
+func (x *exchange) httpResponse(r *http.Request) *http.Response {
+	a := x.response
 	length := len(a.body)
 	content := io.Reader(strings.NewReader(a.body))
 	if x.fault.Connection == CutAnswer {
@@ -94,7 +93,7 @@ func broken(op, call string, errno syscall.Errno) error {
 	return &net.OpError{Op: op, Net: "tcp", Err: os.NewSyscallError(call, errno)}
 }
 
-// checkRequest refuses what http.Transport would not send.
+// checkRequest refuses what http.Transport does not send.
 func checkRequest(r *http.Request) error {
 	switch {
 	case r.URL == nil:
@@ -109,11 +108,11 @@ func checkRequest(r *http.Request) error {
 	return nil
 }
 
-// measured holds a body to its ContentLength, as http.Transport does. A client
-// that sends a body again without rewinding it is found out here.
+// measured checks the length of a body against its ContentLength, as http.Transport does. That
+// finds a client that sends a body again without rewinding it.
 type measured struct {
 	body     io.Reader
-	promised int64 // 0 or less: unknown
+	promised int64 // 0 or less: not known
 	read     int64
 }
 
@@ -121,12 +120,13 @@ func (m *measured) Read(p []byte) (int, error) {
 	n, err := m.body.Read(p)
 	m.read += int64(n)
 	if m.promised > 0 && (m.read > m.promised || err == io.EOF && m.read < m.promised) {
-		return n, fmt.Errorf("pagerdutytest: request with a length of %d and a body of %d bytes or more", m.promised, m.read)
+		return n, fmt.Errorf("pagerdutytest: request with a length of %d and a body of %d bytes or more",
+			m.promised, m.read)
 	}
 	return n, err
 }
 
-// cut is where an answer breaks off.
+// cut ends an answer before its end.
 type cut struct{}
 
 func (cut) Read([]byte) (int, error) { return 0, io.ErrUnexpectedEOF }

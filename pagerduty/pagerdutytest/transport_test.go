@@ -14,14 +14,14 @@ import (
 	"github.com/guance-relay/guance-relay/pagerduty/pagerdutytest"
 )
 
-// Hours in a bubble take no time: the outage is over long before the test's
-// own patience is.
+// Hours in a bubble take no time.
 func TestOutageOfHours(t *testing.T) {
 	began := time.Now()
 	synctest.Test(t, func(t *testing.T) {
 		fake := pagerdutytest.NewTransport()
 		start := time.Now()
-		fake.OutageBetween(start.Add(time.Hour), start.Add(5*time.Hour), fault{Status: 502, Delay: time.Second})
+		fake.OutageBetween(start.Add(time.Hour), start.Add(5*time.Hour),
+			fault{Status: 502, Delay: time.Second})
 		var failed int
 		send(t, fake, trigger(key1, "before"))
 		time.Sleep(time.Hour - time.Nanosecond)
@@ -54,12 +54,18 @@ func TestDelay(t *testing.T) {
 		err      error
 		ingested bool
 	}{
-		"answered in time":    {fault{Delay: 100 * time.Millisecond}, 120 * time.Millisecond, 100 * time.Millisecond, nil, true},
-		"answered too late":   {fault{Delay: 100 * time.Millisecond}, 80 * time.Millisecond, 80 * time.Millisecond, context.DeadlineExceeded, true},
-		"denied too late":     {fault{Delay: time.Hour, Status: 500}, time.Minute, time.Minute, context.DeadlineExceeded, false},
-		"dropped after a day": {fault{Delay: 24 * time.Hour, Connection: pagerdutytest.DropBeforeRead}, 25 * time.Hour, 24 * time.Hour, errReset, false},
-		"hanging for a week":  {fault{Connection: pagerdutytest.Hang}, 168 * time.Hour, 168 * time.Hour, context.DeadlineExceeded, false},
-		"late, then hanging":  {fault{Delay: time.Hour, Connection: pagerdutytest.Hang, Ingest: true}, 2 * time.Hour, 2 * time.Hour, context.DeadlineExceeded, true},
+		"answered in time": {fault{Delay: 100 * time.Millisecond}, 120 * time.Millisecond,
+			100 * time.Millisecond, nil, true},
+		"answered too late": {fault{Delay: 100 * time.Millisecond}, 80 * time.Millisecond,
+			80 * time.Millisecond, context.DeadlineExceeded, true},
+		"denied too late": {fault{Delay: time.Hour, Status: 500}, time.Minute, time.Minute,
+			context.DeadlineExceeded, false},
+		"dropped after a day": {fault{Delay: 24 * time.Hour, Connection: pagerdutytest.DropBeforeRead},
+			25 * time.Hour, 24 * time.Hour, errReset, false},
+		"hanging for a week": {fault{Connection: pagerdutytest.Hang}, 168 * time.Hour, 168 * time.Hour,
+			context.DeadlineExceeded, false},
+		"late, then hanging": {fault{Delay: time.Hour, Connection: pagerdutytest.Hang, Ingest: true},
+			2 * time.Hour, 2 * time.Hour, context.DeadlineExceeded, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -67,7 +73,8 @@ func TestDelay(t *testing.T) {
 				fake.Script(test.fault)
 				client := &http.Client{Transport: fake, Timeout: test.patience}
 				start := time.Now()
-				resp, err := client.Post(alertURL, "application/json", strings.NewReader(trigger(key1, "a").String()))
+				resp, err := client.Post(alertURL, "application/json",
+					strings.NewReader(trigger(key1, "a").String()))
 				if err == nil {
 					_ = resp.Body.Close()
 				}
@@ -94,7 +101,7 @@ func TestDelay(t *testing.T) {
 
 var errReset = errors.New("a reset")
 
-// A waiter in a bubble lets its clock go on, and is woken by what it waits for.
+// A waiter in a bubble lets the bubble's clock move, and wakes up when its condition is true.
 func TestWaitInABubble(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		fake := pagerdutytest.NewTransport()
@@ -113,13 +120,14 @@ func TestWaitInABubble(t *testing.T) {
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
 		defer cancel()
-		if err := fake.WaitRequests(ctx, 3); !errors.Is(err, context.DeadlineExceeded) || time.Since(start) != 3*time.Hour {
+		if err := fake.WaitRequests(ctx, 3); !errors.Is(err, context.DeadlineExceeded) ||
+			time.Since(start) != 3*time.Hour {
 			t.Errorf("after %v: %v", time.Since(start), err)
 		}
 	})
 }
 
-// What http.Transport would not send, the Transport does not take.
+// The Transport refuses requests that http.Transport does not send.
 func TestTransportHoldsTheRequestToItsWord(t *testing.T) {
 	event := trigger(key1, "a").String()
 	request := func(url, body string) *http.Request {
@@ -131,7 +139,8 @@ func TestTransportHoldsTheRequestToItsWord(t *testing.T) {
 		return r
 	}
 	spent := request(alertURL, event)
-	if _, err := io.Copy(io.Discard, spent.Body); err != nil { // as a retry finds it that does not rewind
+	// the state after a retry that does not rewind
+	if _, err := io.Copy(io.Discard, spent.Body); err != nil {
 		t.Fatal(err)
 	}
 	none := request(alertURL, event)
@@ -139,7 +148,8 @@ func TestTransportHoldsTheRequestToItsWord(t *testing.T) {
 	longer := request(alertURL, event)
 	longer.ContentLength--
 	failing := request(alertURL, event)
-	failing.ContentLength, failing.Body = -1, io.NopCloser(io.MultiReader(strings.NewReader(event[:9]), brokenReader{}))
+	failing.ContentLength = -1
+	failing.Body = io.NopCloser(io.MultiReader(strings.NewReader(event[:9]), brokenReader{}))
 	for name, r := range map[string]*http.Request{
 		"body read before":   spent,
 		"body gone":          none,
@@ -168,11 +178,12 @@ type brokenReader struct{}
 
 func (brokenReader) Read([]byte) (int, error) { return 0, errors.New("broken reader") }
 
-// A body that nobody reads is not read, and each is closed.
+// Every body is closed, and a body that a fault leaves unread is not read.
 func TestTransportClosesTheBody(t *testing.T) {
 	for name, f := range map[string]fault{
 		"answered": {}, "refused": {Connection: pagerdutytest.Refuse},
-		"dropped unread": {Connection: pagerdutytest.DropBeforeRead}, "dropped": {Connection: pagerdutytest.DropAfterRead},
+		"dropped unread": {Connection: pagerdutytest.DropBeforeRead},
+		"dropped":        {Connection: pagerdutytest.DropAfterRead},
 	} {
 		fake := pagerdutytest.NewTransport()
 		fake.Script(f)
@@ -195,7 +206,8 @@ func TestTransportClosesTheBody(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := do(fake, r); !errors.Is(err, over) || !body.closed || body.read || len(fake.Requests()) != 0 {
+	if _, err := do(fake, r); !errors.Is(err, over) || !body.closed || body.read ||
+		len(fake.Requests()) != 0 {
 		t.Errorf("context over before: %v, read %v, closed %v", err, body.read, body.closed)
 	}
 }
@@ -216,7 +228,7 @@ func TestOneFakeBehindSeveral(t *testing.T) {
 	send(t, first, trigger(key1, "a"))
 	send(t, at(rt, server.URL), trigger(key1, "a"))
 	server.Close()
-	server.Close() // again does nothing
+	server.Close() // the second call has no effect
 	if _, err := try(t, rt, server.URL+"/v2/enqueue", resolve(key1, "a").String()); err == nil {
 		t.Error("a closed server answers")
 	}
@@ -228,7 +240,8 @@ func TestOneFakeBehindSeveral(t *testing.T) {
 
 func TestResponseIsWhole(t *testing.T) {
 	both(t, func(t *testing.T, fake *pagerdutytest.Fake, rt http.RoundTripper, base string) {
-		r, err := http.NewRequest(http.MethodPost, base+"/v2/enqueue", strings.NewReader(trigger(key1, "a").String()))
+		r, err := http.NewRequest(http.MethodPost, base+"/v2/enqueue",
+			strings.NewReader(trigger(key1, "a").String()))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -242,7 +255,8 @@ func TestResponseIsWhole(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if resp.Status != "202 Accepted" || !resp.ProtoAtLeast(1, 1) || resp.Request != r || resp.ContentLength != int64(len(body)) ||
+		if resp.Status != "202 Accepted" || !resp.ProtoAtLeast(1, 1) || resp.Request != r ||
+			resp.ContentLength != int64(len(body)) ||
 			resp.Header.Get("Content-Length") != fmt.Sprint(len(body)) {
 			t.Errorf("response %+v", resp)
 		}
@@ -252,5 +266,5 @@ func TestResponseIsWhole(t *testing.T) {
 	})
 }
 
-// What the documentation shows holds.
+// The example of the documentation works.
 func TestExampleTransport(t *testing.T) { pagesAfterTheOutage(t) }

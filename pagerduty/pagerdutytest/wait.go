@@ -3,21 +3,20 @@ package pagerdutytest
 import (
 	"context"
 	"fmt"
-	"slices"
 )
 
-// Wait returns nil once is reports true, or an error that wraps the cause of
-// ctx. It asks again whenever anything happened to the Fake, and is may call
-// its methods. There is no polling: inside testing/synctest the bubble's clock
-// moves on. Outside give ctx a deadline, or a failing test will hang.
-func (f *Fake) Wait(ctx context.Context, is func() bool) error {
-	if err := f.wait(ctx, is); err != nil {
-		return fmt.Errorf("pagerdutytest: what was waited for did not come: %w", err)
+// Wait returns nil when cond reports true, or an error that wraps the cause of ctx. It calls cond
+// after each change of the Fake; cond may call the Fake's methods. It does not poll, so inside
+// testing/synctest the clock of the bubble moves on. Outside a bubble give ctx a deadline, or a
+// failing test hangs.
+func (f *Fake) Wait(ctx context.Context, cond func() bool) error {
+	if err := f.wait(ctx, cond); err != nil {
+		return fmt.Errorf("pagerdutytest: the condition did not become true: %w", err)
 	}
 	return nil
 }
 
-// WaitRequests waits for n requests in all, whatever they were answered.
+// WaitRequests waits for n requests in all, whatever the answers were.
 func (f *Fake) WaitRequests(ctx context.Context, n int) error {
 	came := 0
 	err := f.wait(ctx, func() bool {
@@ -32,34 +31,29 @@ func (f *Fake) WaitRequests(ctx context.Context, n int) error {
 	return nil
 }
 
-// WaitOpen waits until an incident of the dedup key is open, under whichever
-// routing key.
+// WaitOpen waits until an incident of the dedup key is open, under any routing key.
 func (f *Fake) WaitOpen(ctx context.Context, dedupKey string) error {
-	err := f.wait(ctx, func() bool { _, open := f.state(dedupKey); return open > 0 })
+	var all, open int
+	err := f.wait(ctx, func() bool { all, open = f.state(dedupKey); return open > 0 })
 	if err != nil {
-		all, _ := f.state(dedupKey)
 		return fmt.Errorf("pagerdutytest: no incident of %q is open; it had %d: %w", dedupKey, all, err)
 	}
 	return nil
 }
 
-// WaitResolved waits until there has been an incident of the dedup key, and
-// none is open.
+// WaitResolved waits until there has been an incident of the dedup key, and none is open.
 func (f *Fake) WaitResolved(ctx context.Context, dedupKey string) error {
-	err := f.wait(ctx, func() bool { all, open := f.state(dedupKey); return all > 0 && open == 0 })
-	if err != nil {
-		all, open := f.state(dedupKey)
-		return fmt.Errorf("pagerdutytest: of %d incidents of %q %d are open: %w", all, dedupKey, open, err)
-	}
-	return nil
+	return f.waitResolved(ctx, dedupKey, fmt.Sprintf(" of %q", dedupKey))
 }
 
 // WaitAllResolved waits until there has been an incident and none is open.
-func (f *Fake) WaitAllResolved(ctx context.Context) error {
-	err := f.wait(ctx, func() bool { all, open := f.state(""); return all > 0 && open == 0 })
+func (f *Fake) WaitAllResolved(ctx context.Context) error { return f.waitResolved(ctx, "", "") }
+
+func (f *Fake) waitResolved(ctx context.Context, dedupKey, of string) error {
+	var all, open int
+	err := f.wait(ctx, func() bool { all, open = f.state(dedupKey); return all > 0 && open == 0 })
 	if err != nil {
-		all, open := f.state("")
-		return fmt.Errorf("pagerdutytest: of %d incidents %d are open: %w", all, open, err)
+		return fmt.Errorf("pagerdutytest: of %d incidents%s %d are open: %w", all, of, open, err)
 	}
 	return nil
 }
@@ -80,7 +74,7 @@ func (f *Fake) state(dedupKey string) (all, open int) {
 	return all, open
 }
 
-func (f *Fake) wait(ctx context.Context, is func() bool) error {
+func (f *Fake) wait(ctx context.Context, cond func() bool) error {
 	stop := context.AfterFunc(ctx, func() {
 		f.mu.Lock()
 		defer f.mu.Unlock()
@@ -91,7 +85,7 @@ func (f *Fake) wait(ctx context.Context, is func() bool) error {
 		f.mu.Lock()
 		seen := f.version
 		f.mu.Unlock()
-		if is() {
+		if cond() {
 			return nil
 		}
 		if ctx.Err() != nil {
@@ -102,37 +96,5 @@ func (f *Fake) wait(ctx context.Context, is func() bool) error {
 			f.changed.Wait()
 		}
 		f.mu.Unlock()
-	}
-}
-
-// OnStep calls tell for every step in the life of an incident from now on:
-// one after the other, in order, after the step and without any lock, so that
-// tell may ask the Fake. It may run after the request that caused the step was
-// answered, if another request is just being told of.
-func (f *Fake) OnStep(tell func(Step)) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.observers = append(f.observers, tell)
-}
-
-// tell hands the pending steps out. One goroutine at a time does: that keeps
-// their order, and an observer may send events itself.
-func (f *Fake) tell() {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.telling {
-		return
-	}
-	f.telling = true
-	defer func() { f.telling = false }()
-	for len(f.pending) > 0 {
-		step := f.pending[0]
-		f.pending = f.pending[1:]
-		observers := slices.Clone(f.observers)
-		f.mu.Unlock()
-		for _, observe := range observers {
-			observe(step)
-		}
-		f.mu.Lock()
 	}
 }

@@ -17,7 +17,7 @@ import (
 	"github.com/guance-relay/guance-relay/pagerduty/pagerdutytest"
 )
 
-// What a wait that fails says is what a failing test prints.
+// The error of a wait says what was missing.
 func TestWaitsSayWhatDidNotCome(t *testing.T) {
 	fake := pagerdutytest.NewTransport()
 	send(t, fake, trigger(key1, "a"), resolve(key1, "a"), trigger(key1, "b"))
@@ -32,7 +32,7 @@ func TestWaitsSayWhatDidNotCome(t *testing.T) {
 		`of 1 incidents of "b" 1 are open`:                    fake.WaitResolved(ctx, "b"),
 		`of 0 incidents of "c" 0 are open`:                    fake.WaitResolved(ctx, "c"),
 		"of 2 incidents 1 are open":                           fake.WaitAllResolved(ctx),
-		"what was waited for did not come":                    fake.Wait(ctx, never),
+		"the condition did not become true":                   fake.Wait(ctx, never),
 		"of 0 incidents 0 are open (nothing is no resolving)": pagerdutytest.New().WaitAllResolved(ctx),
 	} {
 		want, _, _ = strings.Cut(want, " (")
@@ -40,9 +40,10 @@ func TestWaitsSayWhatDidNotCome(t *testing.T) {
 			t.Errorf("error %v; want %q", err, want)
 		}
 	}
-	// What is there already needs no time.
+	// A condition that is already true takes no time.
 	for _, err := range []error{
-		fake.WaitRequests(ctx, 3), fake.WaitOpen(ctx, "b"), fake.WaitResolved(ctx, "a"), fake.Wait(ctx, func() bool { return len(fake.Open()) == 1 }),
+		fake.WaitRequests(ctx, 3), fake.WaitOpen(ctx, "b"), fake.WaitResolved(ctx, "a"), fake.Wait(ctx,
+			func() bool { return len(fake.Open()) == 1 }),
 	} {
 		if err != nil {
 			t.Error(err)
@@ -50,7 +51,7 @@ func TestWaitsSayWhatDidNotCome(t *testing.T) {
 	}
 }
 
-// The state that is waited for is that of all routing keys together.
+// Waits look at all routing keys together.
 func TestWaitsAcrossKeys(t *testing.T) {
 	fake := pagerdutytest.NewTransport()
 	over, cancel := context.WithCancel(t.Context())
@@ -91,13 +92,15 @@ func TestOnStepTellsInOrder(t *testing.T) {
 	fake := pagerdutytest.NewTransport()
 	var told []string
 	fake.OnStep(func(s pagerdutytest.Step) {
-		// An observer may ask, and may send.
+		// An observer may call the Fake and send events.
 		if s.Action == "trigger" && !s.Repeated && s.Incident.DedupKey == "a" {
 			send(t, fake, action(key1, "a", "acknowledge"))
 		}
-		told = append(told, fmt.Sprintf("%s %s %s repeated %v, %d open", s.Incident.DedupKey, s.Action, s.Incident.Status, s.Repeated, len(fake.Open())))
+		told = append(told, fmt.Sprintf("%s %s %s repeated %v, %d open", s.Incident.DedupKey, s.Action,
+			s.Incident.Status, s.Repeated, len(fake.Open())))
 	})
-	send(t, fake, trigger(key1, "a"), trigger(key1, "a"), resolve(key1, "unknown"), trigger(key2, "b"), resolve(key1, "a"))
+	send(t, fake, trigger(key1, "a"), trigger(key1, "a"), resolve(key1, "unknown"),
+		trigger(key2, "b"), resolve(key1, "a"))
 	want := []string{
 		"a trigger triggered repeated false, 1 open",
 		"a acknowledge acknowledged repeated false, 1 open",
@@ -110,14 +113,15 @@ func TestOnStepTellsInOrder(t *testing.T) {
 	}
 }
 
-// Everything at once, for the race detector.
+// Everything at the same time, for the race detector.
 func TestConcurrentUse(t *testing.T) {
 	both(t, func(t *testing.T, fake *pagerdutytest.Fake, rt http.RoundTripper, base string) {
 		const senders, each = 8, 15
 		fake.SetRateLimit(0)
-		steps := 0 // told one after the other
+		steps := 0 // one call after the other
 		fake.OnStep(func(pagerdutytest.Step) { steps++ })
-		cure := fake.Poison(func(r pagerdutytest.Request) bool { return r.DedupKey == "poison" }, fault{Status: 500})
+		stop := fake.Poison(func(r pagerdutytest.Request) bool { return r.DedupKey == "poison" },
+			fault{Status: 500})
 		var all, asking sync.WaitGroup
 		for s := range senders {
 			all.Go(func() {
@@ -150,12 +154,14 @@ func TestConcurrentUse(t *testing.T) {
 		}
 		all.Wait()
 		asking.Wait()
-		cure()
+		stop()
 		if err := fake.WaitAllResolved(t.Context()); err != nil {
 			t.Error(err)
 		}
-		if got := len(fake.Changes()); got != senders*each || len(fake.Incidents()) != senders*each || fake.MaxPerWindow() != 4*senders*each {
-			t.Errorf("%d changes, %d incidents, %d in a window", got, len(fake.Incidents()), fake.MaxPerWindow())
+		if got := len(fake.Changes()); got != senders*each || len(fake.Incidents()) != senders*each ||
+			fake.MaxPerWindow() != 4*senders*each {
+			t.Errorf("%d changes, %d incidents, %d in a window", got, len(fake.Incidents()),
+				fake.MaxPerWindow())
 		}
 		fake.Reset()
 		send(t, at(rt, base), trigger(key1, "last"))

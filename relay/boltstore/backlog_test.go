@@ -14,8 +14,9 @@ import (
 	"github.com/guance-relay/guance-relay/relay/store"
 )
 
-// TestBacklog fills a store and drains it, three times. The file may grow by two steps of 16 MiB after the first time, as records and history come
-// to stand between what was free, and then no more. The figures of a backlog of a million are a contest of the bench.
+// TestBacklog fills a store and drains it, three times. After the first time, the file may grow by
+// two steps of 16 MiB, because records and history come to be between the free pages. Figures for a
+// backlog of a million are in the bench.
 func TestBacklog(t *testing.T) {
 	const entries, callers = 20_000, 64
 	dir := t.TempDir()
@@ -38,8 +39,10 @@ func TestBacklog(t *testing.T) {
 					now := time.Now()
 					e := &store.Entry{
 						Lane: "pagerduty", ID: fmt.Sprintf("event-%d-%d-%d/critical/", round, c, i),
-						Problem: fmt.Sprintf("0f8e5a1c9d3b4e7f8a6c2d1b-%d", (i*callers+c)%(entries/4)),
-						State:   guance.StateProblem, Level: guance.LevelCritical, Time: now, Accepted: now, Body: body,
+						Problem: fmt.Sprintf("0f8e5a1c9d3b4e7f8a6c2d1b-%d",
+							(i*callers+c)%(entries/4)),
+						State: guance.StateProblem, Level: guance.LevelCritical, Time: now,
+						Accepted: now, Body: body,
 					}
 					if err := s.Append(context.Background(), []*store.Entry{e}); err != nil {
 						t.Error(err)
@@ -72,6 +75,7 @@ func TestBacklog(t *testing.T) {
 		t.Errorf("an event of 2,000 bytes takes %d bytes of the file", perEntry)
 	}
 	if step := int64(33 << 20); sizes[2] > sizes[0]+max(step, sizes[0]/20) {
-		t.Errorf("the file grew from %d to %d and %d bytes when it was filled again", sizes[0], sizes[1], sizes[2])
+		t.Errorf("the file grew from %d to %d and %d bytes when it was filled again", sizes[0],
+			sizes[1], sizes[2])
 	}
 }

@@ -19,7 +19,8 @@ import (
 
 const lane = "pagerduty"
 
-// open opens a store that does not sync: no test that uses it has a power cut, and hundreds of syncs take tens of seconds on a busy disk.
+// open opens a store that does not sync. Its tests have no power cut, and hundreds of syncs take
+// tens of seconds on a busy disk.
 func open(t testing.TB, dir string, opts *boltstore.Options) *boltstore.Store {
 	t.Helper()
 	s := openSynced(t, dir, opts)
@@ -38,7 +39,9 @@ func openSynced(t testing.TB, dir string, opts *boltstore.Options) *boltstore.St
 	return s
 }
 
-func reopen(t *testing.T, s *boltstore.Store, dir string, opts *boltstore.Options) *boltstore.Store {
+func reopen(
+	t *testing.T, s *boltstore.Store, dir string, opts *boltstore.Options,
+) *boltstore.Store {
 	t.Helper()
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
@@ -48,8 +51,10 @@ func reopen(t *testing.T, s *boltstore.Store, dir string, opts *boltstore.Option
 
 func entry(id, problem string) *store.Entry {
 	return &store.Entry{
-		Lane: lane, ID: id, Problem: problem, State: guance.StateProblem, Level: guance.LevelCritical,
-		Time: time.Unix(100, 0).UTC(), Accepted: time.Unix(200, 0).UTC(), Body: []byte(`{"id":"` + id + `"}`),
+		Lane: lane, ID: id, Problem: problem, State: guance.StateProblem,
+		Level: guance.LevelCritical,
+		Time:  time.Unix(100, 0).UTC(), Accepted: time.Unix(200, 0).UTC(),
+		Body: []byte(`{"id":"` + id + `"}`),
 	}
 }
 
@@ -73,7 +78,10 @@ func settle(t *testing.T, l store.Lane, o store.Outcome, at time.Time, entries .
 	t.Helper()
 	var marks []store.Mark
 	for _, e := range entries {
-		marks = append(marks, store.Mark{Seq: e.Seq, Problem: e.Problem, State: e.State, Level: e.Level, Time: e.Time, Outcome: o, At: at})
+		marks = append(marks, store.Mark{
+			Seq: e.Seq, Problem: e.Problem, State: e.State, Level: e.Level, Time: e.Time,
+			Outcome: o, At: at,
+		})
 	}
 	if err := l.Mark(t.Context(), marks); err != nil {
 		t.Fatal(err)
@@ -94,12 +102,13 @@ func TestConcurrentCallsShareACommit(t *testing.T) {
 	const callers, each = 32, 20
 	inParallel(callers, func(c int) {
 		for i := range each {
-			if err := s.Append(t.Context(), []*store.Entry{entry(fmt.Sprint(c, "-", i), "p")}); err != nil {
+			e := entry(fmt.Sprint(c, "-", i), "p")
+			if err := s.Append(t.Context(), []*store.Entry{e}); err != nil {
 				t.Error(err)
 			}
 		}
 	})
-	// Each caller waits for its commit, so that there are each of them at least.
+	// Each caller waits for its commits, so there are at least as many as one caller needs.
 	if n := commits(); n < each || n > callers*each/2 {
 		t.Errorf("%d appends by %d callers at once: %d commits", callers*each, callers, n)
 	}
@@ -124,7 +133,7 @@ func TestNothingIsWrittenForNothing(t *testing.T) {
 	}
 }
 
-// A disk can hang for minutes. Who waits in the queue may leave; who is being committed has to wait.
+// A disk can hang for minutes. A call in the queue may give up. A call in a commit must wait.
 func TestContextWhileTheDiskHangs(t *testing.T) {
 	s := open(t, t.TempDir(), nil)
 	hanging, release := make(chan struct{}), make(chan struct{})
@@ -138,11 +147,11 @@ func TestContextWhileTheDiskHangs(t *testing.T) {
 	first, waiting := make(chan error, 1), make(chan error)
 	go func() { first <- s.Append(ctx, []*store.Entry{entry("first", "p")}) }()
 	<-hanging
-	const more = 600 // than the queue has places for
+	const more = 600 // than the queue holds
 	for range more {
 		go func() { waiting <- s.Append(ctx, []*store.Entry{entry("second", "p")}) }()
 	}
-	for s.Queued() < s.Places() {
+	for s.Queued() < s.QueueSize() {
 		time.Sleep(time.Millisecond)
 	}
 	cancel()
@@ -163,7 +172,8 @@ func TestContextWhileTheDiskHangs(t *testing.T) {
 	again := entry("second", "p")
 	add(t, s, again)
 	if again.Seq != 2 {
-		t.Errorf("the append that left: sent again it has the sequence number %d, want 2", again.Seq)
+		t.Errorf("the append that left: sent again it has the sequence number %d, want 2",
+			again.Seq)
 	}
 }
 
@@ -176,7 +186,8 @@ func TestCloseWithCallsInTheQueue(t *testing.T) {
 	for c := range callers {
 		wg.Go(func() {
 			for i := 0; ; i++ {
-				switch err := s.Append(t.Context(), []*store.Entry{entry(fmt.Sprint(c, "-", i), "p")}); {
+				e := entry(fmt.Sprint(c, "-", i), "p")
+				switch err := s.Append(t.Context(), []*store.Entry{e}); {
 				case errors.Is(err, store.ErrClosed):
 					return
 				case err != nil:
@@ -200,16 +211,18 @@ func TestCloseWithCallsInTheQueue(t *testing.T) {
 	}
 }
 
-// A sync that fails is final, even if it says that it is for want of room.
+// A failed sync is final, even if the error says that the disk is full.
 func TestFailedSync(t *testing.T) {
 	for _, errno := range []error{
 		syscall.EIO, syscall.ENOSPC,
-		&fs.PathError{Op: "write", Path: "relay.db", Err: syscall.ENOSPC}, // of a write that is there all the same
+		// the write is on the disk all the same
+		&fs.PathError{Op: "write", Path: "relay.db", Err: syscall.ENOSPC},
 	} {
 		s := open(t, t.TempDir(), nil)
 		s.FailNext(errno, true)
 		err := s.Append(t.Context(), []*store.Entry{entry("a", "p")})
-		if !errors.Is(err, store.ErrFailed) || errors.Is(err, store.ErrFull) || !strings.Contains(err.Error(), errno.Error()) {
+		if !errors.Is(err, store.ErrFailed) || errors.Is(err, store.ErrFull) ||
+			!strings.Contains(err.Error(), errno.Error()) {
 			t.Errorf("%v: got %v, want ErrFailed and what happened", errno, err)
 		}
 		if err := s.Check(t.Context()); !errors.Is(err, store.ErrFailed) {
@@ -218,7 +231,8 @@ func TestFailedSync(t *testing.T) {
 	}
 }
 
-// A write without room changes nothing: appends are refused, what was to be marked with them is, and all goes on when there is room.
+// A write that finds no space changes nothing. Appends are refused, marks of the same commit are
+// made, and appends succeed again once there is space.
 func TestWriteWithoutRoom(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir, nil)
@@ -228,7 +242,7 @@ func TestWriteWithoutRoom(t *testing.T) {
 
 	full := &fs.PathError{Op: "write", Path: "relay.db", Err: syscall.ENOSPC}
 	hanging, release := make(chan struct{}), make(chan struct{})
-	s.OnCommit(func(func() error) error { // both of the following are in the next commit
+	s.OnCommit(func(func() error) error { // the next commit takes both calls below
 		close(hanging)
 		<-release
 		s.FailNext(full, false)
@@ -241,7 +255,9 @@ func TestWriteWithoutRoom(t *testing.T) {
 	lost := entry("lost", "p")
 	go func() { refused <- s.Append(t.Context(), []*store.Entry{lost, entry("lost too", "p")}) }()
 	go func() {
-		marked <- l.Mark(t.Context(), []store.Mark{{Seq: e.Seq, Problem: "p", State: e.State, Outcome: store.Delivered, At: time.Now()}})
+		marked <- l.Mark(t.Context(), []store.Mark{{
+			Seq: e.Seq, Problem: "p", State: e.State, Outcome: store.Delivered, At: time.Now(),
+		}})
 	}()
 	for s.Queued() < 2 {
 		time.Sleep(time.Millisecond)
@@ -264,11 +280,13 @@ func TestWriteWithoutRoom(t *testing.T) {
 	if again.Seq != 2 {
 		t.Errorf("the refused entry, sent again: got the sequence number %d, want 2", again.Seq)
 	}
-	if held, err := s.Holdings(t.Context()); err != nil || held[lane] != (store.Holdings{Pending: 1}) {
+	if held, err := s.Holdings(t.Context()); err != nil ||
+		held[lane] != (store.Holdings{Pending: 1}) {
 		t.Errorf("Holdings: got %+v, %v", held, err)
 	}
 	s = reopen(t, s, dir, nil)
-	if held, err := s.Holdings(t.Context()); err != nil || held[lane] != (store.Holdings{Pending: 1}) {
+	if held, err := s.Holdings(t.Context()); err != nil ||
+		held[lane] != (store.Holdings{Pending: 1}) {
 		t.Errorf("Holdings, opened again: got %+v, %v", held, err)
 	}
 }
@@ -289,7 +307,8 @@ func TestRefusedEntries(t *testing.T) {
 	if held, err := s.Holdings(t.Context()); err != nil || len(held) != 0 {
 		t.Errorf("Holdings: got %+v, %v", held, err)
 	}
-	if err := acquire(t, s).Mark(t.Context(), []store.Mark{{Seq: 1, Problem: string(long)}}); err == nil {
+	marks := []store.Mark{{Seq: 1, Problem: string(long)}}
+	if err := acquire(t, s).Mark(t.Context(), marks); err == nil {
 		t.Error("Mark with a long problem key: no error")
 	}
 	add(t, s, entry("good", "p"))

@@ -14,7 +14,8 @@ import (
 	"github.com/guance-relay/guance-relay/relay/store"
 )
 
-// A clock that is set a month ahead before a start is, for the store, a month in which it was closed.
+// If the clock is set a month ahead before a start, the store was closed for a month as far as it
+// knows.
 func TestReport08TimeThatTheStoreWasClosedErasesNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		dir := t.TempDir()
@@ -34,16 +35,17 @@ func TestReport08TimeThatTheStoreWasClosedErasesNothing(t *testing.T) {
 		l = acquire(t, s)
 		ticks(t, s, 100)
 		if got := deadLetters(t, s); len(got) != 1 {
-			t.Errorf("after 40 days in which the store was closed: got the dead letters %v, want entry 1", got)
+			t.Errorf("closed for 40 days: got the dead letters %v, want entry 1", got)
 		}
 		if !has(t, l, "closed") || !has(t, l, "open") {
-			t.Errorf("after 40 days in which the store was closed: records closed %v, open %v; want both", has(t, l, "closed"), has(t, l, "open"))
+			t.Errorf("closed for 40 days: there are records: closed %v, open %v; want both",
+				has(t, l, "closed"), has(t, l, "open"))
 		}
-		// And an hour more makes the day full.
+		// One hour more completes the day.
 		time.Sleep(time.Hour + 2*time.Second)
 		ticks(t, s, 100)
 		if has(t, l, "closed") {
-			t.Error("after 24 hours in which the store was open, all in all: the closed record is still there")
+			t.Error("open for 24 hours in all: the closed record is still there")
 		}
 	})
 }
@@ -62,13 +64,13 @@ func TestClock(t *testing.T) {
 		if e.Kept != start+time.Hour {
 			t.Errorf("an entry of an hour later was kept at %v", e.Kept)
 		}
-		// A crash: what was not committed is not counted, and no entry is in the future.
+		// After a crash, time that was not committed is not counted, and no entry is in the future.
 		time.Sleep(time.Minute)
 		data, err := os.ReadFile(filepath.Join(dir, "relay.db"))
 		if err != nil {
 			t.Fatal(err)
 		}
-		crashed := open(t, place(t, data), nil)
+		crashed := open(t, storeWith(t, data), nil)
 		if got := crashed.Clock(); got != e.Kept {
 			t.Errorf("after a crash the clock is %v, want %v, that of the last commit", got, e.Kept)
 		}
@@ -83,7 +85,7 @@ func TestClock(t *testing.T) {
 	})
 }
 
-// A store that is opened and closed, and nothing else, writes nothing if no time has passed.
+// A store that is opened and closed at once writes nothing.
 func TestCloseSavesTheClockOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for _, wait := range []time.Duration{0, time.Minute} {
@@ -105,7 +107,7 @@ func TestCloseSavesTheClockOnce(t *testing.T) {
 	})
 }
 
-// What Close could not do, it says: the time since the last commit is not saved, or the file not closed.
+// Close returns an error if the time since the last commit was not saved, or the file not closed.
 func TestCloseSaysWhatFailed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := open(t, t.TempDir(), nil)
@@ -117,7 +119,8 @@ func TestCloseSaysWhatFailed(t *testing.T) {
 		dir := t.TempDir()
 		s = open(t, dir, nil)
 		s.CloseFile(t)
-		if err := s.Close(); err == nil || !strings.Contains(err.Error(), filepath.Join(dir, "relay.db")) {
+		if err := s.Close(); err == nil || !strings.Contains(err.Error(),
+			filepath.Join(dir, "relay.db")) {
 			t.Errorf("the file was closed before: Close got %v, want an error that names it", err)
 		}
 	})

@@ -18,11 +18,13 @@ func TestConformance(t *testing.T) {
 				if err != nil {
 					return nil, err
 				}
-				s.NoSync() // no duty of the suite has a power cut: TestCrashAtEveryWrite has
+				s.NoSync() // the suite has no power cut; TestCrashAtEveryWrite has
 				return s, nil
 			},
 			Close: func(s store.Store) error { return s.(*boltstore.Store).Close() },
-			Fail:  func(s store.Store, err error, landed bool) { s.(*boltstore.Store).FailNext(err, landed) },
+			Fail: func(s store.Store, err error, landed bool) {
+				s.(*boltstore.Store).FailNext(err, landed)
+			},
 		}
 	})
 }

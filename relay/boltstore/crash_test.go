@@ -25,11 +25,14 @@ import (
 var (
 	crashSeed  = flag.Uint64("crash-seed", 1, "what the script does, and what a crash keeps")
 	crashSteps = flag.Int("crash-steps", 25, "how many calls the script makes")
-	crashEvery = flag.Int("crash-every", 7, "a crash at one in so many points of the script; 1 is all of them")
-	crashTorn  = flag.Int("crash-torn", 2, "how many random crashes at each point, beside the extremes")
+	crashEvery = flag.Int("crash-every", 7,
+		"a crash at one in so many points of the script; 1 is all of them")
+	crashTorn = flag.Int("crash-torn", 2,
+		"how many random crashes at each point, beside the extremes")
 )
 
-// A line of the script's output: a call that is about to be made on an entry, or one that has returned, and what is durable since.
+// A said is one line of the script's output: either a call on an entry is about to begin, or a call
+// has returned, and what it changed is durable.
 type said struct {
 	About    uint64       `json:"about,omitempty"`
 	Appended []entryName  `json:"appended,omitempty"`
@@ -44,13 +47,15 @@ type entryName struct {
 	Problem string `json:"problem"`
 }
 
-// script works on a store and says, after each call, what is durable. The calls come from several goroutines, so that some share a commit.
+// script calls a store, and says after each call what is durable. The calls come from several
+// goroutines, so that some share a commit.
 func script(dir string, seed uint64, steps int) error {
 	s, err := boltstore.Open(dir, &boltstore.Options{Remembered: 40})
 	if err != nil {
 		return err
 	}
-	lease, err := s.Acquire(context.Background(), store.Group{Name: "lane", Lanes: []string{"lane"}})
+	lease, err := s.Acquire(context.Background(),
+		store.Group{Name: "lane", Lanes: []string{"lane"}})
 	if err != nil {
 		return err
 	}
@@ -69,7 +74,8 @@ func script(dir string, seed uint64, steps int) error {
 	errs := make([]error, 3)
 	for i := range errs {
 		wg.Go(func() {
-			w := &worker{store: s, lane: lease.Lane("lane"), rng: rand.New(rand.NewPCG(seed, uint64(i))), id: i, tell: tell}
+			w := &worker{store: s, lane: lease.Lane("lane"),
+				rng: rand.New(rand.NewPCG(seed, uint64(i))), id: i, tell: tell}
 			for n := 0; n < steps && errs[i] == nil; n++ {
 				errs[i] = w.step()
 			}
@@ -84,7 +90,7 @@ func script(dir string, seed uint64, steps int) error {
 	return s.Close()
 }
 
-// A worker has entries of its own.
+// A worker is one of the goroutines. It has entries of its own.
 type worker struct {
 	store *boltstore.Store
 	lane  store.Lane
@@ -103,8 +109,10 @@ func (w *worker) step() error {
 		for range 1 + w.rng.IntN(3) {
 			w.n++
 			batch = append(batch, &store.Entry{
-				Lane: "lane", ID: fmt.Sprintf("event-%d-%d", w.id, w.n), Problem: fmt.Sprintf("problem-%d-%d", w.id, w.rng.IntN(5)),
-				State: guance.StateProblem, Level: guance.LevelError, Accepted: at, Body: bytes.Repeat([]byte{byte(w.n)}, w.rng.IntN(6000)),
+				Lane: "lane", ID: fmt.Sprintf("event-%d-%d", w.id, w.n),
+				Problem: fmt.Sprintf("problem-%d-%d", w.id, w.rng.IntN(5)),
+				State:   guance.StateProblem, Level: guance.LevelError, Accepted: at,
+				Body: bytes.Repeat([]byte{byte(w.n)}, w.rng.IntN(6000)),
 			})
 		}
 		if err := w.store.Append(ctx, batch); err != nil {
@@ -154,13 +162,13 @@ func (w *worker) step() error {
 	}
 }
 
-// durable is what a store must have, as far as the script was told.
+// durable is what a store must have, according to the script.
 type durable struct {
 	pending map[uint64]entryName
 	begun   map[uint64]bool
 	dead    map[uint64]bool
-	ended   map[uint64]bool // settled, dropped: it must never be pending again
-	unsure  map[uint64]bool // a call on it is under way, or has failed
+	ended   map[uint64]bool // settled or dropped; never pending again
+	unsure  map[uint64]bool // a call on it has begun and not succeeded
 }
 
 func (d *durable) hear(line []byte, t *testing.T) {
@@ -199,7 +207,7 @@ func (d *durable) hear(line []byte, t *testing.T) {
 	}
 }
 
-// record returns what a program does to a file.
+// record returns the operations of a program on a file.
 func record(t *testing.T, command, env []string, path string) []torn.Op {
 	t.Helper()
 	if _, err := exec.LookPath("strace"); err != nil && os.Getenv("CI") == "" {
@@ -212,7 +220,8 @@ func record(t *testing.T, command, env []string, path string) []torn.Op {
 	return ops
 }
 
-// Promise 1, through a power cut: whatever the store answered is there after a crash at any point of its writing, and the file opens.
+// Promise 1, through a power cut: after a crash at any point of its writing, the file opens, and
+// has everything that the store reported as durable.
 func TestCrashAtEveryWrite(t *testing.T) {
 	dir := t.TempDir()
 	s, err := boltstore.Open(dir, nil)
@@ -227,17 +236,22 @@ func TestCrashAtEveryWrite(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	env := append(os.Environ(), "BOLTSTORE_CRASH_DIR="+dir, fmt.Sprint("BOLTSTORE_CRASH_SEED=", *crashSeed), fmt.Sprint("BOLTSTORE_CRASH_STEPS=", *crashSteps))
+	env := append(os.Environ(), "BOLTSTORE_CRASH_DIR="+dir,
+		fmt.Sprint("BOLTSTORE_CRASH_SEED=", *crashSeed),
+		fmt.Sprint("BOLTSTORE_CRASH_STEPS=", *crashSteps))
 	ops := record(t, []string{os.Args[0]}, env, path)
 
-	know := durable{map[uint64]entryName{}, map[uint64]bool{}, map[uint64]bool{}, map[uint64]bool{}, map[uint64]bool{}}
+	know := durable{
+		pending: map[uint64]entryName{}, begun: map[uint64]bool{}, dead: map[uint64]bool{},
+		ended: map[uint64]bool{}, unsure: map[uint64]bool{},
+	}
 	rng := rand.New(rand.NewPCG(*crashSeed, 99))
 	disk := torn.NewDisk(before)
 	crashes, commits := 0, 0
 	for i, op := range ops {
 		disk.Do(op)
 		switch op.Kind {
-		case torn.Note:
+		case torn.Output:
 			for lines := bufio.NewScanner(bytes.NewReader(op.Data)); lines.Scan(); {
 				know.hear(lines.Bytes(), t)
 			}
@@ -248,17 +262,18 @@ func TestCrashAtEveryWrite(t *testing.T) {
 		if i%*crashEvery != 0 {
 			continue
 		}
-		mercies := []torn.Mercy{torn.Nothing, torn.All, torn.Last}
+		modes := []torn.Mode{torn.DropAll, torn.KeepAll, torn.TearLast}
 		for range *crashTorn {
-			mercies = append(mercies, torn.Some)
+			modes = append(modes, torn.TearSome)
 		}
-		for _, mercy := range mercies {
+		for _, mode := range modes {
 			image := filepath.Join(t.TempDir(), "relay.db")
-			if err := os.WriteFile(image, disk.Crash(mercy, rng), 0o600); err != nil {
+			if err := os.WriteFile(image, disk.Crash(mode, rng), 0o600); err != nil {
 				t.Fatal(err)
 			}
 			if err := know.holds(filepath.Dir(image)); err != nil {
-				t.Fatalf("a crash at operation %d of %d, with mercy %d (seed %d): %v", i, len(ops), mercy, *crashSeed, err)
+				t.Fatalf("a crash at operation %d of %d, with mode %d (seed %d): %v", i, len(ops),
+					mode, *crashSeed, err)
 			}
 			crashes++
 			if err := os.RemoveAll(filepath.Dir(image)); err != nil {
@@ -272,7 +287,7 @@ func TestCrashAtEveryWrite(t *testing.T) {
 	t.Logf("%d operations, %d of them syncs; %d crashes", len(ops), commits, crashes)
 }
 
-// holds opens what a crash left and compares.
+// holds opens the file that a crash left, and compares.
 func (d *durable) holds(dir string) error {
 	ctx := context.Background()
 	s, err := boltstore.Open(dir, nil)
@@ -280,7 +295,7 @@ func (d *durable) holds(dir string) error {
 		return fmt.Errorf("it does not open: %w", err)
 	}
 	defer s.Close()
-	s.NoSync() // no second crash comes
+	s.NoSync() // there is no second crash
 	lease, err := s.Acquire(ctx, store.Group{Name: "lane", Lanes: []string{"lane"}})
 	if err != nil {
 		return err
@@ -307,7 +322,8 @@ func (d *durable) holds(dir string) error {
 		}
 	}
 	if len(pending) != held["lane"].Pending {
-		return fmt.Errorf("%d entries are pending, and %d are listed", held["lane"].Pending, len(pending))
+		return fmt.Errorf("%d entries are pending, and %d are listed", held["lane"].Pending,
+			len(pending))
 	}
 	dead := make(map[uint64]bool)
 	letters, err := s.DeadLetters(ctx, "lane", 0, 1<<20)
@@ -326,7 +342,8 @@ func (d *durable) holds(dir string) error {
 			return fmt.Errorf("entry %d (%s) was kept and is gone", seq, name.ID)
 		}
 		if name.ID != "" && (e.ID != name.ID || e.Problem != name.Problem) {
-			return fmt.Errorf("entry %d is %s of %s, want %s of %s", seq, e.ID, e.Problem, name.ID, name.Problem)
+			return fmt.Errorf("entry %d is %s of %s, want %s of %s", seq, e.ID, e.Problem, name.ID,
+				name.Problem)
 		}
 		if d.begun[seq] && !e.Begun {
 			return fmt.Errorf("entry %d was begun, and that is forgotten", seq)
@@ -342,8 +359,9 @@ func (d *durable) holds(dir string) error {
 			return fmt.Errorf("dead letter %d is gone", seq)
 		}
 	}
-	// And it goes on.
-	e := &store.Entry{Lane: "lane", ID: "after the crash", Problem: "p", Accepted: time.Now(), Body: []byte("x")}
+	// The store takes events again.
+	e := &store.Entry{Lane: "lane", ID: "after the crash", Problem: "p", Accepted: time.Now(),
+		Body: []byte("x")}
 	if err := s.Append(ctx, []*store.Entry{e}); err != nil {
 		return fmt.Errorf("it takes nothing: %w", err)
 	}
@@ -355,13 +373,14 @@ func (d *durable) holds(dir string) error {
 	return nil
 }
 
-// TestMain lets the test binary be the program that crashes.
+// TestMain makes the test binary the program that crashes.
 func TestMain(m *testing.M) {
 	flag.Parse()
 	if dir := os.Getenv("BOLTSTORE_CRASH_DIR"); dir != "" {
 		var seed uint64
 		var steps int
-		_, err := fmt.Sscan(os.Getenv("BOLTSTORE_CRASH_SEED")+" "+os.Getenv("BOLTSTORE_CRASH_STEPS"), &seed, &steps)
+		args := os.Getenv("BOLTSTORE_CRASH_SEED") + " " + os.Getenv("BOLTSTORE_CRASH_STEPS")
+		_, err := fmt.Sscan(args, &seed, &steps)
 		if err == nil {
 			err = script(dir, seed, steps)
 		}

@@ -18,8 +18,8 @@ import (
 // fullEnv names the directory in which a child process works.
 const fullEnv = "BOLTSTORE_TEST_FULL"
 
-// TestFullDisk fills a real disk, of which the kernel lets the process have so much: a limit on the size of files fails the same calls that
-// a full disk fails, in the same places, with EFBIG for ENOSPC.
+// TestFullDisk fills a disk. The kernel limits the size of the process's files: that fails the same
+// calls as a full disk, with EFBIG in place of ENOSPC.
 func TestFullDisk(t *testing.T) {
 	if dir := os.Getenv(fullEnv); dir != "" {
 		fillDisk(t, dir)
@@ -28,7 +28,8 @@ func TestFullDisk(t *testing.T) {
 	elsewhere(t)
 }
 
-// TestFullDiskInACommit has bbolt find out, as it does where the room that was made is in pieces too small for an event.
+// TestFullDiskInACommit has the write of bbolt fail. That happens if the free space of the file is
+// in pieces that are too small for an event.
 func TestFullDiskInACommit(t *testing.T) {
 	dir := os.Getenv(fullEnv)
 	if dir == "" {
@@ -36,7 +37,7 @@ func TestFullDiskInACommit(t *testing.T) {
 		return
 	}
 	s := open(t, dir, nil)
-	s.PretendRoom()
+	s.PretendReserved(t)
 	const size = 3 << 20
 	limitFiles(t, size)
 	n, err := fillUp(t, s, "first")
@@ -52,7 +53,7 @@ func TestFullDiskInACommit(t *testing.T) {
 	t.Log("all rounds")
 }
 
-// elsewhere runs the test in a process of its own, whose limits it may change.
+// elsewhere runs the test in another process, whose limits it may change.
 func elsewhere(t *testing.T) {
 	t.Helper()
 	cmd := exec.Command(os.Args[0], "-test.run=^"+t.Name()+"$", "-test.v")
@@ -110,14 +111,16 @@ func fillDisk(t *testing.T, dir string) {
 		if held, err := s.Holdings(t.Context()); err != nil || held[lane].Pending != len(kept) {
 			t.Errorf("round %d: Holdings: got %+v, %v; want %d", round, held, err, len(kept))
 		}
-		if round%2 == 1 { // nothing of it is lost when it is opened again, on the full disk
+		if round%2 == 1 { // it can be opened again on the full disk
 			s = reopen(t, s, dir, nil)
 			l = acquire(t, s)
 			if held, err := s.Holdings(t.Context()); err != nil || held[lane].Pending != len(kept) {
-				t.Errorf("round %d: Holdings, opened again: got %+v, %v; want %d", round, held, err, len(kept))
+				t.Errorf("round %d: Holdings, opened again: got %+v, %v; want %d", round, held, err,
+					len(kept))
 			}
 		}
-		// Lanes go on: each attempt is marked before and after, in an order that is not the file's.
+		// Lanes go on: each attempt is marked before and after, in another order than that of the
+		// file.
 		for i := 0; i < len(kept); {
 			var some []*store.Entry
 			for n := 1 + i/100; n > 0 && i < len(kept); n, i = n-1, i+1 {
@@ -129,12 +132,13 @@ func fillDisk(t *testing.T, dir string) {
 		if held, err := s.Holdings(t.Context()); err != nil || held[lane].Pending != 0 {
 			t.Errorf("round %d: Holdings, settled: got %+v, %v", round, held, err)
 		}
-		// And then there is room again, within the file. Or somebody makes it.
+		// Then the file has free space again, or the disk has.
 		if round%2 == 0 {
 			limitFiles(t, 1<<40)
 		}
 		add(t, s, entry(fmt.Sprint("again ", round), "again"))
-		settle(t, l, store.Delivered, time.Now(), &store.Entry{Seq: kept[len(kept)-1].Seq + 1, Problem: "again"})
+		settle(t, l, store.Delivered, time.Now(),
+			&store.Entry{Seq: kept[len(kept)-1].Seq + 1, Problem: "again"})
 	}
 	limitFiles(t, 1<<40)
 	s = reopen(t, s, dir, nil)

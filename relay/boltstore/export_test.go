@@ -7,15 +7,17 @@ import (
 	bolt "go.etcd.io/bbolt"
 )
 
-// OnCommit has fn make each commit; nil brings the usual back. Call it from fn or when nothing else is going on.
+// OnCommit makes fn do each commit. With nil, commits are as usual. Call it from fn, or while no
+// other call runs.
 func (s *Store) OnCommit(fn func(commit func() error) error) {
 	if fn == nil {
 		fn = func(commit func() error) error { return commit() }
 	}
-	s.sync.Store(&fn)
+	s.commitHook.Store(&fn)
 }
 
-// FailNext has the next commit fail with err, before it is made or after it has landed on the disk.
+// FailNext makes the next commit fail with err. With landed, the commit is on the disk all the
+// same.
 func (s *Store) FailNext(err error, landed bool) {
 	s.OnCommit(func(commit func() error) error {
 		s.OnCommit(nil)
@@ -28,10 +30,10 @@ func (s *Store) FailNext(err error, landed bool) {
 	})
 }
 
-// NoSync leaves the syncs out. Call it right after Open.
+// NoSync turns syncs off. Call it right after Open.
 func (s *Store) NoSync() { s.db.NoSync = true }
 
-// CloseFile closes the file behind the store's back.
+// CloseFile closes the file, which the store does not know.
 func (s *Store) CloseFile(t *testing.T) {
 	t.Helper()
 	if err := s.file.Close(); err != nil {
@@ -39,7 +41,7 @@ func (s *Store) CloseFile(t *testing.T) {
 	}
 }
 
-// CountCommits returns a function that returns the number of commits since.
+// CountCommits returns a function that returns the number of commits since this call.
 func (s *Store) CountCommits() func() int64 {
 	var n atomic.Int64
 	s.OnCommit(func(commit func() error) error {
@@ -50,17 +52,22 @@ func (s *Store) CountCommits() func() int64 {
 }
 
 // Queued returns the number of calls that wait for a commit.
-func (s *Store) Queued() int { return len(s.jobs) }
+func (s *Store) Queued() int { return len(s.requests) }
 
-// Places returns how many can.
-func (s *Store) Places() int { return cap(s.jobs) }
+// QueueSize returns how many calls can wait for a commit.
+func (s *Store) QueueSize() int { return cap(s.requests) }
 
-// PretendRoom has the store believe that the disk has given it room.
-func (s *Store) PretendRoom() {
-	done := make(chan error, 1)
-	s.jobs <- &job{check: func(*commit) error { s.allocated = 1 << 50; return nil }, done: done}
-	<-done
+// PretendReserved makes the store believe that the file has all the space that it may need.
+func (s *Store) PretendReserved(t *testing.T) {
+	t.Helper()
+	if err := s.submit(t.Context(), pretendOp{}); err != nil {
+		t.Fatal(err)
+	}
 }
+
+type pretendOp struct{ noOperation }
+
+func (pretendOp) check(c *commit) error { c.store.reserved = 1 << 50; return nil }
 
 // Records returns how many records of problems a lane has in the file.
 func (s *Store) Records(t *testing.T, lane string) (n int) {

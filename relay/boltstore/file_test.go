@@ -43,12 +43,14 @@ func TestModes(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "parent", "data")
 	path := filepath.Join(dir, "relay.db")
 	s := open(t, dir, nil)
-	for path, want := range map[string]os.FileMode{dir: 0o700, filepath.Dir(dir): 0o700, path: 0o600} {
+	for path, want := range map[string]os.FileMode{dir: 0o700, filepath.Dir(dir): 0o700,
+		path: 0o600} {
 		if got := mode(t, path); got != want {
 			t.Errorf("%s has the mode %v, want %v", path, got, want)
 		}
 	}
-	// A volume that a group shares: its mode is the administrator's, the file's is not.
+	// A group shares a volume: the mode of the directory is the administrator's, that of the file
+	// is not.
 	for path, m := range map[string]os.FileMode{dir: 0o770, path: 0o664} {
 		if err := os.Chmod(path, m); err != nil {
 			t.Fatal(err)
@@ -56,7 +58,8 @@ func TestModes(t *testing.T) {
 	}
 	s = reopen(t, s, dir, nil)
 	if got := mode(t, path); got != 0o600 {
-		t.Errorf("a file that others could read has the mode %v after it was opened, want 0600", got)
+		t.Errorf("a file that others could read has the mode %v after it was opened, want 0600",
+			got)
 	}
 	if got := mode(t, dir); got != 0o770 {
 		t.Errorf("a directory that was there has the mode %v, want it left alone", got)
@@ -64,7 +67,8 @@ func TestModes(t *testing.T) {
 	s.Close()
 }
 
-// Provisioners of volumes hand out directories of mode 0777. The store works there, and the log says what that means.
+// Provisioners of volumes create directories of mode 0777. The store works there, and the log
+// warns.
 func TestReport16DirectoryOfMode0777(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		t.Skip("Windows has no such modes")
@@ -72,7 +76,8 @@ func TestReport16DirectoryOfMode0777(t *testing.T) {
 	for _, test := range []struct {
 		mode os.FileMode
 		warn bool
-	}{{0o777, true}, {0o757, true}, {0o777 | os.ModeSticky, false}, {0o770, false}, {0o700, false}} {
+	}{{0o777, true}, {0o757, true}, {0o777 | os.ModeSticky, false}, {0o770, false},
+		{0o700, false}} {
 		t.Run(test.mode.String(), func(t *testing.T) {
 			dir := filepath.Join(t.TempDir(), "volume")
 			if err := errors.Join(os.Mkdir(dir, 0o700), os.Chmod(dir, test.mode)); err != nil {
@@ -92,19 +97,22 @@ func TestReport16DirectoryOfMode0777(t *testing.T) {
 			if got := mode(t, dir); got != test.mode.Perm() {
 				t.Errorf("the directory has the mode %v, want it left alone", got)
 			}
-			if warned := strings.Contains(log.String(), "level=WARN") && strings.Contains(log.String(), dir); warned != test.warn {
-				t.Errorf("a warning that names the directory: %v, want %v; the log says %s", warned, test.warn, log.String())
+			if warned := strings.Contains(log.String(), "level=WARN") &&
+				strings.Contains(log.String(), dir); warned != test.warn {
+				t.Errorf("a warning that names the directory: %v, want %v; the log says %s", warned,
+					test.warn, log.String())
 			}
 		})
 	}
 }
 
-// What stands at the file's name and is no file is refused, and nothing is changed: neither it, nor what it leads to.
+// Whatever is at the path of the file and is not a regular file is refused. Nothing is changed:
+// neither it, nor what it leads to.
 func TestReport16NoRegularFile(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		t.Skip("making links takes a privilege on Windows")
 	}
-	elsewhere := place(t, sample(t)) // a good store
+	elsewhere := storeWith(t, sample(t)) // a good store
 	target := filepath.Join(elsewhere, "relay.db")
 	if err := os.Chmod(target, 0o644); err != nil {
 		t.Fatal(err)
@@ -115,11 +123,15 @@ func TestReport16NoRegularFile(t *testing.T) {
 	}
 	for name, place := range map[string]func(path string) error{
 		"a link to a good store": func(path string) error { return os.Symlink(target, path) },
-		"a link to nothing":      func(path string) error { return os.Symlink(filepath.Join(elsewhere, "new"), path) },
-		"a link to a directory":  func(path string) error { return os.Symlink(elsewhere, path) },
-		"a link to itself":       func(path string) error { return os.Symlink("relay.db", path) },
-		"a directory":            func(path string) error { return os.Mkdir(path, 0o700) },
-		"a pipe":                 func(path string) error { return exec.Command("mkfifo", path).Run() },
+		"a link to nothing": func(path string) error {
+			return os.Symlink(filepath.Join(elsewhere, "new"), path)
+		},
+		"a link to a directory": func(path string) error { return os.Symlink(elsewhere, path) },
+		"a link to itself":      func(path string) error { return os.Symlink("relay.db", path) },
+		"a directory":           func(path string) error { return os.Mkdir(path, 0o700) },
+		"a pipe": func(path string) error {
+			return exec.Command("mkfifo", path).Run()
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
@@ -127,13 +139,17 @@ func TestReport16NoRegularFile(t *testing.T) {
 			if err := place(path); err != nil {
 				t.Fatal(err)
 			}
-			if _, err := boltstore.Open(dir, nil); err == nil || !strings.Contains(err.Error(), path) || !strings.Contains(err.Error(), "nothing was changed") {
-				t.Errorf("Open: got %v, want an error that names the path and says that nothing was changed", err)
+			if _, err := boltstore.Open(dir, nil); err == nil ||
+				!strings.Contains(err.Error(), path) ||
+				!strings.Contains(err.Error(), "nothing was changed") {
+				t.Errorf("Open: got %v, want the path, and that nothing was changed", err)
 			}
 			after, err := os.ReadFile(target)
 			names, errDir := os.ReadDir(elsewhere)
-			if err != nil || errDir != nil || !bytes.Equal(before, after) || mode(t, target) != 0o644 || len(names) != 1 {
-				t.Errorf("what the link leads to was changed: mode %v, %d names, %v, %v", mode(t, target), len(names), err, errDir)
+			if err != nil || errDir != nil || !bytes.Equal(before, after) ||
+				mode(t, target) != 0o644 || len(names) != 1 {
+				t.Errorf("what the link leads to was changed: mode %v, %d names, %v, %v",
+					mode(t, target), len(names), err, errDir)
 			}
 			if names, err := os.ReadDir(dir); err != nil || len(names) != 1 {
 				t.Errorf("the directory has %v, %v; want what was there alone", names, err)
@@ -142,15 +158,20 @@ func TestReport16NoRegularFile(t *testing.T) {
 	}
 }
 
-// A file that is not in its place takes no events, says so, and still gives out what it has. It heals when it is put back.
+// If the file is not in its place, the store takes no events, and still delivers those that it has.
+// It takes events again when the file is put back.
 func TestReport17FileMoved(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		t.Skip("an open file cannot be moved on Windows")
 	}
 	for name, move := range map[string]func(dir, path string) error{
-		"removed":    func(_, path string) error { return os.Remove(path) },
-		"replaced":   func(dir, path string) error { return os.Rename(filepath.Join(dir, "backup"), path) },
-		"moved away": func(dir, path string) error { return os.Rename(path, filepath.Join(dir, "away")) },
+		"removed": func(_, path string) error { return os.Remove(path) },
+		"replaced": func(dir, path string) error {
+			return os.Rename(filepath.Join(dir, "backup"), path)
+		},
+		"moved away": func(dir, path string) error {
+			return os.Rename(path, filepath.Join(dir, "away"))
+		},
 		"a link in between": func(dir, path string) error {
 			return errors.Join(os.Rename(path, path+"2"), os.Symlink(path+"2", path))
 		},
@@ -165,26 +186,29 @@ func TestReport17FileMoved(t *testing.T) {
 			first, second := entry("first", "p"), entry("second", "q")
 			add(t, s, first, second)
 			l := acquire(t, s)
-			if err := os.WriteFile(filepath.Join(dir, "backup"), []byte("another file"), 0o600); err != nil {
+			err := os.WriteFile(filepath.Join(dir, "backup"), []byte("another file"), 0o600)
+			if err != nil {
 				t.Fatal(err)
 			}
 			if err := move(dir, path); err != nil {
 				t.Fatal(err)
 			}
 			for range 3 {
-				if err := s.Check(t.Context()); !errors.Is(err, boltstore.ErrMoved) || !strings.Contains(err.Error(), path) {
+				if err := s.Check(t.Context()); !errors.Is(err, boltstore.ErrMoved) ||
+					!strings.Contains(err.Error(), path) {
 					t.Errorf("Check: got %v, want ErrMoved and the path", err)
 				}
 				lost := entry("lost", "p")
 				err := s.Append(t.Context(), []*store.Entry{lost})
-				if !errors.Is(err, boltstore.ErrMoved) || errors.Is(err, store.ErrFailed) || lost.Seq != 0 {
-					t.Errorf("Append: got %v, sequence number %d; want ErrMoved, which ends nothing", err, lost.Seq)
+				if !errors.Is(err, boltstore.ErrMoved) || errors.Is(err, store.ErrFailed) ||
+					lost.Seq != 0 {
+					t.Errorf("Append: got %v, sequence number %d; want ErrMoved", err, lost.Seq)
 				}
 			}
 			if n := strings.Count(log.String(), "level=ERROR"); n != 1 {
 				t.Errorf("the log has %d ERROR lines, want one: %s", n, log.String())
 			}
-			// What was accepted still gets out.
+			// Accepted events are still delivered.
 			if e, err := l.Load(t.Context(), first.Seq); err != nil || e.ID != "first" {
 				t.Errorf("Load: got %+v, %v", e, err)
 			}
@@ -209,7 +233,8 @@ func TestReport17FileMoved(t *testing.T) {
 	}
 }
 
-// Whoever sends the webhook, asks whether the relay is ready, or reads the log is told that nothing is kept, and why.
+// The webhook's answer, the check whether the relay is ready, and the log say that nothing is kept,
+// and why.
 func TestReport17FileMovedOverHTTP(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		t.Skip("an open file cannot be moved on Windows")
@@ -229,7 +254,8 @@ func TestReport17FileMovedOverHTTP(t *testing.T) {
 	}
 	post := func() *httptest.ResponseRecorder {
 		w := httptest.NewRecorder()
-		h.ServeHTTP(w, httptest.NewRequest("POST", "/guance", strings.NewReader(`{"df_event_id":"event-1","df_status":"critical"}`)))
+		h.ServeHTTP(w, httptest.NewRequest("POST", "/guance",
+			strings.NewReader(`{"df_event_id":"event-1","df_status":"critical"}`)))
 		return w
 	}
 	if err := os.Rename(path, path+".away"); err != nil {
@@ -239,19 +265,23 @@ func TestReport17FileMovedOverHTTP(t *testing.T) {
 	if w.Code != http.StatusServiceUnavailable || w.Header().Get("Retry-After") == "" {
 		t.Errorf("got %d, Retry-After %q, want 503 with one", w.Code, w.Header().Get("Retry-After"))
 	}
-	if got := w.Body.String(); !strings.Contains(got, `"reason":"unavailable"`) || !strings.Contains(got, "nothing was kept") || strings.Contains(got, path) {
-		t.Errorf("the answer is %s; want the reason unavailable, that nothing was kept, and no path", got)
+	if got := w.Body.String(); !strings.Contains(got, `"reason":"unavailable"`) ||
+		!strings.Contains(got, "nothing was kept") || strings.Contains(got, path) {
+		t.Errorf("got %s; want the reason unavailable, that nothing was kept, and no path", got)
 	}
-	if !strings.Contains(log.String(), "level=ERROR") || !strings.Contains(log.String(), "is not in its place") {
+	if !strings.Contains(log.String(), "level=ERROR") ||
+		!strings.Contains(log.String(), "is not in its place") {
 		t.Errorf("the log has no ERROR line that says why: %s", log.String())
 	}
-	if err := r.Check(t.Context()); !errors.Is(err, boltstore.ErrMoved) || !strings.Contains(err.Error(), path) {
+	if err := r.Check(t.Context()); !errors.Is(err, boltstore.ErrMoved) ||
+		!strings.Contains(err.Error(), path) {
 		t.Errorf("Check: got %v, want ErrMoved and the path", err)
 	}
 	if err := os.Rename(path+".away", path); err != nil {
 		t.Fatal(err)
 	}
-	if w := post(); w.Code != http.StatusAccepted || !strings.Contains(w.Body.String(), `"accepted"`) {
+	if w := post(); w.Code != http.StatusAccepted ||
+		!strings.Contains(w.Body.String(), `"accepted"`) {
 		t.Errorf("with the file back: got %d %s, want 202 and no duplicate", w.Code, w.Body)
 	}
 }
@@ -260,13 +290,15 @@ func TestLocked(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir, nil)
 	_, err := boltstore.Open(dir, nil)
-	if !errors.Is(err, boltstore.ErrLocked) || !strings.Contains(err.Error(), filepath.Join(dir, "relay.db")) {
+	if !errors.Is(err, boltstore.ErrLocked) ||
+		!strings.Contains(err.Error(), filepath.Join(dir, "relay.db")) {
 		t.Errorf("got %v, want ErrLocked with the path", err)
 	}
-	add(t, s, entry("a", "p")) // the one that has it goes on
+	add(t, s, entry("a", "p")) // the first store goes on
 	s.Close()
 
-	// One that closes within a second is waited for: of a bubble's time, in which a disk that is slow takes none.
+	// Open waits for a second for a store that closes: a second of the bubble, so that a slow disk
+	// takes no time.
 	synctest.Test(t, func(t *testing.T) {
 		s := open(t, dir, nil)
 		time.AfterFunc(100*time.Millisecond, func() { s.Close() })
@@ -274,7 +306,7 @@ func TestLocked(t *testing.T) {
 	})
 }
 
-// Of many that start at once for the first time, one has the store.
+// If many processes start at once for the first time, one of them has the store.
 func TestCreatedAtOnce(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "data")
 	var mu sync.Mutex
@@ -301,14 +333,15 @@ func TestCreatedAtOnce(t *testing.T) {
 	}
 }
 
-// sample makes a store with something of everything, and returns its file.
+// sample returns the file of a store with something of each kind.
 func sample(t *testing.T) []byte {
 	t.Helper()
 	dir := t.TempDir()
 	s := open(t, dir, nil)
 	l := acquire(t, s)
 	for i := range 40 {
-		pair := []*store.Entry{entry(fmt.Sprint("a", i), fmt.Sprint("problem-", i)), entry(fmt.Sprint("b", i), fmt.Sprint("problem-", i))}
+		pair := []*store.Entry{entry(fmt.Sprint("a", i), fmt.Sprint("problem-", i)),
+			entry(fmt.Sprint("b", i), fmt.Sprint("problem-", i))}
 		pair[0].Body = fmt.Appendf(nil, "body-%d-%s", i, strings.Repeat("x", 3000))
 		add(t, s, pair...)
 		settle(t, l, 0, time.Now(), pair[0])
@@ -324,7 +357,7 @@ func sample(t *testing.T) []byte {
 	return data
 }
 
-func place(t testing.TB, data []byte) (dir string) {
+func storeWith(t testing.TB, data []byte) (dir string) {
 	t.Helper()
 	dir = t.TempDir()
 	if err := os.WriteFile(filepath.Join(dir, "relay.db"), data, 0o600); err != nil {
@@ -335,7 +368,7 @@ func place(t testing.TB, data []byte) (dir string) {
 
 func TestDamagedFile(t *testing.T) {
 	good := sample(t)
-	used := len(bytes.TrimRight(good, "\x00")) // the rest is room
+	used := len(bytes.TrimRight(good, "\x00")) // the rest is reserved
 	foreign := func(fill func(*bolt.Tx) error) []byte {
 		path := filepath.Join(t.TempDir(), "bolt")
 		db, err := bolt.Open(path, 0o600, nil)
@@ -354,24 +387,28 @@ func TestDamagedFile(t *testing.T) {
 	zeroed := bytes.Clone(good)
 	clear(zeroed[8192 : len(zeroed)/2])
 	for name, data := range map[string][]byte{
-		"empty":                   {},
-		"a text":                  []byte("this is not a store\n"),
-		"a long text":             bytes.Repeat([]byte("this is not a store\n"), 10_000),
-		"zeros":                   make([]byte, 1<<20),
-		"cut to one page":         good[:4096],
-		"cut to two pages":        good[:8192],
-		"cut to four pages":       good[:4*4096],
-		"cut by half":             good[:used/2],
-		"pages overwritten":       zeroed,
-		"another program's":       foreign(func(tx *bolt.Tx) error { _, err := tx.CreateBucket([]byte("other")); return err }),
+		"empty":             {},
+		"a text":            []byte("this is not a store\n"),
+		"a long text":       bytes.Repeat([]byte("this is not a store\n"), 10_000),
+		"zeros":             make([]byte, 1<<20),
+		"cut to one page":   good[:4096],
+		"cut to two pages":  good[:8192],
+		"cut to four pages": good[:4*4096],
+		"cut by half":       good[:used/2],
+		"pages overwritten": zeroed,
+		"another program's": foreign(func(tx *bolt.Tx) error {
+			_, err := tx.CreateBucket([]byte("other"))
+			return err
+		}),
 		"both first pages broken": append(bytes.Repeat([]byte{0xa5}, 8192), good[8192:]...),
 	} {
 		t.Run(name, func(t *testing.T) {
-			dir := place(t, data)
+			dir := storeWith(t, data)
 			path := filepath.Join(dir, "relay.db")
 			for range 2 { // it leaves no lock
 				_, err := boltstore.Open(dir, nil)
-				if !errors.Is(err, store.ErrDamaged) || !strings.Contains(err.Error(), path) || !strings.Contains(err.Error(), "docs/durability.md") {
+				if !errors.Is(err, store.ErrDamaged) || !strings.Contains(err.Error(), path) ||
+					!strings.Contains(err.Error(), "docs/operations.md") {
 					t.Fatalf("got %v, want ErrDamaged, the path and where to read on", err)
 				}
 			}
@@ -403,13 +440,14 @@ func TestVersion(t *testing.T) {
 			t.Fatal(err)
 		}
 		_, err = boltstore.Open(dir, nil)
-		if err == nil || errors.Is(err, store.ErrDamaged) || !strings.Contains(err.Error(), fmt.Sprintf("version %q", v)) {
+		if err == nil || errors.Is(err, store.ErrDamaged) ||
+			!strings.Contains(err.Error(), fmt.Sprintf("version %q", v)) {
 			t.Errorf("version %q: got %v, want an error that names it", v, err)
 		}
 	}
 }
 
-// A damaged event or header shows when it is read, and nothing else suffers.
+// A damaged event or header shows when it is read. Other calls are not affected.
 func TestDamagedEntry(t *testing.T) {
 	build := func(t *testing.T, marker string) string {
 		dir := t.TempDir()
@@ -438,7 +476,7 @@ func TestDamagedEntry(t *testing.T) {
 		if n == 0 {
 			t.Fatal("the marker is not in the file")
 		}
-		return place(t, data)
+		return storeWith(t, data)
 	}
 	t.Run("body", func(t *testing.T) {
 		s := open(t, build(t, "body of the bad one"), nil)
@@ -452,8 +490,9 @@ func TestDamagedEntry(t *testing.T) {
 		if e, err := l.Load(t.Context(), 2); err != nil || e.ID != "0" {
 			t.Errorf("Load of another: got %+v, %v", e, err)
 		}
-		// It can be given up, and is not taken for good as a dead letter either.
-		settle(t, l, store.Dead, time.Now(), &store.Entry{Seq: 1, Problem: "problem of the bad one"})
+		// The entry can be given up. The dead letter is damaged too.
+		settle(t, l, store.Dead, time.Now(), &store.Entry{Seq: 1,
+			Problem: "problem of the bad one"})
 		if _, err := s.DeadLetters(t.Context(), lane, 0, 10); !errors.Is(err, store.ErrDamaged) {
 			t.Errorf("DeadLetters: got %v, want ErrDamaged", err)
 		}
@@ -465,17 +504,20 @@ func TestDamagedEntry(t *testing.T) {
 		s := open(t, build(t, "problem of the bad one"), nil)
 		l := acquire(t, s)
 		_, err := l.Read(t.Context(), 0, 10)
-		if damaged, ok := errors.AsType[*store.DamagedError](err); !ok || damaged.First != 1 || damaged.Last != 1 || !errors.Is(err, store.ErrDamaged) {
+		if damaged, ok := errors.AsType[*store.DamagedError](err); !ok || damaged.First != 1 ||
+			damaged.Last != 1 || !errors.Is(err, store.ErrDamaged) {
 			t.Errorf("Read: got %v, want that entry 1 is damaged", err)
 		}
 		if found, err := l.Read(t.Context(), 1, 10); err != nil || len(found) != 3 {
 			t.Errorf("Read behind it: got %d entries, %v", len(found), err)
 		}
-		// Marks of others in the same commit are made, and so are those that come after.
+		// Marks of other entries succeed, in the same commit and later.
 		var wg sync.WaitGroup
 		for seq := uint64(1); seq <= 4; seq++ {
 			wg.Go(func() {
-				err := l.Mark(t.Context(), []store.Mark{{Seq: seq, Problem: "p", Outcome: store.Delivered, At: time.Now()}})
+				err := l.Mark(t.Context(), []store.Mark{{
+					Seq: seq, Problem: "p", Outcome: store.Delivered, At: time.Now(),
+				}})
 				if (seq == 1) != errors.Is(err, store.ErrDamaged) || seq > 1 && err != nil {
 					t.Errorf("Mark of entry %d: got %v", seq, err)
 				}
@@ -489,7 +531,8 @@ func TestDamagedEntry(t *testing.T) {
 	})
 }
 
-// The entries of a segment that is missing stay pending, as damage: a mark of one of them does not drop the others.
+// The entries of a missing segment stay pending and damaged. A mark of one of them does not remove
+// the others.
 func TestMissingSegment(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir, nil)
@@ -510,11 +553,13 @@ func TestMissingSegment(t *testing.T) {
 	s = open(t, dir, nil)
 	l := acquire(t, s)
 	for _, o := range []store.Outcome{store.Delivered, store.Dead} {
-		if err := l.Mark(t.Context(), []store.Mark{{Seq: 1, Outcome: o}, {Seq: 2, Outcome: o}}); !errors.Is(err, store.ErrDamaged) {
+		marks := []store.Mark{{Seq: 1, Outcome: o}, {Seq: 2, Outcome: o}}
+		if err := l.Mark(t.Context(), marks); !errors.Is(err, store.ErrDamaged) {
 			t.Errorf("Mark %v: got %v, want ErrDamaged", o, err)
 		}
 	}
-	for i := range 10 { // in segments of their own, which are merged, but not with the one that is missing
+	// These are in segments of their own, which are merged, but not with the missing one.
+	for i := range 10 {
 		add(t, s, entry(fmt.Sprint("more ", i), "p"))
 	}
 	s = reopen(t, s, dir, nil)
@@ -523,7 +568,8 @@ func TestMissingSegment(t *testing.T) {
 		t.Errorf("Holdings: got %+v, %v; want all 13", held, err)
 	}
 	_, err = l.Read(t.Context(), 0, 10)
-	if damaged, ok := errors.AsType[*store.DamagedError](err); !ok || damaged.First != 1 || damaged.Last != 3 {
+	if damaged, ok := errors.AsType[*store.DamagedError](err); !ok || damaged.First != 1 ||
+		damaged.Last != 3 {
 		t.Errorf("Read: got %v, want that entries 1 to 3 are damaged", err)
 	}
 	if _, err := l.Load(t.Context(), 2); !errors.Is(err, store.ErrDamaged) {
@@ -531,7 +577,7 @@ func TestMissingSegment(t *testing.T) {
 	}
 }
 
-// What lies before damage is read first.
+// Read returns the entries before a damaged one first.
 func TestReadUpToDamage(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir, nil)
@@ -543,7 +589,8 @@ func TestReadUpToDamage(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s = open(t, place(t, bytes.ReplaceAll(data, []byte("problem 1 of three"), []byte("problem 7 of three"))), nil)
+	data = bytes.ReplaceAll(data, []byte("problem 1 of three"), []byte("problem 7 of three"))
+	s = open(t, storeWith(t, data), nil)
 	l := acquire(t, s)
 	for _, want := range []string{"1", "damaged 2 to 2", "3"} {
 		after := uint64(want[len(want)-1]-'0') - 1
@@ -560,14 +607,16 @@ func TestReadUpToDamage(t *testing.T) {
 	}
 }
 
-// Damage to the record of a problem does not keep it from being sent: it counts as open, and is written anew.
+// If the record of a problem is damaged, the problem counts as open, and the next mark replaces the
+// record.
 func TestDamagedRecord(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir, nil)
 	add(t, s, entry("1", "the key of it"), entry("2", "another"))
 	l := acquire(t, s)
 	for seq, problem := range []string{"the key of it", "another"} {
-		settle(t, l, store.Delivered, time.Now(), &store.Entry{Seq: uint64(seq) + 1, Problem: problem, State: guance.StateRecovered})
+		settle(t, l, store.Delivered, time.Now(),
+			&store.Entry{Seq: uint64(seq) + 1, Problem: problem, State: guance.StateRecovered})
 	}
 	add(t, s, entry("3", "the key of it"))
 	s.Close()
@@ -586,25 +635,27 @@ func TestDamagedRecord(t *testing.T) {
 	}
 	s = open(t, dir, nil)
 	l = acquire(t, s)
-	if _, err := l.Records(t.Context(), []string{"the key of it"}); !errors.Is(err, store.ErrDamaged) {
+	_, err = l.Records(t.Context(), []string{"the key of it"})
+	if !errors.Is(err, store.ErrDamaged) {
 		t.Fatalf("Records: got %v, want ErrDamaged", err)
 	}
 	if _, err := l.Records(t.Context(), []string{"another"}); err != nil {
 		t.Errorf("Records of another: %v", err)
 	}
-	if err := l.Mark(t.Context(), []store.Mark{{Seq: 3, Problem: "the key of it", State: guance.StateProblem, Outcome: store.Superseded, At: time.Now()}}); err != nil {
-		t.Errorf("Mark: %v", err)
-	}
+	settle(t, l, store.Superseded, time.Now(), &store.Entry{
+		Seq: 3, Problem: "the key of it", State: guance.StateProblem,
+	})
 	records, err := l.Records(t.Context(), []string{"the key of it"})
 	if err != nil || !records[0].Open || records[0].Last != 3 {
-		t.Errorf("Records after a mark: got %+v, %v, want an open problem whose entry 3 was settled", records, err)
+		t.Errorf("Records after a mark: got %+v, %v, want an open one, Last 3", records, err)
 	}
 }
 
-// Whatever a disk does to the file, the store refuses it or returns what it was given: it does not make anything up, and it does not crash.
+// Whatever a disk does to the file, the store refuses it or returns what it was given. It never
+// returns anything else, and it does not crash.
 func TestRandomDamage(t *testing.T) {
 	good := sample(t)
-	used := len(bytes.TrimRight(good, "\x00")) // the rest is room
+	used := len(bytes.TrimRight(good, "\x00")) // the rest is reserved
 	seed := rand.Uint64()
 	t.Log("seed", seed)
 	rnd := rand.New(rand.NewPCG(seed, 4))
@@ -617,15 +668,17 @@ func TestRandomDamage(t *testing.T) {
 			case 0:
 				data[at] ^= 1 << rnd.IntN(8)
 			case 1:
-				data[at/4096*4096+rnd.IntN(64)] ^= byte(1 + rnd.IntN(255)) // in the header of a page
+				// in the header of a page
+				data[at/4096*4096+rnd.IntN(64)] ^= byte(1 + rnd.IntN(255))
 			case 2:
 				clear(data[at/512*512 : min(at/512*512+512, len(data))])
 			case 3:
 				from := rnd.IntN(used) / 4096 * 4096
-				copy(data[at/4096*4096:], bytes.Clone(data[from:min(from+4096, len(data))])) // a misdirected write
+				// a misdirected write
+				copy(data[at/4096*4096:], bytes.Clone(data[from:min(from+4096, len(data))]))
 			}
 		}
-		s, err := boltstore.Open(place(t, data), nil)
+		s, err := boltstore.Open(storeWith(t, data), nil)
 		if err != nil {
 			if !errors.Is(err, store.ErrDamaged) && !strings.Contains(err.Error(), "version") {
 				t.Errorf("round %d: Open: got %v, want ErrDamaged", round, err)
@@ -667,7 +720,8 @@ func TestRandomDamage(t *testing.T) {
 			damaged++
 		}
 	}
-	t.Logf("refused when opened: %d, when read: %d, harm to what is not used: %d", refused, damaged, unharmed)
+	t.Logf("refused when opened: %d, when read: %d, harm to what is not used: %d", refused, damaged,
+		unharmed)
 	if refused == 0 || damaged == 0 {
 		t.Error("the damage of this test does no harm")
 	}

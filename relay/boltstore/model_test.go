@@ -18,7 +18,8 @@ import (
 	"github.com/guance-relay/guance-relay/relay/store"
 )
 
-// The file's layout, with its merging, rewriting and reviving, may not show: whatever is done to it, the store answers like the memory store.
+// Merging, rewriting and inserting of segments must not show: whatever is done to it, the store
+// answers as the memory store does.
 func TestLikeMemory(t *testing.T) {
 	seeds := uint64(6)
 	if testing.Short() {
@@ -35,7 +36,8 @@ func TestLikeMemory(t *testing.T) {
 			pick := func() uint64 { return 1 + rnd.Uint64N(last+1) }
 			both := func(what string, a, b error) {
 				t.Helper()
-				for _, kind := range []error{store.ErrNotFound, store.ErrFull, store.ErrFenced, store.ErrDamaged} {
+				for _, kind := range []error{store.ErrNotFound, store.ErrFull, store.ErrFenced,
+					store.ErrDamaged} {
 					if errors.Is(a, kind) != errors.Is(b, kind) {
 						t.Fatalf("%s: %v, and in memory %v", what, a, b)
 					}
@@ -44,7 +46,8 @@ func TestLikeMemory(t *testing.T) {
 					t.Fatalf("%s: %v, and in memory %v", what, a, b)
 				}
 			}
-			// Both are closed before either is opened: bbolt may wait for the file's lock, and neither clock counts that.
+			// Both are closed before either is opened: bbolt may wait for the lock of the file, and
+			// neither clock must count that.
 			restart := func() {
 				t.Helper()
 				if err := errors.Join(s.Close(), m.Close()); err != nil {
@@ -67,8 +70,11 @@ func TestLikeMemory(t *testing.T) {
 					var a, b []*store.Entry
 					for range n {
 						e := &store.Entry{
-							Lane: lane, ID: fmt.Sprint(rnd.IntN(20_000)), Problem: fmt.Sprint("p", rnd.IntN(50)), State: guance.State(rnd.IntN(3)),
-							Level: guance.Level(rnd.IntN(7)), Time: now, Accepted: now, Body: bytes.Repeat([]byte{byte(step)}, rnd.IntN(500)),
+							Lane: lane, ID: fmt.Sprint(rnd.IntN(20_000)),
+							Problem: fmt.Sprint("p", rnd.IntN(50)),
+							State:   guance.State(rnd.IntN(3)),
+							Level:   guance.Level(rnd.IntN(7)), Time: now, Accepted: now,
+							Body: bytes.Repeat([]byte{byte(step)}, rnd.IntN(500)),
 						}
 						if rnd.IntN(10) == 0 {
 							e.Ignored = "ignored"
@@ -82,7 +88,8 @@ func TestLikeMemory(t *testing.T) {
 					both("Append", s.Append(t.Context(), a), m.Append(t.Context(), b))
 					for i := range a {
 						if a[i].Seq != b[i].Seq {
-							t.Fatalf("Append: sequence number %d, and in memory %d", a[i].Seq, b[i].Seq)
+							t.Fatalf("Append: sequence number %d, and in memory %d", a[i].Seq,
+								b[i].Seq)
 						}
 						last = max(last, a[i].Seq)
 					}
@@ -90,9 +97,12 @@ func TestLikeMemory(t *testing.T) {
 					var marks []store.Mark
 					seq := pick()
 					for range 1 + rnd.IntN(60) {
-						m := store.Mark{Seq: seq, Problem: fmt.Sprint("p", seq%50), State: guance.State(rnd.IntN(3)), Time: now, At: now, Failed: rnd.IntN(5), Doubt: rnd.IntN(5) == 0}
+						m := store.Mark{Seq: seq, Problem: fmt.Sprint("p", seq%50),
+							State: guance.State(rnd.IntN(3)), Time: now, At: now,
+							Failed: rnd.IntN(5), Doubt: rnd.IntN(5) == 0}
 						if rnd.IntN(3) > 0 {
-							m.Outcome, m.Reason = store.Outcome(1+rnd.IntN(4)), fmt.Sprint("step ", step)
+							m.Outcome, m.Reason = store.Outcome(1+rnd.IntN(4)),
+								fmt.Sprint("step ", step)
 						}
 						marks = append(marks, m)
 						if seq++; rnd.IntN(4) == 0 {
@@ -128,12 +138,13 @@ func TestLikeMemory(t *testing.T) {
 	}
 }
 
-// inBubble runs a test in a bubble of its own: the clocks of two stores that were opened at one time are equal there.
+// inBubble runs a test in a bubble. Two stores that were opened at one time have the same clock
+// there.
 func inBubble(fn func(*testing.T)) func(*testing.T) {
 	return func(t *testing.T) { synctest.Test(t, fn) }
 }
 
-// alike compares all that two stores answer.
+// alike compares everything that two stores answer.
 func alike(t *testing.T, s, m store.Store, ls, lm store.Lane, last uint64) {
 	t.Helper()
 	get := func(s store.Store, l store.Lane) (all struct {
@@ -190,7 +201,8 @@ func alike(t *testing.T, s, m store.Store, ls, lm store.Lane, last uint64) {
 		}
 		return all
 	}
-	if want, got := get(m, lm), get(s, ls); !reflect.DeepEqual(want, got) { // a difference takes cmp minutes to see
+	// a difference takes cmp minutes to see
+	if want, got := get(m, lm), get(s, ls); !reflect.DeepEqual(want, got) {
 		t.Fatalf("memory (-) and file (+) differ:\n%.3000s", cmp.Diff(want, got))
 	}
 }

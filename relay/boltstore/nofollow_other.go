@@ -2,5 +2,5 @@
 
 package boltstore
 
-// noFollow is nothing where there is no such flag: the look at the file before it is opened has to do.
+// noFollow does nothing on systems without O_NOFOLLOW. openFile looks for a link before it opens.
 const noFollow = 0

@@ -2,7 +2,7 @@ package boltstore
 
 import "testing"
 
-// Pages are let go of once much was read, and not before: each time costs a system call.
+// Pages are released once much was read, and not before, because each release is a system call.
 func TestResidency(t *testing.T) {
 	s, err := Open(t.TempDir(), nil)
 	if err != nil {
@@ -13,7 +13,8 @@ func TestResidency(t *testing.T) {
 	for _, test := range []struct{ touched, left int64 }{{maxTouched, maxTouched}, {1, 0}, {1, 1}} {
 		r.touched(test.touched)
 		if r.trim(s.db); r.segments.Load() != test.left {
-			t.Errorf("%d segments more, and a trim: %d count, want %d", test.touched, r.segments.Load(), test.left)
+			t.Errorf("%d segments more, and a trim: %d count, want %d", test.touched,
+				r.segments.Load(), test.left)
 		}
 	}
 }

@@ -4,9 +4,9 @@ package boltstore
 
 import bolt "go.etcd.io/bbolt"
 
-// residency does nothing where it has not been measured: see residency_linux.go.
+// residency does nothing on systems where it was not measured: see residency_linux.go.
 type residency struct{}
 
-func (*residency) touched(int64)   {}
-func (*residency) trim(*bolt.DB)   {}
-func (*residency) forget(*bolt.DB) {}
+func (*residency) touched(int64)    {}
+func (*residency) trim(*bolt.DB)    {}
+func (*residency) release(*bolt.DB) {}

@@ -1,55 +1,119 @@
 package boltstore
 
 import (
+	"encoding/binary"
 	"math"
+	"slices"
+	"time"
 
 	bolt "go.etcd.io/bbolt"
+
+	"github.com/guance-relay/guance-relay/relay/store"
 )
 
-// Segments hold the pending entries of a lane: what was committed together stands together. They never overlap: each holds all that is
-// pending between its first sequence number and its last.
+// Segments hold the pending entries of a lane. Entries that were committed together are in one
+// segment. Segments never overlap: each has everything that is pending between its first and its
+// last sequence number. The bounds of a segment let the store find an entry, or rewrite the
+// segment, in well under a millisecond.
 const (
-	// maxSegment and maxSegmentBytes bound a segment, so that one entry is found and a sparse segment rewritten in well under a
-	// millisecond.
 	maxSegment      = 128
 	maxSegmentBytes = 256 << 10
-	// mergeFactor segments of one size at a lane's end become one, so that a backlog that came one by one is as quickly opened and
-	// listed as one that came at once. Each event is rewritten at most twice for it: 1 to 8, 8 to 64.
-	mergeFactor = 8
 )
 
-// A segment is one of them within a commit.
-type segment struct {
-	first   uint64
-	slots   []slot
-	changed bool
+// A segmentEntry is one entry of a segment. Its time is beside the header, because the caller
+// encodes the header and only the committer knows the time.
+type segmentEntry struct {
+	progress
+	kept   time.Duration
+	header []byte
+	body   []byte
 }
 
-func (s *segment) last() uint64 { return s.slots[len(s.slots)-1].seq }
+// entry returns the entry without its body. h is the decoded header.
+func (se *segmentEntry) entry(lane string, h *header) *store.Entry {
+	e := h.entry(lane, se.seq, se.kept)
+	if e.Begun = se.state != 0; e.Begun {
+		e.Failed = int(se.state - 1)
+	}
+	return &e
+}
 
-// slot returns the slot of an entry that is in the segment and not settled, or nil.
-func (s *segment) slot(seq uint64) *slot {
-	for i := range s.slots {
-		if s.slots[i].seq == seq && s.slots[i].state != settled {
-			return &s.slots[i]
+// appendSegment encodes the entries of a segment: first the headers, so that a backlog is listed
+// without its bodies, then the bodies.
+//
+//	headers   uint32, the size of the next part, where the checksum ends; then for each entry
+//	          seq above the first as uvarint, kept as clock, size of the header as uvarint, header
+//	bodies    one after the other; each header has the checksum of its body
+func appendSegment(dst []byte, entries []segmentEntry) []byte {
+	first, size := entries[0].seq, 8
+	for _, e := range entries {
+		size += 2*binary.MaxVarintLen32 + binary.MaxVarintLen64 + len(e.header) + len(e.body)
+	}
+	dst = slices.Grow(dst, size)
+	start := len(dst)
+	b := dst[start : start+8] // checksum and size, filled in below
+	for _, e := range entries {
+		b = binary.AppendUvarint(b, e.seq-first)
+		b = appendClock(b, e.kept)
+		b = binary.AppendUvarint(b, uint64(len(e.header)))
+		b = append(b, e.header...)
+	}
+	binary.LittleEndian.PutUint32(b[4:], uint32(len(b)-8))
+	seal(seqKey(first), b)
+	for _, e := range entries {
+		b = append(b, e.body...)
+	}
+	return dst[:start+len(b)]
+}
+
+// splitSegment returns the headers and the bodies of a segment.
+func splitSegment(key, value []byte) (headers, bodies []byte, err error) {
+	if len(value) < 8 {
+		return nil, nil, damaged("segment", key)
+	}
+	end := uint64(binary.LittleEndian.Uint32(value[4:])) + 8
+	if end > uint64(len(value)) {
+		return nil, nil, damaged("segment", key)
+	}
+	if _, err := unseal("segment", key, value[:end]); err != nil {
+		return nil, nil, err
+	}
+	return value[8:end], value[end:], nil
+}
+
+// eachEntry calls fn with each entry of a segment, in order, until it returns false.
+func eachEntry(
+	segments *bolt.Bucket, key []byte, list []progress, fn func(segmentEntry) bool,
+) error {
+	b := segments.Bucket(key)
+	if b == nil {
+		return damaged("segment", key)
+	}
+	return decodeSegment(key, b.Get(segmentKey), list, fn)
+}
+
+func decodeSegment(key, value []byte, list []progress, fn func(segmentEntry) bool) error {
+	headers, bodies, err := splitSegment(key, value)
+	if err != nil {
+		return err
+	}
+	first, d := keySeq(key), decoder{b: headers}
+	for _, p := range list {
+		seq, kept, header := first+d.uvarint(), d.clock(), d.bytes()
+		size := int(p.size) - len(header)
+		if d.bad || seq != p.seq || size < 0 || size > len(bodies) {
+			return damaged("segment", key)
 		}
+		if !fn(segmentEntry{p, kept, header, bodies[:size:size]}) {
+			return nil
+		}
+		bodies = bodies[size:]
 	}
 	return nil
 }
 
-// weigh returns how many entries of a segment are pending, and what they and all of them take.
-func weigh(slots []slot) (live int, liveBytes, bytes int64) {
-	for _, sl := range slots {
-		bytes += int64(sl.size)
-		if sl.state != settled {
-			live++
-			liveBytes += int64(sl.size)
-		}
-	}
-	return live, liveBytes, bytes
-}
-
-// seekSegment puts a cursor of the progress on the segment that seq stands in or would stand in, and otherwise on the next one.
+// seekSegment moves a cursor of the progress bucket to the segment that has seq or would have it,
+// and otherwise to the next one.
 func seekSegment(c *bolt.Cursor, seq uint64) (k, v []byte) {
 	k, v = c.Seek(seqKey(seq))
 	if k == nil {
@@ -64,39 +128,27 @@ func seekSegment(c *bolt.Cursor, seq uint64) (k, v []byte) {
 	return c.First()
 }
 
-// segmentOf returns the value of a segment.
-func segmentOf(segments *bolt.Bucket, key []byte) ([]byte, error) {
-	if b := segments.Bucket(key); b != nil {
-		if v := b.Get(segmentValue); v != nil {
-			return v, nil
-		}
-	}
-	return nil, damaged("segment", key)
+// A segment is the progress of a segment's entries within a commit.
+type segment struct {
+	first   uint64
+	list    []progress
+	changed bool
 }
 
-// each calls fn with each entry of a segment, in sequence, until it returns false.
-func each(key, value []byte, slots []slot, fn func(item) bool) error {
-	headers, bodies, err := segmentHeaders(key, value)
-	if err != nil {
-		return err
-	}
-	first := keySeq(key)
-	for i := range slots {
-		seq, kept, header, rest, ok := nextHeader(first, headers)
-		size := int(slots[i].size) - len(header)
-		if !ok || seq != slots[i].seq || size < 0 || size > len(bodies) {
-			return damaged("segment", key)
+func (s *segment) last() uint64 { return s.list[len(s.list)-1].seq }
+
+// pending returns the progress of an entry; nil if the segment does not have it, or it is settled.
+func (s *segment) pending(seq uint64) *progress {
+	for i := range s.list {
+		if s.list[i].seq == seq && s.list[i].state != settled {
+			return &s.list[i]
 		}
-		if !fn(item{slots[i], kept, header, bodies[:size:size]}) {
-			return nil
-		}
-		headers, bodies = rest, bodies[size:]
 	}
 	return nil
 }
 
-// segment returns the segment that holds seq, nil if there is none.
-func (l *lane) segment(seq uint64) (*segment, error) {
+// segment returns the segment with seq; nil if there is none.
+func (l *laneTx) segment(seq uint64) (*segment, error) {
 	if s := l.recent; s != nil && s.first <= seq && seq <= s.last() {
 		return s, nil
 	}
@@ -107,11 +159,11 @@ func (l *lane) segment(seq uint64) (*segment, error) {
 	first := keySeq(k)
 	s := l.read[first]
 	if s == nil {
-		slots, err := decodeSlots(nil, k, v)
+		list, err := decodeProgress(nil, k, v)
 		if err != nil {
 			return nil, err
 		}
-		s = &segment{first: first, slots: slots}
+		s = &segment{first: first, list: list}
 		l.read[first] = s
 		l.commit.store.mapped.touched(1)
 	}
@@ -122,186 +174,77 @@ func (l *lane) segment(seq uint64) (*segment, error) {
 	return s, nil
 }
 
-// item returns the entry of a slot with header and body, which are parts of the file's map.
-func (l *lane) item(s *segment, seq uint64) (found item, err error) {
-	key := seqKey(s.first)
-	value, err := segmentOf(l.segments, key)
-	if err != nil {
-		return found, err
-	}
-	err = each(key, value, s.slots, func(it item) bool {
-		if it.seq != seq {
-			return true
+// entry returns an entry of a segment. Its header and body are parts of the file's map.
+func (l *laneTx) entry(s *segment, seq uint64) (found segmentEntry, err error) {
+	err = eachEntry(l.segments, seqKey(s.first), s.list, func(e segmentEntry) bool {
+		if e.seq == seq {
+			found = e
 		}
-		found = it
-		return false
+		return e.seq != seq
 	})
 	return found, err
 }
 
-// items appends all pending entries of a segment to dst.
-func (l *lane) items(dst []item, s *segment) ([]item, error) {
-	key := seqKey(s.first)
-	value, err := segmentOf(l.segments, key)
-	if err != nil {
-		return nil, err
-	}
-	err = each(key, value, s.slots, func(it item) bool {
-		if it.state != settled {
-			dst = append(dst, it)
+// pendingEntries appends the pending entries of a segment to dst.
+func (l *laneTx) pendingEntries(dst []segmentEntry, s *segment) ([]segmentEntry, error) {
+	err := eachEntry(l.segments, seqKey(s.first), s.list, func(e segmentEntry) bool {
+		if e.state != settled {
+			dst = append(dst, e)
 		}
 		return true
 	})
 	return dst, err
 }
 
-// putSegment writes a segment of at least one entry.
-func (l *lane) putSegment(items []item) error {
-	key, slots := seqKey(items[0].seq), make([]slot, len(items))
-	for i, it := range items {
-		slots[i] = it.slot
+// putSegments writes entries as segments of bounded size.
+func (l *laneTx) putSegments(entries []segmentEntry) error {
+	for len(entries) > 0 {
+		first, n, bytes := entries[0].seq, 1, int64(entries[0].size)
+		for ; n < len(entries) && n < maxSegment; n++ {
+			bytes += int64(entries[n].size)
+			if bytes > maxSegmentBytes || entries[n].seq-first > math.MaxUint32 {
+				break
+			}
+		}
+		if err := l.putSegment(entries[:n]); err != nil {
+			return err
+		}
+		entries = entries[n:]
+	}
+	return nil
+}
+
+func (l *laneTx) putSegment(entries []segmentEntry) error {
+	key, list := seqKey(entries[0].seq), make([]progress, len(entries))
+	for i, e := range entries {
+		list[i] = e.progress
 	}
 	b, err := l.segments.CreateBucket(key)
 	if err != nil {
 		return err
 	}
-	if err := b.Put(segmentValue, l.commit.store.encode(items)); err != nil {
+	if err := b.Put(segmentKey, l.commit.store.encodeSegment(entries)); err != nil {
 		return err
 	}
-	return l.progress.Put(key, encodeSlots(items[0].seq, slots))
+	return l.progress.Put(key, encodeProgress(entries[0].seq, list))
 }
 
-// putSegments writes entries as segments of bounded size.
-func (l *lane) putSegments(items []item) error {
-	for len(items) > 0 {
-		n, bytes := 0, int64(0)
-		for n < len(items) && n < maxSegment && (n == 0 || bytes+int64(items[n].size) <= maxSegmentBytes) &&
-			items[n].seq-items[0].seq <= math.MaxUint32 {
-			bytes += int64(items[n].size)
-			n++
-		}
-		if err := l.putSegment(items[:n]); err != nil {
-			return err
-		}
-		items = items[n:]
+// encodeSegment returns the value of a segment. bbolt refers to it until the transaction ends.
+// The next one uses the memory again, which would be half of what a commit allocates.
+func (s *Store) encodeSegment(entries []segmentEntry) []byte {
+	if cap(s.encoded) > 2*maxBatchBytes { // after one very large event
+		s.encoded = nil
 	}
-	return nil
+	start := len(s.encoded)
+	s.encoded = appendSegment(s.encoded, entries)
+	return s.encoded[start:len(s.encoded):len(s.encoded)]
 }
 
-func (l *lane) deleteSegment(first uint64) error {
+func (l *laneTx) deleteSegment(first uint64) error {
 	delete(l.read, first)
 	l.recent = nil
 	if err := l.segments.DeleteBucket(seqKey(first)); err != nil {
 		return err
 	}
 	return l.progress.Delete(seqKey(first))
-}
-
-// saveSegments writes the progress of the segments that were marked. One that holds nothing pending is deleted, and one that holds mostly
-// settled entries is rewritten without them: all rewriting of a segment together is not more than writing it once.
-func (l *lane) saveSegments() error {
-	for first, s := range l.read {
-		if !s.changed {
-			continue
-		}
-		live, liveBytes, bytes := weigh(s.slots)
-		if live > 0 && 2*liveBytes >= bytes {
-			if err := l.progress.Put(seqKey(first), encodeSlots(first, s.slots)); err != nil {
-				return err
-			}
-			continue
-		}
-		var items []item
-		if live > 0 {
-			var err error
-			if items, err = l.items(nil, s); err != nil {
-				return err
-			}
-		}
-		if err := l.replace(items, s); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// replace puts items in the place of segments.
-func (l *lane) replace(items []item, segments ...*segment) error {
-	for i := range items { // they are parts of what is deleted
-		items[i].header = append([]byte(nil), items[i].header...)
-		items[i].body = append([]byte(nil), items[i].body...)
-	}
-	for _, s := range segments {
-		if err := l.deleteSegment(s.first); err != nil {
-			return err
-		}
-	}
-	return l.putSegments(items)
-}
-
-// merge makes one of the last segments of the lane if there are many of one size. Damage is left for those who want what is damaged.
-func (l *lane) merge() error {
-	for {
-		var run []*segment
-		var bytes int64
-		c := l.progress.Cursor()
-		for k, v := c.Last(); k != nil && len(run) < mergeFactor; k, v = c.Prev() {
-			slots, err := decodeSlots(nil, k, v)
-			if err != nil {
-				return nil
-			}
-			s := &segment{first: keySeq(k), slots: slots}
-			if len(run) > 0 && mergeLevel(s) != mergeLevel(run[0]) {
-				return nil
-			}
-			_, liveBytes, _ := weigh(slots)
-			if bytes += liveBytes; bytes > maxSegmentBytes || len(slots) > maxSegment/mergeFactor {
-				return nil
-			}
-			run = append(run, s)
-		}
-		if len(run) < mergeFactor {
-			return nil
-		}
-		var items []item
-		for i := len(run) - 1; i >= 0; i-- {
-			var err error
-			if items, err = l.items(items, run[i]); err != nil {
-				return nil
-			}
-		}
-		if err := l.replace(items, run...); err != nil {
-			return err
-		}
-	}
-}
-
-// mergeLevel is the size of a segment in powers of mergeFactor.
-func mergeLevel(s *segment) (level int) {
-	for n := len(s.slots); n >= mergeFactor; n /= mergeFactor {
-		level++
-	}
-	return level
-}
-
-// revive puts an entry back into its place.
-func (l *lane) revive(it item) error {
-	s, err := l.segment(it.seq)
-	if err != nil {
-		return err
-	}
-	var items []item
-	var old []*segment
-	if s != nil { // what lies around it is pending: they may not overlap
-		if items, err = l.items(nil, s); err != nil {
-			return err
-		}
-		old = append(old, s)
-	}
-	at := len(items)
-	for at > 0 && items[at-1].seq > it.seq {
-		at--
-	}
-	items = append(items[:at:at], append([]item{it}, items[at:]...)...)
-	return l.replace(items, old...)
 }

@@ -14,8 +14,9 @@ import (
 
 const syncsEnv = "BOLTSTORE_TEST_SYNCS"
 
-// A commit costs two syncs, whatever is in it: one for the pages and one for the page that makes them count. With fewer, what was accepted is
-// not kept; with more, every event pays. One more comes once for each step by which the file grows.
+// A commit has two syncs: one for the pages and one for the page that points to them. With fewer,
+// accepted events are lost; with more, each event is slower. There is one more for each step by
+// which the file grows.
 func TestTwoSyncsToACommit(t *testing.T) {
 	if dir := os.Getenv(syncsEnv); dir != "" {
 		oneOfEach(t, dir)
@@ -25,14 +26,15 @@ func TestTwoSyncsToACommit(t *testing.T) {
 	if err := open(t, dir, nil).Close(); err != nil {
 		t.Fatal(err)
 	}
-	ops := record(t, []string{os.Args[0], "-test.run=^TestTwoSyncsToACommit$"}, append(os.Environ(), syncsEnv+"="+dir), filepath.Join(dir, "relay.db"))
+	ops := record(t, []string{os.Args[0], "-test.run=^TestTwoSyncsToACommit$"},
+		append(os.Environ(), syncsEnv+"="+dir), filepath.Join(dir, "relay.db"))
 	syncs, counted, last := 0, 0, ""
 	for _, op := range ops {
 		if op.Kind == torn.Sync {
 			syncs++
 		}
 		step, told := strings.CutPrefix(string(op.Data), "step: ")
-		if op.Kind != torn.Note || !told {
+		if op.Kind != torn.Output || !told {
 			continue
 		}
 		if last != "" {
@@ -48,7 +50,7 @@ func TestTwoSyncsToACommit(t *testing.T) {
 	}
 }
 
-// oneOfEach makes one commit of each kind, and says before each what comes.
+// oneOfEach makes one commit of each kind. Before each it prints its name.
 func oneOfEach(t *testing.T, dir string) {
 	s := openSynced(t, dir, nil)
 	l := acquire(t, s)

@@ -1,13 +1,38 @@
 package boltstore
 
-import bolt "go.etcd.io/bbolt"
+import (
+	"crypto/sha256"
 
-// A window recognises the newest event IDs of a lane by their hashes.
+	bolt "go.etcd.io/bbolt"
+)
+
+// A hash stands for an event ID: the first half of its SHA-256. A sender must not be able to find
+// collisions, because an event that is taken for another is lost.
+type hash [16]byte
+
+func hashID(id string) hash {
+	sum := sha256.Sum256([]byte(id))
+	return hash(sum[:16])
+}
+
+// An event is what a duplicate is recognised by.
+type event struct {
+	lane string
+	id   hash
+}
+
+// knows reports whether the lane remembers an event.
+func (c *commit) knows(ev event) bool {
+	l := c.store.index.lanes[ev.lane]
+	return l != nil && l.window.has(ev.id)
+}
+
+// A window remembers the newest event IDs of a lane.
 type window struct {
-	known map[hash]struct{}
-	ring  []hash // in the order of acceptance, from next on once it is full
-	next  int
-	kept  int // hashes on disk: some more than the window has, as they are deleted a value at a time
+	known  map[hash]struct{}
+	ring   []hash // in the order of acceptance, from next on once it is full
+	next   int
+	onDisk int // hashes in the file: some more than in the ring, which are deleted by whole values
 }
 
 func (w *window) has(h hash) bool {
@@ -27,40 +52,64 @@ func (w *window) add(h hash, size int) {
 	w.next = (w.next + 1) % len(w.ring)
 }
 
-// load adds the hashes that are on disk. One that was forgotten and came again stands there twice: it is forgotten again before the second.
+// load reads the hashes from the file. A hash that was forgotten and accepted again is there twice:
+// the window has forgotten the first when it reads the second.
 func (w *window) load(seen *bolt.Bucket, size int) error {
 	return seen.ForEach(func(k, v []byte) error {
 		hashes, err := decodeHashes(k, v)
 		for _, h := range hashes {
-			if !w.has(h) { // unless the window has grown since
+			if !w.has(h) { // it is known if Options.Remembered was raised
 				w.add(h, size)
 			}
 		}
-		w.kept += len(hashes)
+		w.onDisk += len(hashes)
 		return err
 	})
 }
 
-// save writes the hashes that a commit accepted, and deletes the oldest values that the window does not need.
-func (w *window) save(seen *bolt.Bucket, first uint64, hashes []hash, size int) error {
+// save writes the hashes that a commit accepted, and deletes the oldest values above size.
+func (w *window) save(seen *bolt.Bucket, seq uint64, hashes []hash, size int) error {
 	if len(hashes) == 0 {
 		return nil
 	}
-	key := seqKey(first)
+	key := seqKey(seq)
 	if err := seen.Put(key, encodeHashes(key, hashes)); err != nil {
 		return err
 	}
-	w.kept += len(hashes)
+	w.onDisk += len(hashes)
 	c := seen.Cursor()
 	for k, v := c.First(); k != nil; k, v = c.First() {
 		n := (len(v) - 4) / len(hash{})
-		if w.kept-n < size {
+		if w.onDisk-n < size {
 			return nil
 		}
-		w.kept -= n
+		w.onDisk -= n
 		if err := seen.Delete(k); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+func encodeHashes(key []byte, hashes []hash) []byte {
+	b := make([]byte, 4, 4+len(hash{})*len(hashes))
+	for _, h := range hashes {
+		b = append(b, h[:]...)
+	}
+	return seal(key, b)
+}
+
+func decodeHashes(key, value []byte) ([]hash, error) {
+	b, err := unseal("list of event IDs", key, value)
+	if err != nil {
+		return nil, err
+	}
+	if len(b)%len(hash{}) != 0 {
+		return nil, damaged("list of event IDs", key)
+	}
+	hashes := make([]hash, len(b)/len(hash{}))
+	for i := range hashes {
+		copy(hashes[i][:], b[i*len(hash{}):])
+	}
+	return hashes, nil
 }

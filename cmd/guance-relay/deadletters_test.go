@@ -1,0 +1,79 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/guance-relay/guance-relay/guance"
+	"github.com/guance-relay/guance-relay/relay"
+	"github.com/guance-relay/guance-relay/relay/memstore"
+	"github.com/guance-relay/guance-relay/relay/store"
+)
+
+// With any page size, following next visits each dead letter once. A page of large events ends
+// early.
+func TestPagesOfDeadLetters(t *testing.T) {
+	const dead = 24
+	db := memstore.New()
+	lease, err := db.Acquire(t.Context(), store.Group{Name: "pagerduty", Lanes: []string{"pagerduty"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	body := []byte(`{"message":"` + strings.Repeat("x", deadBytes/4) + `"}`)
+	for i := range dead {
+		e := &store.Entry{Lane: "pagerduty", ID: fmt.Sprint(i), Problem: fmt.Sprint("p", i),
+			State: guance.StateProblem, Level: guance.LevelError, Accepted: time.Now(), Body: body}
+		if err := db.Append(t.Context(), []*store.Entry{e}); err != nil {
+			t.Fatal(err)
+		}
+		if err := lease.Lane("pagerduty").Mark(t.Context(),
+			[]store.Mark{{Seq: e.Seq, Problem: e.Problem, State: e.State, Level: e.Level,
+				Outcome: store.Dead, Reason: "refused", At: time.Now()}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r, err := relay.New(db, &relay.Options{Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Handle("pagerduty", relay.SinkFunc(nil), nil)
+	m, err := newMetrics(newLogWriter(t.Output()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := (&operator{relay: r,
+		log: slog.New(slog.DiscardHandler)}).routes(m.handler(slog.New(slog.DiscardHandler)))
+	for query, most := range map[string]int{"": 24, "limit=24": 24, "limit=7": 7, "limit=8": 8,
+		"limit=1": 1, "body=1": deadRead, "body=1&limit=3": 3} {
+		var seqs []uint64
+		for next := uint64(0); ; {
+			w := httptest.NewRecorder()
+			h.ServeHTTP(w, httptest.NewRequest("GET", fmt.Sprintf("/dead?after=%d&%s", next, query), nil))
+			var page deadPage
+			if err := json.Unmarshal(w.Body.Bytes(), &page); err != nil || w.Code != 200 {
+				t.Fatalf("%q: %d, %v", query, w.Code, err)
+			}
+			if len(page.Dead) > most || len(page.Dead) < most && page.Next != 0 {
+				t.Errorf("%q: a page of %d, want %d", query, len(page.Dead), most)
+			}
+			for _, d := range page.Dead {
+				if seqs = append(seqs, d.Seq); (d.Body != nil) != strings.Contains(query, "body") {
+					t.Errorf("%q: dead letter %d has %d bytes of body", query, d.Seq, len(d.Body))
+				}
+			}
+			if next = page.Next; next == 0 {
+				break
+			}
+		}
+		for i, seq := range seqs {
+			if seq != uint64(i+1) || len(seqs) != dead {
+				t.Fatalf("%q: the pages have %v, want 1 to %d", query, seqs, dead)
+			}
+		}
+	}
+}

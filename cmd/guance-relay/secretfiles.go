@@ -1,0 +1,86 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"sync"
+	"time"
+)
+
+const (
+	secretsInterval = 5 * time.Second // between two checks of the files
+	secretsLogEvery = time.Minute     // between two ERROR lines about the same bad file
+)
+
+// secretFiles checks the files that hold secrets. A bad file is reported by an ERROR line once a
+// minute and by a warning in the answer of /readyz. The reader of a file keeps its last good
+// secrets meanwhile.
+type secretFiles struct {
+	checks []func() error // not changed after run begins
+
+	mu   sync.Mutex
+	last error // guarded by mu: the result of the last check
+}
+
+// add adds a file. Check reads the file and returns why it cannot be used; meanwhile is the part of
+// the message that says what is in force until then.
+func (s *secretFiles) add(meanwhile string, check func() error) {
+	s.checks = append(s.checks, func() error {
+		if err := check(); err != nil {
+			return fmt.Errorf("%w; %s", err, meanwhile)
+		}
+		return nil
+	})
+}
+
+// err returns the result of the last check.
+func (s *secretFiles) err() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.last
+}
+
+// check reads all files.
+func (s *secretFiles) check() error {
+	var err error
+	for _, check := range s.checks {
+		err = errors.Join(err, check())
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.last = err
+	return err
+}
+
+// run checks the files at intervals, and at once after each signal of reload, until ctx ends.
+func (s *secretFiles) run(ctx context.Context, log *slog.Logger, reload <-chan os.Signal) {
+	ticker := time.NewTicker(secretsInterval)
+	defer ticker.Stop()
+	var logged time.Time // the last ERROR line; zero if all files are good
+	for {
+		reloaded := false
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		case <-reload:
+			reloaded = true
+		}
+		switch err := s.check(); {
+		case err != nil && (reloaded || time.Since(logged) >= secretsLogEvery):
+			log.Error("a secret file cannot be used; correct it, no restart is needed",
+				"error", oneLine(err))
+			logged = time.Now()
+		case err != nil:
+		case reloaded:
+			log.Info("SIGHUP: the secret files were read again", "files", len(s.checks))
+			logged = time.Time{}
+		case !logged.IsZero():
+			log.Info("the secret files are good again")
+			logged = time.Time{}
+		}
+	}
+}

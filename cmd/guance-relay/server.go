@@ -1,0 +1,211 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	stdlog "log"
+	"log/slog"
+	"maps"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"time"
+
+	"go.opentelemetry.io/otel"
+
+	"github.com/guance-relay/guance-relay/pagerduty"
+	"github.com/guance-relay/guance-relay/relay"
+	"github.com/guance-relay/guance-relay/relay/boltstore"
+	"github.com/guance-relay/guance-relay/relay/pagerdutysink"
+)
+
+// serve runs the server until ctx ends.
+func serve(ctx context.Context, c *config, stderr *logWriter, reload <-chan os.Signal) error {
+	if err := c.missing(); err != nil {
+		return configError{err}
+	}
+	files := &secretFiles{}
+	s, err := openServer(ctx, c, stderr, files)
+	if err != nil {
+		return configError{err}
+	}
+	checking, stop := context.WithCancel(ctx)
+	var checks sync.WaitGroup
+	checks.Go(func() { files.run(checking, s.log, reload) })
+	defer checks.Wait()
+	defer stop()
+	return s.run(ctx)
+}
+
+// openServer opens everything that the configuration names, and logs the first lines. Its errors
+// are errors of the configuration.
+func openServer(ctx context.Context, c *config, stderr *logWriter,
+	files *secretFiles) (*server, error) {
+	log, err := c.logger(stderr)
+	if err != nil {
+		return nil, err
+	}
+	// What libraries log on their own must not wait for stderr either.
+	slog.SetDefault(log)
+	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) {
+		log.Error("OpenTelemetry", "error", err.Error())
+	}))
+	m, err := c.metrics(stderr)
+	if err != nil {
+		return nil, err
+	}
+	client, err := c.client(log, m, files)
+	if err != nil {
+		return nil, err
+	}
+	s, err := newServer(c, client, m, files, log, stderr.check)
+	if err != nil {
+		return nil, err
+	}
+	s.introduce(ctx, c, client)
+	return s, nil
+}
+
+// server is everything that is open.
+type server struct {
+	store    *boltstore.Store
+	relay    *relay.Relay
+	operator *operator // nil if it is off
+	listener net.Listener
+	http     *http.Server
+	log      *slog.Logger
+}
+
+// newServer opens the store and the listeners. Errors of files and warnings are part of the answer
+// of /readyz; see routes.
+func newServer(c *config, client *pagerduty.Client, m *metrics, files *secretFiles,
+	log *slog.Logger, warnings ...func() error) (_ *server, err error) {
+	s := &server{log: log}
+	defer func() {
+		if err != nil && s.operator != nil {
+			err = errors.Join(err, s.operator.listener.Close())
+		}
+		if err != nil && s.store != nil {
+			err = errors.Join(err, s.store.Close())
+		}
+	}()
+	if s.store, err = boltstore.Open(c.data, &boltstore.Options{Logger: log}); err != nil {
+		return nil, err
+	}
+	opts := &relay.Options{Logger: log, MeterProvider: m.meters()}
+	if s.relay, err = relay.New(s.store, opts); err != nil {
+		return nil, err
+	}
+	sink := pagerdutysink.New(client, nil)
+	s.relay.Handle("pagerduty", sink, &relay.SinkOptions{PerMinute: c.perMinute})
+	webhook, err := c.webhook(s.relay, files)
+	if err != nil {
+		return nil, err
+	}
+	if c.operator != "" {
+		if s.operator, err = newOperator(c.operator, s.relay, m, log); err != nil {
+			return nil, err
+		}
+	}
+	if s.listener, err = net.Listen("tcp", c.listen); err != nil {
+		return nil, fmt.Errorf("listen: %w", err)
+	}
+	s.http = httpServer(routes(webhook, s.relay.Check, append(warnings, files.err)...), log)
+	s.http.ReadTimeout = 15 * time.Second
+	s.http.WriteTimeout = 40 * time.Second // more than 15 s for the body and 20 s for the store
+	allow, _ := networks(c.access.allow)   // webhook has checked both
+	proxies, _ := networks(c.access.proxies)
+	limit := affordable(c.maxConnections, openFiles(), log)
+	s.listener = limitConnections(s.http, s.listener, limit, allow, proxies)
+	return s, nil
+}
+
+// httpServer returns a server with what both addresses have in common.
+func httpServer(h http.Handler, log *slog.Logger) *http.Server {
+	return &http.Server{
+		Handler:           h,
+		ReadHeaderTimeout: 5 * time.Second,
+		IdleTimeout:       time.Minute,
+		MaxHeaderBytes:    8 << 10, // many small headers take 20 times that in memory
+		ErrorLog:          stdlog.New(errorLog{log}, "", 0),
+
+		DisableGeneralOptionsHandler: true, // OPTIONS * is answered like any unknown path
+	}
+}
+
+// introduce logs what runs, with which data, and where it sends to.
+func (s *server) introduce(ctx context.Context, c *config, client *pagerduty.Client) {
+	data, err := filepath.Abs(c.data)
+	if err != nil {
+		data = c.data
+	}
+	target, proxy := c.target()
+	s.log.Info("starting", "version", version(), "data", data, "pagerduty", target,
+		"account", client.Account(), "proxy", proxy)
+	held, err := s.store.Holdings(ctx)
+	switch {
+	case err != nil:
+		s.log.Error("cannot count what is in the store", "error", err.Error())
+	case len(held) == 0:
+		s.log.Info("the store is empty")
+	}
+	for _, lane := range slices.Sorted(maps.Keys(held)) {
+		s.log.Info("found in the store", "lane", lane,
+			"pending", held[lane].Pending, "dead", held[lane].Dead)
+	}
+	if s.operator != nil {
+		s.log.Info("listening for the operator", "address", s.operator.listener.Addr().String())
+	}
+	s.log.Info("listening", "address", s.listener.Addr().String(), "path", "/guance")
+}
+
+// run serves until ctx ends, and then stops within ten seconds: first it takes no new webhooks,
+// then it begins no new attempts, then it closes the operator's address, which shows the stop, and
+// at last the store.
+func (s *server) run(ctx context.Context) error {
+	relayCtx, stopRelay := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopRelay()
+	ctx, stop := context.WithCancel(ctx)
+	relayed := make(chan error, 1)
+	go func() {
+		relayed <- s.relay.Run(relayCtx)
+		stop() // without its store the relay must take no more webhooks
+	}()
+	operated := make(chan error, 1)
+	if s.operator != nil {
+		go func() {
+			operated <- s.operator.http.Serve(s.operator.listener)
+			stop()
+		}()
+	}
+	served := make(chan error, 1)
+	go func() {
+		served <- s.http.Serve(s.listener)
+		stop()
+	}()
+	<-ctx.Done()
+	s.log.Info("stopping")
+	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), 3*time.Second)
+	defer cancel()
+	if err := s.http.Shutdown(grace); err != nil {
+		s.log.Warn("connections were cut; everything answered with 202 is kept",
+			"error", err.Error())
+		_ = s.http.Close() // Shutdown has reported the error
+	}
+	stopRelay()
+	err := <-relayed
+	if serveErr := <-served; !errors.Is(serveErr, http.ErrServerClosed) {
+		err = errors.Join(err, serveErr)
+	}
+	if s.operator != nil {
+		s.operator.stop()
+		if operatorErr := <-operated; !errors.Is(operatorErr, http.ErrServerClosed) {
+			err = errors.Join(err, fmt.Errorf("operator: %w", operatorErr))
+		}
+	}
+	return errors.Join(err, s.store.Close())
+}

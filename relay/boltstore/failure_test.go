@@ -1,0 +1,115 @@
+package boltstore_test
+
+import (
+	"errors"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	bolt "go.etcd.io/bbolt"
+
+	"github.com/guance-relay/guance-relay/relay/boltstore"
+	"github.com/guance-relay/guance-relay/relay/store"
+)
+
+// bbolt panics if it reads what it did not write. The process goes on, and the store has failed.
+func TestPanicOfTheDatabaseIsAFailure(t *testing.T) {
+	s := open(t, t.TempDir(), nil)
+	s.OnCommit(func(func() error) error { panic("page 7 already freed") })
+	err := s.Append(t.Context(), []*store.Entry{entry("a", "p")})
+	if !errors.Is(err, store.ErrFailed) || !strings.Contains(err.Error(), "page 7 already freed") {
+		t.Errorf("Append: %v, want ErrFailed with what bbolt said", err)
+	}
+	s.OnCommit(nil)
+	err = s.Append(t.Context(), []*store.Entry{entry("b", "p")})
+	if !errors.Is(err, store.ErrFailed) {
+		t.Errorf("Append afterwards: %v, want ErrFailed", err)
+	}
+}
+
+// A call that waits for a commit while the one before it fails is not written.
+func TestNothingIsWrittenAfterAFailure(t *testing.T) {
+	s := open(t, t.TempDir(), nil)
+	var commits atomic.Int32
+	begun, fail := make(chan struct{}), make(chan struct{})
+	s.OnCommit(func(commit func() error) error {
+		if commits.Add(1) > 1 {
+			return commit()
+		}
+		close(begun)
+		<-fail
+		return errors.New("input/output error")
+	})
+	first, second := make(chan error, 1), make(chan error, 1)
+	go func() { first <- s.Append(t.Context(), []*store.Entry{entry("first", "p")}) }()
+	<-begun
+	go func() { second <- s.Append(t.Context(), []*store.Entry{entry("second", "p")}) }()
+	for s.Queued() == 0 {
+		time.Sleep(time.Millisecond)
+	}
+	close(fail)
+	for name, done := range map[string]chan error{"first": first, "second": second} {
+		if err := <-done; !errors.Is(err, store.ErrFailed) {
+			t.Errorf("the %s Append: %v, want ErrFailed", name, err)
+		}
+	}
+	if n := commits.Load(); n != 1 {
+		t.Errorf("%d commits, want the one that failed", n)
+	}
+}
+
+// The error names a damaged clock: with a wrong clock, all ages would be wrong.
+func TestDamagedClock(t *testing.T) {
+	dir := t.TempDir()
+	if err := open(t, dir, nil).Close(); err != nil {
+		t.Fatal(err)
+	}
+	db, err := bolt.Open(filepath.Join(dir, "relay.db"), 0o600, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = db.Update(func(tx *bolt.Tx) error {
+		return tx.Bucket([]byte("meta")).Put([]byte("clock"), []byte("no clock at all, it is"))
+	})
+	if err := errors.Join(err, db.Close()); err != nil {
+		t.Fatal(err)
+	}
+	_, err = boltstore.Open(dir, nil)
+	if !errors.Is(err, store.ErrDamaged) || !strings.Contains(err.Error(), "clock") {
+		t.Errorf("Open: %v; want ErrDamaged that names the clock", err)
+	}
+}
+
+// An outcome that cannot be read is an error of History, and not an entry without an outcome.
+func TestDamagedHistory(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir, nil)
+	e := entry("a", "p")
+	add(t, s, e)
+	settle(t, acquire(t, s), store.Delivered, time.Now(), e)
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	db, err := bolt.Open(filepath.Join(dir, "relay.db"), 0o600, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = db.Update(func(tx *bolt.Tx) error {
+		history := tx.Bucket([]byte("lanes")).Bucket([]byte(lane)).Bucket([]byte("history"))
+		k, _ := history.Cursor().First()
+		return history.Put(k, []byte("overwritten"))
+	})
+	if err := errors.Join(err, db.Close()); err != nil {
+		t.Fatal(err)
+	}
+	s, err = boltstore.Open(dir, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if found, err := s.History(t.Context(), lane, "p"); !errors.Is(err, store.ErrDamaged) {
+		t.Errorf("History: %v, %v; want ErrDamaged", found, err)
+	}
+}

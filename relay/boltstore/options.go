@@ -1,0 +1,61 @@
+package boltstore
+
+import (
+	"log/slog"
+	"time"
+)
+
+// Options are the settings of a [Store]. Each field that is zero or negative has its default, and
+// a nil *Options has all of them.
+type Options struct {
+	// MaxEntries is how many entries of all lanes together may be pending; by default 1,000,000.
+	// Above it Append returns [store.ErrFull].
+	MaxEntries int
+	// MaxBytes is how many bytes the pending entries of all lanes may have, with their headers;
+	// by default 4 GiB. Above it Append returns [store.ErrFull]. Dead letters may have a quarter
+	// of it in addition. Above that the oldest of the lane are deleted.
+	MaxBytes int64
+	// Remembered is how many event IDs each lane remembers to recognise duplicates; by default
+	// 100,000. Each takes 16 bytes in the file and some 55 in memory.
+	Remembered int
+	// History is how many outcomes of each lane History can return, the last ones; by default
+	// 10,000.
+	History int
+	// MaxDead is how many dead letters of each lane are kept, the newest ones; by default 100,000.
+	// The outcome of a deleted one stays in the history.
+	MaxDead int
+	// DeadAge is how long a dead letter is kept, by the store's time; by default 30 days.
+	DeadAge time.Duration
+	// MaxRecords is how many problems of each lane are remembered that have nothing pending and
+	// no dead letter; by default 200,000. Each takes some 200 bytes of the file. Above it, records
+	// of problems that are not open at the target are deleted first, and of them those that have
+	// not changed for the longest time. If the record of an open problem is deleted, its recovery
+	// is not sent, and the log has a line at level ERROR.
+	MaxRecords int
+	// Logger takes what an operator must know and no call returns; by default slog.Default().
+	Logger *slog.Logger
+}
+
+func (o *Options) withDefaults() Options {
+	var d Options
+	if o != nil {
+		d = *o
+	}
+	orDefault(&d.MaxEntries, 1_000_000)
+	orDefault(&d.MaxBytes, 4<<30)
+	orDefault(&d.Remembered, 100_000)
+	orDefault(&d.History, 10_000)
+	orDefault(&d.MaxDead, 100_000)
+	orDefault(&d.DeadAge, 30*24*time.Hour)
+	orDefault(&d.MaxRecords, 200_000)
+	if d.Logger == nil {
+		d.Logger = slog.Default()
+	}
+	return d
+}
+
+func orDefault[T int | int64 | time.Duration](v *T, d T) {
+	if *v <= 0 {
+		*v = d
+	}
+}
