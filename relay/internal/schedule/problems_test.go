@@ -159,7 +159,7 @@ func TestQueue(t *testing.T) {
 }
 
 // An entry that is quarantined and then superseded leaves nothing behind.
-func TestScheduleForgetsWhatWasSetAside(t *testing.T) {
+func TestScheduleRemovesWhatWasQuarantined(t *testing.T) {
 	b := newBench(t, Policy{MaxAge: time.Hour})
 	b.accept(b.fault("p", guance.LevelCritical, 1), store.Record{})
 	b.now = b.now.Add(time.Hour + 1)

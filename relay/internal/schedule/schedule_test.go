@@ -348,6 +348,9 @@ func TestScheduleProbesADeadTarget(t *testing.T) {
 		begun++
 		b.answer(tk, failure)
 	}
+	if n, oldest := b.Stuck(); n != 100 || !oldest.Equal(now) {
+		t.Errorf("%d entries are stuck since %v, want all", n, oldest)
+	}
 	if b.Limit(8) != 1 {
 		t.Errorf("%d attempts may be in flight at a dead target, want 1", b.Limit(8))
 	}
@@ -483,7 +486,7 @@ func TestScheduleReplayedEntryIsYoung(t *testing.T) {
 }
 
 // When the target is back, a repeat keeps its time.
-func TestScheduleForgivesAndKeepsTheTimeOfARepeat(t *testing.T) {
+func TestScheduleKeepsTheTimeOfARepeat(t *testing.T) {
 	b := newBench(t, Policy{})
 	known := store.Record{Seq: 1, Open: true, Doubt: true}
 	b.accept(b.recovery("p", 1), known)
