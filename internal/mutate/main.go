@@ -42,7 +42,7 @@ func main() {
 		"that was ended")
 	seed := flag.Uint64("seed", 1, "which random changes are drawn")
 	packages := flag.String("packages",
-		"guance,pagerduty,relay,relay/boltstore,relay/pagerdutysink",
+		"guance,pagerduty,relay,relay/internal/schedule,relay/boltstore,relay/pagerdutysink",
 		"what random changes are made to")
 	looking := flag.String("suites", strings.Join(suites, ","),
 		"which tests look for random changes, after those of the package")

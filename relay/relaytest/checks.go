@@ -356,7 +356,7 @@ func oddEventsSettle(tr *trial) error {
 	odd := oddEvents()
 	for _, what := range slices.Sorted(maps.Keys(odd)) {
 		body := odd[what]
-		if c, ok := relay.SinkAs[relay.Chooser](tr.sink); ok {
+		if c, ok := relay.SinkAs[relay.Ignorer](tr.sink); ok {
 			d := tr.delivery(body)
 			before := dump(d)
 			first, second := tr.choose(c, what, d.Event), tr.choose(c, what, d.Event)
@@ -380,7 +380,7 @@ func oddEventsSettle(tr *trial) error {
 	return nil
 }
 
-func (tr *trial) choose(c relay.Chooser, what string, e *guance.Event) string {
+func (tr *trial) choose(c relay.Ignorer, what string, e *guance.Event) string {
 	defer func() {
 		if p := recover(); p != nil {
 			tr.errorf("%s: Ignores panicked: %v", what, p)
@@ -396,7 +396,7 @@ func ignoresOnlyWhatItSaid(tr *trial) error {
 	maps.Copy(events, ordinaryEvents())
 	for _, what := range slices.Sorted(maps.Keys(events)) {
 		body := events[what]
-		c, asked := relay.SinkAs[relay.Chooser](tr.sink)
+		c, asked := relay.SinkAs[relay.Ignorer](tr.sink)
 		if asked && tr.choose(c, what, tr.delivery(body).Event) != "" {
 			continue // a lane never delivers it
 		}
@@ -411,7 +411,7 @@ func ignoresOnlyWhatItSaid(tr *trial) error {
 		}
 		return fmt.Errorf("%s: Deliver ignores an event, with the reason %q, and no method "+
 			"Ignores was found: give it one "+
-			"(relay.Chooser), or, if it decorates a sink that has one, a method Unwrap() "+
+			"(relay.Ignorer), or, if it decorates a sink that has one, a method Unwrap() "+
 			"relay.Sink, as by now the event may have "+
 			"superseded one that would have been sent", what, err)
 	}

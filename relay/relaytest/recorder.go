@@ -34,7 +34,7 @@ func Record(s relay.Sink) *Recorder {
 }
 
 // Unwrap returns the sink behind the recorder, so that a lane finds its optional behaviour, such as
-// relay.Chooser. Some of it a lane reads only once, in Handle.
+// relay.Ignorer. Some of it a lane reads only once, in Handle.
 func (r *Recorder) Unwrap() relay.Sink {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -27,7 +27,7 @@ func Throttles(d time.Duration) relay.Sink {
 	return Fails(relay.RetryAfter(errors.New("too many requests"), d))
 }
 
-// Ignores returns a sink that ignores each delivery in Deliver. It is no relay.Chooser.
+// Ignores returns a sink that ignores each delivery in Deliver. It is no relay.Ignorer.
 func Ignores(reason string) relay.Sink { return Fails(relay.Ignore(reason)) }
 
 // Panics returns a sink that panics with v.

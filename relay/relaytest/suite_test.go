@@ -475,15 +475,15 @@ func TestSuiteNamesTheAnswerThatIsMisread(t *testing.T) {
 	}
 }
 
-// A chooser is a relay.Chooser with a mistake.
-type chooser struct {
+// An ignorer is a relay.Ignorer with a mistake.
+type ignorer struct {
 	hook
 	ignores func(*guance.Event) string
 }
 
-func (c *chooser) Ignores(e *guance.Event) string { return c.ignores(e) }
+func (c *ignorer) Ignores(e *guance.Event) string { return c.ignores(e) }
 
-func TestSuiteFindsFaultyChoosers(t *testing.T) {
+func TestSuiteFindsFaultyIgnorers(t *testing.T) {
 	t.Parallel()
 	calls := 0
 	for _, fault := range []struct {
@@ -503,7 +503,7 @@ func TestSuiteFindsFaultyChoosers(t *testing.T) {
 	} {
 		t.Run(fault.name, func(t *testing.T) {
 			target := newTarget(t)
-			sink := &chooser{ignores: fault.ignores}
+			sink := &ignorer{ignores: fault.ignores}
 			sink.url, sink.client = target.URL, &http.Client{CheckRedirect: noRedirect}
 			if err := (check{"OddEventsSettle", oddEventsSettle}).test(sink, target,
 				nil); err == nil || !strings.Contains(err.Error(), fault.says) {

@@ -13,35 +13,35 @@ import (
 	"github.com/guance-relay/guance-relay/relay/store"
 )
 
-// tell returns the story of p as "outcome: reason" a line.
-func tell(t *testing.T, r *relay.Relay) []string {
+// explain returns the history of p, each entry as "event; outcome; reason".
+func explain(t *testing.T, r *relay.Relay) []string {
 	t.Helper()
-	stories, err := r.Explain(t.Context(), "p")
+	histories, err := r.Explain(t.Context(), "p")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(stories) != 1 || stories[0].Lane != "lane" || stories[0].Problem != "p" {
-		t.Fatalf("got %+v, want the story of one lane", stories)
+	if len(histories) != 1 || histories[0].Lane != "lane" || histories[0].Problem != "p" {
+		t.Fatalf("got %+v, want the history of one lane", histories)
 	}
 	var lines []string
-	for _, c := range stories[0].Chapters {
-		lines = append(lines, c.Says+"; "+c.Ended+"; "+c.Reason)
-		if !strings.Contains(stories[0].String(), c.Ended) {
-			t.Errorf("the text lacks %q:\n%s", c.Ended, stories[0])
+	for _, e := range histories[0].Entries {
+		lines = append(lines, e.Says+"; "+e.Ended+"; "+e.Reason)
+		if !strings.Contains(histories[0].String(), e.Ended) {
+			t.Errorf("the text lacks %q:\n%s", e.Ended, histories[0])
 		}
 	}
 	return lines
 }
 
-func wantStory(t *testing.T, r *relay.Relay, want ...string) {
+func wantHistory(t *testing.T, r *relay.Relay, want ...string) {
 	t.Helper()
-	got := tell(t, r)
+	got := explain(t, r)
 	if len(got) != len(want) {
-		t.Fatalf("the story is %q, want %q", got, want)
+		t.Fatalf("the history is %q, want %q", got, want)
 	}
 	for i := range got {
 		if !strings.HasPrefix(got[i], want[i]) {
-			t.Errorf("chapter %d is %q, want %q", i+1, got[i], want[i])
+			t.Errorf("entry %d is %q, want %q", i+1, got[i], want[i])
 		}
 	}
 }
@@ -61,35 +61,41 @@ func TestExplain(t *testing.T) {
 			}
 		}}
 		r, _ := run(t, sink, nil)
-		if stories, err := r.Explain(t.Context(), "p"); err != nil || len(stories) != 0 {
-			t.Errorf("an unknown problem: %+v, %v; want no story", stories, err)
+		if histories, err := r.Explain(t.Context(), "p"); err != nil || len(histories) != 0 {
+			t.Errorf("an unknown problem: %+v, %v; want no history", histories, err)
 		}
 		accept(t, r, event(t, "1", "p", "error"))
 		synctest.Wait()
-		wantStory(t, r, "problem, error; pending; waits for its turn")
+		wantHistory(t, r, "problem, error; pending; waits for its turn")
 		time.Sleep(time.Second)
 		accept(t, r, event(t, "2", "p", "critical"), event(t, "3", "p", "ok"))
 		synctest.Wait()
-		wantStory(t, r, "problem, error; pending; in flight", "problem, critical; superseded; entry 3 ", "recovered; pending; waits for entry 1")
+		wantHistory(t, r, "problem, error; pending; in flight", "problem, critical; superseded; entry 3 ",
+			"recovered; pending; waits for entry 1")
 		answers <- errors.New("503")
 		synctest.Wait()
-		wantStory(t, r, "problem, error; pending; tried before", "problem, critical; superseded", "recovered; pending; waits for entry 1")
+		wantHistory(t, r, "problem, error; pending; tried before", "problem, critical; superseded",
+			"recovered; pending; waits for entry 1")
 		answers <- relay.RetryAfter(errors.New("429"), time.Minute)
 		synctest.Wait()
-		wantStory(t, r, "problem, error; pending; the target asked", "problem, critical; superseded", "recovered; pending; waits")
+		wantHistory(t, r, "problem, error; pending; the target asked", "problem, critical; superseded",
+			"recovered; pending; waits")
 		answers <- nil
 		answers <- relay.Permanent(errors.New("400"))
 		synctest.Wait()
-		wantStory(t, r, "problem, error; delivered", "problem, critical; superseded", "recovered; dead; 400")
+		wantHistory(t, r, "problem, error; delivered", "problem, critical; superseded",
+			"recovered; dead; 400")
 		time.Sleep(time.Second)
 		if err := r.Replay(t.Context(), "lane", 3); err != nil {
 			t.Fatal(err)
 		}
 		synctest.Wait()
-		wantStory(t, r, "problem, error; delivered", "problem, critical; superseded", "recovered; dead; 400", "recovered; pending")
+		wantHistory(t, r, "problem, error; delivered", "problem, critical; superseded",
+			"recovered; dead; 400", "recovered; pending")
 		answers <- nil
 		synctest.Wait()
-		wantStory(t, r, "problem, error; delivered", "problem, critical; superseded", "recovered; dead; 400", "recovered; delivered")
+		wantHistory(t, r, "problem, error; delivered", "problem, critical; superseded",
+			"recovered; dead; 400", "recovered; delivered")
 	})
 }
 
@@ -116,8 +122,10 @@ func TestStats(t *testing.T) {
 		}
 		state(relay.Idle)
 		accepted := time.Now()
-		accept(t, r, event(t, "1", "a", "critical"), event(t, "2", "b", "warning"), event(t, "3", "c", "ok"))
-		if s := state(relay.Budgeted); s.Backlog != 3 || s.ByLevel != [7]int{1, 0, 0, 1, 0, 1, 0} || !s.Oldest.Equal(accepted) || s.Until.IsZero() {
+		accept(t, r, event(t, "1", "a", "critical"), event(t, "2", "b", "warning"),
+			event(t, "3", "c", "ok"))
+		if s := state(relay.Budgeted); s.Backlog != 3 || s.ByLevel != [7]int{1, 0, 0, 1, 0, 1, 0} ||
+			!s.Oldest.Equal(accepted) || s.Until.IsZero() {
 			t.Errorf("got %+v, want three entries by level", s)
 		}
 		time.Sleep(time.Second)
@@ -125,13 +133,15 @@ func TestStats(t *testing.T) {
 			t.Errorf("got %+v, want one in flight", s)
 		}
 		answers <- relay.RetryAfter(errors.New("429"), time.Minute)
-		if s := state(relay.Paused); time.Until(s.Until) != time.Minute || s.Reason != "429" || s.Throttled != 1 || s.PerMinute > 60 {
+		if s := state(relay.Paused); time.Until(s.Until) != time.Minute || s.Reason != "429" ||
+			s.Throttled != 1 || s.PerMinute > 60 {
 			t.Errorf("got %+v, want a pause of a minute and half the rate", s)
 		}
 		for range 3 {
 			answers <- nil
 		}
-		if s := state(relay.Idle); s.Delivered != 3 || s.Backlog != 0 || !s.Oldest.IsZero() || s.Reason != "" {
+		if s := state(relay.Idle); s.Delivered != 3 || s.Backlog != 0 || !s.Oldest.IsZero() ||
+			s.Reason != "" {
 			t.Errorf("got %+v, want three delivered", s)
 		}
 		accept(t, r, event(t, "4", "a", "ok"))
@@ -140,7 +150,8 @@ func TestStats(t *testing.T) {
 			t.Errorf("got %+v, want one failure", s)
 		}
 		accept(t, r, event(t, "5", "d", "fatal"), event(t, "6", "e", "fatal"))
-		for i := 0; i < 50 && r.Stats().Lanes[0].State != relay.Probing; i++ { // two failures of one problem in a row count once
+		// two failures of one problem in a row count once
+		for i := 0; i < 50 && r.Stats().Lanes[0].State != relay.Probing; i++ {
 			answers <- errors.New("502")
 			synctest.Wait()
 		}
@@ -152,11 +163,13 @@ func TestStats(t *testing.T) {
 	})
 }
 
-// Dashboards and alerts compare the words.
+// Dashboards depend on the words.
 func TestLaneStateWords(t *testing.T) {
 	for state, word := range map[relay.LaneState]string{
-		relay.Idle: "idle", relay.Sending: "sending", relay.Budgeted: "budget", relay.Paused: "paused", relay.BackingOff: "backing off",
-		relay.Repeating: "repeating", relay.Probing: "probing", relay.Reading: "reading", relay.Stopped: "stopped",
+		relay.Idle: "idle", relay.Sending: "sending", relay.Budgeted: "budget", relay.Paused: "paused",
+		relay.BackingOff: "backing off",
+		relay.Repeating:  "repeating", relay.Probing: "probing", relay.Reading: "reading",
+		relay.Stopped: "stopped",
 	} {
 		if string(state) != word {
 			t.Errorf("got %q, want %q", state, word)
@@ -164,18 +177,25 @@ func TestLaneStateWords(t *testing.T) {
 	}
 }
 
-// The text of a story has a line for each entry and no other, whatever the target and the sender wrote.
-func TestStoryTextHasNoForgedLines(t *testing.T) {
+// The text of a history has a line for each entry and no other, whatever the target and the sender
+// wrote.
+func TestHistoryTextHasNoForgedLines(t *testing.T) {
 	for _, forged := range []string{
-		"x\n  2  accepted 2026-11-27T00:00:00Z  recovered  delivered", "x\r  2  accepted", "x\x1b[2K\x1b[1A", "x\u0085 2 accepted", "x\u2028 2", "x\u2029 2",
-		"x\u202e detpecca 2", "x\u2067 2", "x\u200f 2", "x\u061c 2", "x" + strings.Repeat(" ", 200) + "2  accepted", "x" + strings.Repeat("\u3000", 100) + "2",
+		"x\n  2  accepted 2026-11-27T00:00:00Z  recovered  delivered", "x\r  2  accepted",
+		"x\x1b[2K\x1b[1A", "x\u0085 2 accepted", "x\u2028 2", "x\u2029 2",
+		"x\u202e detpecca 2", "x\u2067 2", "x\u200f 2", "x\u061c 2", "x" + strings.Repeat(" ", 200) +
+			"2  accepted", "x" + strings.Repeat("\u3000", 100) + "2",
 		"x" + strings.Repeat("\u2800", 100) + "2", "x" + strings.Repeat("\u3164", 100) + "2",
-		"x" + strings.Repeat("\u115f", 100) + "2", "x" + strings.Repeat("\u1160", 100) + "2", "x" + strings.Repeat("\uffa0", 100) + "2", "x\v2\f3\t4", "x\xff\xfe\x9b2J", "x\u200b2\ufeff", "x\x002\x7f\b\b",
+		"x" + strings.Repeat("\u115f", 100) + "2", "x" + strings.Repeat("\u1160", 100) + "2", "x" +
+			strings.Repeat("\uffa0", 100) + "2", "x\v2\f3\t4", "x\xff\xfe\x9b2J", "x\u200b2\ufeff",
+		"x\x002\x7f\b\b",
 	} {
-		story := relay.Story{Lane: "lane " + forged, Problem: "key " + forged, Chapters: []relay.Chapter{
-			{Seq: 1, Says: "problem, critical", Ended: "dead", Outcome: store.Dead, Reason: "磁盘告警 é " + forged},
-		}}
-		text := story.String()
+		history := relay.ProblemHistory{Lane: "lane " + forged, Problem: "key " + forged,
+			Entries: []relay.EntryStatus{
+				{Seq: 1, Says: "problem, critical", Ended: "dead", Outcome: store.Dead,
+					Reason: "磁盘告警 é " + forged},
+			}}
+		text := history.String()
 		if n := strings.Count(text, "\n"); n != 2 {
 			t.Errorf("%q is told in %d lines, want two:\n%q", forged, n, text)
 		}
