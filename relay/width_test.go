@@ -21,7 +21,8 @@ var wide = map[string]bool{
 	"internal/mutate": true, "internal/ratewindow": true, "internal/secretfile": true,
 	"internal/torn": true,
 	"pagerduty":     true, "pagerduty/pagerdutytest": true,
-	"relay": true, "relay/internal/webhook": true, "relay/pagerdutysink": true,
+	"relay": true, "relay/internal/schedule": true, "relay/internal/webhook": true,
+	"relay/pagerdutysink": true,
 }
 
 func TestLineWidth(t *testing.T) {
