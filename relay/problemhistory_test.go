@@ -3,6 +3,7 @@ package relay_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -214,4 +215,37 @@ func TestHistoryTextHasNoForgedLines(t *testing.T) {
 			}
 		}
 	}
+}
+
+// While the target is down, a new problem has not failed. What it waits for is the next probe.
+func TestExplainWhileTheTargetIsDown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sink := &recorder{answer: func(context.Context, *relay.Delivery) error {
+			return errors.New("connection refused")
+		}}
+		r, _ := run(t, sink, nil)
+		time.Sleep(time.Minute)
+		for i := range 6 {
+			accept(t, r, event(t, fmt.Sprint(i), fmt.Sprint("problem ", i), "critical"))
+		}
+		time.Sleep(10 * time.Second)
+		if s := r.Stats().Lanes[0]; s.State != relay.Probing {
+			t.Fatalf("the lane is %s, want it to probe", s.State)
+		}
+		before := time.Now()
+		accept(t, r, event(t, "new", "p", "warning")) // the others are worse and are probed first
+		synctest.Wait()
+		wantHistory(t, r, "problem, warning; pending; the target is down")
+		histories, err := r.Explain(t.Context(), "p")
+		if err != nil {
+			t.Fatal(err)
+		}
+		e := histories[0].Entries[0]
+		if !e.At.After(time.Now()) || e.At.After(time.Now().Add(15*time.Second)) {
+			t.Errorf("it may be sent at %v, want within 15 s of %v", e.At, time.Now())
+		}
+		if !e.Accepted.Equal(before) {
+			t.Errorf("it was accepted at %v, want %v", e.Accepted, before)
+		}
+	})
 }

@@ -200,3 +200,30 @@ func TestInstruments(t *testing.T) {
 		t.Error(diff)
 	}
 }
+
+// histogram keeps what was recorded, by its attributes.
+type histogram struct {
+	noop.Float64Histogram
+	values map[string]float64
+}
+
+func (h histogram) Record(_ context.Context, v float64, opts ...metric.RecordOption) {
+	set := metric.NewRecordConfig(opts).Attributes()
+	h.values[set.Encoded(attribute.DefaultEncoder())] = v
+}
+
+// The time until an event is delivered is told by lane and level: an alarm looks at the critical ones.
+func TestAgesAreToldByLevel(t *testing.T) {
+	tel, err := newTelemetry(nil, noop.NewMeterProvider())
+	if err != nil {
+		t.Fatal(err)
+	}
+	ages := histogram{values: make(map[string]float64)}
+	tel.waited = ages
+	tel.delivered(context.Background(), "lane", guance.LevelCritical, 90*time.Second)
+	tel.delivered(context.Background(), "lane", guance.LevelWarning, -time.Second)
+	want := map[string]float64{"lane=lane,level=critical": 90, "lane=lane,level=warning": 0}
+	if diff := cmp.Diff(want, ages.values); diff != "" {
+		t.Error(diff)
+	}
+}
