@@ -132,7 +132,7 @@ func TestAttemptsAreCountedByClass(t *testing.T) {
 		"dead": {Outcome: store.Dead}, "throttled": {Throttled: true},
 		"handed back": {HandedBack: true}, "failed": {},
 	} {
-		tel.attempt(context.Background(), "lane", &sinkResult{Result: v}, time.Second)
+		tel.recordAttempt(context.Background(), "lane", &sinkResult{Result: v}, time.Second)
 		if n := attempts.values["class="+class+",lane=lane"]; n != 1 {
 			t.Errorf("class %q was counted %d times, want once: %v", class, n, attempts.values)
 		}
