@@ -21,9 +21,9 @@ type attempt struct {
 	attrs  []slog.Attr // from the sink, for the log
 }
 
-// attempt delivers one entry. It makes durable that the attempt begins, and then calls the sink:
+// try delivers one entry. It makes durable that the attempt begins, and then calls the sink:
 // after a crash, only entries that were never sent may be superseded.
-func (l *lane) attempt(ctx context.Context, t schedule.Ticket) message {
+func (l *lane) try(ctx context.Context, t schedule.Ticket) message {
 	a := &attempt{ticket: t, began: l.clock.now()}
 	keep := context.WithoutCancel(ctx) // a cut ends the call of the sink, never that of the store
 	e, err := l.owned.Load(keep, t.Seq())
@@ -93,7 +93,7 @@ func (m attemptDone) apply(ctx context.Context, l *lane, now time.Time) error {
 	delivered := a.result.Outcome == store.Delivered
 	if delivered && !repeat {
 		age := now.Sub(a.ticket.Kept())
-		l.telemetry.delivered(ctx, l.name, a.entry.Level, age)
+		l.telemetry.recordDelivery(ctx, l.name, a.entry.Level, age)
 		l.logDelivered(ctx, a, age)
 	}
 	if mark.Outcome != 0 {
@@ -116,7 +116,7 @@ func (m attemptDone) apply(ctx context.Context, l *lane, now time.Time) error {
 // target, so it is not logged as a failure.
 func (l *lane) observe(ctx context.Context, a *attempt, repeat bool, now time.Time) {
 	r := &a.result
-	l.telemetry.attempt(ctx, l.name, r, now.Sub(a.began))
+	l.telemetry.recordAttempt(ctx, l.name, r, now.Sub(a.began))
 	if r.HandedBack {
 		if ctx.Err() == nil { // the budget was empty: no failure of the target, but no delivery either
 			l.failures.add(l.log, a, now)

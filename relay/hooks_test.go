@@ -220,7 +220,7 @@ func TestReport36EventThatNoLaneTakesShows(t *testing.T) {
 		}}, &relay.SinkOptions{Match: mine})
 		accept(t, r, event(t, "1", "mine", "critical"))
 		if lines := log.with("no lane takes"); len(lines) != 0 || unrouted.n != 0 {
-			t.Errorf("an event that a lane takes is told of: %q, counted %d", lines, unrouted.n)
+			t.Errorf("an event that a lane takes is logged: %q, counted %d", lines, unrouted.n)
 		}
 		for i := range 70 {
 			got := accept(t, r, event(t, fmt.Sprint("m", i), "mine", "critical"),

@@ -207,7 +207,7 @@ func (l *lane) startAttempts(ctx context.Context, now time.Time) time.Duration {
 		t, _ := l.schedule.Next(now)
 		l.counts.attempts++
 		l.inFlight++
-		l.wg.Go(func() { l.post(l.attempt(ctx, t)) })
+		l.wg.Go(func() { l.post(l.try(ctx, t)) })
 	}
 	return wake.Sub(now)
 }

@@ -28,7 +28,7 @@ type queued struct {
 
 	mu   sync.Mutex
 	n    int
-	told []string // what it was sent
+	sent []string
 	at   []time.Time
 	open map[string]bool
 }
@@ -37,7 +37,7 @@ func (q *queued) Deliver(_ context.Context, d *relay.Delivery) error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.n++
-	q.told = append(q.told, d.Problem+" "+string(d.Event.Status))
+	q.sent = append(q.sent, d.Problem+" "+string(d.Event.Status))
 	q.at = append(q.at, time.Now())
 	open, problem := d.Event.State() == guance.StateProblem, d.Problem
 	later, err := q.loses(d, q.n)
@@ -70,8 +70,8 @@ func (q *queued) got(t *testing.T, want ...string) {
 	t.Helper()
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if !slices.Equal(q.told, want) {
-		t.Errorf("the target was sent %v at %v, want %v", q.told, q.at, want)
+	if !slices.Equal(q.sent, want) {
+		t.Errorf("the target was sent %v at %v, want %v", q.sent, q.at, want)
 	}
 }
 

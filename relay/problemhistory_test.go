@@ -3,6 +3,7 @@ package relay_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -99,84 +100,6 @@ func TestExplain(t *testing.T) {
 	})
 }
 
-func TestStats(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		answers := make(chan error)
-		sink := &recorder{answer: func(ctx context.Context, _ *relay.Delivery) error {
-			select {
-			case err := <-answers:
-				return err
-			case <-ctx.Done():
-				return ctx.Err()
-			}
-		}}
-		r, _ := run(t, sink, &relay.SinkOptions{Concurrency: 1, AttemptTimeout: time.Hour})
-		state := func(want relay.LaneState) relay.LaneStats {
-			t.Helper()
-			synctest.Wait()
-			s := r.Stats().Lanes[0]
-			if s.State != want {
-				t.Errorf("the lane is %q until %v, want %q", s.State, s.Until, want)
-			}
-			return s
-		}
-		state(relay.Idle)
-		accepted := time.Now()
-		accept(t, r, event(t, "1", "a", "critical"), event(t, "2", "b", "warning"),
-			event(t, "3", "c", "ok"))
-		if s := state(relay.Budgeted); s.Backlog != 3 || s.ByLevel != [7]int{1, 0, 0, 1, 0, 1, 0} ||
-			!s.Oldest.Equal(accepted) || s.Until.IsZero() {
-			t.Errorf("got %+v, want three entries by level", s)
-		}
-		time.Sleep(time.Second)
-		if s := state(relay.Sending); s.InFlight != 1 || s.Attempts != 1 {
-			t.Errorf("got %+v, want one in flight", s)
-		}
-		answers <- relay.RetryAfter(errors.New("429"), time.Minute)
-		if s := state(relay.Paused); time.Until(s.Until) != time.Minute || s.Reason != "429" ||
-			s.Throttled != 1 || s.PerMinute > 60 {
-			t.Errorf("got %+v, want a pause of a minute and half the rate", s)
-		}
-		for range 3 {
-			answers <- nil
-		}
-		if s := state(relay.Idle); s.Delivered != 3 || s.Backlog != 0 || !s.Oldest.IsZero() ||
-			s.Reason != "" {
-			t.Errorf("got %+v, want three delivered", s)
-		}
-		accept(t, r, event(t, "4", "a", "ok"))
-		answers <- errors.New("502")
-		if s := state(relay.BackingOff); s.Failed != 1 || s.Reason != "502" {
-			t.Errorf("got %+v, want one failure", s)
-		}
-		accept(t, r, event(t, "5", "d", "fatal"), event(t, "6", "e", "fatal"))
-		// two failures of one problem in a row count once
-		for i := 0; i < 50 && r.Stats().Lanes[0].State != relay.Probing; i++ {
-			answers <- errors.New("502")
-			synctest.Wait()
-		}
-		state(relay.Probing)
-		for range 3 {
-			answers <- nil
-		}
-		state(relay.Idle)
-	})
-}
-
-// Dashboards depend on the words.
-func TestLaneStateWords(t *testing.T) {
-	for state, word := range map[relay.LaneState]string{
-		relay.Idle: "idle", relay.Sending: "sending", relay.Budgeted: "budget", relay.Paused: "paused",
-		relay.BackingOff: "backing off",
-		relay.Repeating:  "repeating", relay.Probing: "probing", relay.Reading: "reading",
-		relay.Stopped: "stopped",
-	} {
-		if string(state) != word {
-			t.Errorf("got %q, want %q", state, word)
-		}
-	}
-}
-
 // The text of a history has a line for each entry and no other, whatever the target and the sender
 // wrote.
 func TestHistoryTextHasNoForgedLines(t *testing.T) {
@@ -197,7 +120,7 @@ func TestHistoryTextHasNoForgedLines(t *testing.T) {
 			}}
 		text := history.String()
 		if n := strings.Count(text, "\n"); n != 2 {
-			t.Errorf("%q is told in %d lines, want two:\n%q", forged, n, text)
+			t.Errorf("%q has %d lines, want two:\n%q", forged, n, text)
 		}
 		if !strings.Contains(text, "磁盘告警 é x") {
 			t.Errorf("what can be printed is lost: %q", text)
@@ -214,4 +137,37 @@ func TestHistoryTextHasNoForgedLines(t *testing.T) {
 			}
 		}
 	}
+}
+
+// While the target is down, a new problem has not failed. What it waits for is the next probe.
+func TestExplainWhileTheTargetIsDown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sink := &recorder{answer: func(context.Context, *relay.Delivery) error {
+			return errors.New("connection refused")
+		}}
+		r, _ := run(t, sink, nil)
+		time.Sleep(time.Minute)
+		for i := range 6 {
+			accept(t, r, event(t, fmt.Sprint(i), fmt.Sprint("problem ", i), "critical"))
+		}
+		time.Sleep(10 * time.Second)
+		if s := r.Stats().Lanes[0]; s.State != relay.Probing {
+			t.Fatalf("the lane is %s, want it to probe", s.State)
+		}
+		before := time.Now()
+		accept(t, r, event(t, "new", "p", "warning")) // the others are worse and are probed first
+		synctest.Wait()
+		wantHistory(t, r, "problem, warning; pending; the target is down")
+		histories, err := r.Explain(t.Context(), "p")
+		if err != nil {
+			t.Fatal(err)
+		}
+		e := histories[0].Entries[0]
+		if !e.At.After(time.Now()) || e.At.After(time.Now().Add(15*time.Second)) {
+			t.Errorf("it may be sent at %v, want within 15 s of %v", e.At, time.Now())
+		}
+		if !e.Accepted.Equal(before) {
+			t.Errorf("it was accepted at %v, want %v", e.Accepted, before)
+		}
+	})
 }

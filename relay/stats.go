@@ -52,7 +52,7 @@ type LaneStats struct {
 	State LaneState `json:"state"`
 	// Until is when the state may change by itself. Zero: only an event or an answer changes it.
 	Until time.Time `json:"until,omitzero"`
-	// Reason is the last answer of the target, until the target takes an event.
+	// Reason is the last failure, until the target takes an event.
 	Reason string `json:"reason,omitempty"`
 	// Backlog is the number of pending entries.
 	Backlog int `json:"backlog"`

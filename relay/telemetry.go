@@ -103,7 +103,9 @@ func (t *telemetry) observe(stats func() ([]LaneStats, time.Time)) (end func() e
 	return r.Unregister, nil
 }
 
-func (t *telemetry) attempt(ctx context.Context, lane string, r *sinkResult, took time.Duration) {
+func (t *telemetry) recordAttempt(
+	ctx context.Context, lane string, r *sinkResult, took time.Duration,
+) {
 	class := "failed"
 	switch {
 	case r.Outcome != 0:
@@ -117,8 +119,10 @@ func (t *telemetry) attempt(ctx context.Context, lane string, r *sinkResult, too
 	t.took.Record(ctx, took.Seconds(), byLane(lane))
 }
 
-// delivered records how long after it was kept an entry was delivered.
-func (t *telemetry) delivered(ctx context.Context, lane string, l guance.Level, age time.Duration) {
+// recordDelivery records how long after it was kept an entry was delivered.
+func (t *telemetry) recordDelivery(
+	ctx context.Context, lane string, l guance.Level, age time.Duration,
+) {
 	t.waited.Record(ctx, max(age, 0).Seconds(), byLane(lane, attribute.String("level", l.String())))
 }
 

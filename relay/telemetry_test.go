@@ -132,7 +132,7 @@ func TestAttemptsAreCountedByClass(t *testing.T) {
 		"dead": {Outcome: store.Dead}, "throttled": {Throttled: true},
 		"handed back": {HandedBack: true}, "failed": {},
 	} {
-		tel.attempt(context.Background(), "lane", &sinkResult{Result: v}, time.Second)
+		tel.recordAttempt(context.Background(), "lane", &sinkResult{Result: v}, time.Second)
 		if n := attempts.values["class="+class+",lane=lane"]; n != 1 {
 			t.Errorf("class %q was counted %d times, want once: %v", class, n, attempts.values)
 		}
@@ -197,6 +197,33 @@ func TestInstruments(t *testing.T) {
 		"relay.backlog.age": "gauge in s",
 	}
 	if diff := cmp.Diff(want, c.made); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// histogram keeps what was recorded, by its attributes.
+type histogram struct {
+	noop.Float64Histogram
+	values map[string]float64
+}
+
+func (h histogram) Record(_ context.Context, v float64, opts ...metric.RecordOption) {
+	set := metric.NewRecordConfig(opts).Attributes()
+	h.values[set.Encoded(attribute.DefaultEncoder())] = v
+}
+
+// The time until an event is delivered is told by lane and level: an alarm looks at the critical ones.
+func TestAgesAreToldByLevel(t *testing.T) {
+	tel, err := newTelemetry(nil, noop.NewMeterProvider())
+	if err != nil {
+		t.Fatal(err)
+	}
+	ages := histogram{values: make(map[string]float64)}
+	tel.waited = ages
+	tel.delivered(context.Background(), "lane", guance.LevelCritical, 90*time.Second)
+	tel.delivered(context.Background(), "lane", guance.LevelWarning, -time.Second)
+	want := map[string]float64{"lane=lane,level=critical": 90, "lane=lane,level=warning": 0}
+	if diff := cmp.Diff(want, ages.values); diff != "" {
 		t.Error(diff)
 	}
 }

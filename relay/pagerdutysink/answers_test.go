@@ -96,8 +96,8 @@ func TestReport05WrongKeyIsWaitedFor(t *testing.T) {
 func TestErrorsTellOfLostAnswers(t *testing.T) {
 	lost := pagerdutytest.Fault{Connection: pagerdutytest.DropAfterRead}
 	for name, test := range map[string]struct {
-		script []pagerdutytest.Fault
-		told   bool
+		script   []pagerdutytest.Fault
+		reported bool
 	}{
 		"none":                 {nil, false},
 		"refused":              {[]pagerdutytest.Fault{{Status: 403}}, false},
@@ -108,18 +108,18 @@ func TestErrorsTellOfLostAnswers(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			fake := pagerdutytest.NewTransport()
 			fake.Script(test.script...)
-			told := false
+			reported := false
 			sink := recording{pagerdutysink.New(newClient(t, fake), nil), func(err error) {
 				e, ok := errors.AsType[interface {
 					error
 					AnswerLost() bool
 				}](err)
-				told = told || ok && e.AnswerLost()
+				reported = reported || ok && e.AnswerLost()
 			}}
 			event := guancetest.NewProblem("disk", "host", "web001").Fault(guance.LevelCritical)
 			_ = sink.Deliver(t.Context(), &relay.Delivery{Event: event, Problem: event.ProblemKey()})
-			if told != test.told {
-				t.Errorf("%s: a lost answer is told: %t", name, told)
+			if reported != test.reported {
+				t.Errorf("%s: a lost answer is reported: %t", name, reported)
 			}
 		})
 	}

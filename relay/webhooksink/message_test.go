@@ -96,7 +96,7 @@ func markdownLink(t testing.TB, text, before string) (string, string) {
 		return rest, ""
 	}
 	i := strings.LastIndex(text, before+"[Guance](")
-	if i < 0 || !strings.HasSuffix(text, ")") {
+	if i < 0 || !strings.HasSuffix(text, ")") || strings.HasSuffix(text, "()") {
 		t.Fatalf("no link at the end of %q", text)
 	}
 	return text[:i], text[i+len(before+"[Guance](") : len(text)-1]

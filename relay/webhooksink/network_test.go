@@ -3,6 +3,7 @@ package webhooksink_test
 import (
 	"context"
 	"errors"
+	"io"
 	"log"
 	"net"
 	"net/http"
@@ -171,6 +172,7 @@ func TestNoAnswer(t *testing.T) {
 	closed := httptest.NewServer(nil)
 	closed.Close()
 	garbage := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body) // else the sink may fail while it writes
 		conn, _, err := http.NewResponseController(w).Hijack()
 		if err != nil {
 			panic(err)

@@ -47,14 +47,14 @@ func classify(res response, read func(response) result) result {
 		// 15.6.5).
 		lost := res.status == http.StatusBadGateway || res.status == http.StatusGatewayTimeout
 		return result{reason: "the target failed", lost: lost}
-	case res.status >= 300 && res.status < 400:
+	case res.status/100 == 3:
 		return result{
 			reason: "a redirect, which is not followed",
 			remedy: "configure the address that the target redirects to",
 		}
 	case read != nil:
 		return read(res)
-	case res.status >= 200 && res.status < 300:
+	case res.status/100 == 2:
 		return result{outcome: delivered}
 	case res.status == http.StatusBadRequest, res.status == http.StatusRequestEntityTooLarge,
 		res.status == http.StatusUnprocessableEntity:

@@ -3,6 +3,7 @@ package webhooksink_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"strings"
@@ -225,6 +226,10 @@ func TestAnswers(t *testing.T) {
 				if (remedy == "") != (r.remedy == "") || !strings.Contains(remedy, r.remedy) {
 					t.Errorf("status %d with %q: the remedy is %q, want %q", r.status, r.body,
 						remedy, r.remedy)
+				}
+				if err != nil && (strings.HasSuffix(err.Error(), ": ") ||
+					!strings.Contains(err.Error(), fmt.Sprintf("status %d: ", r.status))) {
+					t.Errorf("status %d with %q: the error is short: %q", r.status, r.body, err)
 				}
 				if err != nil && r.body != "" && len(r.body) > 20 &&
 					strings.Contains(err.Error(), r.body) {

@@ -260,6 +260,37 @@ func TestNothingPrintsSecrets(t *testing.T) {
 	}
 }
 
+// The words of Options.String say which options are set.
+func TestOptionsString(t *testing.T) {
+	for want, o := range map[string]webhooksink.Options{
+		"webhooksink.Options{}": {},
+		"webhooksink.Options{2 secrets, a template, content type text/plain, 1 headers, " +
+			"a client, newest only}": {
+			Secrets: []string{"a", "b"}, Template: "x", ContentType: "text/plain",
+			Headers: http.Header{"X": {"y"}}, Client: &http.Client{}, NewestOnly: true,
+		},
+		"webhooksink.Options{format slack, allowed networks [127.0.0.0/8]}": {
+			Format: webhooksink.Slack(), AllowedNetworks: loopback,
+		},
+	} {
+		if got := o.String(); got != want {
+			t.Errorf("String returns %s, want %s", got, want)
+		}
+	}
+}
+
+// A robot that verifies no signatures is sent none.
+func TestChatsWithoutSignature(t *testing.T) {
+	const address = "https://example.com/robot?access_token=1"
+	for _, format := range []*webhooksink.Format{webhooksink.Feishu(""), webhooksink.DingTalk("")} {
+		sent := sendTo(t, address, webhooksink.Options{Format: format}, delivery())
+		if sent.url != address || strings.Contains(sent.body, `"sign"`) ||
+			strings.Contains(sent.body, `"timestamp"`) {
+			t.Errorf("%v is sent a signature: %s %s", format, sent.url, sent.body)
+		}
+	}
+}
+
 // What a caller changes in its options after New changes no sink.
 func TestOptionsAreCopied(t *testing.T) {
 	target := &recorder{}
