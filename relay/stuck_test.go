@@ -167,7 +167,8 @@ func TestStuckIsSaidWhateverElseGoesThrough(t *testing.T) {
 			t.Errorf("after six hours: %+v, want the poison dead and nothing stuck", s)
 		}
 		dead, err := r.DeadLetters(t.Context(), "lane", 0, 10)
-		reason := regexp.MustCompile(`^failed \d+ times within 6h0m\d+s while the target took other events, last: no understanding of it$`)
+		reason := regexp.MustCompile(`^failed \d+ times within 6h0m\d+s while the target took other ` +
+			`events, last: no understanding of it$`)
 		if err != nil || len(dead) != 1 || !reason.MatchString(dead[0].Reason) ||
 			dead[0].At.Sub(start) < 6*time.Hour {
 			t.Errorf("dead letters %+v, %v; want the poison, after six hours", dead, err)
