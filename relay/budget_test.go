@@ -148,7 +148,7 @@ func TestBudgetThrottledTogether(t *testing.T) {
 		b.throttled(began, now.Add(time.Second+began.Sub(now)), 0)
 	}
 	if b.limiter.Limit() != full/2 || b.until.Sub(now) > firstPause+2*time.Second {
-		t.Errorf("the rate is %.2f of the full one and the pause ends after %v, want one halving and one pause of 30 s",
+		t.Errorf("the rate is %.2f of the full one, the pause %v; want half the rate and 30 s",
 			float64(b.limiter.Limit()/full), b.until.Sub(now))
 	}
 	b.succeeded(now)

@@ -234,7 +234,7 @@ func TestReport36EventThatNoLaneTakesShows(t *testing.T) {
 			"event_level=critical")
 		if len(lines) != 2 || !strings.Contains(lines[0], "unrouted=1") ||
 			!strings.Contains(lines[1], "unrouted=60") {
-			t.Errorf("the log has %q of 70 events in 70 s, want one at once and one a minute later with the count", lines)
+			t.Errorf("the log has %q of 70 events in 70 s, want one line, and one a minute later", lines)
 		}
 		if unrouted.n != 70 {
 			t.Errorf("the metric says %d, want 70", unrouted.n)

@@ -168,7 +168,7 @@ func TestStopLeavesADeafSinkBehind(t *testing.T) {
 }
 
 // A lane that is gone from the configuration keeps its entries, and says so.
-func TestStrays(t *testing.T) {
+func TestOrphans(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		db := memstore.New()
 		old, err := relay.New(db, nil)

@@ -19,8 +19,8 @@ func TestReportsAreInTheGuarantees(t *testing.T) {
 		t.Fatal(err)
 	}
 	listed := make(map[string]bool)
-	for _, name := range regexp.MustCompile("`[a-z-]+\\.TestReport\\d+\\w*`").FindAllString(string(doc),
-		-1) {
+	name := regexp.MustCompile("`[a-z-]+\\.TestReport\\d+\\w*`")
+	for _, name := range name.FindAllString(string(doc), -1) {
 		listed[strings.Trim(name, "`")] = true
 	}
 	found := make(map[string]bool)

@@ -90,7 +90,8 @@ func TestStorm(t *testing.T) {
 			t.Error(err)
 		}
 		if got, most := len(h.Attempts), problems+raised; got > most {
-			t.Errorf("%d requests, want at most the %d problems and the %d events that raised or lowered one", got, problems, raised)
+			t.Errorf("%d requests, want at most one for each of %d problems and %d changes of level",
+				got, problems, raised)
 		}
 		var worst, longest time.Duration
 		for _, key := range criticals {
@@ -101,7 +102,8 @@ func TestStorm(t *testing.T) {
 					float64(late)/float64(interval), h.Timeline(key))
 			}
 		}
-		t.Logf("%d events accepted, %d problems, %d changes of level: %d requests; a new critical was sent %.2f tokens after its turn at most, %v after it was accepted",
+		t.Logf("%d events, %d problems, %d changes of level: %d requests; a new critical waited at most "+
+			"%.2f tokens, %v",
 			len(h.Accepted), problems, raised, len(h.Attempts), float64(worst)/float64(interval),
 			longest.Round(time.Millisecond))
 	})

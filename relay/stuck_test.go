@@ -37,8 +37,8 @@ func noisy(t *testing.T, sink relay.Sink, opts *relay.SinkOptions) (*relay.Relay
 	return r, log
 }
 
-// complaints are the lines of a log that say that something does not get through.
-func complaints(log *lockedBuffer) (lines []string) {
+// failureLines returns the lines of a log that say that something does not get through.
+func failureLines(log *lockedBuffer) (lines []string) {
 	for line := range strings.Lines(log.String()) {
 		if strings.Contains(line, "do not get through") ||
 			strings.Contains(line, "did not take an event") {
@@ -95,7 +95,7 @@ func TestReport05UnknownKeyIsSaidAndWaits(t *testing.T) {
 				}
 				for minute := range 9 {
 					time.Sleep(time.Until(start.Add(time.Duration(minute+1)*time.Minute + time.Second)))
-					lines := complaints(log)
+					lines := failureLines(log)
 					if len(lines) < minute+1 || len(lines) > minute+2 {
 						t.Errorf("%d lines after %d minutes, want one a minute:\n%s", len(lines), minute+1,
 							strings.Join(lines, ""))
@@ -119,10 +119,10 @@ func TestReport05UnknownKeyIsSaidAndWaits(t *testing.T) {
 				if s := r.Stats().Lanes[0]; s.Delivered != uint64(waiting) || s.Stuck != nil || s.Reason != "" {
 					t.Errorf("31 s after the key is right: %+v, want all delivered and nothing stuck", s)
 				}
-				said := len(complaints(log))
+				said := len(failureLines(log))
 				time.Sleep(time.Hour)
-				if n := len(complaints(log)); n != said {
-					t.Errorf("%d complaints when all is well", n-said)
+				if n := len(failureLines(log)); n != said {
+					t.Errorf("%d lines when all is well", n-said)
 				}
 			})
 		})
@@ -153,8 +153,8 @@ func TestStuckIsSaidWhateverElseGoesThrough(t *testing.T) {
 				t.Fatalf("after %v stuck is %+v, want the poison", time.Since(start), s.Stuck)
 			}
 		}
-		if n := len(complaints(log)); n < 299 || n > 301 {
-			t.Errorf("%d complaints in five hours, want one a minute", n)
+		if n := len(failureLines(log)); n < 299 || n > 301 {
+			t.Errorf("%d lines in five hours, want one a minute", n)
 		}
 		if n := strings.Count(log.String(), "takes events again"); n > 301 {
 			t.Errorf("the log says %d times that the target takes events again", n)
@@ -167,7 +167,8 @@ func TestStuckIsSaidWhateverElseGoesThrough(t *testing.T) {
 			t.Errorf("after six hours: %+v, want the poison dead and nothing stuck", s)
 		}
 		dead, err := r.DeadLetters(t.Context(), "lane", 0, 10)
-		reason := regexp.MustCompile(`^failed \d+ times within 6h0m\d+s while the target took other events, last: no understanding of it$`)
+		reason := regexp.MustCompile(`^failed \d+ times within 6h0m\d+s while the target took other ` +
+			`events, last: no understanding of it$`)
 		if err != nil || len(dead) != 1 || !reason.MatchString(dead[0].Reason) ||
 			dead[0].At.Sub(start) < 6*time.Hour {
 			t.Errorf("dead letters %+v, %v; want the poison, after six hours", dead, err)
@@ -217,7 +218,7 @@ func TestEmptyBudgetIsSaid(t *testing.T) {
 		time.Sleep(time.Hour)
 		accept(t, r, event(t, "1", "p", "critical"))
 		time.Sleep(10*time.Minute + time.Second)
-		lines := complaints(log)
+		lines := failureLines(log)
 		if len(lines) < 9 || len(lines) > 11 || !strings.Contains(lines[0], "the budget has no request") {
 			t.Errorf("%d lines in ten minutes, want one a minute:\n%s", len(lines), strings.Join(lines, ""))
 		}
@@ -243,7 +244,7 @@ func TestEmptyBudgetOfADeliveredEvent(t *testing.T) {
 		accept(t, r, event(t, "1", "p", "critical"))
 		time.Sleep(10 * time.Minute)
 		expect(t, sink, "p critical")
-		if s := r.Stats().Lanes[0]; s.Delivered != 1 || s.Reason != "" || len(complaints(log)) != 0 {
+		if s := r.Stats().Lanes[0]; s.Delivered != 1 || s.Reason != "" || len(failureLines(log)) != 0 {
 			t.Errorf("%+v, want no trouble:\n%s", s, log)
 		}
 	})
@@ -299,8 +300,8 @@ func TestTroubleThatPassedIsNotSaid(t *testing.T) {
 		accept(t, r, event(t, "1", "p", "critical"))
 		time.Sleep(time.Hour)
 		expect(t, sink, "p critical")
-		if lines := complaints(log); len(lines) != 1 {
-			t.Errorf("%d complaints, want one at the first failure:\n%s", len(lines),
+		if lines := failureLines(log); len(lines) != 1 {
+			t.Errorf("%d lines, want one at the first failure:\n%s", len(lines),
 				strings.Join(lines, ""))
 		}
 	})

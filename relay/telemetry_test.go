@@ -212,7 +212,7 @@ func (h histogram) Record(_ context.Context, v float64, opts ...metric.RecordOpt
 	h.values[set.Encoded(attribute.DefaultEncoder())] = v
 }
 
-// The time until an event is delivered is told by lane and level: an alarm looks at the critical ones.
+// The age of a delivered event has lane and level as labels: an alarm watches the critical ones.
 func TestAgesAreToldByLevel(t *testing.T) {
 	tel, err := newTelemetry(nil, noop.NewMeterProvider())
 	if err != nil {
