@@ -73,6 +73,8 @@ func (o Options) LogValue() slog.Value { return slog.StringValue(o.String()) }
 // check returns what is wrong with options that exclude each other.
 func (o *Options) check() error {
 	switch {
+	case o.Format != nil && o.Format.body == nil:
+		return errors.New("Options.Format is empty: Feishu, DingTalk, WeCom, Slack and Teams return one")
 	case o.Format != nil && o.Template != "":
 		return errors.New("Options.Format and Options.Template exclude each other: " +
 			"both make the body")

@@ -203,6 +203,7 @@ func TestNewRefuses(t *testing.T) {
 			"exclude"},
 		{url, webhooksink.Options{Format: webhooksink.Slack(), Template: "x"}, "exclude"},
 		{url, webhooksink.Options{Format: webhooksink.Slack(), ContentType: "x"}, "exclude"},
+		{url, webhooksink.Options{Format: &webhooksink.Format{}}, "Options.Format is empty"},
 		{url, webhooksink.Options{Client: &http.Client{}, AllowedNetworks: loopback}, "exclude"},
 		{url, webhooksink.Options{AllowedNetworks: []netip.Prefix{{}}}, "invalid network"},
 		{url, webhooksink.Options{AllowedNetworks: networks("::ffff:10.0.0.0/104")}, "IPv4"},
