@@ -10,7 +10,7 @@ import (
 	"github.com/guance-relay/guance-relay/relay/store"
 )
 
-// Promise 1: a body is kept by one Append for all its events and lanes, as only that is all or none.
+// Promise 1: one Append keeps all events of a body for all lanes. Only one call is all or nothing.
 func TestBodyIsOneAppend(t *testing.T) {
 	db := newGateway()
 	calls := 0
@@ -21,12 +21,14 @@ func TestBodyIsOneAppend(t *testing.T) {
 		return nil
 	}
 	body := `[` + fault + `,{"df_status":"error","df_title":"t","df_event_id":"e2"}]`
-	if got := ask(t, webhook(t, db, open, nolog), webhookOf(body)); got.Code != http.StatusAccepted || db.count() != 4 {
-		t.Errorf("got %d and %d entries, want 202 and two for each of the two lanes", got.Code, db.count())
+	if got := ask(t, webhook(t, db, open, nolog), webhookOf(body)); got.Code != http.StatusAccepted ||
+		db.count() != 4 {
+		t.Errorf("got %d and %d entries, want 202 and two for each of the two lanes",
+			got.Code, db.count())
 	}
 }
 
-// Promise 2: a sender that keeps the id of a fault in its recovery does not have the recovery taken for a duplicate.
+// Promise 2: if a problem and its recovery have one id, the recovery is no duplicate.
 func TestEventID(t *testing.T) {
 	seen := make(map[string]guance.Event)
 	for _, e := range []guance.Event{
@@ -42,7 +44,8 @@ func TestEventID(t *testing.T) {
 	} {
 		id := relay.EventID(&e)
 		if same, known := seen[id]; known {
-			t.Errorf("%s %s %s and %s %s %s are both %q", e.EventID, e.Status, e.SubStatus, same.EventID, same.Status, same.SubStatus, id)
+			t.Errorf("%s %s %s and %s %s %s are both %q", e.EventID, e.Status, e.SubStatus, same.EventID,
+				same.Status, same.SubStatus, id)
 		}
 		seen[id] = e
 	}

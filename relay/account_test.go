@@ -24,12 +24,13 @@ type metered struct {
 
 func (m *metered) Account() string { return m.account }
 
-// Promise 5 for a target that several lanes lead to: the allowance is the account's, and each lane gets its part of it.
+// Promise 5: lanes of one account share its budget, and each gets a part.
 func TestLanesShareAnAccount(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var mu sync.Mutex
 		var sent []time.Time // by lanes of the account "one"; guarded by mu
-		sinks := map[string]*metered{"a": {account: "one"}, "b": {account: "one"}, "c": {account: "one"}, "own": {}, "other": {account: "two"}}
+		sinks := map[string]*metered{"a": {account: "one"}, "b": {account: "one"}, "c": {account: "one"},
+			"own": {}, "other": {account: "two"}}
 		r, err := relay.New(memstore.New(), &relay.Options{Logger: slog.New(slog.DiscardHandler)})
 		if err != nil {
 			t.Fatal(err)
@@ -81,10 +82,11 @@ func TestLanesShareAnAccount(t *testing.T) {
 	})
 }
 
-// A target that asks one lane to wait asks all of the account.
+// A 429 to one lane pauses all lanes of the account.
 func TestThrottledAccount(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		angry, calm, stranger := &metered{account: "one"}, &metered{account: "one"}, &metered{account: "two"}
+		angry, calm, stranger := &metered{account: "one"}, &metered{account: "one"},
+			&metered{account: "two"}
 		angry.answer = func(context.Context, *relay.Delivery) error {
 			return relay.RetryAfter(errors.New("429"), 5*time.Minute)
 		}
@@ -114,7 +116,7 @@ func TestThrottledAccount(t *testing.T) {
 	})
 }
 
-// After a 429 one request finds out whether the target takes events again, and then as many are in flight as before.
+// After a 429 one request is in flight until it succeeds. Then there are as many as before.
 func TestThrottledLaneRecovers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var asked atomic.Int32

@@ -13,8 +13,7 @@ import (
 	"github.com/guance-relay/guance-relay/relay/store"
 )
 
-// A success ends what failures before it led to: the next event of the problem is tried again as soon as a first failure allows, and not after the
-// long wait of the last event.
+// A success resets the backoff: the next event of the problem waits as after a first failure.
 func TestSuccessForgetsTheProblemsFailures(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const tries = 8 // the wait after so many failures is up to 30 s
@@ -61,7 +60,7 @@ func TestSuccessForgetsTheProblemsFailures(t *testing.T) {
 	})
 }
 
-// A success ends the row of failures that has a target count as down: then only a probe goes out, and everybody else waits.
+// A success ends the row of failures after which the target counts as down.
 func TestSuccessEndsARowOfFailures(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var inFlight, most atomic.Int32
@@ -99,7 +98,7 @@ func TestSuccessEndsARowOfFailures(t *testing.T) {
 	})
 }
 
-// The attempts that count are those of an entry. The next one of its problem has all of its own.
+// Failures are counted for each entry. The next entry of the problem begins with none.
 func TestNextEventHasAllItsAttempts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		attempts := make(map[uint64]int)
@@ -134,7 +133,7 @@ func TestNextEventHasAllItsAttempts(t *testing.T) {
 	})
 }
 
-// An outage that begins with the success of an event does not count against the next one of its problem: the target has taken nothing since.
+// An outage that begins after a success does not count against the next entry of the problem.
 func TestOutageBehindASuccessKillsNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		start := time.Now()

@@ -4,15 +4,17 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/guance-relay/guance-relay/guance"
+	"github.com/guance-relay/guance-relay/relay/internal/schedule"
 	"github.com/guance-relay/guance-relay/relay/store"
 )
 
 // readAhead is how many entries are read from the store at once.
 const readAhead = 1000
 
-// read hands what the store has to the loop.
+// read reads the lane's entries from the store and sends them to the loop, until ctx ends.
 func (l *lane) read(ctx context.Context, arrivals chan<- []*store.Entry) {
 	var after uint64
 	for {
@@ -21,13 +23,14 @@ func (l *lane) read(ctx context.Context, arrivals chan<- []*store.Entry) {
 			return
 		}
 		if damaged, ok := errors.AsType[*store.DamagedError](err); ok {
-			l.log.Error("relay: entries cannot be read; they are kept, and the others go on", "first", damaged.First, "last", damaged.Last, "error", err.Error())
+			l.log.Error("relay: entries cannot be read; they are kept, and the others are delivered",
+				"first", damaged.First, "last", damaged.Last, "error", err.Error())
 			after = damaged.Last
 			continue
 		}
 		if err != nil {
 			select {
-			case l.reports <- report{err: fmt.Errorf("reading its entries: %w", err)}:
+			case l.messages <- readFailed{err}:
 			case <-ctx.Done():
 			}
 			return
@@ -41,7 +44,14 @@ func (l *lane) read(ctx context.Context, arrivals chan<- []*store.Entry) {
 	}
 }
 
-// arrived adds entries to the schedule and records what they supersede.
+// readFailed: the lane's entries cannot be read.
+type readFailed struct{ err error }
+
+func (m readFailed) apply(context.Context, *lane, time.Time) error {
+	return fmt.Errorf("reading its entries: %w", m.err)
+}
+
+// arrived adds entries to the schedule and writes what they supersede.
 func (l *lane) arrived(ctx context.Context, entries []*store.Entry) error {
 	records, err := l.records(ctx, entries)
 	if err != nil {
@@ -49,59 +59,40 @@ func (l *lane) arrived(ctx context.Context, entries []*store.Entry) error {
 	}
 	for _, e := range entries {
 		record := records[e.Problem]
-		if e.Begun && e.State == guance.StateProblem && !l.opts.Every {
-			record.Doubt = true // an earlier owner sent it, perhaps, and nobody knows the answer
+		if e.Begun && e.State == guance.StateProblem && !l.opts.EveryEvent {
+			record.Doubt = true // an earlier owner may have sent it, and the answer is not known
 		}
-		superseded, over := l.schedule.add(e, record)
-		if over != nil {
-			l.sayNoMore(ctx, *over, e.Problem)
+		marks, cancelled := l.schedule.Add(e, record)
+		if cancelled != nil {
+			l.endCancelled(ctx, *cancelled, e.Problem)
 		}
-		for _, m := range superseded {
+		for _, m := range marks {
 			records[e.Problem] = records[e.Problem].Apply(m)
 		}
-		l.superseded = append(l.superseded, superseded...)
+		l.superseded.waiting = append(l.superseded.waiting, marks...)
 	}
 	l.unread = max(l.unread-len(entries), 0)
-	l.record(ctx)
+	l.writeSuperseded(ctx)
 	return nil
 }
 
-// sayNoMore ends a recovery that the target took, and that a newer event keeps from being sent once more. The problem stays in doubt.
-func (l *lane) sayNoMore(ctx context.Context, t ticket, problem string) {
+// endCancelled ends a delivered recovery that a newer event keeps from being sent a second time.
+// The problem stays in doubt.
+func (l *lane) endCancelled(ctx context.Context, t schedule.Ticket, problem string) {
 	l.inFlight++
-	l.end(ctx, report{ticket: t, entry: &store.Entry{Lane: l.name, Seq: t.item.seq, Problem: problem, State: guance.StateRecovered}},
-		t.item.mark(problem, store.Delivered, ""))
+	e := &store.Entry{Lane: l.name, Seq: t.Seq(), Problem: problem, State: guance.StateRecovered}
+	l.end(ctx, &attempt{ticket: t, entry: e}, t.Mark(problem, store.Delivered, ""))
 }
 
-// inbox returns arrivals, unless the disk does not keep up with what they supersede.
-func (l *lane) inbox(arrivals <-chan []*store.Entry) <-chan []*store.Entry {
-	if len(l.superseded) >= readAhead {
-		return nil
-	}
-	return arrivals
-}
-
-// record makes what was superseded durable, one commit after the other. The loop does not wait for it: an entry that a crash brings back is
-// superseded again, by the entry that took its place or, if that has been sent, by its record.
-func (l *lane) record(ctx context.Context) {
-	if len(l.recording) > 0 || len(l.superseded) == 0 {
-		return
-	}
-	marks := l.superseded
-	l.superseded, l.recording = nil, marks
-	l.wg.Go(func() {
-		// Not cut short by a shutdown: the schedule has already forgotten these entries, the store must follow.
-		made, err := l.mark(context.WithoutCancel(ctx), marks)
-		l.report(report{marks: append([]store.Mark{}, made...), err: err})
-	})
-}
-
-// records returns what the store remembers, or soon will, of the problems that the schedule does not hold.
-func (l *lane) records(ctx context.Context, entries []*store.Entry) (map[string]store.Record, error) {
-	records := make(map[string]store.Record)
+// records returns the records of the problems that the schedule does not hold, with the marks that
+// are being written.
+func (l *lane) records(
+	ctx context.Context, entries []*store.Entry,
+) (records map[string]store.Record, err error) {
+	records = make(map[string]store.Record)
 	var unknown []string
 	for _, e := range entries {
-		if _, asked := records[e.Problem]; !asked && !l.schedule.knows(e.Problem) {
+		if _, added := records[e.Problem]; !added && !l.schedule.Holds(e.Problem) {
 			records[e.Problem] = store.Record{}
 			unknown = append(unknown, e.Problem)
 		}
@@ -109,38 +100,29 @@ func (l *lane) records(ctx context.Context, entries []*store.Entry) (map[string]
 	if len(unknown) == 0 {
 		return records, nil
 	}
-	found, err := l.owned.Records(ctx, unknown)
+	read, err := l.owned.Records(ctx, unknown)
 	if ofOneEntry(err) {
-		err = l.recordsApart(ctx, records)
+		err = l.recordsOneByOne(ctx, records)
 	} else if err == nil {
 		for i, key := range unknown {
-			records[key] = found[i]
+			records[key] = read[i]
 		}
 	}
-	l.update(records)
+	l.superseded.apply(records)
 	return records, err
 }
 
-// update adds to records what is on its way to the store.
-func (l *lane) update(records map[string]store.Record) {
-	for _, marks := range [][]store.Mark{l.recording, l.superseded} {
-		for _, m := range marks {
-			if r, wanted := records[m.Problem]; wanted {
-				records[m.Problem] = r.Apply(m)
-			}
-		}
-	}
-}
-
-// recordsApart asks for the record of each problem by itself. Where it cannot be read something may be open.
-func (l *lane) recordsApart(ctx context.Context, records map[string]store.Record) error {
+// recordsOneByOne reads the record of each problem by itself. If one cannot be read, the target may
+// show the problem.
+func (l *lane) recordsOneByOne(ctx context.Context, records map[string]store.Record) error {
 	for key := range records {
-		found, err := l.owned.Records(ctx, []string{key})
+		read, err := l.owned.Records(ctx, []string{key})
 		switch {
 		case err == nil:
-			records[key] = found[0]
+			records[key] = read[0]
 		case ofOneEntry(err):
-			l.log.Error("relay: what was sent of a problem cannot be read; its next event is sent whatever it was", "error", err.Error())
+			l.log.Error("relay: the record of a problem cannot be read; its next event is sent in any case",
+				"error", err.Error())
 			records[key] = store.Record{Open: true}
 		default:
 			return err

@@ -20,8 +20,8 @@ func eventAt(t *testing.T, id, status string, minute int) *guance.Event {
 	return e
 }
 
-// Promises 3 and 4: what one webhook brings of a problem comes to the same as if each event came in a webhook of its own, in whatever order it
-// brings them. Events whose time is older than one before them in the body were overtaken.
+// Promises 3 and 4: several events of a problem in one webhook have the same effect as one webhook
+// for each. An event that is older than one before it in the body was overtaken.
 func TestOneBatchOfAProblem(t *testing.T) {
 	tests := map[string]struct {
 		events string // "status minute", in the order of the body
@@ -32,8 +32,9 @@ func TestOneBatchOfAProblem(t *testing.T) {
 		"a fault, its recovery and an overtaken fault": {"critical 1, ok 3, error 2", ""},
 		"a recovery and its overtaken fault":           {"ok 3, critical 1", "p ok"},
 		"a fault, its recovery and the next fault":     {"critical 1, ok 3, error 4", "p error"},
-		"two pairs":                                       {"critical 1, ok 3, error 4, ok 5", ""},
-		"two pairs and a fault between them":              {"critical 1, ok 3, error 4, ok 6, critical 5", ""},
+		"two pairs": {"critical 1, ok 3, error 4, ok 5", ""},
+		"two pairs and a fault between them": {"critical 1, ok 3, error 4, ok 6, critical 5",
+			""},
 		"a recovery, overtaken, of a fault":               {"critical 3, ok 1", "p critical"},
 		"three levels, the middle one last":               {"critical 1, error 3, fatal 2", "p error"},
 		"a pair and an overtaken fault older than lately": {"critical 1, ok 30, error 2", "p error"},
@@ -44,7 +45,7 @@ func TestOneBatchOfAProblem(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					sink := &recorder{}
 					r, _ := run(t, sink, nil)
-					// The bucket is empty at the start: all have come before the first request.
+					// The bucket is empty at the start, so all are accepted before the first request.
 					var events []*guance.Event
 					for i, e := range strings.Split(test.events, ", ") {
 						var status string

@@ -7,7 +7,9 @@ import (
 	"time"
 )
 
-// Promise 5, in every window, for any allowance, when a lane asks as often as it may.
+var now = time.Unix(1_700_000_000, 0)
+
+// Promise 5 holds in every window, for any rate, when a lane sends as often as it may.
 func TestBudgetEveryWindow(t *testing.T) {
 	for _, perMinute := range []int{1, 2, 11, 12, 60, 120, 10_000} {
 		t.Run(fmt.Sprint(perMinute), func(t *testing.T) {
@@ -15,7 +17,7 @@ func TestBudgetEveryWindow(t *testing.T) {
 			b := newBudget(perMinute, start)
 			var sent []time.Time
 			for at := start; at.Before(start.Add(10 * time.Minute)); {
-				// Idle for the third minute, so that a full burst is waiting.
+				// Idle for the third minute, so that the bucket is full.
 				if m := at.Sub(start).Minutes(); m >= 2 && m < 3 {
 					at = start.Add(3 * time.Minute)
 				}
@@ -28,7 +30,8 @@ func TestBudgetEveryWindow(t *testing.T) {
 			}
 			checkWindows(t, sent, perMinute)
 			if want := perMinute * 8; len(sent) < want*85/100 {
-				t.Errorf("%d requests in nine busy minutes: the allowance of %d a minute is not used", len(sent), perMinute)
+				t.Errorf("%d requests in nine busy minutes: the allowance of %d a minute is not used",
+					len(sent), perMinute)
 			}
 		})
 	}
@@ -102,16 +105,19 @@ func TestBudgetThrottled(t *testing.T) {
 	}
 }
 
-// Pauses double up to a bound and the rate halves down to one; a tenth of it comes back with each quiet minute.
+// Pauses double up to a maximum. The rate halves down to a minimum, and a tenth returns with each
+// minute without a 429.
 func TestBudgetBounds(t *testing.T) {
 	b := newBudget(120, now)
 	full, at := float64(b.limiter.Limit()), now
-	for i, want := range []time.Duration{30 * time.Second, time.Minute, 2 * time.Minute, 4 * time.Minute, 4 * time.Minute} {
+	for i, want := range []time.Duration{30 * time.Second, time.Minute, 2 * time.Minute,
+		4 * time.Minute, 4 * time.Minute} {
 		b.throttled(at, at, 0)
 		if got := b.until.Sub(at); got != want {
 			t.Errorf("pause %d takes %v, want %v", i+1, got, want)
 		}
-		if want, got := full*max(math.Pow(0.5, float64(i+1)), 0.1), float64(b.limiter.Limit()); math.Abs(got-want) > full/1e6 {
+		if want, got := full*max(math.Pow(0.5, float64(i+1)), 0.1),
+			float64(b.limiter.Limit()); math.Abs(got-want) > full/1e6 {
 			t.Errorf("after %d of them the rate is %v of %v, want %v", i+1, got, full, want)
 		}
 		at = at.Add(time.Second)
@@ -127,12 +133,13 @@ func TestBudgetBounds(t *testing.T) {
 	}{{59, 0.1}, {90, 0.2}, {125, 0.3}, {3600, 1}} {
 		b.take(at.Add(time.Duration(quiet.seconds) * time.Second))
 		if got := float64(b.limiter.Limit()) / full; math.Abs(got-quiet.want) > 1e-6 {
-			t.Errorf("after %d quiet seconds the rate is %.2f of the full one, want %.2f", quiet.seconds, got, quiet.want)
+			t.Errorf("after %d quiet seconds the rate is %.2f of the full one, want %.2f", quiet.seconds,
+				got, quiet.want)
 		}
 	}
 }
 
-// Eight attempts that were in flight together learn one thing from eight 429s.
+// Eight 429s to attempts in flight together count once.
 func TestBudgetThrottledTogether(t *testing.T) {
 	b := newBudget(120, now)
 	full := b.limiter.Limit()
@@ -154,7 +161,7 @@ func TestBudgetThrottledTogether(t *testing.T) {
 	}
 }
 
-// checkWindows holds every minute to the allowance.
+// checkWindows checks that no window of a minute holds too many requests.
 func checkWindows(t *testing.T, sent []time.Time, perMinute int) {
 	t.Helper()
 	first := 0

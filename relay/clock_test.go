@@ -17,7 +17,7 @@ import (
 	"github.com/guance-relay/guance-relay/relay/store"
 )
 
-// wallClock is a clock on the wall that somebody sets.
+// wallClock is a wall clock that a test can set.
 type wallClock struct {
 	mu  sync.Mutex
 	off time.Duration
@@ -37,17 +37,20 @@ func (c *wallClock) set(off time.Duration) {
 
 const year = 365 * 24 * time.Hour
 
-var steps = []time.Duration{-3 * time.Second, 3 * time.Second, -8 * time.Hour, 8 * time.Hour, -4 * 24 * time.Hour, 96 * time.Hour, -20 * year, 30 * year}
+var steps = []time.Duration{-3 * time.Second, 3 * time.Second, -8 * time.Hour, 8 * time.Hour,
+	-4 * 24 * time.Hour, 96 * time.Hour, -20 * year, 30 * year}
 
-// The clock is set while an alert backs off, while a lane is paused, and while its budget is used up.
+// The wall clock is set while an entry backs off, while a lane is paused, and while the budget is
+// empty.
 func TestReport06StepWhileSomethingWaits(t *testing.T) {
 	waits := map[string]struct {
 		answers []error
 		within  time.Duration
 	}{
-		"a backoff": {[]error{errors.New("502"), errors.New("502"), errors.New("502"), errors.New("502"), errors.New("502"), errors.New("502")}, 35 * time.Second},
-		"a pause":   {[]error{relay.RetryAfter(errors.New("429"), 20*time.Second)}, 45 * time.Second},
-		"a budget":  {nil, 35 * time.Second},
+		"a backoff": {[]error{errors.New("502"), errors.New("502"), errors.New("502"), errors.New("502"),
+			errors.New("502"), errors.New("502")}, 35 * time.Second},
+		"a pause":  {[]error{relay.RetryAfter(errors.New("429"), 20*time.Second)}, 45 * time.Second},
+		"a budget": {nil, 35 * time.Second},
 	}
 	for name, wait := range waits {
 		for _, step := range steps {
@@ -62,7 +65,8 @@ func TestReport06StepWhileSomethingWaits(t *testing.T) {
 						}
 						return nil
 					}}
-					r, err := relay.New(memstore.New(), &relay.Options{Logger: slog.New(slog.NewTextHandler(&log, nil)), Now: clock.now})
+					r, err := relay.New(memstore.New(), &relay.Options{Logger: slog.New(slog.NewTextHandler(&log,
+						nil)), Now: clock.now})
 					if err != nil {
 						t.Fatal(err)
 					}
@@ -80,7 +84,8 @@ func TestReport06StepWhileSomethingWaits(t *testing.T) {
 					if age := clock.now().Sub(s.Oldest); s.Backlog > 0 && (age < 0 || age > 3*time.Minute) {
 						t.Errorf("the oldest entry is %v old, want the minutes that it waits", age)
 					}
-					if until := s.Until.Sub(clock.now()); !s.Until.IsZero() && (until < -time.Second || until > wait.within) {
+					if until := s.Until.Sub(clock.now()); !s.Until.IsZero() &&
+						(until < -time.Second || until > wait.within) {
 						t.Errorf("the state %v lasts for %v more", s.State, until)
 					}
 					for len(sink.taken()) < 2 && time.Since(accepted) < 24*time.Hour {
@@ -90,8 +95,10 @@ func TestReport06StepWhileSomethingWaits(t *testing.T) {
 						t.Errorf("both are delivered after %v, want %v", took, wait.within)
 					}
 					time.Sleep(time.Minute)
-					if n := strings.Count(log.String(), "the wall clock was set"); n != 1 || !strings.Contains(log.String(), "by="+step.String()) {
-						t.Errorf("the log says %d times that the clock was set by %v, want once:\n%s", n, step, log.String())
+					if n := strings.Count(log.String(), "the wall clock was set"); n != 1 ||
+						!strings.Contains(log.String(), "by="+step.String()) {
+						t.Errorf("the log says %d times that the clock was set by %v, want once:\n%s", n, step,
+							log.String())
 					}
 				})
 			})
@@ -99,7 +106,7 @@ func TestReport06StepWhileSomethingWaits(t *testing.T) {
 	}
 }
 
-// A machine boots with a wrong date and has the right one seconds later; or a wrong one for some seconds in an outage.
+// A machine boots with a wrong date, or has one for some seconds in an outage.
 func TestReport07WrongDateExpiresNothing(t *testing.T) {
 	for _, off := range steps {
 		for _, restarts := range []bool{false, true} {
@@ -149,7 +156,8 @@ func TestReport07WrongDateExpiresNothing(t *testing.T) {
 	}
 }
 
-// What was accepted too long ago is dead all the same, whatever the date, and says when by the date of the day.
+// An entry that is too old dies, whatever the date is. Its outcome has the wall time of that
+// moment.
 func TestAgeIsTheStoresTime(t *testing.T) {
 	for _, step := range steps {
 		synctest.Test(t, func(t *testing.T) {
@@ -159,7 +167,9 @@ func TestAgeIsTheStoresTime(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			r.Handle("lane", &recorder{answer: func(context.Context, *relay.Delivery) error { return errors.New("502") }}, &relay.SinkOptions{MaxAge: time.Hour})
+			r.Handle("lane", &recorder{answer: func(context.Context, *relay.Delivery) error {
+				return errors.New("502")
+			}}, &relay.SinkOptions{MaxAge: time.Hour})
 			defer running(t, r)()
 			accept(t, r, event(t, "1", "p", "critical"))
 			time.Sleep(30 * time.Minute)

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/guance-relay/guance-relay/relay/internal/schedule"
 	"github.com/guance-relay/guance-relay/relay/store"
 )
 
@@ -14,17 +15,17 @@ func ofOneEntry(err error) bool {
 	return errors.Is(err, store.ErrDamaged) && !errors.Is(err, store.ErrFailed)
 }
 
-func (l *lane) setAside(t ticket, err error, now time.Time) {
-	l.log.Error("relay: an entry cannot be read; it is kept, and the later ones of its problem wait behind it",
-		"seq", t.item.seq, "again", asideFor, "error", err.Error())
-	l.schedule.setAside(t.problem, now)
-	l.trouble.stuck = words{reason: err.Error()}
+func (l *lane) quarantine(t schedule.Ticket, err error, now time.Time) {
+	l.log.Error("relay: an entry cannot be read; it is kept, and later ones of its problem wait",
+		"seq", t.Seq(), "again", schedule.QuarantineFor, "error", err.Error())
+	l.schedule.Quarantine(t, now)
+	l.failures.stuck = failure{reason: err.Error()}
 }
 
-// mark makes marks durable together, and returns them. If the store cannot read an entry that one of them is of, it goes problem by problem, so
-// that none stands in the way of another, and returns those that it made, with their time. The others are pending still when the lane starts
-// again. marks stay as they are: the loop may read them meanwhile.
-func (l *lane) mark(ctx context.Context, marks []store.Mark) (made []store.Mark, err error) {
+// writeMarks makes marks durable together, and returns copies with the time. If the store cannot
+// read one of the entries, it writes the marks problem by problem and returns those that it could
+// write. The other entries are pending again after a restart.
+func (l *lane) writeMarks(ctx context.Context, marks []store.Mark) (made []store.Mark, err error) {
 	marks = slices.Clone(marks)
 	for i := range marks {
 		marks[i].At = l.clock.wall()
@@ -44,7 +45,7 @@ func (l *lane) mark(ctx context.Context, marks []store.Mark) (made []store.Mark,
 		case err == nil:
 			made = append(made, marks...)
 		case ofOneEntry(err):
-			l.log.Error("relay: how an entry ended cannot be recorded; it is kept, and looked at again after a restart",
+			l.log.Error("relay: an outcome cannot be written; the entry is kept, and tried after a restart",
 				"seq", marks[0].Seq, "outcome", marks[0].Outcome.String(), "error", err.Error())
 		default:
 			return made, err

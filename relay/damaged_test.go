@@ -26,7 +26,7 @@ type damagedDisk struct {
 	legible   bool // it can be read, and not be marked
 }
 
-// on has the disk in front of a store.
+// on puts the damage in front of a store.
 func (d *damagedDisk) on(s *memstore.Store) *damagedDisk {
 	d.Store = s
 	d.Intercept(func(c memstore.Call, do func() error) error {
@@ -74,7 +74,7 @@ func (d *damagedDisk) refuse(seq uint64) error {
 	return fmt.Errorf("entry %d: %w", seq, store.ErrDamaged)
 }
 
-// Promise 7: an entry that the store cannot read delays its own problem and nothing else, however long that lasts, and once it can be read
+// Promise 7: an entry that the store cannot read delays only its own problem. Once it can be read,
 // it ends as any other.
 func TestDamagedEntryDelaysNoOther(t *testing.T) {
 	for _, test := range []struct {
@@ -83,7 +83,8 @@ func TestDamagedEntryDelaysNoOther(t *testing.T) {
 		want     []string
 		dead     uint64
 	}{
-		{"mended in time", 10*time.Hour + time.Minute, []string{"other critical", "other ok", "hurt critical", "hurt error"}, 0},
+		{"mended in time", 10*time.Hour + time.Minute, []string{"other critical", "other ok",
+			"hurt critical", "hurt error"}, 0},
 		// The second event of the problem is of the same age as the first, and so dies with it.
 		{"mended too late", 200*time.Hour + time.Minute, []string{"other critical", "other ok"}, 2},
 	} {
@@ -103,7 +104,8 @@ func TestDamagedEntryDelaysNoOther(t *testing.T) {
 				accept(t, r, event(t, "4", "other", "ok"))
 				time.Sleep(test.mendedIn)
 				expect(t, sink, "other critical", "other ok")
-				if n := time.Duration(disk.refused.Load()); n < test.mendedIn/time.Hour || n > test.mendedIn/time.Hour+2 {
+				if n := time.Duration(disk.refused.Load()); n < test.mendedIn/time.Hour ||
+					n > test.mendedIn/time.Hour+2 {
 					t.Errorf("the entry was looked at %d times in %v, want once an hour", n, test.mendedIn)
 				}
 				if s := r.Stats().Lanes[0]; s.Backlog != 2 || s.Oldest.IsZero() {
@@ -121,7 +123,8 @@ func TestDamagedEntryDelaysNoOther(t *testing.T) {
 	}
 }
 
-// Promise 7 where what is damaged was never attempted: it is superseded or passed over, and nothing waits for it.
+// Promise 7: a damaged entry that was never tried is superseded or skipped, and nothing waits for
+// it.
 func TestDamageAtTheStart(t *testing.T) {
 	for _, test := range []struct {
 		name string
@@ -130,9 +133,12 @@ func TestDamageAtTheStart(t *testing.T) {
 		want []string
 	}{
 		{"superseded", &damagedDisk{}, 1, []string{"hurt error", "other critical", "other ok"}},
-		{"not listed", &damagedDisk{illegible: true}, 1, []string{"hurt error", "other critical", "other ok"}},
-		{"the record", &damagedDisk{forgetful: true}, 1, []string{"hurt error", "other critical", "other ok"}},
-		{"all of it", &damagedDisk{illegible: true, forgetful: true}, 1, []string{"hurt error", "other critical", "other ok"}},
+		{"not listed", &damagedDisk{illegible: true}, 1, []string{"hurt error", "other critical",
+			"other ok"}},
+		{"the record", &damagedDisk{forgetful: true}, 1, []string{"hurt error", "other critical",
+			"other ok"}},
+		{"all of it", &damagedDisk{illegible: true, forgetful: true}, 1,
+			[]string{"hurt error", "other critical", "other ok"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -142,7 +148,8 @@ func TestDamageAtTheStart(t *testing.T) {
 					t.Fatal(err)
 				}
 				r.Handle("lane", sink, nil)
-				accept(t, r, event(t, "1", "hurt", "critical"), event(t, "2", "hurt", "error"), event(t, "3", "other", "critical"))
+				accept(t, r, event(t, "1", "hurt", "critical"), event(t, "2", "hurt", "error"),
+					event(t, "3", "other", "critical"))
 				stop := running(t, r)
 				time.Sleep(30 * time.Second)
 				accept(t, r, event(t, "4", "other", "ok"))
@@ -162,7 +169,8 @@ func TestDamageAtTheStart(t *testing.T) {
 	}
 }
 
-// Where the record of a problem cannot be read something may be open: a fault and its recovery that were never sent do not cancel each other.
+// If the record of a problem cannot be read, the target may show it: a trigger and its recovery
+// that were never sent do not cancel each other.
 func TestRecoveryWithoutARecordIsSent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		disk, sink := (&damagedDisk{forgetful: true}).on(memstore.New()), &recorder{}
@@ -179,7 +187,7 @@ func TestRecoveryWithoutARecordIsSent(t *testing.T) {
 	})
 }
 
-// An entry that is too old, and whose end cannot be recorded, is stuck until it can be.
+// An entry that is too old is stuck while its outcome cannot be written.
 func TestEndOfTheOldThatCannotBeRecorded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		disk, sink := (&damagedDisk{legible: true}).on(memstore.New()), &recorder{}
@@ -192,7 +200,8 @@ func TestEndOfTheOldThatCannotBeRecorded(t *testing.T) {
 		accept(t, r, event(t, "1", "hurt", "critical"), event(t, "2", "other", "critical"))
 		time.Sleep(3*time.Hour + time.Minute)
 		expect(t, sink, "other critical")
-		if s := r.Stats().Lanes[0]; s.Backlog != 1 || s.InFlight != 0 || s.Stuck == nil || s.Stuck.Count != 1 {
+		if s := r.Stats().Lanes[0]; s.Backlog != 1 || s.InFlight != 0 || s.Stuck == nil ||
+			s.Stuck.Count != 1 {
 			t.Errorf("%+v, stuck %+v; want one entry that is stuck", s, s.Stuck)
 		}
 		disk.mended.Store(true)

@@ -9,19 +9,22 @@ import (
 	"github.com/guance-relay/guance-relay/relay/store"
 )
 
-// ErrStale: the dead letter's problem has moved on. It was not replayed, as that would show a stale state after a newer one
-// (promise 3); it is still a dead letter, to be dropped.
+// ErrStale: a newer event of the dead letter's problem was accepted. The dead letter was not
+// replayed, as that would show a stale state after a newer one (promise 3). It is still there.
 var ErrStale = errors.New("the problem has moved on")
 
 // ErrNoLane: there is no lane of that name. Nothing was changed.
 var ErrNoLane = errors.New("no such lane")
 
-// DeadLetters returns up to limit dead letters of a lane above after, in sequence, with their bodies and reasons. The lane need
-// not be configured any more. It fails with [ErrNoLane] if the lane is neither configured nor has anything in the store.
-func (r *Relay) DeadLetters(ctx context.Context, lane string, after uint64, limit int) ([]store.Settlement, error) {
+// DeadLetters returns up to limit dead letters of a lane with a sequence number above after, by
+// sequence number, with bodies and reasons. The lane need not be configured. DeadLetters fails with
+// [ErrNoLane] if the lane is neither configured nor has anything in the store.
+func (r *Relay) DeadLetters(
+	ctx context.Context, lane string, after uint64, limit int,
+) ([]store.Settlement, error) {
 	dead, err := r.store.DeadLetters(ctx, lane, after, limit)
-	if err == nil && len(dead) == 0 && r.lane(lane) == nil {
-		err = r.stray(ctx, lane)
+	if err == nil && len(dead) == 0 && r.findLane(lane) == nil {
+		err = r.checkOrphan(ctx, lane)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("relay: lane %q: reading dead letters: %w", lane, err)
@@ -29,16 +32,18 @@ func (r *Relay) DeadLetters(ctx context.Context, lane string, after uint64, limi
 	return dead, nil
 }
 
-// Replay has a dead letter tried again, in its old place and with all its attempts. It fails with [ErrStale] if a newer event of the
-// problem was accepted since, with [ErrNotFound] if there is no such dead letter, with [ErrNoLane] if the lane is not configured, and after
-// Run ended; until Run begins, it waits.
+// Replay makes a dead letter pending again, in its old place and with no failed attempts. It fails
+// with [ErrStale] if a newer event of the problem was accepted since, with [store.ErrNotFound] if
+// there is no such dead letter, and with [ErrNoLane] if the lane is not configured. Before Run, it
+// waits. After Run, it fails.
 func (r *Relay) Replay(ctx context.Context, lane string, seq uint64) error {
-	return r.onLane(ctx, lane, seq, "replaying", replay)
+	return r.onDeadLetter(ctx, lane, seq, "replaying", replay)
 }
 
-// ReplayAll replays the dead letters of a lane whose problems have not moved on, and counts those that have. It fails as Replay does.
+// ReplayAll replays the dead letters of a lane. It counts those that it replayed, and those that
+// are stale, see [ErrStale]. Otherwise it fails as Replay does.
 func (r *Relay) ReplayAll(ctx context.Context, lane string) (replayed, stale int, err error) {
-	if r.lane(lane) == nil {
+	if r.findLane(lane) == nil {
 		return 0, 0, r.noLane(ctx, lane, "replaying dead letters")
 	}
 	for after := uint64(0); ; {
@@ -53,42 +58,49 @@ func (r *Relay) ReplayAll(ctx context.Context, lane string) (replayed, stale int
 				replayed++
 			case errors.Is(err, ErrStale):
 				stale++
-			case !errors.Is(err, store.ErrNotFound): // somebody else replayed or dropped it
+			case !errors.Is(err, store.ErrNotFound): // another caller replayed or dropped it
 				return replayed, stale, err
 			}
 		}
 	}
 }
 
-// Drop deletes a dead letter for good. Its outcome stays in the history. It fails with [ErrNotFound] if there is none, with [ErrNoLane]
-// if the lane is not configured, and after Run ended; until Run begins, it waits.
+// Drop deletes a dead letter. Its outcome stays in the history. It fails with [store.ErrNotFound]
+// if there is none, and with [ErrNoLane] if the lane is not configured. Before Run, it waits. After
+// Run, it fails.
 func (r *Relay) Drop(ctx context.Context, lane string, seq uint64) error {
-	return r.onLane(ctx, lane, seq, "dropping", drop)
+	return r.onDeadLetter(ctx, lane, seq, "dropping", drop)
 }
 
-// onLane has the loop of a lane do something to a dead letter. fn reports false if it cannot tell yet, see [question].
-func (r *Relay) onLane(ctx context.Context, name string, seq uint64, doing string, fn func(context.Context, *lane, uint64) (bool, error)) error {
+// onDeadLetter has the loop of a lane call fn. fn reports false to be called again, see [call].
+func (r *Relay) onDeadLetter(
+	ctx context.Context, name string, seq uint64, doing string,
+	fn func(context.Context, *lane, uint64) (bool, error),
+) error {
 	doing = fmt.Sprintf("%s dead letter %d", doing, seq)
-	l := r.lane(name)
+	l := r.findLane(name)
 	if l == nil {
 		return r.noLane(ctx, name, doing)
 	}
 	var err error
-	// What is begun in the store is finished, whatever becomes of the caller.
-	if !l.ask(ctx, func() (told bool) { told, err = fn(context.WithoutCancel(ctx), l, seq); return told }) {
+	// A change of the store that has begun is finished, even if the caller gives up.
+	if !l.call(ctx, func() (done bool) {
+		done, err = fn(context.WithoutCancel(ctx), l, seq)
+		return done
+	}) {
 		err = ctx.Err()
 		if err == nil {
 			err = errors.New("the lane does not run; nothing was changed")
 		}
 	}
 	if err != nil {
-		return r.found(fmt.Errorf("relay: lane %q: %s: %w", name, doing, err))
+		return r.stopIfFailed(fmt.Errorf("relay: lane %q: %s: %w", name, doing, err))
 	}
 	return nil
 }
 
-// lane returns the lane of a name, or nil.
-func (r *Relay) lane(name string) *lane {
+// findLane returns the lane of a name, or nil.
+func (r *Relay) findLane(name string) *lane {
 	for _, l := range r.lanes {
 		if l.name == name {
 			return l
@@ -97,18 +109,18 @@ func (r *Relay) lane(name string) *lane {
 	return nil
 }
 
-// noLane says why nothing can be done for a lane that is not configured.
+// noLane returns the error for a lane that is not configured.
 func (r *Relay) noLane(ctx context.Context, name, doing string) error {
-	err := r.stray(ctx, name)
+	err := r.checkOrphan(ctx, name)
 	if err == nil {
-		err = fmt.Errorf("%w in this program's configuration, and its dead letters are kept in the store: add the lane with Handle, and start again; lanes here are %q",
-			ErrNoLane, r.laneNames())
+		err = fmt.Errorf("%w in this program's configuration, and its dead letters are kept in the "+
+			"store: add the lane with Handle, and start again; lanes here are %q", ErrNoLane, r.laneNames())
 	}
 	return fmt.Errorf("relay: lane %q: %s: %w", name, doing, err)
 }
 
-// stray returns nil if the store holds anything of a lane that is not configured.
-func (r *Relay) stray(ctx context.Context, name string) error {
+// checkOrphan returns nil if the store holds anything of a lane that is not configured.
+func (r *Relay) checkOrphan(ctx context.Context, name string) error {
 	held, err := r.store.Holdings(ctx)
 	if err != nil {
 		return err
@@ -127,9 +139,10 @@ func (r *Relay) laneNames() []string {
 	return names
 }
 
-// replay is called by the loop: nothing can be added to the problem between the question and the answer. It cannot tell while the dead letter's
-// outcome is durable and the loop has not heard of it: then the schedule still holds the entry as in flight.
-func replay(ctx context.Context, l *lane, seq uint64) (told bool, err error) {
+// replay is called by the loop, so nothing is added to the problem meanwhile. It reports false
+// while the outcome of the dead letter is durable and the message is on its way: the schedule still
+// holds the entry then.
+func replay(ctx context.Context, l *lane, seq uint64) (done bool, err error) {
 	dead, err := l.store.DeadLetters(ctx, l.name, seq-1, 1)
 	if err != nil {
 		return true, err
@@ -138,29 +151,30 @@ func replay(ctx context.Context, l *lane, seq uint64) (told bool, err error) {
 		return true, store.ErrNotFound
 	}
 	e := &dead[0].Entry
-	if p := l.schedule.problems.find(idOf(e.Problem)); p != nil && p.stage == inFlight && p.first.seq == seq {
+	if l.schedule.InFlight(e.Problem, seq) {
 		return false, nil
 	}
-	found, err := l.owned.Records(ctx, []string{e.Problem})
+	read, err := l.owned.Records(ctx, []string{e.Problem})
 	if err != nil {
 		return true, err
 	}
-	records := map[string]store.Record{e.Problem: found[0]}
-	l.update(records)
+	records := map[string]store.Record{e.Problem: read[0]}
+	l.superseded.apply(records)
 	record := records[e.Problem]
-	// An event without a state, or of a lane that wants every event, is stale as soon as anything newer was sent. Without a record
-	// it is so old that nobody knows what was.
-	if l.schedule.knows(e.Problem) || record == (store.Record{}) || record.Seq > seq || record.Last > seq && e.State != guance.StateNeither {
+	// A state is stale once a newer state was begun or settled, any event once a newer one was sent.
+	// Without a record, the dead letter is too old to tell.
+	if l.schedule.Holds(e.Problem) || record == (store.Record{}) ||
+		record.Seq > seq || record.Last > seq && e.State != guance.StateNeither {
 		return true, ErrStale
 	}
 	revived, err := l.owned.Revive(ctx, seq)
 	if err != nil {
 		return true, err
 	}
-	l.schedule.add(revived, record) // supersedes nothing and cancels nothing: the problem is not in the schedule
+	l.schedule.Add(revived, record) // returns no marks: the schedule does not hold the problem
 	return true, nil
 }
 
-func drop(ctx context.Context, l *lane, seq uint64) (told bool, err error) {
+func drop(ctx context.Context, l *lane, seq uint64) (done bool, err error) {
 	return true, l.owned.Drop(ctx, seq)
 }

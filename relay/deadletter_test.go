@@ -11,7 +11,7 @@ import (
 	"github.com/guance-relay/guance-relay/relay/store"
 )
 
-// refuser is a sink that refuses for good until it is told otherwise.
+// refuser is a sink that returns Permanent until the test changes it.
 func refuser() (sink *recorder, mend func()) {
 	refuse := true
 	sink = &recorder{}
@@ -40,13 +40,16 @@ func TestDeadLetters(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		sink, mend := refuser()
 		r, _ := run(t, sink, nil)
-		accept(t, r, event(t, "1", "a", "critical"), event(t, "2", "b", "error"), event(t, "3", "good", "warning"))
+		accept(t, r, event(t, "1", "a", "critical"), event(t, "2", "b", "error"),
+			event(t, "3", "good", "warning"))
 		time.Sleep(time.Minute)
 		dead := deadLetters(t, r)
-		if len(dead) != 2 || dead[0].Problem != "a" || dead[0].Reason != "400 invalid event" || len(dead[0].Body) == 0 || dead[0].Outcome != store.Dead {
+		if len(dead) != 2 || dead[0].Problem != "a" || dead[0].Reason != "400 invalid event" ||
+			len(dead[0].Body) == 0 || dead[0].Outcome != store.Dead {
 			t.Fatalf("dead letters %+v, want a and b with reason and body", dead)
 		}
-		if page, err := r.DeadLetters(t.Context(), "lane", dead[0].Seq, 1); err != nil || len(page) != 1 || page[0].Problem != "b" {
+		if page, err := r.DeadLetters(t.Context(), "lane", dead[0].Seq, 1); err != nil ||
+			len(page) != 1 || page[0].Problem != "b" {
 			t.Errorf("the page after a is %+v, %v; want b", page, err)
 		}
 		mend()
@@ -76,7 +79,7 @@ func TestDeadLetters(t *testing.T) {
 	})
 }
 
-// Promise 3: a dead letter whose problem has moved on is not sent.
+// Promise 3: a dead letter is not sent after a newer event of its problem.
 func TestReplayIsNeverStale(t *testing.T) {
 	tests := map[string]struct {
 		then string // what is said after the trigger died
@@ -145,7 +148,7 @@ func TestReplayWhileANewerEventWaits(t *testing.T) {
 	})
 }
 
-// An event that is too old is given up with a reason, whatever the budget allows, and a replay gives it its whole time again.
+// An event that is too old becomes a dead letter with a reason. A replay makes it young again.
 func TestMaxAge(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		down := true
@@ -169,7 +172,8 @@ func TestMaxAge(t *testing.T) {
 		if len(dead) != 4 || dead[0].Reason != "not delivered within 2h0m0s" {
 			t.Fatalf("dead letters %+v, want the four old ones with the reason", dead)
 		}
-		if held, err := db.Holdings(t.Context()); err != nil || held["lane"] != (store.Holdings{Pending: 1, Dead: 4}) {
+		if held, err := db.Holdings(t.Context()); err != nil ||
+			held["lane"] != (store.Holdings{Pending: 1, Dead: 4}) {
 			t.Errorf("holdings %+v, %v; want the young one pending", held, err)
 		}
 		sink.mu.Lock()

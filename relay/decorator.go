@@ -7,12 +7,12 @@ import (
 	"strings"
 )
 
-// maxDepth bounds a chain of decorators: one whose Unwrap returns itself would otherwise hang its program.
+// maxDepth bounds a chain of decorators, as one whose Unwrap returns itself has no end.
 const maxDepth = 100
 
-// SinkAs returns the first sink with behaviour B of the chain that begins with s and goes on with what each one's method Unwrap() Sink
-// returns, as [errors.As] does for errors. B is [Chooser], [Chronicler], [Metered] or any interface of the caller's. A chain of more than
-// 100 sinks is a decorator that returns itself, and SinkAs panics.
+// SinkAs returns the first sink that is a B: s, or the sink that its method Unwrap() Sink returns,
+// and so on, as [errors.As] does for errors. B is [Ignorer], [EveryEvent], [AccountNamer] or any
+// other interface. SinkAs panics after 100 sinks, as then one returns itself.
 func SinkAs[B any](s Sink) (behaviour B, ok bool) {
 	for depth := 0; s != nil; depth++ {
 		if behaviour, ok = s.(B); ok {
@@ -30,7 +30,7 @@ func unwrap(s Sink, depth int) Sink {
 		return nil
 	}
 	if depth >= maxDepth {
-		panic(fmt.Sprintf("relay: %T: Unwrap leads to more than %d sinks; it must return the sink within and not itself", s, maxDepth))
+		panic(fmt.Sprintf("relay: %T: Unwrap leads to %d sinks; it must not return itself", s, maxDepth))
 	}
 	return decorator.Unwrap()
 }
@@ -43,9 +43,9 @@ var (
 		method string
 		has    func(Sink) bool
 	}{
-		{reflect.TypeFor[Chooser](), "Ignores", has[Chooser]},
-		{reflect.TypeFor[Chronicler](), "Every", has[Chronicler]},
-		{reflect.TypeFor[Metered](), "Account", has[Metered]},
+		{reflect.TypeFor[Ignorer](), "Ignores", has[Ignorer]},
+		{reflect.TypeFor[EveryEvent](), "EveryEvent", has[EveryEvent]},
+		{reflect.TypeFor[AccountNamer](), "Account", has[AccountNamer]},
 	}
 )
 
@@ -54,11 +54,13 @@ func has[B any](s Sink) bool {
 	return ok
 }
 
-// CheckSink returns an error if s is a decorator that hides optional behaviour of the sink within: a struct, or a pointer to one, with a
-// field that holds a sink with a method Ignores, Every or Account, while neither s nor what Unwrap leads to has that method. A lane would not
-// know of it: events that the sink ignores would take the place of events that it does not, and lanes of one account would not share its
-// budget. Handle logs this error as a warning. A sink that a function has captured cannot be seen, and no error is no proof. It looks at types,
-// and calls no method but Unwrap.
+// CheckSink returns an error if s is a decorator that hides a method Ignores, EveryEvent or Account
+// of a sink in one of its fields: neither s nor what Unwrap leads to has the method. A lane would
+// not call it: ignored events would supersede others, and lanes of one account would not share a
+// budget.
+//
+// Handle logs the error as a warning. CheckSink does not see a sink that a function has captured.
+// It calls no method but Unwrap.
 func CheckSink(s Sink) error {
 	last := s
 	for depth := 0; ; depth++ {
@@ -84,12 +86,13 @@ func CheckSink(s Sink) error {
 	if len(hidden) == 0 {
 		return nil
 	}
-	return fmt.Errorf("relay: %v holds a %v and hides its %s from the lane: give %v a method Unwrap() relay.Sink that returns the sink within, "+
-		"or methods of these names, or decorate with SinkOptions.Middleware", outer, inner, strings.Join(hidden, ", "), outer)
+	return fmt.Errorf("relay: %v holds a %v and hides its %s from the lane: give %v a method "+
+		"Unwrap() relay.Sink that returns the sink within, or methods of these names, or decorate "+
+		"with SinkOptions.Middleware", outer, inner, strings.Join(hidden, ", "), outer)
 }
 
-// search calls found with the type of each sink that stands in a field of v, and in the fields of that. v is a sink. seen are the structs
-// that it has been to, as sinks may stand in a ring.
+// search calls found with the type of each sink in a field of v, and in the fields of that sink.
+// seen holds the pointers that it has followed, as sinks may point to each other.
 func search(v reflect.Value, seen map[uintptr]bool, found func(reflect.Type)) {
 	for v.Kind() == reflect.Pointer || v.Kind() == reflect.Interface {
 		if v.Kind() == reflect.Pointer {
@@ -111,7 +114,7 @@ func search(v reflect.Value, seen map[uintptr]bool, found func(reflect.Type)) {
 			continue
 		}
 		t := field.Type()
-		if t.Kind() == reflect.Struct && !t.Implements(sinkType) { // the methods may be those of its pointer
+		if t.Kind() == reflect.Struct && !t.Implements(sinkType) { // its pointer may have the methods
 			t = reflect.PointerTo(t)
 		}
 		if t.Implements(sinkType) {
@@ -121,7 +124,7 @@ func search(v reflect.Value, seen map[uintptr]bool, found func(reflect.Type)) {
 	}
 }
 
-// isNil reports whether v is nil or a nil pointer, which a program hands on that has overlooked an error.
+// isNil reports whether v is nil or a nil pointer, as after an error that was ignored.
 func isNil(v any) bool {
 	r := reflect.ValueOf(v)
 	return !r.IsValid() || r.Kind() == reflect.Pointer && r.IsNil()

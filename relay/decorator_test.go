@@ -16,7 +16,7 @@ import (
 type whole struct{ recorder }
 
 func (*whole) Ignores(*guance.Event) string { return "" }
-func (*whole) Every() bool                  { return true }
+func (*whole) EveryEvent() bool             { return true }
 func (*whole) Account() string              { return "an account" }
 
 type (
@@ -34,13 +34,25 @@ type (
 	promoted struct{ *whole }
 )
 
-func (p plain) Deliver(ctx context.Context, d *relay.Delivery) error    { return p.s.Deliver(ctx, d) }
-func (c concrete) Deliver(ctx context.Context, d *relay.Delivery) error { return c.w.Deliver(ctx, d) }
-func (b *byValue) Deliver(ctx context.Context, d *relay.Delivery) error { return b.w.Deliver(ctx, d) }
-func (b two) Deliver(ctx context.Context, d *relay.Delivery) error      { return b.first.Deliver(ctx, d) }
-func (o opened) Unwrap() relay.Sink                                     { return o.s }
-func (i *itself) Unwrap() relay.Sink                                    { return i }
-func (own) Account() string                                             { return "the decorator's" }
+func (p plain) Deliver(ctx context.Context,
+	d *relay.Delivery) error {
+	return p.s.Deliver(ctx, d)
+}
+func (c concrete) Deliver(ctx context.Context,
+	d *relay.Delivery) error {
+	return c.w.Deliver(ctx, d)
+}
+func (b *byValue) Deliver(ctx context.Context,
+	d *relay.Delivery) error {
+	return b.w.Deliver(ctx, d)
+}
+func (b two) Deliver(ctx context.Context,
+	d *relay.Delivery) error {
+	return b.first.Deliver(ctx, d)
+}
+func (o opened) Unwrap() relay.Sink  { return o.s }
+func (i *itself) Unwrap() relay.Sink { return i }
+func (own) Account() string          { return "the decorator's" }
 
 func TestCheckSink(t *testing.T) {
 	loop := &ring{}
@@ -50,23 +62,25 @@ func TestCheckSink(t *testing.T) {
 		sink   relay.Sink
 		hidden string // empty: nothing
 	}{
-		"a sink":                      {&whole{}, ""},
-		"a function":                  {relay.SinkFunc((&whole{}).Deliver), ""},
-		"a decorator":                 {plain{&whole{}}, "relay_test.plain holds a *relay_test.whole and hides its Ignores, Every, Account"},
-		"a pointer to one":            {&plain{&whole{}}, "*relay_test.plain holds"},
-		"one of a certain sink":       {concrete{&whole{}}, "relay_test.concrete holds"},
-		"one with the sink itself":    {&byValue{}, "*relay_test.byValue holds"},
-		"one of one":                  {plain{plain{&whole{}}}, "holds a *relay_test.whole"},
-		"of two sinks":                {two{&recorder{}, &whole{}}, "relay_test.two holds"},
-		"of nothing optional":         {plain{&recorder{}}, ""},
-		"of a function":               {plain{relay.SinkFunc(nil)}, ""},
-		"of nil":                      {plain{}, ""},
-		"of a nil pointer":            {plain{none}, ""},
-		"with Unwrap":                 {opened{plain{&whole{}}}, ""},
-		"with Unwrap to one without":  {opened{plain{plain{&whole{}}}}, "relay_test.plain holds"},
-		"that has one of the methods": {own{opened{plain{plain{&whole{}}}}}, "hides its Ignores, Every from"},
-		"that embeds the sink":        {promoted{&whole{}}, ""},
-		"a ring":                      {loop, ""},
+		"a sink":     {&whole{}, ""},
+		"a function": {relay.SinkFunc((&whole{}).Deliver), ""},
+		"a decorator": {plain{&whole{}},
+			"relay_test.plain holds a *relay_test.whole and hides its Ignores, EveryEvent, Account"},
+		"a pointer to one":           {&plain{&whole{}}, "*relay_test.plain holds"},
+		"one of a certain sink":      {concrete{&whole{}}, "relay_test.concrete holds"},
+		"one with the sink itself":   {&byValue{}, "*relay_test.byValue holds"},
+		"one of one":                 {plain{plain{&whole{}}}, "holds a *relay_test.whole"},
+		"of two sinks":               {two{&recorder{}, &whole{}}, "relay_test.two holds"},
+		"of nothing optional":        {plain{&recorder{}}, ""},
+		"of a function":              {plain{relay.SinkFunc(nil)}, ""},
+		"of nil":                     {plain{}, ""},
+		"of a nil pointer":           {plain{none}, ""},
+		"with Unwrap":                {opened{plain{&whole{}}}, ""},
+		"with Unwrap to one without": {opened{plain{plain{&whole{}}}}, "relay_test.plain holds"},
+		"that has one of the methods": {own{opened{plain{plain{&whole{}}}}},
+			"hides its Ignores, EveryEvent from"},
+		"that embeds the sink": {promoted{&whole{}}, ""},
+		"a ring":               {loop, ""},
 	} {
 		err := relay.CheckSink(tc.sink)
 		switch {
@@ -80,14 +94,16 @@ func TestCheckSink(t *testing.T) {
 
 func TestSinkAs(t *testing.T) {
 	inner := &whole{}
-	if m, ok := relay.SinkAs[relay.Metered](own{opened{plain{inner}}}); !ok || m.Account() != "the decorator's" {
+	if m, ok := relay.SinkAs[relay.AccountNamer](own{opened{plain{inner}}}); !ok ||
+		m.Account() != "the decorator's" {
 		t.Errorf("found %v, %v; want what is outermost", m, ok)
 	}
-	if c, ok := relay.SinkAs[relay.Chooser](own{opened{plain{inner}}}); !ok || c != relay.Chooser(inner) {
+	if c, ok := relay.SinkAs[relay.Ignorer](own{opened{plain{inner}}}); !ok ||
+		c != relay.Ignorer(inner) {
 		t.Errorf("found %v, %v; want the sink within", c, ok)
 	}
 	for _, s := range []relay.Sink{nil, plain{inner}, opened{}} {
-		if c, ok := relay.SinkAs[relay.Chooser](s); ok || c != nil {
+		if c, ok := relay.SinkAs[relay.Ignorer](s); ok || c != nil {
 			t.Errorf("found %v in %#v, want nothing", c, s)
 		}
 	}
@@ -96,14 +112,14 @@ func TestSinkAs(t *testing.T) {
 			t.Errorf("recovered %v, want a panic that names the type that unwraps to itself", p)
 		}
 	}()
-	relay.SinkAs[relay.Chooser](&itself{})
+	relay.SinkAs[relay.Ignorer](&itself{})
 }
 
-// Middleware wraps Deliver alone: what the lane asks besides is asked of the sink within.
+// Middleware decorates only Deliver. The other methods are those of the sink.
 func TestMiddleware(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r, log := logged(t, relay.Options{})
-		sink := &asked{ignores: func(e *guance.Event) string {
+		sink := &ignoring{ignores: func(e *guance.Event) string {
 			if e.Status == "warning" {
 				return "only a warning"
 			}

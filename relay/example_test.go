@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"time"
 
 	"github.com/guance-relay/guance-relay/guance"
@@ -15,7 +16,7 @@ import (
 
 var quiet = &relay.Options{Logger: slog.New(slog.DiscardHandler)}
 
-// A service accepts events through a Handler and delivers them in Run; a program of its own may do one of the two.
+// A program accepts events, usually through a Handler, and delivers them in Run.
 func Example() {
 	r, err := relay.New(memstore.New(), quiet) // boltstore.Open for a durable store
 	if err != nil {
@@ -31,7 +32,8 @@ func Example() {
 	done := make(chan error)
 	go func() { done <- r.Run(ctx) }()
 
-	if _, err := r.Accept(ctx, guancetest.NewProblem("disk", "host", "web001").Fault(guance.LevelCritical)); err != nil {
+	event := guancetest.NewProblem("disk", "host", "web001").Fault(guance.LevelCritical)
+	if _, err := r.Accept(ctx, event); err != nil {
 		panic(err)
 	}
 	fmt.Println(<-delivered)
@@ -43,7 +45,7 @@ func Example() {
 }
 
 func ExampleNew() {
-	r, err := relay.New(memstore.New(), &relay.Options{Logger: slog.Default(), DrainTimeout: 10 * time.Second})
+	r, err := relay.New(memstore.New(), &relay.Options{DrainTimeout: 10 * time.Second})
 	fmt.Println(r != nil, err)
 	_, err = relay.New(nil, nil)
 	fmt.Println(err)
@@ -52,20 +54,29 @@ func ExampleNew() {
 	// relay: New needs a Store: boltstore.Open for a durable one
 }
 
-// Two services with a routing key each are two lanes: budget, order and trouble of one do not touch the other.
+// Two teams with a routing key each are two lanes. Neither budget nor failures of one affect the
+// other. An event goes to each lane whose Match reports true.
 func ExampleRelay_Handle() {
 	r, err := relay.New(memstore.New(), quiet)
 	if err != nil {
 		panic(err)
 	}
-	forTeam := func(team string) *relay.SinkOptions {
-		return &relay.SinkOptions{Match: func(e *guance.Event) bool { return e.DimensionTags["team"] == team }}
+	sinkOf := func(team string) relay.Sink { // pagerdutysink.New with the client of the team
+		return relay.SinkFunc(func(context.Context, *relay.Delivery) error {
+			fmt.Println("page", team)
+			return nil
+		})
 	}
-	pager := relay.SinkFunc(func(context.Context, *relay.Delivery) error { return nil }) // pagerdutysink.New(client, nil)
-	r.Handle("payments", pager, forTeam("payments"))
-	r.Handle("search", pager, forTeam("search"))
+	matches := func(team string) *relay.SinkOptions {
+		return &relay.SinkOptions{
+			Match: func(e *guance.Event) bool { return e.DimensionTags["team"] == team },
+		}
+	}
+	r.Handle("payments", sinkOf("payments"), matches("payments"))
+	r.Handle("search", sinkOf("search"), matches("search"))
 
-	receipts, err := r.Accept(context.Background(), guancetest.NewProblem("latency", "team", "search").Fault(guance.LevelError))
+	event := guancetest.NewProblem("latency", "team", "search").Fault(guance.LevelError)
+	receipts, err := r.Accept(context.Background(), event)
 	if err != nil {
 		panic(err)
 	}
@@ -73,7 +84,22 @@ func ExampleRelay_Handle() {
 	// Output: map[search:accepted]
 }
 
-// counted is a decorator: what it holds does the work.
+// Run returns once its context has ended and the attempts in flight have finished.
+func ExampleRelay_Run() {
+	db := memstore.New() // boltstore.Open for a durable store
+	defer db.Close()     // after Run
+	r, err := relay.New(db, quiet)
+	if err != nil {
+		panic(err)
+	}
+	r.Handle("log", relay.SinkFunc(func(context.Context, *relay.Delivery) error { return nil }), nil)
+	ctx, stop := context.WithTimeout(context.Background(), time.Millisecond) // or signal.NotifyContext
+	defer stop()
+	fmt.Println(r.Run(ctx))
+	// Output: <nil>
+}
+
+// counted is a decorator.
 type counted struct {
 	sink relay.Sink
 	sent int
@@ -84,30 +110,31 @@ func (c *counted) Deliver(ctx context.Context, d *relay.Delivery) error {
 	return c.sink.Deliver(ctx, d)
 }
 
-// Unwrap lets the lane find what the sink within can do beside Deliver.
+// Unwrap lets the lane find the other methods of the sink.
 func (c *counted) Unwrap() relay.Sink { return c.sink }
 
 // A decorator passes deliveries on and has a method Unwrap.
 func ExampleSinkAs() {
 	decorated := &counted{sink: audit{}}
-	chronicler, ok := relay.SinkAs[relay.Chronicler](decorated)
-	fmt.Println(ok && chronicler.Every())
+	s, ok := relay.SinkAs[relay.EveryEvent](decorated)
+	fmt.Println(ok && s.EveryEvent())
 	fmt.Println(relay.CheckSink(decorated))
-	fmt.Println(relay.CheckSink(forgetful{audit{}}))
+	err := relay.CheckSink(forgetful{audit{}})
+	fmt.Println(strings.SplitAfter(err.Error(), "the lane")[0])
 	// Output:
 	// true
 	// <nil>
-	// relay: relay_test.forgetful holds a relay_test.audit and hides its Every from the lane: give relay_test.forgetful a method Unwrap() relay.Sink that returns the sink within, or methods of these names, or decorate with SinkOptions.Middleware
+	// relay: relay_test.forgetful holds a relay_test.audit and hides its EveryEvent from the lane
 }
 
-// forgetful is a decorator without Unwrap: the lane does not see what the sink within can do.
+// forgetful is a decorator without Unwrap: the lane does not see the other methods of the sink.
 type forgetful struct{ sink relay.Sink }
 
 func (f forgetful) Deliver(ctx context.Context, d *relay.Delivery) error {
 	return f.sink.Deliver(ctx, d)
 }
 
-// Middleware decorates without a type, and hides nothing.
+// Middleware needs no type, and hides no methods.
 func ExampleSinkOptions_middleware() {
 	r, err := relay.New(memstore.New(), quiet)
 	if err != nil {
@@ -125,34 +152,34 @@ func ExampleSinkOptions_middleware() {
 	// Output: audit
 }
 
-// audit is a Sink for a target of one's own: one method. What it returns says what the lane does.
+// audit is a Sink. The error that Deliver returns says what the lane does.
 type audit struct{}
 
 func (audit) Deliver(ctx context.Context, d *relay.Delivery) error {
 	switch status := post(ctx, d.Event); {
 	case status == 429:
-		return relay.RetryAfter(errors.New("busy"), 30*time.Second) // pauses the lane, costs nothing
+		return relay.RetryAfter(errors.New("busy"), 30*time.Second) // the lane pauses
 	case status >= 500:
-		return errors.New("not now") // again, with backoff
+		return errors.New("not now") // tried again, with backoff
 	case status >= 400:
 		return relay.Permanent(errors.New("refused")) // a dead letter
 	}
 	return nil // delivered
 }
 
-// Every makes audit a Chronicler: it wants each event and not the newest state alone.
-func (audit) Every() bool { return true }
+// EveryEvent makes audit a relay.EveryEvent: each event is sent, and none is superseded.
+func (audit) EveryEvent() bool { return true }
 
 func post(context.Context, *guance.Event) int { return 200 }
 
 func ExampleSink() {
 	var s relay.Sink = audit{}
-	err := s.Deliver(context.Background(), &relay.Delivery{Event: guancetest.NewProblem("disk").Fault(guance.LevelError)})
-	fmt.Println(err)
+	event := guancetest.NewProblem("disk").Fault(guance.LevelError)
+	fmt.Println(s.Deliver(context.Background(), &relay.Delivery{Event: event}))
 	// Output: <nil>
 }
 
-// A target refuses an event for good; an operator looks at it, mends the target and has the event sent again.
+// A target refuses an event. An operator reads why, repairs the target, and replays the event.
 func ExampleRelay_DeadLetters() {
 	store := memstore.New()
 	answers := make(chan error)
@@ -195,15 +222,17 @@ func ExampleRelay_DeadLetters() {
 	// 0 dead letters, <nil>
 }
 
-// Explain answers the question of three o'clock in the morning: what became of this alert?
+// Explain answers: what became of this alert?
 func ExampleRelay_Explain() {
-	store := memstore.New()
-	r, err := relay.New(store, quiet)
+	r, err := relay.New(memstore.New(), quiet)
 	if err != nil {
 		panic(err)
 	}
 	delivered := make(chan bool, 1)
-	r.Handle("pagerduty", relay.SinkFunc(func(context.Context, *relay.Delivery) error { delivered <- true; return nil }), nil)
+	r.Handle("pagerduty", relay.SinkFunc(func(context.Context, *relay.Delivery) error {
+		delivered <- true
+		return nil
+	}), nil)
 	ctx, stop := context.WithCancel(context.Background())
 	done := make(chan error)
 	go func() { done <- r.Run(ctx) }()
@@ -214,12 +243,12 @@ func ExampleRelay_Explain() {
 	<-delivered
 	stop()
 	<-done
-	stories, err := r.Explain(context.Background(), fault.ProblemKey())
+	histories, err := r.Explain(context.Background(), fault.ProblemKey())
 	if err != nil {
 		panic(err)
 	}
-	for _, c := range stories[0].Chapters {
-		fmt.Printf("%s: entry %d said %s and was %s\n", stories[0].Lane, c.Seq, c.Says, c.Ended)
+	for _, e := range histories[0].Entries {
+		fmt.Printf("%s: entry %d said %s and was %s\n", histories[0].Lane, e.Seq, e.Says, e.Ended)
 	}
 	// Output: pagerduty: entry 1 said problem, critical and was delivered
 }

@@ -6,38 +6,42 @@ import (
 	"github.com/guance-relay/guance-relay/guance"
 )
 
-// A hook is a function of the program that the relay calls before anything is kept. If one panics, the events of the other lanes must not be
-// lost to it, so each has a safe answer, and the log has an error with the stack, at most once a minute.
+// Match and Ignores are called before an event is kept. If one of them panics, the event is kept
+// all the same, for this lane and the others. The log has an error with the stack at most once a
+// minute.
 
-// matches reports whether the lane wants an event. A panic of Match is a yes: a page too many is safer than one too few.
+// matches reports whether the lane takes an event. It does if Match panics: a needless page is
+// safer than a missing one.
 func (l *lane) matches(e *guance.Event) (wanted bool) {
 	if l.opts.Match == nil {
 		return true
 	}
-	defer l.hooks.match.recovered(l.log, "relay: Match panicked; the lane takes the event", func() { wanted = true })
+	defer l.hooks.match.recovered(l.log, "relay: Match panicked; the lane takes the event",
+		func() { wanted = true })
 	return l.opts.Match(e)
 }
 
-// ignores returns why the sink asks for nothing, or "". A panic of Ignores is "": if Deliver panics too, that attempt fails.
+// ignores returns why the sink ignores an event, or "", also if Ignores panics.
 func (l *lane) ignores(e *guance.Event) (reason string) {
-	defer l.hooks.ignores.recovered(l.log, "relay: Ignores panicked; the lane takes the event", func() { reason = "" })
-	if chooser, ok := SinkAs[Chooser](l.sink); ok {
-		return chooser.Ignores(e)
+	defer l.hooks.ignores.recovered(l.log, "relay: Ignores panicked; the lane takes the event",
+		func() { reason = "" })
+	if i, ok := SinkAs[Ignorer](l.sink); ok {
+		return i.Ignores(e)
 	}
 	return ""
 }
 
 // decorate applies SinkOptions.Middleware, and logs what a decorator hides.
 func (l *lane) decorate() {
-	l.delivers = l.sink
+	l.decorated = l.sink
 	if err := CheckSink(l.sink); err != nil {
-		l.log.Warn("relay: a decorator hides what its sink can do; events may be lost to those that the sink ignores, and a shared budget overspent",
-			"error", err.Error())
+		l.log.Warn("relay: a decorator hides methods of its sink; ignored events may supersede others, "+
+			"and a shared budget may be exceeded", "error", err.Error())
 	}
 	if l.opts.Middleware == nil {
 		return
 	}
-	if l.delivers = l.opts.Middleware(l.sink); isNil(l.delivers) {
-		panic(fmt.Sprintf("relay: lane %q: SinkOptions.Middleware returned nil; it must return a sink, next itself if it changes nothing", l.name))
+	if l.decorated = l.opts.Middleware(l.sink); isNil(l.decorated) {
+		panic(fmt.Sprintf("relay: lane %q: SinkOptions.Middleware returned nil", l.name))
 	}
 }

@@ -21,13 +21,13 @@ import (
 	"github.com/guance-relay/guance-relay/relay/store"
 )
 
-// asked is a recorder that is asked before.
-type asked struct {
+// ignoring is a recorder that is an Ignorer.
+type ignoring struct {
 	recorder
 	ignores func(*guance.Event) string
 }
 
-func (c *asked) Ignores(e *guance.Event) string { return c.ignores(e) }
+func (c *ignoring) Ignores(e *guance.Event) string { return c.ignores(e) }
 
 // logged returns a relay and what it logs.
 func logged(t *testing.T, opts relay.Options) (*relay.Relay, *lockedBuffer) {
@@ -55,7 +55,8 @@ lines:
 	return found
 }
 
-// A panic in a hook takes the event for its lane, costs no other lane anything, and is logged once a minute.
+// If a hook panics, its lane takes the event, other lanes are not affected, and one line a minute
+// is logged.
 func TestReport34PanicInAHookCostsNoLaneItsEvent(t *testing.T) {
 	bug := func(*guance.Event) bool { panic("a bug in Match") }
 	for name, tc := range map[string]struct {
@@ -63,8 +64,10 @@ func TestReport34PanicInAHookCostsNoLaneItsEvent(t *testing.T) {
 		opts *relay.SinkOptions
 		says string
 	}{
-		"Match":   {&recorder{}, &relay.SinkOptions{Match: bug}, "Match panicked"},
-		"Ignores": {&asked{ignores: func(*guance.Event) string { panic("a bug in Ignores") }}, nil, "Ignores panicked"},
+		"Match": {&recorder{}, &relay.SinkOptions{Match: bug}, "Match panicked"},
+		"Ignores": {&ignoring{ignores: func(*guance.Event) string {
+			panic("a bug in Ignores")
+		}}, nil, "Ignores panicked"},
 		"Match of a nil field": {&recorder{}, &relay.SinkOptions{Match: func(e *guance.Event) bool {
 			return e.Incident.UUID != ""
 		}}, "Match panicked"},
@@ -86,26 +89,33 @@ func TestReport34PanicInAHookCostsNoLaneItsEvent(t *testing.T) {
 				}
 				time.Sleep(time.Minute)
 				bad, ok := relay.SinkAs[interface{ taken() []string }](tc.sink)
-				for lane, taken := range map[string][]string{"before": before.taken(), "after": after.taken(), "bad": bad.taken()} {
+				for lane, taken := range map[string][]string{"before": before.taken(), "after": after.taken(),
+					"bad": bad.taken()} {
 					if !ok || len(taken) == 0 || taken[0] != "p critical" {
 						t.Errorf("lane %s took %v, want the event", lane, taken)
 					}
 				}
 				lines := log.with("level=ERROR", tc.says, "lane=bad", "hooks_test.go")
 				if len(lines) != 2 || !strings.Contains(lines[1], "panics=60") {
-					t.Errorf("the log has %d lines of 70 panics in 70 s, want two with lane, stack and count:\n%s", len(lines), lines)
+					t.Errorf("the log has %d lines of 70 panics in 70 s, want two with lane, stack and count:\n%s",
+						len(lines), lines)
 				}
 			})
 		})
 	}
 }
 
-// A panic while the sink delivers, as in a Map hook that panicked when it was asked before, too, fails that attempt alone.
+// A panic while the sink delivers is a failure of that attempt.
 func TestReport34PanicWhileDelivering(t *testing.T) {
 	for name, answer := range map[string]func(context.Context, *relay.Delivery) error{
-		"in Deliver":         func(context.Context, *relay.Delivery) error { panic("a bug in Map") },
-		"in its error":       func(context.Context, *relay.Delivery) error { var err *nilError; return err },
-		"in its error's way": func(context.Context, *relay.Delivery) error { return fmt.Errorf("sent: %w", evasive{}) },
+		"in Deliver": func(context.Context, *relay.Delivery) error { panic("a bug in Map") },
+		"in its error": func(context.Context, *relay.Delivery) error {
+			var err *nilError
+			return err
+		},
+		"in its error's way": func(context.Context, *relay.Delivery) error {
+			return fmt.Errorf("sent: %w", evasive{})
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -120,7 +130,8 @@ func TestReport34PanicWhileDelivering(t *testing.T) {
 				if s := r.Stats().Lanes[0]; s.Failed == 0 || s.Backlog != 1 {
 					t.Errorf("the lane's figures are %+v, want failures and the event kept", s)
 				}
-				if lines := log.with("level=ERROR", "the sink panicked", "lane=bad", "stack="); len(lines) != 1 {
+				if lines := log.with("level=ERROR", "the sink panicked", "lane=bad",
+					"stack="); len(lines) != 1 {
 					t.Errorf("the log has %q, want one line with lane and stack", lines)
 				}
 			})
@@ -141,12 +152,17 @@ func (evasive) Permanent() bool { panic("a bug in Permanent") }
 func TestReport34PanicInTokenSource(t *testing.T) {
 	r, log := logged(t, relay.Options{})
 	r.Handle("lane", &recorder{}, nil)
-	h, err := relay.NewHandler(r, &relay.HandlerOptions{Tokens: []string{"fixed"}, TokenSource: func() []string { panic("no file") }})
+	h, err := relay.NewHandler(r, &relay.HandlerOptions{Tokens: []string{"fixed"},
+		TokenSource: func() []string {
+			panic("no file")
+		}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	for token, want := range map[string]int{"fixed": http.StatusAccepted, "other": http.StatusUnauthorized, "": http.StatusUnauthorized} {
-		req := httptest.NewRequest(http.MethodPost, "/", strings.NewReader(`{"df_status":"critical","df_title":"t"}`))
+	for token, want := range map[string]int{"fixed": http.StatusAccepted,
+		"other": http.StatusUnauthorized, "": http.StatusUnauthorized} {
+		req := httptest.NewRequest(http.MethodPost, "/",
+			strings.NewReader(`{"df_status":"critical","df_title":"t"}`))
 		req.Header.Set("X-Relay-Token", token)
 		w := httptest.NewRecorder()
 		h.ServeHTTP(w, req)
@@ -183,7 +199,8 @@ func countOf(name string) (metric.MeterProvider, *count) {
 
 func (c counting) Meter(string, ...metric.MeterOption) metric.Meter { return c.meter }
 
-func (m countingMeter) Int64Counter(name string, _ ...metric.Int64CounterOption) (metric.Int64Counter, error) {
+func (m countingMeter) Int64Counter(name string,
+	_ ...metric.Int64CounterOption) (metric.Int64Counter, error) {
 	if name == m.name {
 		return m.count, nil
 	}
@@ -198,20 +215,25 @@ func TestReport36EventThatNoLaneTakesShows(t *testing.T) {
 		r, log := logged(t, relay.Options{MeterProvider: meters})
 		mine := func(e *guance.Event) bool { return e.ProblemKey() == "mine" }
 		r.Handle("mine", &recorder{}, &relay.SinkOptions{Match: mine})
-		r.Handle("ignores", &asked{ignores: func(*guance.Event) string { return "never" }}, &relay.SinkOptions{Match: mine})
+		r.Handle("ignores", &ignoring{ignores: func(*guance.Event) string {
+			return "never"
+		}}, &relay.SinkOptions{Match: mine})
 		accept(t, r, event(t, "1", "mine", "critical"))
 		if lines := log.with("no lane takes"); len(lines) != 0 || unrouted.n != 0 {
-			t.Errorf("an event that a lane takes is told of: %q, counted %d", lines, unrouted.n)
+			t.Errorf("an event that a lane takes is logged: %q, counted %d", lines, unrouted.n)
 		}
 		for i := range 70 {
-			got := accept(t, r, event(t, fmt.Sprint("m", i), "mine", "critical"), event(t, fmt.Sprint("o", i), "other", "critical"))
+			got := accept(t, r, event(t, fmt.Sprint("m", i), "mine", "critical"),
+				event(t, fmt.Sprint("o", i), "other", "critical"))
 			if len(got[0].Lanes) != 2 || len(got[1].Lanes) != 0 || got[1].Lanes == nil {
 				t.Fatalf("the receipts say %+v", got)
 			}
 			time.Sleep(time.Second)
 		}
-		lines := log.with("level=WARN", "no lane takes the event", "problem=other", "event_level=critical")
-		if len(lines) != 2 || !strings.Contains(lines[0], "unrouted=1") || !strings.Contains(lines[1], "unrouted=60") {
+		lines := log.with("level=WARN", "no lane takes the event", "problem=other",
+			"event_level=critical")
+		if len(lines) != 2 || !strings.Contains(lines[0], "unrouted=1") ||
+			!strings.Contains(lines[1], "unrouted=60") {
 			t.Errorf("the log has %q of 70 events in 70 s, want one at once and one a minute later with the count", lines)
 		}
 		if unrouted.n != 70 {
@@ -220,15 +242,18 @@ func TestReport36EventThatNoLaneTakesShows(t *testing.T) {
 	})
 }
 
-// What the store did not take comes again, and is counted then.
+// Events that the store refused are not counted; they are sent again.
 func TestUnroutedIsCountedOnce(t *testing.T) {
 	meters, unrouted := countOf("relay.unrouted")
 	db := memstore.New()
-	r, err := relay.New(db, &relay.Options{MeterProvider: meters, Logger: slog.New(slog.DiscardHandler)})
+	r, err := relay.New(db, &relay.Options{MeterProvider: meters,
+		Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.Handle("mine", &recorder{}, &relay.SinkOptions{Match: func(e *guance.Event) bool { return e.ProblemKey() == "mine" }})
+	r.Handle("mine", &recorder{}, &relay.SinkOptions{Match: func(e *guance.Event) bool {
+		return e.ProblemKey() == "mine"
+	}})
 	events := []*guance.Event{event(t, "1", "mine", "critical"), event(t, "2", "mine too", "critical")}
 	accept(t, r, event(t, "0", "mine", "critical"))
 	db.Limit(1)
@@ -257,26 +282,27 @@ func TestReport36RelayWithoutLanesIsNotReady(t *testing.T) {
 	})
 }
 
-// A sink that ignores in Deliver what it was not asked about is a warning once, unless the lane keeps every event.
+// A sink that ignores an event only in Deliver is logged once, unless every event is sent.
 func TestReport31IgnoredUnaskedIsLoggedOnce(t *testing.T) {
 	for every, want := range map[bool]int{false: 1, true: 0} {
 		synctest.Test(t, func(t *testing.T) {
 			r, log := logged(t, relay.Options{})
 			ignore := func(context.Context, *relay.Delivery) error { return relay.Ignore("not mine") }
-			r.Handle("lane", relay.SinkFunc(ignore), &relay.SinkOptions{Every: every})
+			r.Handle("lane", relay.SinkFunc(ignore), &relay.SinkOptions{EveryEvent: every})
 			defer running(t, r)()
 			for i := range 3 {
 				accept(t, r, event(t, fmt.Sprint(i), fmt.Sprint("p", i), "critical"))
 			}
 			time.Sleep(time.Minute)
-			if lines := log.with("level=WARN", "lane=lane", "relay.Chooser", `reason="not mine"`); len(lines) != want {
+			if lines := log.with("level=WARN", "lane=lane", "relay.Ignorer",
+				`reason="not mine"`); len(lines) != want {
 				t.Errorf("every %v: the log has %q, want %d lines", every, lines, want)
 			}
 		})
 	}
 }
 
-// The line of a delivered event says all that the relay knows, whatever the sink adds.
+// The line of a delivered event has the attributes of the relay and of the sink.
 func TestDeliveredLine(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r, log := logged(t, relay.Options{})
@@ -308,7 +334,8 @@ func TestDeliveredLine(t *testing.T) {
 			t.Fatalf("%d lines, want one: %q", len(lines), lines)
 		}
 		for _, part := range []string{
-			"level=INFO", "lane=lane", "seq=1", "event=1/critical/", "problem=p", "state=problem", "level=critical", fmt.Sprintf("attempt=%d ", attempt),
+			"level=INFO", "lane=lane", "seq=1", "event=1/critical/", "problem=p", "state=problem",
+			"level=critical", fmt.Sprintf("attempt=%d ", attempt),
 			"ticket=T-1",
 		} {
 			if !strings.Contains(lines[0]+" ", part) {
@@ -327,7 +354,9 @@ func TestDeliveredLine(t *testing.T) {
 func TestLongEventIDIsCutInTheLog(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r, log := logged(t, relay.Options{})
-		r.Handle("lane", &recorder{}, &relay.SinkOptions{Match: func(e *guance.Event) bool { return e.ProblemKey() == "mine" }})
+		r.Handle("lane", &recorder{}, &relay.SinkOptions{Match: func(e *guance.Event) bool {
+			return e.ProblemKey() == "mine"
+		}})
 		defer running(t, r)()
 		id := strings.Repeat("长", 100_000)
 		accept(t, r, event(t, id, "mine", "critical"), event(t, id+"2", "other", "critical"))

@@ -10,18 +10,20 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/guance-relay/guance-relay/relay/internal/schedule"
 	"github.com/guance-relay/guance-relay/relay/store"
 )
 
-// catchUp is the longest that a start waits for the whole backlog to be read.
-const catchUp = 10 * time.Second
+// readFirst is how long sending waits at most until the whole backlog is read after a start.
+const readFirst = 10 * time.Second
 
-// A lane brings events to one sink: its own order, budget, retries and backlog. One goroutine owns the schedule; attempts run
-// in goroutines of their own and report back to it.
+// A lane delivers events to one sink. It has its own order, retries and backlog. One goroutine, the
+// loop, owns the schedule. Each attempt and each write runs in its own goroutine and sends the loop
+// a [message].
 type lane struct {
 	name      string
-	sink      Sink // as it was given to Handle: its optional behaviour counts
-	delivers  Sink // the same, or what SinkOptions.Middleware made of it
+	sink      Sink // as given to Handle: its optional behaviour counts
+	decorated Sink // the same, within SinkOptions.Middleware
 	opts      SinkOptions
 	log       *slog.Logger
 	drain     time.Duration
@@ -29,29 +31,27 @@ type lane struct {
 	telemetry *telemetry
 	account   *account
 
-	questions chan question // for the loop
-	ended     chan struct{} // closed when the loop does not run any more
-	stats     atomic.Pointer[LaneStats]
-	ignored   atomic.Uint64 // when accepted
-	hooks     struct{ match, ignores sampledLog }
+	calls   chan call     // for the loop
+	ended   chan struct{} // closed when the loop has ended
+	stats   atomic.Pointer[LaneStats]
+	ignored atomic.Uint64 // when accepted
+	hooks   struct{ match, ignores sampledLog }
 
 	// Owned by the loop in run.
-	store    store.Store
-	owned    store.Lane
-	schedule *schedule
-	reports  chan report
-	wg       sync.WaitGroup
-	inFlight int
-	stopping bool
-	unread   int       // entries of before the start that the schedule does not have yet
-	ready    time.Time // nothing is sent before, while there are any
-	trouble  trouble
-	counts   counts
-	asked    []question // whose answer depends on an outcome that the loop is about to hear of
-	unasked  bool       // the log has said that the sink ignores what it was not asked about
-
-	recording  []store.Mark // of superseded entries, on their way to the disk
-	superseded []store.Mark // those after them
+	store         store.Store
+	owned         store.Lane
+	schedule      *schedule.Schedule
+	messages      chan message
+	wg            sync.WaitGroup
+	inFlight      int
+	stopping      bool
+	unread        int       // entries from before the start that the schedule does not have yet
+	ready         time.Time // nothing is sent before it while there are unread entries
+	failures      failureLog
+	counts        counts
+	retried       []call // calls that are made again after the next outcome
+	ignoredLogged bool   // see logIgnored
+	superseded    supersededMarks
 }
 
 // counts are the figures of a lane since it started.
@@ -60,49 +60,42 @@ type counts struct {
 	attempts, failed, throttled uint64
 }
 
-// A report is what a goroutine of the lane tells the loop.
-type report struct {
-	ticket  ticket
-	entry   *store.Entry // without its body
-	began   time.Time    // of the attempt; zero: what ended is not an attempt
-	verdict verdict
-	mark    *store.Mark  // the outcome that is durable now
-	said    []slog.Attr  // by the sink, for the log
-	marks   []store.Mark // of entries that were superseded, durable now; nil: the report is of something else
-	err     error        // of the store: the lane cannot go on
+// A message is what a goroutine of a lane sends to its loop. The loop calls apply. An error of
+// apply stops the lane. ctx ends when the attempts in flight are cut.
+type message interface {
+	apply(ctx context.Context, l *lane, now time.Time) error
 }
 
 func newLane(name string, s Sink, opts *SinkOptions, r *Relay) *lane {
 	l := &lane{
 		name: name, sink: s, opts: opts.withDefaults(), log: r.log.With("lane", name), drain: r.drain,
-		clock: r.clock, telemetry: r.telemetry,
-		questions: make(chan question), ended: make(chan struct{}),
+		clock: r.clock, telemetry: r.telemetry, calls: make(chan call), ended: make(chan struct{}),
 	}
 	l.decorate()
 	l.hooks.match, l.hooks.ignores = newSampledLog(), newSampledLog()
 	l.account = r.account(l)
-	if c, ok := SinkAs[Chronicler](s); ok {
-		l.opts.Every = l.opts.Every || c.Every()
+	if e, ok := SinkAs[EveryEvent](s); ok {
+		l.opts.EveryEvent = l.opts.EveryEvent || e.EveryEvent()
 	}
 	l.stats.Store(&LaneStats{Name: name, State: Stopped})
 	return l
 }
 
-// run delivers until ctx ends or the store fails. When it returns, its goroutines have ended, but
-// for a sink that does not return.
+// run delivers until ctx ends or the store fails. When it returns, its goroutines have ended,
+// except for a sink that does not return.
 func (l *lane) run(ctx context.Context, db store.Store, owned store.Lane) error {
 	defer close(l.ended)
 	if err := l.start(ctx, db, owned); err != nil {
 		if ctx.Err() != nil { // stopped before it began
 			return nil
 		}
-		return fmt.Errorf("relay: lane %q: reading what it holds: %w", l.name, err)
+		return fmt.Errorf("relay: lane %q: reading its backlog: %w", l.name, err)
 	}
 	defer func() {
 		l.stopping = true
 		l.publish(l.clock.now())
 	}()
-	// Attempts outlive ctx by the drain time: what is nearly delivered need not be sent again after the restart.
+	// Attempts outlive ctx by the drain time, so that fewer events are sent twice.
 	attempts, cut := context.WithCancel(context.WithoutCancel(ctx))
 	defer cut()
 	reading, stopReading := context.WithCancel(ctx)
@@ -120,35 +113,41 @@ func (l *lane) start(ctx context.Context, db store.Store, owned store.Lane) erro
 		return err
 	}
 	now := l.clock.now()
-	l.store, l.owned, l.unread, l.ready = db, owned, held[l.name].Pending, now.Add(catchUp)
-	l.schedule = newSchedule(policy{l.opts.Every, l.opts.MaxAttempts, l.opts.MaxAge}, rand.Int64N)
-	l.account.open(now)
-	l.reports = make(chan report)
+	l.store, l.owned, l.unread, l.ready = db, owned, held[l.name].Pending, now.Add(readFirst)
+	policy := schedule.Policy{
+		EveryEvent: l.opts.EveryEvent, MaxAttempts: l.opts.MaxAttempts, MaxAge: l.opts.MaxAge,
+	}
+	l.schedule = schedule.New(policy, rand.Int64N)
+	l.messages = make(chan message)
 	return nil
 }
 
-// loop is the lane at work.
+// loop expires and starts what is due, then waits for a message, an arrival, a call or a time.
 func (l *lane) loop(ctx, attempts context.Context, arrivals <-chan []*store.Entry) (err error) {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
 		now := l.clock.now()
 		if err = l.expire(ctx, now); err == nil {
-			wait := l.send(attempts, now)
-			if at := l.complain(now); !at.IsZero() {
+			wait := l.startAttempts(attempts, now)
+			if at := l.logFailures(now); !at.IsZero() {
 				wait = min(wait, at.Sub(now))
 			}
 			timer.Reset(wait)
 			l.publish(now)
+			open := arrivals
+			if l.superseded.full() {
+				open = nil // until the store has written more
+			}
 			select {
 			case <-ctx.Done():
 				return nil
-			case entries := <-l.inbox(arrivals):
+			case entries := <-open:
 				err = l.arrived(ctx, entries)
-			case r := <-l.reports:
-				err = l.took(attempts, r)
-			case q := <-l.questions:
-				l.answer(q)
+			case m := <-l.messages:
+				err = m.apply(attempts, l, l.clock.now())
+			case c := <-l.calls:
+				l.perform(c)
 			case <-timer.C:
 			}
 		}
@@ -161,20 +160,21 @@ func (l *lane) loop(ctx, attempts context.Context, arrivals <-chan []*store.Entr
 	}
 }
 
-// finish lets what is in flight end within the drain time and cuts the rest short, which is handed back. A sink that does not return even
-// then is left behind: there is no way to end it, and the others must not wait.
+// finish waits for the attempts in flight, cuts them at the end of the drain time, and leaves a
+// sink behind that does not return within another second: the other lanes must not wait for it.
 func (l *lane) finish(attempts context.Context, cut func()) (err error) {
 	deadline, abandon := time.NewTimer(l.drain), time.NewTimer(l.drain+time.Second)
 	defer deadline.Stop()
 	defer abandon.Stop()
-	for l.inFlight > 0 || len(l.recording) > 0 {
+	for l.inFlight > 0 || l.superseded.writing() {
 		select {
-		case r := <-l.reports:
-			err = errors.Join(err, l.took(attempts, r))
+		case m := <-l.messages:
+			err = errors.Join(err, m.apply(attempts, l, l.clock.now()))
 		case <-deadline.C:
 			cut()
 		case <-abandon.C:
-			return errors.Join(err, fmt.Errorf("relay: lane %q: %d attempts did not return although their context has ended; they are kept and sent again later", l.name, l.inFlight))
+			return errors.Join(err, fmt.Errorf("relay: lane %q: %d attempts did not return after "+
+				"their context ended; their entries are kept and sent again later", l.name, l.inFlight))
 		}
 	}
 	cut()
@@ -182,21 +182,21 @@ func (l *lane) finish(attempts context.Context, cut func()) (err error) {
 	return err
 }
 
-// send starts all attempts that may start now, and returns how long to wait for another, if nothing else happens.
-func (l *lane) send(ctx context.Context, now time.Time) time.Duration {
+// startAttempts starts all attempts that may start now. It returns how long to wait for the next
+// one if nothing else happens.
+func (l *lane) startAttempts(ctx context.Context, now time.Time) time.Duration {
 	wake := now.Add(time.Hour)
-	if at := l.schedule.expiry(); !at.IsZero() && at.Before(wake) {
+	if at := l.schedule.Expiry(); !at.IsZero() && at.Before(wake) {
 		wake = at.Add(1)
 	}
-	// If more is too old than expire takes at once, that goes first, so that none of it is sent.
+	// If there is more to expire than expire takes at once, nothing is sent before that.
 	for wake.After(now) && l.inFlight < l.limit() {
-		if l.unread > 0 && now.Before(l.ready) { // the worst news may not have been read yet
+		if l.unread > 0 && now.Before(l.ready) { // the most urgent entry may be unread
 			return l.ready.Sub(now)
 		}
-		ok, at := l.schedule.ready(now)
-		if ok {
-			// The token is taken before the choice is made, so that the choice is the latest possible.
-			ok, at = l.account.take(now)
+		ok, at := l.schedule.Ready(now)
+		if ok { // the budget first: the later the choice, the better
+			ok, at = l.account.budget.take(now)
 		}
 		if !ok {
 			if !at.IsZero() && at.Before(wake) {
@@ -204,134 +204,27 @@ func (l *lane) send(ctx context.Context, now time.Time) time.Duration {
 			}
 			break
 		}
-		t, _ := l.schedule.next(now)
+		t, _ := l.schedule.Next(now)
 		l.counts.attempts++
 		l.inFlight++
-		l.wg.Go(func() { l.report(l.attempt(ctx, t)) })
+		l.wg.Go(func() { l.post(l.try(ctx, t)) })
 	}
 	return wake.Sub(now)
 }
 
 // limit returns how many attempts may be in flight.
-func (l *lane) limit() int { return l.account.limit(l.schedule.limit(l.opts.Concurrency)) }
+func (l *lane) limit() int { return l.account.budget.limit(l.schedule.Limit(l.opts.Concurrency)) }
 
-// took lets the loop learn what a goroutine has to report.
-func (l *lane) took(ctx context.Context, r report) error {
-	now := l.clock.now()
-	if r.marks != nil {
-		l.recording = nil
-		l.counted(store.Superseded, len(r.marks))
-		l.record(ctx)
-		return r.err
-	}
-	if r.entry == nil {
-		if r.ticket.problem != nil {
-			l.inFlight--
-		}
-		if r.ticket.problem != nil && ofOneEntry(r.err) {
-			l.setAside(r.ticket, r.err, now)
-			return nil
-		}
-		return r.err
-	}
-	if r.mark != nil {
-		l.inFlight--
-		l.settled(ctx, r, now)
-		return r.err
-	}
-	if r.verdict.outcome == 0 && !r.verdict.throttled && ctx.Err() != nil {
-		r.verdict.handedBack = true // cut by the end of the drain time
-	}
-	again := l.schedule.said(r.ticket)
-	l.learn(ctx, r, again, now)
-	m := l.schedule.answered(r.ticket, r.verdict, now)
-	if r.verdict.outcome == store.Delivered && !again {
-		age := now.Sub(moment(r.ticket.item.kept))
-		l.telemetry.delivered(ctx, l.name, r.entry.Level, age)
-		l.logDelivered(ctx, r, age)
-	}
-	if m.Outcome == 0 {
-		l.inFlight--
-		if r.verdict.failed() && l.schedule.isStuck(r.ticket.problem) {
-			l.trouble.stuck = words{r.verdict.reason, r.verdict.remedy}
-		}
-		if r.verdict.outcome == store.Delivered {
-			l.log.Info("relay: the target took a recovery; it is sent once more, as the answer to an earlier request of the problem was lost",
-				"seq", r.entry.Seq, "event", short(r.entry.ID), "in", sayAgainAfter.String())
-		}
-		return nil
-	}
-	m.Problem = r.entry.Problem
-	l.end(ctx, r, m)
-	return nil
-}
-
-// end makes the outcome of an entry durable beside the loop, and then tells the loop. The problem's next entry is not sent before.
-func (l *lane) end(ctx context.Context, r report, m store.Mark) {
-	l.wg.Go(func() {
-		var made []store.Mark
-		if made, r.err = l.mark(context.WithoutCancel(ctx), []store.Mark{m}); len(made) > 0 {
-			m = made[0]
-		}
-		r.mark = &m
-		l.report(r)
-	})
-}
-
-// report tells the loop, if there still is one.
-func (l *lane) report(r report) {
+// post sends a message to the loop, unless the loop has ended.
+func (l *lane) post(m message) {
 	select {
-	case l.reports <- r:
+	case l.messages <- m:
 	case <-l.ended:
 	}
 }
 
-// learn takes from an answer what it says of the target. again says that the target had taken the entry before: then a failure keeps
-// nothing from getting through.
-func (l *lane) learn(ctx context.Context, r report, again bool, now time.Time) {
-	l.telemetry.attempt(ctx, l.name, r.verdict, now.Sub(r.began))
-	if r.verdict.handedBack {
-		if ctx.Err() == nil { // the budget was empty: no failure of the target's, and yet the event does not get through
-			l.trouble.seen(l.log, r, now)
-		}
-		return
-	}
-	switch {
-	case r.verdict.throttled:
-		l.counts.throttled++
-		l.account.throttled(r.began, now, r.verdict.delay)
-	case r.verdict.outcome == store.Delivered, r.verdict.outcome == store.Dead:
-		l.account.succeeded(r.began)
-	case r.verdict.outcome == 0:
-		l.counts.failed++
-	}
-	switch {
-	case r.verdict.outcome == 0 && again:
-		l.log.Debug("relay: the target did not take a recovery a second time", "seq", r.entry.Seq, "reason", r.verdict.reason)
-	case r.verdict.outcome == 0:
-		l.trouble.seen(l.log, r, now)
-	case r.verdict.outcome == store.Delivered:
-		l.trouble.over(l.log, l.clock.shown)
-	}
-}
-
-func (l *lane) settled(ctx context.Context, r report, now time.Time) {
-	if r.err != nil {
-		return // the lane stops, and what the store has of the entry is what counts
-	}
-	l.schedule.settle(r.ticket, *r.mark)
-	l.counted(r.mark.Outcome, 1)
-	l.answerAgain()
-	switch r.mark.Outcome {
-	case store.Ignored:
-		l.logIgnored(r)
-	case store.Dead:
-		l.log.Error("relay: event given up; it is kept as a dead letter", "seq", r.entry.Seq, "event", short(r.entry.ID),
-			"event_level", r.entry.Level.String(), "reason", r.mark.Reason)
-	}
-}
-
-func (l *lane) counted(o store.Outcome, n int) {
+// count counts entries that ended.
+func (l *lane) count(o store.Outcome, n int) {
 	l.counts.outcomes[o] += uint64(n)
 	l.telemetry.count(l.name, o, n)
 }

@@ -22,8 +22,13 @@ import (
 func TestLanesAreApart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		good, all := &recorder{}, &recorder{}
-		down := &recorder{answer: func(context.Context, *relay.Delivery) error { return errors.New("502") }}
-		hung := &recorder{answer: func(ctx context.Context, _ *relay.Delivery) error { <-ctx.Done(); return ctx.Err() }}
+		down := &recorder{answer: func(context.Context, *relay.Delivery) error {
+			return errors.New("502")
+		}}
+		hung := &recorder{answer: func(ctx context.Context, _ *relay.Delivery) error {
+			<-ctx.Done()
+			return ctx.Err()
+		}}
 		r, err := relay.New(memstore.New(), &relay.Options{Logger: slog.New(slog.DiscardHandler)})
 		if err != nil {
 			t.Fatal(err)
@@ -34,13 +39,14 @@ func TestLanesAreApart(t *testing.T) {
 		r.Handle("down", down, nil)
 		r.Handle("hung", hung, nil)
 		r.Handle("good", good, &relay.SinkOptions{Match: only("p")})
-		r.Handle("all", relay.SinkFunc(all.Deliver), &relay.SinkOptions{Every: true})
+		r.Handle("all", relay.SinkFunc(all.Deliver), &relay.SinkOptions{EveryEvent: true})
 		ctx, stop := context.WithCancel(t.Context())
 		done := make(chan error)
 		go func() { done <- r.Run(ctx) }()
 		defer func() { stop(); <-done }()
 		for i, status := range []string{"critical", "error", "ok"} {
-			receipts := accept(t, r, event(t, fmt.Sprint("p", i), "p", status), event(t, fmt.Sprint("q", i), "q", status))
+			receipts := accept(t, r, event(t, fmt.Sprint("p", i), "p", status),
+				event(t, fmt.Sprint("q", i), "q", status))
 			if got := receipts[1].Lanes; len(got) != 3 || got["good"] != "" {
 				t.Errorf("q went to %v, want the three lanes that want it", got)
 			}
@@ -53,7 +59,7 @@ func TestLanesAreApart(t *testing.T) {
 	})
 }
 
-// Promise 7: a target that takes its time for some problems delays no other.
+// Promise 7: a target that is slow for some problems delays no other.
 func TestSlowProblemsDelayNoOther(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		sink := &recorder{answer: func(ctx context.Context, d *relay.Delivery) error {
@@ -82,7 +88,8 @@ func TestSlowProblemsDelayNoOther(t *testing.T) {
 func TestPanic(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log lockedBuffer
-		r, err := relay.New(memstore.New(), &relay.Options{Logger: slog.New(slog.NewTextHandler(&log, nil))})
+		r, err := relay.New(memstore.New(), &relay.Options{Logger: slog.New(slog.NewTextHandler(&log,
+			nil))})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -123,16 +130,20 @@ func (b *lockedBuffer) String() string {
 	return b.buf.String()
 }
 
-// Promise 8: a sink that does not return cannot keep Run from it.
+// Promise 8: Run returns even if a sink does not.
 func TestStopLeavesADeafSinkBehind(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		db := memstore.New()
-		r, err := relay.New(db, &relay.Options{Logger: slog.New(slog.DiscardHandler), DrainTimeout: 2 * time.Second})
+		r, err := relay.New(db, &relay.Options{Logger: slog.New(slog.DiscardHandler),
+			DrainTimeout: 2 * time.Second})
 		if err != nil {
 			t.Fatal(err)
 		}
 		release := make(chan struct{})
-		r.Handle("deaf", relay.SinkFunc(func(context.Context, *relay.Delivery) error { <-release; return nil }), nil)
+		r.Handle("deaf", relay.SinkFunc(func(context.Context, *relay.Delivery) error {
+			<-release
+			return nil
+		}), nil)
 		good := &recorder{}
 		r.Handle("good", good, nil)
 		ctx, stop := context.WithCancel(t.Context())
@@ -175,22 +186,27 @@ func TestStrays(t *testing.T) {
 		r.Handle("new", sink, nil)
 		stop := running(t, r)
 		time.Sleep(time.Minute)
-		if got := r.Stats().Strays["old"]; got.Pending != 1 {
-			t.Errorf("strays %+v, want the entry of the old lane", r.Stats().Strays)
+		if got := r.Stats().Orphans["old"]; got.Pending != 1 {
+			t.Errorf("strays %+v, want the entry of the old lane", r.Stats().Orphans)
 		}
 		expect(t, sink)
 		stop()
 	})
 }
 
-// A trigger that was begun before a crash is not cancelled with its recovery: it may be open at the target.
+// A trigger that was begun before a crash does not cancel with its recovery: the target may show
+// it.
 func TestCrashBetweenSendAndAnswer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		db := memstore.New()
-		hang := &recorder{answer: func(ctx context.Context, _ *relay.Delivery) error { <-ctx.Done(); return ctx.Err() }}
+		hang := &recorder{answer: func(ctx context.Context, _ *relay.Delivery) error {
+			<-ctx.Done()
+			return ctx.Err()
+		}}
 		good := &recorder{}
 		for i, sink := range []*recorder{hang, good} {
-			r, err := relay.New(db, &relay.Options{Logger: slog.New(slog.DiscardHandler), DrainTimeout: time.Millisecond})
+			r, err := relay.New(db, &relay.Options{Logger: slog.New(slog.DiscardHandler),
+				DrainTimeout: time.Millisecond})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -236,13 +252,16 @@ func TestReport41HandlePanicsOnMisuse(t *testing.T) {
 		handle func()
 		says   string
 	}{
-		"no name":              {func() { r.Handle("", &recorder{}, nil) }, `invalid lane name ""`},
-		"slash":                {func() { r.Handle("a/b", &recorder{}, nil) }, `"a/b"`},
-		"long name":            {func() { r.Handle(strings.Repeat("a", 65), &recorder{}, nil) }, "aaaa"},
-		"no sink":              {func() { r.Handle("x", nil, nil) }, "nil sink for lane x"},
-		"a nil pointer":        {func() { r.Handle("x", none, nil) }, "nil sink for lane x"},
-		"a middleware of none": {func() { r.Handle("x", &recorder{}, &relay.SinkOptions{Middleware: nothing}) }, `lane "x": SinkOptions.Middleware returned nil`},
-		"taken":                {func() { r.Handle("taken", &recorder{}, nil) }, "two lanes named taken"},
+		"no name":       {func() { r.Handle("", &recorder{}, nil) }, `invalid lane name ""`},
+		"slash":         {func() { r.Handle("a/b", &recorder{}, nil) }, `"a/b"`},
+		"long name":     {func() { r.Handle(strings.Repeat("a", 65), &recorder{}, nil) }, "aaaa"},
+		"no sink":       {func() { r.Handle("x", nil, nil) }, "nil sink for lane x"},
+		"a nil pointer": {func() { r.Handle("x", none, nil) }, "nil sink for lane x"},
+		"a middleware of none": {func() {
+			r.Handle("x", &recorder{},
+				&relay.SinkOptions{Middleware: nothing})
+		}, `lane "x": SinkOptions.Middleware returned nil`},
+		"taken": {func() { r.Handle("taken", &recorder{}, nil) }, "two lanes named taken"},
 	} {
 		func() {
 			defer func() {
@@ -265,7 +284,8 @@ func TestReport41MisuseIsAnErrorThatNamesIt(t *testing.T) {
 			t.Errorf("New(%#v): %v", db, err)
 		}
 	}
-	if _, err := relay.NewHandler(nil, &relay.HandlerOptions{NoAuth: true}); err == nil || !contains(err, "NewHandler needs a Relay") {
+	if _, err := relay.NewHandler(nil, &relay.HandlerOptions{NoAuth: true}); err == nil ||
+		!contains(err, "NewHandler needs a Relay") {
 		t.Errorf("NewHandler(nil): %v", err)
 	}
 	db := memstore.New()
@@ -274,19 +294,21 @@ func TestReport41MisuseIsAnErrorThatNamesIt(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.Handle("lane", relay.SinkFunc(nil), nil)
-	if _, err := r.Accept(t.Context(), event(t, "1", "p", "critical"), nil); err == nil || !contains(err, "event 2 of 2 is nil", "nothing was kept") {
+	if _, err := r.Accept(t.Context(), event(t, "1", "p", "critical"), nil); err == nil ||
+		!contains(err, "event 2 of 2 is nil", "nothing was kept") {
 		t.Errorf("Accept of a nil event: %v", err)
 	}
 	if held, err := db.Holdings(t.Context()); err != nil || len(held) != 0 {
 		t.Errorf("the store holds %v, %v; want nothing", held, err)
 	}
-	if err := relay.SinkFunc(nil).Deliver(t.Context(), &relay.Delivery{Lane: "lane"}); err == nil || !contains(err, `"lane"`, "nil SinkFunc") {
+	if err := relay.SinkFunc(nil).Deliver(t.Context(), &relay.Delivery{Lane: "lane"}); err == nil ||
+		!contains(err, `"lane"`, "nil SinkFunc") {
 		t.Errorf("a nil SinkFunc delivers: %v", err)
 	}
 }
 
-// failing returns a store that makes as many marks as good says, and then fails. If lost is true, it
-// fails at the first Append.
+// failing returns a store that makes as many marks as good says, and then fails. If lost is true,
+// it fails at the first Append.
 func failing(good int, lost bool) *memstore.Store {
 	s := memstore.New()
 	s.Intercept(func(c memstore.Call, do func() error) error {
@@ -301,7 +323,7 @@ func failing(good int, lost bool) *memstore.Store {
 	return s
 }
 
-// A store that fails ends Run with the reason, wherever it fails; nothing is sent that could not be marked before.
+// A store that fails ends Run with the reason. Nothing is sent that could not be marked before.
 func TestStoreFailureEndsRun(t *testing.T) {
 	for good := range 4 {
 		synctest.Test(t, func(t *testing.T) {
@@ -328,7 +350,7 @@ func TestStoreFailureEndsRun(t *testing.T) {
 	}
 }
 
-// A store that fails when it is asked to keep something ends Run as well: its lanes may be idle and would not notice.
+// A store that fails in Append ends Run: idle lanes would not notice.
 func TestStoreFailureOnAcceptEndsRun(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r, err := relay.New(failing(10, true), &relay.Options{Logger: slog.New(slog.DiscardHandler)})
@@ -338,7 +360,8 @@ func TestStoreFailureOnAcceptEndsRun(t *testing.T) {
 		r.Handle("lane", &recorder{}, nil)
 		done := make(chan error)
 		go func() { done <- r.Run(t.Context()) }()
-		if _, err := r.Accept(t.Context(), event(t, "1", "p", "critical")); !errors.Is(err, store.ErrFailed) {
+		if _, err := r.Accept(t.Context(), event(t, "1", "p", "critical")); !errors.Is(err,
+			store.ErrFailed) {
 			t.Errorf("Accept: %v, want ErrFailed", err)
 		}
 		if err := <-done; !errors.Is(err, store.ErrFailed) {
@@ -370,20 +393,23 @@ func TestLaneThatCannotStart(t *testing.T) {
 	})
 }
 
-// What the store has of an event may not decode, if an older version wrote it or a person did: it is a dead letter that says so.
+// A stored event that does not decode becomes a dead letter with the reason.
 func TestStoredEventThatDoesNotDecode(t *testing.T) {
-	for name, body := range map[string]string{"no JSON": `{`, "two events": `[{"df_title":"a"},{"df_title":"b"}]`, "none": `[]`} {
+	for name, body := range map[string]string{"no JSON": `{`,
+		"two events": `[{"df_title":"a"},{"df_title":"b"}]`, "none": `[]`} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				sink := &recorder{}
 				r, db := run(t, sink, nil)
-				e := &store.Entry{Lane: "lane", Problem: "p", State: guance.StateProblem, Level: guance.LevelCritical, Accepted: time.Now(), Body: []byte(body)}
+				e := &store.Entry{Lane: "lane", Problem: "p", State: guance.StateProblem,
+					Level: guance.LevelCritical, Accepted: time.Now(), Body: []byte(body)}
 				if err := db.Append(t.Context(), []*store.Entry{e}); err != nil {
 					t.Fatal(err)
 				}
 				time.Sleep(time.Minute)
 				dead := deadLetters(t, r)
-				if len(dead) != 1 || !strings.HasPrefix(dead[0].Reason, "the stored event does not decode to one event") {
+				if len(dead) != 1 || !strings.HasPrefix(dead[0].Reason,
+					"the stored event does not decode to one event") {
 					t.Errorf("dead letters %+v, want the event and why", dead)
 				}
 				expect(t, sink)

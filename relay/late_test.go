@@ -20,14 +20,15 @@ import (
 	"github.com/guance-relay/guance-relay/relay/store"
 )
 
-// queued is a target with a queue in front: it may handle an event later than its sender was told.
+// queued is a target with a queue in front: it may handle a request after its answer.
 type queued struct {
-	// loses returns how long after the nth request the target handles it, negative for at once, and the answer.
+	// loses returns how long after the nth request the target handles it, negative for at once, and
+	// the answer.
 	loses func(d *relay.Delivery, n int) (time.Duration, error)
 
 	mu   sync.Mutex
 	n    int
-	told []string // what it was sent
+	sent []string
 	at   []time.Time
 	open map[string]bool
 }
@@ -36,7 +37,7 @@ func (q *queued) Deliver(_ context.Context, d *relay.Delivery) error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.n++
-	q.told = append(q.told, d.Problem+" "+string(d.Event.Status))
+	q.sent = append(q.sent, d.Problem+" "+string(d.Event.Status))
 	q.at = append(q.at, time.Now())
 	open, problem := d.Event.State() == guance.StateProblem, d.Problem
 	later, err := q.loses(d, q.n)
@@ -69,8 +70,8 @@ func (q *queued) got(t *testing.T, want ...string) {
 	t.Helper()
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if !slices.Equal(q.told, want) {
-		t.Errorf("the target was sent %v at %v, want %v", q.told, q.at, want)
+	if !slices.Equal(q.sent, want) {
+		t.Errorf("the target was sent %v at %v, want %v", q.sent, q.at, want)
 	}
 }
 
@@ -88,20 +89,21 @@ func TestReport11LateAnswer(t *testing.T) {
 		lost bool
 		says bool // the sink calls LostAnswer
 	}{
-		"a timeout":                            {context.DeadlineExceeded, true, false},
-		"a cut":                                {fmt.Errorf("post: %w", context.Canceled), true, false},
-		"a connection that ends":               {fmt.Errorf("post: %w", io.EOF), true, false},
-		"an answer that ends":                  {io.ErrUnexpectedEOF, true, false},
-		"a connection that is reset":           {fmt.Errorf("read: %w", syscall.ECONNRESET), true, false},
-		"a broken pipe":                        {fmt.Errorf("write: %w", syscall.EPIPE), true, false},
-		"a client that says so":                {fmt.Errorf("send: %w", lostError(true)), true, false},
-		"a success after a quick retry":        {nil, true, true},
-		"a failure that the sink knows of":     {errors.New("503"), true, true},
-		"a dead letter":                        {relay.Permanent(errors.New("400")), true, true},
-		"an answer":                            {errors.New("503"), false, false},
-		"a timeout before anything was sent":   {lostError(false), false, false},
-		"a success":                            {nil, false, false},
-		"an answer that asks to be left alone": {relay.RetryAfter(errors.New("429"), time.Second), false, false},
+		"a timeout":                          {context.DeadlineExceeded, true, false},
+		"a cut":                              {fmt.Errorf("post: %w", context.Canceled), true, false},
+		"a connection that ends":             {fmt.Errorf("post: %w", io.EOF), true, false},
+		"an answer that ends":                {io.ErrUnexpectedEOF, true, false},
+		"a connection that is reset":         {fmt.Errorf("read: %w", syscall.ECONNRESET), true, false},
+		"a broken pipe":                      {fmt.Errorf("write: %w", syscall.EPIPE), true, false},
+		"a client that says so":              {fmt.Errorf("send: %w", lostError(true)), true, false},
+		"a success after a quick retry":      {nil, true, true},
+		"a failure that the sink knows of":   {errors.New("503"), true, true},
+		"a dead letter":                      {relay.Permanent(errors.New("400")), true, true},
+		"an answer":                          {errors.New("503"), false, false},
+		"a timeout before anything was sent": {lostError(false), false, false},
+		"a success":                          {nil, false, false},
+		"an answer that asks to be left alone": {relay.RetryAfter(errors.New("429"), time.Second),
+			false, false},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -123,16 +125,19 @@ func TestReport11LateAnswer(t *testing.T) {
 				time.Sleep(5 * time.Second)
 				accept(t, r, event(t, "2", "p", "ok"))
 				time.Sleep(50 * time.Second)
-				if held, err := db.Holdings(t.Context()); err != nil || (held["lane"].Pending == 1) != test.lost {
+				if held, err := db.Holdings(t.Context()); err != nil ||
+					(held["lane"].Pending == 1) != test.lost {
 					t.Errorf("holdings %v, %v; want the recovery pending: %v", held, err, test.lost)
 				}
 				s := r.Stats().Lanes[0]
-				if test.lost && (s.State != relay.Repeating || s.Backlog != 1 || s.Stuck != nil || s.Reason != "") {
-					t.Errorf("%+v, want one entry that waits to be sent once more", s)
+				if test.lost && (s.State != relay.Repeating || s.Backlog != 1 || s.Stuck != nil ||
+					s.Reason != "") {
+					t.Errorf("%+v, want one entry that waits to be sent a second time", s)
 				}
-				stories, err := r.Explain(t.Context(), "p")
-				if err != nil || strings.Contains(fmt.Sprint(stories), "sent once more") != test.lost {
-					t.Errorf("%v, %v; want it to say that the recovery is sent once more: %v", stories, err, test.lost)
+				histories, err := r.Explain(t.Context(), "p")
+				if err != nil || strings.Contains(fmt.Sprint(histories), "sent a second time") != test.lost {
+					t.Errorf("%v, %v; want it to say that the recovery is sent a second time: %v", histories,
+						err, test.lost)
 				}
 				time.Sleep(time.Minute)
 				if target.isOpen("p") {
@@ -154,7 +159,8 @@ func TestReport11LateAnswer(t *testing.T) {
 	}
 }
 
-// losing loses the answer to the first request for each problem, which the target handles 40 s later.
+// losing loses the answer to the first request for each problem, which the target handles 40 s
+// later.
 func losing() *queued {
 	seen := make(map[string]bool)
 	return &queued{loses: func(d *relay.Delivery, _ int) (time.Duration, error) {
@@ -166,10 +172,12 @@ func losing() *queued {
 	}}
 }
 
-// A recovery is sent once more a minute later, not before, and ends delivered whatever the answer is.
+// A recovery is sent a second time a minute later, not before, and ends delivered whatever the
+// answer is.
 func TestRecoveryIsSentOnceMore(t *testing.T) {
 	for name, second := range map[string]error{
-		"taken": nil, "failed": errors.New("503"), "refused": relay.Permanent(errors.New("400")), "throttled": relay.RetryAfter(errors.New("429"), 0),
+		"taken": nil, "failed": errors.New("503"), "refused": relay.Permanent(errors.New("400")),
+		"throttled": relay.RetryAfter(errors.New("429"), 0),
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -177,7 +185,8 @@ func TestRecoveryIsSentOnceMore(t *testing.T) {
 					return -1, [...]error{context.DeadlineExceeded, nil, nil, second}[n-1]
 				}}
 				db, log := memstore.New(), new(lockedBuffer)
-				r, err := relay.New(db, &relay.Options{Logger: slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug}))})
+				r, err := relay.New(db, &relay.Options{Logger: slog.New(slog.NewTextHandler(log,
+					&slog.HandlerOptions{Level: slog.LevelDebug}))})
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -189,10 +198,11 @@ func TestRecoveryIsSentOnceMore(t *testing.T) {
 				time.Sleep(2 * time.Minute)
 				target.got(t, "p critical", "p critical", "p ok", "p ok")
 				if after := target.at[3].Sub(target.at[2]); after < time.Minute || after > 62*time.Second {
-					t.Errorf("it was sent once more after %v, want a minute", after)
+					t.Errorf("it was sent a second time after %v, want a minute", after)
 				}
 				settled := db.Settled("lane")
-				if last := settled[len(settled)-1]; last.Outcome != store.Delivered || (last.Reason == "") != (second == nil) {
+				if last := settled[len(settled)-1]; last.Outcome != store.Delivered ||
+					(last.Reason == "") != (second == nil) {
 					t.Errorf("the recovery ended as %v, %q", last.Outcome, last.Reason)
 				}
 				failed := name == "failed" || name == "throttled"
@@ -200,14 +210,15 @@ func TestRecoveryIsSentOnceMore(t *testing.T) {
 					t.Errorf("the log says that it was not taken a second time: %v", !failed)
 				}
 				if paused := r.Stats().Lanes[0].PerMinute < 60; paused != (name == "throttled") {
-					t.Errorf("%v requests a minute: the lane heard of the 429: %v", r.Stats().Lanes[0].PerMinute, paused)
+					t.Errorf("%v requests a minute: the lane heard of the 429: %v",
+						r.Stats().Lanes[0].PerMinute, paused)
 				}
 			})
 		})
 	}
 }
 
-// A newer state cancels that a recovery is sent once more, and the problem stays in doubt, over a restart too.
+// A newer state cancels a repeat. The problem stays in doubt, also after a restart.
 func TestNewerStateCancelsTheSecondRecovery(t *testing.T) {
 	for _, restarts := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {
@@ -278,11 +289,11 @@ func TestCrashIsALostAnswer(t *testing.T) {
 	})
 }
 
-// A lane that wants every event sends each once.
+// With EveryEvent, each event is sent once.
 func TestEveryLaneSendsARecoveryOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		target := losing()
-		r, _ := run(t, target, &relay.SinkOptions{Every: true})
+		r, _ := run(t, target, &relay.SinkOptions{EveryEvent: true})
 		accept(t, r, event(t, "1", "p", "critical"))
 		time.Sleep(5 * time.Second)
 		accept(t, r, event(t, "2", "p", "ok"))

@@ -18,22 +18,24 @@ import (
 	"github.com/guance-relay/guance-relay/relay/store"
 )
 
-// Options are the settings of a [Relay]. A nil *Options and a zero field mean the defaults.
+// Options are the settings of a [Relay]. A nil *Options means the defaults, and so does a field
+// that is nil, zero or negative.
 type Options struct {
-	// Logger takes state changes and give-ups; nil means slog.Default().
+	// Logger is where the relay logs. Default: slog.Default().
 	Logger *slog.Logger
-	// DrainTimeout is how long attempts in flight may go on after Run's context ended; zero means 5 s.
+	// DrainTimeout is how long attempts in flight may go on after Run's context ended. Default: 5 s.
 	DrainTimeout time.Duration
-	// TracerProvider and MeterProvider take spans and metrics; nil means OpenTelemetry's global ones, which do nothing unless the
-	// program sets them.
+	// TracerProvider and MeterProvider receive spans and metrics. Default: OpenTelemetry's global
+	// ones, which do nothing unless the program sets them.
 	TracerProvider trace.TracerProvider
 	MeterProvider  metric.MeterProvider
-	// Now is the wall clock, for the times that people read; nil means time.Now. Nothing waits, expires or is ordered by it: for that there
-	// is [Store.Clock]. It may be called concurrently.
+	// Now is the wall clock, for times that people read. It may be called concurrently. Nothing
+	// waits, expires or is sorted by it, see [store.Store.Clock]. Default: time.Now.
 	Now func() time.Time
 }
 
-// A Relay takes events and brings them to sinks. Its methods may be called concurrently, but for Handle, which comes first.
+// A Relay accepts events and delivers them to sinks. Its methods may be called concurrently, except
+// Handle, which must come before Run.
 type Relay struct {
 	store     store.Store
 	log       *slog.Logger
@@ -45,33 +47,38 @@ type Relay struct {
 	accounts []*account // likewise
 	started  atomic.Bool
 	closing  atomic.Bool
-	failed   chan error // of the store, found by a call from outside; the first one counts
-	unrouted sampledLog // of events that no lane takes
-	strays   atomic.Pointer[map[string]store.Holdings]
+	failed   chan error // the first failure of the store that a caller met
+	unrouted sampledLog // events that no lane takes
+	orphans  atomic.Pointer[map[string]store.Holdings]
 }
 
-// New returns a relay over store. It starts nothing and touches nothing; the caller closes the store after Run returned.
+// New returns a relay over a store. It does not use the store before Run or Accept. The caller
+// closes the store after Run has returned.
 func New(db store.Store, opts *Options) (*Relay, error) {
-	if isNil(db) { // as after an error of Open that was overlooked
+	if isNil(db) { // Open failed, and its error was ignored
 		return nil, errors.New("relay: New needs a Store: boltstore.Open for a durable one")
 	}
 	if opts == nil {
 		opts = &Options{}
 	}
-	r := &Relay{store: db, clock: newClock(db, opts.Now), log: opts.Logger, drain: opts.DrainTimeout, failed: make(chan error, 1)}
+	r := &Relay{
+		store: db, clock: newClock(db, opts.Now), log: opts.Logger, drain: opts.DrainTimeout,
+		failed: make(chan error, 1), unrouted: newSampledLog(),
+	}
 	if r.log == nil {
 		r.log = slog.Default()
 	}
-	r.unrouted = newSampledLog()
 	orDefault(&r.drain, 5*time.Second)
 	var err error
 	r.telemetry, err = newTelemetry(opts.TracerProvider, opts.MeterProvider)
 	return r, err
 }
 
-// Handle adds a lane that brings events to s. The name is on disk: a lane that is renamed leaves its backlog behind, see [Stats].
-// Handle panics if the name is empty, taken, longer than 64 bytes or holds a slash, if s is nil or a nil pointer, if Middleware returns
-// nil, and after Run was called, as these are mistakes of the program. It logs a decorator that [CheckSink] finds.
+// Handle adds a lane that delivers events to s. The store keeps the name: a lane that is renamed
+// leaves its backlog behind, see [Stats]. Handle logs a decorator that [CheckSink] finds.
+//
+// Handle panics after Run was called; if the name is empty, taken, longer than 64 bytes or holds a
+// slash; if s is nil or a nil pointer; and if Middleware returns nil.
 func (r *Relay) Handle(name string, s Sink, opts *SinkOptions) {
 	switch {
 	case name == "" || len(name) > 64 || strings.Contains(name, "/"):
@@ -81,22 +88,23 @@ func (r *Relay) Handle(name string, s Sink, opts *SinkOptions) {
 	case r.started.Load():
 		panic("relay: Handle after Run")
 	}
-	if r.lane(name) != nil {
+	if r.findLane(name) != nil {
 		panic("relay: two lanes named " + name)
 	}
 	r.lanes = append(r.lanes, newLane(name, s, opts, r))
 }
 
-// A Receipt says what became of one event that was accepted.
+// A Receipt is what became of one event of [Relay.Accept].
 type Receipt struct {
 	EventID string `json:"event_id,omitempty"`
 	Problem string `json:"problem"`
-	// Lanes maps each lane that wants the event to accepted, duplicate or ignored.
+	// Lanes maps each lane that takes the event to "accepted", "duplicate" or "ignored".
 	Lanes map[string]string `json:"lanes"`
 }
 
-// Accept keeps events for every lane that wants them: all or none, durable when it returns nil. An error wraps one of the
-// store's sentinels or the context's error; nothing was kept then, unless it is [ErrFailed].
+// Accept keeps events for every lane that takes them, all or none. They are durable once it returns
+// nil. An error wraps one of package store or of the context. Nothing was kept then, unless the
+// error is [store.ErrFailed] or [store.ErrUnavailable].
 func (r *Relay) Accept(ctx context.Context, events ...*guance.Event) ([]Receipt, error) {
 	if r.closing.Load() {
 		return nil, fmt.Errorf("relay: accepting: %w", store.ErrClosed)
@@ -104,67 +112,69 @@ func (r *Relay) Accept(ctx context.Context, events ...*guance.Event) ([]Receipt,
 	now, parent := r.clock.wall(), traceparent(ctx)
 	receipts := make([]Receipt, len(events))
 	var entries []*store.Entry
-	var owner []int    // whose receipt an entry belongs to
-	var unrouted []int // the events that no lane takes
+	var receiptOf []int // the index of the receipt of each entry
+	var unrouted []*guance.Event
 	for i, ev := range events {
 		if ev == nil {
 			return nil, fmt.Errorf("relay: event %d of %d is nil; nothing was kept", i+1, len(events))
 		}
 		before := len(entries)
-		receipts[i] = Receipt{EventID: ev.EventID, Problem: problemKey(ev), Lanes: make(map[string]string, len(r.lanes))}
+		lanes := make(map[string]string, len(r.lanes))
+		receipts[i] = Receipt{EventID: ev.EventID, Problem: problemKey(ev), Lanes: lanes}
 		body, err := ev.MarshalJSON()
 		if err != nil {
-			return nil, fmt.Errorf("relay: encoding event %d of %d, nothing was kept: %w", i+1, len(events), err)
+			return nil, fmt.Errorf("relay: encoding event %d, nothing was kept: %w", i+1, err)
 		}
 		for _, l := range r.lanes {
 			if !l.matches(ev) {
 				continue
 			}
 			e := &store.Entry{
-				Lane: l.name, ID: EventID(ev), Problem: receipts[i].Problem, State: ev.State(), Level: ev.Level(),
-				Time: eventTime(ev), Accepted: now, Trace: parent, Body: body,
+				Lane: l.name, ID: EventID(ev), Problem: receipts[i].Problem, State: ev.State(),
+				Level: ev.Level(), Time: eventTime(ev), Accepted: now, Trace: parent, Body: body,
+				Ignored: l.ignores(ev),
 			}
-			e.Ignored = l.ignores(ev)
-			entries, owner = append(entries, e), append(owner, i)
+			entries, receiptOf = append(entries, e), append(receiptOf, i)
 		}
 		if len(entries) == before {
-			unrouted = append(unrouted, i)
+			unrouted = append(unrouted, ev)
 		}
 	}
 	if len(entries) == 0 {
-		r.logUnrouted(events, unrouted)
+		r.logUnrouted(unrouted)
 		return receipts, nil
 	}
 	if err := r.store.Append(ctx, entries); err != nil {
-		return nil, r.found(fmt.Errorf("relay: keeping %d events: %w", len(events), err))
+		return nil, r.stopIfFailed(fmt.Errorf("relay: keeping %d events: %w", len(events), err))
 	}
-	r.logUnrouted(events, unrouted)
+	r.logUnrouted(unrouted)
 	for i, e := range entries {
-		receipts[owner[i]].Lanes[e.Lane] = r.fate(e)
+		receipts[receiptOf[i]].Lanes[e.Lane] = r.received(e)
 	}
 	return receipts, nil
 }
 
-// fate is a receipt's word for what a lane made of an entry.
-func (r *Relay) fate(e *store.Entry) string {
+// received returns the word in the receipt for an entry after Append, and counts one that is
+// ignored.
+func (r *Relay) received(e *store.Entry) string {
 	switch {
 	case e.Seq == 0:
 		return "duplicate"
 	case e.Ignored == "":
 		return "accepted"
 	}
-	l := r.lane(e.Lane)
+	l := r.findLane(e.Lane)
 	l.ignored.Add(1)
 	l.log.Debug("relay: event ignored", "seq", e.Seq, "event", e.ID, "reason", e.Ignored)
 	r.telemetry.count(e.Lane, store.Ignored, 1)
 	return "ignored"
 }
 
-// maxKey bounds what a sender can make a store index: 255 characters is what PagerDuty takes as a dedup_key, and bbolt fails a
-// whole commit over a key of 32 KiB.
+// maxKey is the longest problem key that is stored as it is. PagerDuty takes a dedup_key of at most
+// 255 characters, and bbolt fails a whole commit because of a key of 32 KiB.
 const maxKey = 255
 
-// problemKey is the event's problem key, or a hash of it if it is too long to be an index.
+// problemKey returns the event's problem key, or a hash of it if it is too long.
 func problemKey(ev *guance.Event) string {
 	key := ev.ProblemKey()
 	if len(key) <= maxKey {
@@ -173,7 +183,8 @@ func problemKey(ev *guance.Event) string {
 	return fmt.Sprintf("sha256:%x", sha256.Sum256([]byte(key)))
 }
 
-// eventTime is when the event happened, or zero where that does not tell its order, and for a time that no store could write down.
+// eventTime returns when the event happened. Zero: that says nothing about the order, or it is not
+// a time that every store can write.
 func eventTime(ev *guance.Event) time.Time {
 	t := ev.OrderTime()
 	if y := t.UTC().Year(); y < 1970 || y > 9998 {
@@ -182,11 +193,13 @@ func eventTime(ev *guance.Event) time.Time {
 	return t.UTC()
 }
 
-// EventID is what an event is recognised by when its webhook is sent again, and "" for an event that has no id; [Entry].ID has it.
-// df_event_id alone would not do: the statuses are part of it, so that a sender which keeps the id over a fault and its recovery does
-// not lose the recovery. For an id that is a number of another system, the problem is part of it too.
+// EventID returns the text that identifies an event when its webhook is sent again:
+// [store.Entry].ID. It is empty for an event without df_event_id.
+//
+// The statuses are part of it, because some senders use one df_event_id for a fault and its
+// recovery. The problem key is part of it if the df_event_id is short and not made by Guance.
 func EventID(ev *guance.Event) string {
-	if strings.Trim(ev.EventID, "0") == "" { // a sender that has none may write a zero
+	if strings.Trim(ev.EventID, "0") == "" { // some senders write zero for none
 		return ""
 	}
 	id := ev.EventID + "/" + string(ev.Status) + "/" + string(ev.SubStatus)
@@ -196,17 +209,19 @@ func EventID(ev *guance.Event) string {
 	return id
 }
 
-// uniqueID is the length from which an id is taken for the only one in the world, as that of a UUID is. A shorter one, unless Guance made it,
-// is a number of another system, and two of those systems may count alike.
+// uniqueID is the length from which an id counts as globally unique, as a UUID is. A shorter one
+// that Guance did not make is a number of another system, and two such systems may use the same
+// numbers.
 const uniqueID = 32
 
-// Run delivers until ctx ends, and then lets attempts in flight finish for the drain time. It returns nil after a clean stop; an
-// error means that the store has failed or was closed, and that the process should be restarted. It may be called once.
+// Run delivers until ctx ends, and then waits for attempts in flight for at most the drain time. It
+// returns nil after a clean stop. An error means that the store has failed or was closed, and that
+// the process should be restarted. Run may be called once.
 func (r *Relay) Run(ctx context.Context) error {
 	if r.started.Swap(true) {
 		return errors.New("relay: Run was called twice")
 	}
-	if err := r.reportStrays(ctx); err != nil {
+	if err := r.findOrphans(ctx); err != nil {
 		if ctx.Err() != nil { // stopped before it began
 			r.closing.Store(true)
 			return nil
@@ -238,9 +253,9 @@ func (r *Relay) Run(ctx context.Context) error {
 	return errors.Join(append(errs, failed, unobserve())...)
 }
 
-// found ends Run if err says that the store has failed, and returns err: whoever runs the process must start it again, and lanes that have
-// nothing to record would not notice for hours.
-func (r *Relay) found(err error) error {
+// stopIfFailed ends Run if err wraps [store.ErrFailed], and returns err. Lanes that write nothing
+// would not notice the failure for hours.
+func (r *Relay) stopIfFailed(err error) error {
 	if errors.Is(err, store.ErrFailed) {
 		select {
 		case r.failed <- err:
@@ -250,23 +265,25 @@ func (r *Relay) found(err error) error {
 	return err
 }
 
-// reportStrays names the lanes that have a backlog and no sink: their entries are kept until the lane is back.
-func (r *Relay) reportStrays(ctx context.Context) error {
-	strays, err := r.store.Holdings(ctx)
+// findOrphans logs the lanes in the store that are not configured. Their entries are kept.
+func (r *Relay) findOrphans(ctx context.Context) error {
+	orphans, err := r.store.Holdings(ctx)
 	if err != nil {
 		return fmt.Errorf("relay: reading the backlog: %w", err)
 	}
 	for _, l := range r.lanes {
-		delete(strays, l.name)
+		delete(orphans, l.name)
 	}
-	r.strays.Store(&strays)
-	for name, h := range strays {
-		r.log.Warn("relay: a lane is gone from the configuration; its entries are kept", "lane", name, "pending", h.Pending, "dead", h.Dead)
+	r.orphans.Store(&orphans)
+	for name, h := range orphans {
+		r.log.Warn("relay: a lane is gone from the configuration; its entries are kept",
+			"lane", name, "pending", h.Pending, "dead", h.Dead)
 	}
 	return nil
 }
 
-// Check returns why the relay is not ready: a store that takes nothing, a lane that does not run, or no lane at all.
+// Check returns why the relay is not ready: the store takes no entries, a lane does not run, or
+// there is no lane. It returns nil if the relay is ready.
 func (r *Relay) Check(ctx context.Context) error {
 	if r.closing.Load() {
 		return errors.New("relay: closing")

@@ -42,7 +42,9 @@ func (r *recorder) Deliver(ctx context.Context, d *relay.Delivery) error {
 
 func event(t *testing.T, id, problem, status string) *guance.Event {
 	t.Helper()
-	events, err := guance.Decode(fmt.Appendf(nil, `{"df_event_id":%q,"df_monitor_checker_event_ref":%q,"df_status":%q,"df_title":"t"}`, id, problem, status), "application/json")
+	events, err := guance.Decode(fmt.Appendf(nil,
+		`{"df_event_id":%q,"df_monitor_checker_event_ref":%q,"df_status":%q,"df_title":"t"}`, id, problem,
+		status), "application/json")
 	if err != nil || len(events) != 1 {
 		t.Fatalf("Decode: %d events, %v", len(events), err)
 	}
@@ -50,7 +52,8 @@ func event(t *testing.T, id, problem, status string) *guance.Event {
 }
 
 // run starts a relay with one lane over a memory store, in a bubble.
-func run(t *testing.T, sink relay.Sink, opts *relay.SinkOptions) (r *relay.Relay, db *memstore.Store) {
+func run(t *testing.T, sink relay.Sink, opts *relay.SinkOptions) (r *relay.Relay,
+	db *memstore.Store) {
 	t.Helper()
 	db = memstore.New()
 	r, err := relay.New(db, &relay.Options{Logger: slog.New(slog.NewTextHandler(t.Output(), nil))})
@@ -112,7 +115,8 @@ func TestDeliversInOrder(t *testing.T) {
 		}
 		time.Sleep(time.Minute)
 		expect(t, sink, "p critical", "p ok")
-		if got := db.Settled("lane"); len(got) != 2 || got[0].Outcome != store.Delivered || got[1].Outcome != store.Delivered {
+		if got := db.Settled("lane"); len(got) != 2 || got[0].Outcome != store.Delivered ||
+			got[1].Outcome != store.Delivered {
 			t.Errorf("outcomes %v, want two delivered", got)
 		}
 	})
@@ -135,7 +139,8 @@ func TestOutage(t *testing.T) {
 		accept(t, r, event(t, "1", "stays", "critical"))
 		time.Sleep(20 * time.Second)
 		for i := range 30 {
-			accept(t, r, event(t, fmt.Sprint("f", i), fmt.Sprint("flap", i), "error"), event(t, fmt.Sprint("r", i), fmt.Sprint("flap", i), "ok"))
+			accept(t, r, event(t, fmt.Sprint("f", i), fmt.Sprint("flap", i), "error"),
+				event(t, fmt.Sprint("r", i), fmt.Sprint("flap", i), "ok"))
 		}
 		time.Sleep(40 * time.Minute)
 		sink.mu.Lock()
@@ -206,7 +211,10 @@ func TestPoison(t *testing.T) {
 func TestStop(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		db := memstore.New()
-		hang := &recorder{answer: func(ctx context.Context, _ *relay.Delivery) error { <-ctx.Done(); return ctx.Err() }}
+		hang := &recorder{answer: func(ctx context.Context, _ *relay.Delivery) error {
+			<-ctx.Done()
+			return ctx.Err()
+		}}
 		good := &recorder{}
 		for _, sink := range []*recorder{hang, good} {
 			r, err := relay.New(db, &relay.Options{Logger: slog.New(slog.DiscardHandler)})
@@ -227,7 +235,8 @@ func TestStop(t *testing.T) {
 			if d := time.Since(start); d > 5*time.Second {
 				t.Errorf("Run took %v to stop, want the drain time of 5 s at most", d)
 			}
-			if _, err := r.Accept(t.Context(), event(t, "2", "p", "critical")); !errors.Is(err, store.ErrClosed) {
+			if _, err := r.Accept(t.Context(), event(t, "2", "p", "critical")); !errors.Is(err,
+				store.ErrClosed) {
 				t.Errorf("Accept after the stop: %v, want ErrClosed", err)
 			}
 		}

@@ -11,14 +11,16 @@ import (
 	"testing"
 )
 
-// Every test of a report from the field is in the table of docs/guarantees.md, and every one that is in the table exists.
+// Every test of a report from the field is in the table of docs/guarantees.md, and every one that
+// is in the table exists.
 func TestReportsAreInTheGuarantees(t *testing.T) {
 	doc, err := os.ReadFile("../docs/guarantees.md")
 	if err != nil {
 		t.Fatal(err)
 	}
 	listed := make(map[string]bool)
-	for _, name := range regexp.MustCompile("`[a-z-]+\\.TestReport\\d+\\w*`").FindAllString(string(doc), -1) {
+	for _, name := range regexp.MustCompile("`[a-z-]+\\.TestReport\\d+\\w*`").FindAllString(string(doc),
+		-1) {
 		listed[strings.Trim(name, "`")] = true
 	}
 	found := make(map[string]bool)

@@ -7,11 +7,11 @@ import (
 	"time"
 )
 
-// requests charges the budget for the requests of one attempt. The lane has paid for the first.
+// requests takes the requests of one attempt from the budget. The lane has taken the first.
 type requests struct {
 	lane    *lane
-	begun   atomic.Bool // the first was asked for
-	refused atomic.Bool // the budget had none
+	begun   atomic.Bool // wait was called
+	refused atomic.Bool // the budget had no request in time
 }
 
 // wait implements [Delivery.Wait].
@@ -21,13 +21,13 @@ func (r *requests) wait(ctx context.Context) error {
 	}
 	for {
 		now := r.lane.clock.now()
-		ok, again := r.lane.account.take(now)
+		ok, again := r.lane.account.budget.take(now)
 		if ok {
 			return nil
 		}
 		if deadline, bounded := ctx.Deadline(); bounded && again.Sub(now) > time.Until(deadline) {
 			r.refused.Store(true)
-			return fmt.Errorf("relay: lane %q: the budget has no request left before the attempt ends", r.lane.name)
+			return fmt.Errorf("relay: lane %q: the budget has no request in time", r.lane.name)
 		}
 		timer := time.NewTimer(again.Sub(now))
 		select {

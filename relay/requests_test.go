@@ -10,7 +10,8 @@ import (
 	"github.com/guance-relay/guance-relay/relay"
 )
 
-// A sink that waits for its second request, in vain, learns that it must not send it, and its entry pays nothing for that.
+// A sink that waits for its second request, in vain, learns that it must not send it, and its entry
+// pays nothing for that.
 func TestWaitThatGivesLeaveToNothing(t *testing.T) {
 	for name, tc := range map[string]struct {
 		limit func() (context.Context, context.CancelFunc)

@@ -11,51 +11,52 @@ import (
 
 // A Sink delivers events to one target.
 //
-// Deliver is called concurrently for different problems and never for two events of one problem at a time. It must return
-// soon after ctx ends. The lane decides what follows from the error: nil records the event as delivered; [Permanent] makes a
-// dead letter; [RetryAfter] pauses the lane; [Ignore] records that there was nothing to do; anything else is tried again
-// with backoff. A panic is taken as an error. The Delivery must not be kept after Deliver returns.
+// Deliver is called concurrently for different problems, and never for two events of one problem at
+// a time. It must return soon after ctx ends, and must not keep the Delivery. The error says what
+// the lane does: nil means that the event is delivered, [Permanent] makes a dead letter,
+// [RetryAfter] pauses the lane, [Ignore] records that there was nothing to do. After any other
+// error, or a panic, the event is tried again with backoff.
 //
-// A sink may have optional behaviour: [Chooser], [Chronicler] and [Metered]. A decorator is a sink that holds another sink and passes
-// deliveries on to it. Its own method set is all that a lane sees, so a decorator of one's own has a method
-//
-//	Unwrap() Sink
-//
-// that returns the sink within, and the lane finds the optional behaviour there, as [SinkAs] does. A function that decorates Deliver
-// alone needs no type: see SinkOptions.Middleware. A lane that meets a decorator without either logs its type once, see [CheckSink].
+// A sink may also be an [Ignorer], an [EveryEvent] or an [AccountNamer]. A decorator, which is a
+// sink that passes deliveries on to another sink, must not hide that: it needs a method Unwrap()
+// Sink that returns the other sink, see [SinkAs]. SinkOptions.Middleware decorates Deliver without
+// a type.
 type Sink interface {
 	Deliver(ctx context.Context, d *Delivery) error
 }
 
-// SinkOptions say how a lane treats its target. A nil *SinkOptions and a zero field mean the defaults.
+// SinkOptions are the settings of a lane. A nil *SinkOptions means the defaults, and so does a
+// field that is nil, zero or negative.
 type SinkOptions struct {
-	// Match chooses the events that the lane takes; nil takes all. Never match on the level: a problem's recovery would go
-	// elsewhere. It may be called concurrently. If it panics the lane takes the event, as a page too many is safer than one too few, and
-	// the log has an error with the stack, at most once a minute.
+	// Match reports whether the lane takes an event. Do not match on the level: a recovery has none,
+	// and would not reach the lane. Match may be called concurrently. If it panics, the lane takes the
+	// event, and the panic is logged at most once a minute. Default: the lane takes all events.
 	Match func(*guance.Event) bool
-	// Middleware, if not nil, decorates the lane's sink, to log, to measure or to change each delivery for instance. It is called once,
-	// by Handle, and the sink that it returns gets the deliveries in place of next, which it passes them on to. It wraps Deliver alone:
-	// optional behaviour is that of the sink which was given to Handle, whatever the type that Middleware returns. It must not return nil.
+	// Middleware decorates the Deliver of the lane's sink, for example to log or to measure. Handle
+	// calls it once. The sink that it returns gets the deliveries and passes them on to next. Only its
+	// Deliver is used, and it must not be nil. Default: no decoration.
 	Middleware func(next Sink) Sink
-	// Every keeps each event instead of letting a newer state of a problem take the place of an unsent older one. For chat and
-	// audit targets; false suits targets that carry state, such as PagerDuty, unless the sink is a [Chronicler].
-	Every bool
-	// PerMinute is the number of requests that the target allows in any 60 s; zero means 120, which is PagerDuty's limit for
-	// one integration key. Of lanes that share an account the least counts, see [Metered].
+	// EveryEvent sends each event, as chat and audit targets need. With false, a newer state of a
+	// problem supersedes an older one that was not sent, as suits PagerDuty. A sink that is an
+	// [EveryEvent] sets it.
+	EveryEvent bool
+	// PerMinute is the number of requests in any 60 s. Default: 120, the limit of PagerDuty for one
+	// integration key. Lanes of one account share the lowest, see [AccountNamer].
 	PerMinute int
-	// Concurrency is the number of attempts in flight at once; zero means [DefaultConcurrency]: an attempt holds its place while it
-	// waits for the disk and the target, and a few that hang must not take all of them.
+	// Concurrency is the number of attempts in flight. Default: [DefaultConcurrency].
 	Concurrency int
-	// AttemptTimeout bounds one Deliver; zero means 30 s.
+	// AttemptTimeout is the longest that one Deliver may take. Default: 30 s.
 	AttemptTimeout time.Duration
-	// MaxAttempts is how many attempts may fail before an entry is dead; zero means 60. A failure counts only if the target took
-	// something else since the entry's last one: no outage kills an event, however long.
+	// MaxAttempts is how many failures make an entry dead. A failure counts only if the target took
+	// another event since the entry's last failure, so no outage kills an event. Default: 60.
 	MaxAttempts int
-	// MaxAge is how long after it was accepted an entry is still tried, outage or not; then it is dead. Zero means 72 h.
+	// MaxAge is how long an entry is tried after it was accepted, in an outage too. Then it is dead.
+	// Default: 72 h.
 	MaxAge time.Duration
 }
 
-// DefaultConcurrency is how many attempts of a lane may be in flight at once, unless SinkOptions.Concurrency says otherwise.
+// DefaultConcurrency is the default of SinkOptions.Concurrency. It is more than the budget needs,
+// because an attempt also waits for the disk, and a few attempts that hang must not use all places.
 const DefaultConcurrency = 32
 
 func (o *SinkOptions) withDefaults() SinkOptions {
@@ -77,7 +78,7 @@ func orDefault[T int | time.Duration](v *T, d T) {
 	}
 }
 
-// SinkFunc is a function that is a Sink. A nil SinkFunc is a sink that fails each time.
+// SinkFunc is a function that is a Sink. A nil SinkFunc fails each time.
 type SinkFunc func(ctx context.Context, d *Delivery) error
 
 // Deliver calls f.
@@ -88,19 +89,20 @@ func (f SinkFunc) Deliver(ctx context.Context, d *Delivery) error {
 	return f(ctx, d)
 }
 
-// A Chooser is a Sink that can tell without I/O that it asks nothing of an event. Such events are recorded as ignored when
-// they are accepted: they never wait for the budget nor take from it.
-type Chooser interface {
+// An Ignorer is a [Sink] that can say without I/O that it ignores an event. The outcome of such an
+// event is recorded when it is accepted, so it supersedes nothing and uses no budget.
+type Ignorer interface {
 	Sink
-	// Ignores returns why the event is ignored, or "" if it is to be delivered. It may be called concurrently.
+	// Ignores returns why the event is ignored, or "" if it is to be delivered. It may be called
+	// concurrently.
 	Ignores(e *guance.Event) string
 }
 
-// A Chronicler is a Sink that wants each event, and not the newest state of each problem alone: see SinkOptions.Every.
-type Chronicler interface {
+// An EveryEvent is a [Sink] that can set SinkOptions.EveryEvent.
+type EveryEvent interface {
 	Sink
-	// Every reports whether the sink wants each event. It is called once, by Handle.
-	Every() bool
+	// EveryEvent reports whether each event is sent, and none is superseded. Handle calls it once.
+	EveryEvent() bool
 }
 
 // A Delivery is one attempt to bring one event to a target.
@@ -109,36 +111,37 @@ type Delivery struct {
 	Lane     string
 	Problem  string    // the problem key
 	Seq      uint64    // the entry's place in its lane
-	Attempt  int       // 1, and one more for each failed attempt that counted
+	Attempt  int       // 1, plus the number of failed attempts that counted
 	Accepted time.Time // when the relay took the event
 
 	wait func(ctx context.Context) error // nil: no budget
-	lost func()                          // nil: nobody keeps it
-	log  func(...slog.Attr)              // nil: nobody logs it
+	lost func()                          // nil: not kept
+	log  func(...slog.Attr)              // nil: not logged
 }
 
-// LogAttrs adds attributes to the line that the lane logs at level Info once the event is delivered: what the sink asked of the target and
-// what the target answered. They are dropped if the attempt does not deliver the event. They must not hold secrets. A sink calls it within
-// Deliver, and not from several goroutines at a time.
+// LogAttrs adds attributes to the line that the lane logs once the event is delivered, such as what
+// the target answered. They must not hold secrets. They are dropped if the attempt fails. LogAttrs
+// must be called within Deliver, and not concurrently.
 func (d *Delivery) LogAttrs(attrs ...slog.Attr) {
 	if d.log != nil {
 		d.log(attrs...)
 	}
 }
 
-// LostAnswer says that no answer came to a request of this delivery, although the target may have it and may handle it later. The lane
-// then sends the problem's recovery twice, see [Relay]. A sink calls it whether or not the delivery succeeds in the end. An error of
-// Deliver that is a timeout or the end of a context says the same, unless it has a method AnswerLost() bool that denies it.
+// LostAnswer says that a request of this delivery got no answer, although the target may handle it
+// later. The lane then sends the recovery of the problem twice. A sink calls it even if a later
+// request of the delivery succeeds. It need not call it if Deliver returns an error that is a
+// timeout, the end of a connection or of a context, or has a method AnswerLost() bool.
 func (d *Delivery) LostAnswer() {
 	if d.lost != nil {
 		d.lost()
 	}
 }
 
-// Wait waits until the lane's budget has a request. A sink calls it before every request that it sends. The first call of a delivery
-// returns at once, as the lane has paid for one request. Wait fails when the budget has no request before the deadline of ctx, or when
-// ctx ends; the sink then returns, and the attempt costs the entry nothing. It may be called concurrently. With this method a Delivery is a
-// Limiter of package pagerduty.
+// Wait waits until the budget has a request. A sink calls it before each request that it sends. The
+// first call of a delivery returns at once. Wait fails if ctx ends, or if the budget has no request
+// before the deadline of ctx. Then Deliver should return the error; the attempt does not count as
+// failed. Wait may be called concurrently. It makes a Delivery a pagerduty.Limiter.
 func (d *Delivery) Wait(ctx context.Context) error {
 	if d.wait == nil {
 		return nil
@@ -152,7 +155,8 @@ func (e *permanentError) Error() string   { return e.err.Error() }
 func (e *permanentError) Unwrap() error   { return e.err }
 func (e *permanentError) Permanent() bool { return true }
 
-// Permanent marks an error that no retry can mend: the entry becomes a dead letter, kept with the reason.
+// Permanent returns an error that no retry can mend. The entry becomes a dead letter with this
+// reason.
 func Permanent(err error) error {
 	if err == nil {
 		return nil
@@ -170,8 +174,9 @@ func (e *retryAfterError) Unwrap() error             { return e.err }
 func (e *retryAfterError) Throttled() bool           { return true }
 func (e *retryAfterError) RetryAfter() time.Duration { return e.delay }
 
-// RetryAfter marks an error of a target that wants to be left alone: the whole lane pauses for d, or for a time the lane
-// chooses if d is not positive. It costs the entry no attempt.
+// RetryAfter returns the error of a target that is too busy, as with a 429. The whole lane pauses
+// for d, at most 15 minutes. If d is not positive, the lane chooses the time. It counts as no
+// failure.
 func RetryAfter(err error, d time.Duration) error {
 	if err == nil {
 		return nil
@@ -184,6 +189,6 @@ type ignoreError struct{ reason string }
 func (e *ignoreError) Error() string { return e.reason }
 func (e *ignoreError) Ignored() bool { return true }
 
-// Ignore returns the error by which a sink says that the event asks for nothing. By then the event has waited for the budget, and may
-// have taken the place of an older one that the sink would not have ignored: a sink that ignores some events should be a [Chooser].
+// Ignore returns an error that ends the entry as ignored. A sink that ignores events should also be
+// an [Ignorer]: otherwise an ignored event may supersede an older one that would have been sent.
 func Ignore(reason string) error { return &ignoreError{reason} }

@@ -17,7 +17,8 @@ import (
 	"github.com/guance-relay/guance-relay/relay/store"
 )
 
-// slowDisk is a store that takes seconds for each mark. It keeps a journal of what became durable; a sink adds what was sent.
+// slowDisk is a store that takes seconds for each mark. It keeps a journal of what became durable;
+// a sink adds what was sent.
 type slowDisk struct {
 	*memstore.Store
 	reading time.Duration // what a read takes
@@ -72,8 +73,8 @@ func (d *slowDisk) mark(marks []store.Mark) {
 	d.note("%s durable", strings.Join(words, " and "))
 }
 
-// Promise 3 over a crash at any moment: that an attempt begins is durable before it does, how it ended before the problem's next entry is
-// sent, and what cancels each other ends in one write.
+// Promise 3 over a crash at any moment: that an attempt begins is durable before it does, how it
+// ended before the problem's next entry is sent, and what cancels each other ends in one write.
 func TestMarksComeFirst(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		disk := newSlowDisk(0)
@@ -107,7 +108,8 @@ func TestMarksComeFirst(t *testing.T) {
 	})
 }
 
-// Promise 6 after a restart: nothing is sent before the whole backlog was read, as its last entry may be the worst news.
+// Promise 6 after a restart: nothing is sent before the whole backlog was read, as its last entry
+// may be the worst news.
 func TestStartReadsTheBacklogFirst(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		disk := newSlowDisk(time.Second)
@@ -125,12 +127,14 @@ func TestStartReadsTheBacklogFirst(t *testing.T) {
 		time.Sleep(30 * time.Second)
 		stop()
 		if got := sink.taken(); len(got) == 0 || got[0] != "worst fatal" {
-			t.Errorf("the first that was sent, of %d, is %v, want the worst", len(got), got[:min(len(got), 1)])
+			t.Errorf("the first that was sent, of %d, is %v, want the worst", len(got),
+				got[:min(len(got), 1)])
 		}
 	})
 }
 
-// Promises 3 and 6 while a slow disk still writes what was superseded: it counts as remembered, and nothing waits for it.
+// Promises 3 and 6 while a slow disk still writes what was superseded: it counts as remembered, and
+// nothing waits for it.
 func TestMarksOnTheirWay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		disk, sink := newSlowDisk(0), &recorder{}
@@ -146,11 +150,13 @@ func TestMarksOnTheirWay(t *testing.T) {
 			e.Raw, e.Date = nil, time.Unix(int64(date), 0)
 			return e
 		}
-		accept(t, r, at("1", "p", "critical", 1_700_000_003), at("2", "p", "ok", 1_700_000_013)) // which cancel each other
+		// which cancel each other
+		accept(t, r, at("1", "p", "critical", 1_700_000_003), at("2", "p", "ok", 1_700_000_013))
 		time.Sleep(100 * time.Millisecond)
 		accept(t, r, at("3", "p", "critical", 1_700_000_002)) // overtaken by both
 		accept(t, r, event(t, "4", "q", "critical"))
-		time.Sleep(1500 * time.Millisecond) // what the mark of an attempt takes; those of the pair take five seconds
+		// what the mark of an attempt takes; those of the pair take five seconds
+		time.Sleep(1500 * time.Millisecond)
 		expect(t, sink, "q critical")
 		time.Sleep(time.Minute)
 		expect(t, sink, "q critical")

@@ -1,6 +1,7 @@
 package relay
 
 import (
+	"encoding/json"
 	"time"
 
 	"github.com/guance-relay/guance-relay/guance"
@@ -13,32 +14,56 @@ type LaneState string
 const (
 	Idle       LaneState = "idle"        // there is nothing to send
 	Sending    LaneState = "sending"     // attempts are in flight
-	Budgeted   LaneState = "budget"      // it waits for the next request that its budget allows
-	Paused     LaneState = "paused"      // the target asked to be left alone
-	BackingOff LaneState = "backing off" // all that is pending failed a moment ago
-	Repeating  LaneState = "repeating"   // recoveries that were taken wait to be sent once more, as an answer was lost before them
-	Probing    LaneState = "probing"     // the target is down: one request at a time finds out when it is back
-	Reading    LaneState = "reading"     // it reads what was there when it started
+	Budgeted   LaneState = "budget"      // it waits until its budget allows a request
+	Paused     LaneState = "paused"      // the target asked for a pause, as with a 429
+	BackingOff LaneState = "backing off" // every pending entry failed a moment ago
+	Repeating  LaneState = "repeating"   // delivered recoveries wait to be sent a second time
+	Probing    LaneState = "probing"     // the target is down and gets one request at a time
+	Reading    LaneState = "reading"     // it reads its backlog after a start
 	Stopped    LaneState = "stopped"     // it does not run in this process
 )
 
-// LaneStats are the figures of one lane. Counters start when the lane does.
+// LevelCounts are numbers of entries by [guance.Level]. In JSON they are an object with the names
+// of all levels.
+type LevelCounts [guance.LevelFatal + 1]int
+
+// MarshalJSON implements [json.Marshaler].
+func (c LevelCounts) MarshalJSON() ([]byte, error) {
+	named := make(map[string]int, len(c))
+	for level, n := range c {
+		named[guance.Level(level).String()] = n
+	}
+	return json.Marshal(named)
+}
+
+// UnmarshalJSON implements [json.Unmarshaler]. It ignores names of other levels.
+func (c *LevelCounts) UnmarshalJSON(data []byte) error {
+	var named map[string]int
+	err := json.Unmarshal(data, &named)
+	for level := range c {
+		c[level] = named[guance.Level(level).String()]
+	}
+	return err
+}
+
+// LaneStats are the figures of one lane. Counters start with the lane.
 type LaneStats struct {
 	Name  string    `json:"name"`
 	State LaneState `json:"state"`
-	// Until is when the state may change by itself; zero if only news or an answer can change it.
+	// Until is when the state may change by itself. Zero: only an event or an answer changes it.
 	Until time.Time `json:"until,omitzero"`
-	// Reason is what the target answered last, while it is in trouble.
+	// Reason is the last failure, until the target takes an event.
 	Reason string `json:"reason,omitempty"`
-	// Backlog is the number of entries that are not settled, and ByLevel the same by [guance.Level].
-	Backlog int                        `json:"backlog"`
-	ByLevel [guance.LevelFatal + 1]int `json:"by_level"`
-	// Oldest is when the oldest of them was accepted; zero if there is none.
+	// Backlog is the number of pending entries.
+	Backlog int `json:"backlog"`
+	// ByLevel is the same by level. It leaves out what is not read yet, see Reading.
+	ByLevel LevelCounts `json:"by_level"`
+	// Oldest is when the oldest pending entry was accepted. Zero: there is none.
 	Oldest   time.Time `json:"oldest,omitzero"`
 	InFlight int       `json:"in_flight"`
-	// Stuck are the entries that do not get through, whatever else does; nil if there are none.
+	// Stuck are the entries that do not get through. Nil: there are none.
 	Stuck *Stuck `json:"stuck,omitempty"`
-	// PerMinute is the rate that the lane keeps now; a 429 lowers it, quiet raises it again.
+	// PerMinute is the present rate. A 429 lowers it, and minutes without one raise it again.
 	PerMinute float64 `json:"per_minute"`
 
 	Attempts  uint64 `json:"attempts"`
@@ -51,13 +76,14 @@ type LaneStats struct {
 	Dead       uint64 `json:"dead"`
 }
 
-// Stuck are the entries of a lane that do not get through: those that failed three times in a row or more, those that the store cannot read,
-// and all that is pending while the target counts as down. They are kept and tried again.
+// Stuck are the entries of a lane that do not get through: those that failed at least three times
+// in a row, and those that the store cannot read. While the target counts as down, they are all
+// pending entries. They are kept and tried again.
 type Stuck struct {
 	Count  int       `json:"count"`
 	Oldest time.Time `json:"oldest"` // when the oldest of them was accepted
 	Reason string    `json:"reason"` // of the last failure of one of them
-	// Remedy is what to do about it, if the sink's error has a method Remedy() string that says so.
+	// Remedy is what to do about it, if the sink's error has a method Remedy() string.
 	Remedy string `json:"remedy,omitempty"`
 }
 
@@ -65,21 +91,21 @@ type Stuck struct {
 type Stats struct {
 	// Lanes has one element for each call of Handle, in that order.
 	Lanes []LaneStats `json:"lanes"`
-	// Strays are lanes of the store that no sink is handled for, as of the start of Run. Their entries are kept.
-	Strays map[string]store.Holdings `json:"strays,omitempty"`
+	// Orphans are lanes in the store that had no sink when Run started. Their entries are kept.
+	Orphans map[string]store.Holdings `json:"orphans,omitempty"`
 }
 
 // Stats returns the figures of the relay. It takes no lock that delivering waits for.
 func (r *Relay) Stats() Stats {
 	lanes, _ := r.laneStats()
 	s := Stats{Lanes: lanes}
-	if strays := r.strays.Load(); strays != nil {
-		s.Strays = *strays
+	if orphans := r.orphans.Load(); orphans != nil {
+		s.Orphans = *orphans
 	}
 	return s
 }
 
-// laneStats returns the figures of all lanes, and the wall time by which their times are told.
+// laneStats returns the figures of all lanes, and the present wall time.
 func (r *Relay) laneStats() ([]LaneStats, time.Time) {
 	wall := r.clock.wall()
 	ahead := wall.Sub(r.clock.now())
@@ -89,36 +115,39 @@ func (r *Relay) laneStats() ([]LaneStats, time.Time) {
 		s.Ignored += l.ignored.Load()
 		s.Until, s.Oldest = shift(s.Until, ahead), shift(s.Oldest, ahead)
 		if s.Stuck != nil {
-			told := *s.Stuck
-			told.Oldest = shift(told.Oldest, ahead)
-			s.Stuck = &told
+			stuck := *s.Stuck
+			stuck.Oldest = shift(stuck.Oldest, ahead)
+			s.Stuck = &stuck
 		}
 		stats[i] = s
 	}
 	return stats, wall
 }
 
-// publish makes the loop's figures visible to others. Their times are those of the lane's clock: whoever reads them turns them into wall time.
+// publish makes the loop's figures visible to laneStats. Times are of the lane's clock.
 func (l *lane) publish(now time.Time) {
-	s := l.schedule
+	pending, byLevel := l.schedule.Pending()
+	outcomes := &l.counts.outcomes
 	stats := &LaneStats{
-		Name: l.name, Reason: l.trouble.reason, Backlog: s.pending + l.unread, ByLevel: s.levels, Oldest: s.oldest(), InFlight: l.inFlight,
+		Name: l.name, Reason: l.failures.last.reason, Backlog: pending + l.unread, ByLevel: byLevel,
+		Oldest: l.schedule.Oldest(), InFlight: l.inFlight,
 		Attempts: l.counts.attempts, Failed: l.counts.failed, Throttled: l.counts.throttled,
-		Delivered: l.counts.outcomes[store.Delivered], Superseded: l.counts.outcomes[store.Superseded],
-		Ignored: l.counts.outcomes[store.Ignored], Dead: l.counts.outcomes[store.Dead],
+		Delivered: outcomes[store.Delivered], Superseded: outcomes[store.Superseded],
+		Ignored: outcomes[store.Ignored], Dead: outcomes[store.Dead],
 	}
 	if n, oldest, why := l.stuck(); n > 0 {
 		stats.Stuck = &Stuck{Count: n, Oldest: oldest, Reason: why.reason, Remedy: why.remedy}
 	}
 	stats.State, stats.Until = l.state(now)
-	_, _, stats.PerMinute = l.account.standing(now)
+	_, _, stats.PerMinute = l.account.budget.standing(now)
 	l.stats.Store(stats)
 }
 
-// state says what the lane is doing and when that may change by itself.
+// state returns what the lane is doing and when that may change by itself.
 func (l *lane) state(now time.Time) (LaneState, time.Time) {
-	paused, next, _ := l.account.standing(now)
-	due, at := l.schedule.ready(now)
+	paused, next, _ := l.account.budget.standing(now)
+	due, at := l.schedule.Ready(now)
+	probe, down := l.schedule.Probe()
 	switch {
 	case l.stopping:
 		return Stopped, time.Time{}
@@ -126,19 +155,16 @@ func (l *lane) state(now time.Time) (LaneState, time.Time) {
 		return Reading, l.ready
 	case now.Before(paused):
 		return Paused, paused
-	case l.schedule.breaker.down():
-		return Probing, l.schedule.breaker.probe
+	case down:
+		return Probing, probe
 	case due && next.After(now) && l.inFlight < l.limit():
 		return Budgeted, next
 	case l.inFlight > 0:
 		return Sending, time.Time{}
-	case !at.IsZero():
-		if l.schedule.repeats() {
-			return Repeating, at
-		}
-		return BackingOff, at
+	case at.IsZero():
+		return Idle, time.Time{}
+	case l.schedule.RepeatNext():
+		return Repeating, at
 	}
-	return Idle, time.Time{}
+	return BackingOff, at
 }
-
-func levelName(level int) string { return guance.Level(level).String() }

@@ -12,8 +12,9 @@ import (
 	"github.com/guance-relay/guance-relay/relay/store"
 )
 
-// Promise 8: what is in flight at a stop may end within the drain time, and has then ended; what is cut off is handed back, and a stop is no
-// failure of the event's, even of one that may not fail once more.
+// Promise 8: what is in flight at a stop may end within the drain time, and has then ended; what is
+// cut off is handed back, and a stop is no failure of the event's, even of one that may not fail
+// once more.
 func TestStopDrains(t *testing.T) {
 	tests := map[string]struct {
 		takes time.Duration // of the attempt that is in flight
@@ -26,7 +27,8 @@ func TestStopDrains(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				db := memstore.New()
-				r, err := relay.New(db, &relay.Options{Logger: slog.New(slog.DiscardHandler), DrainTimeout: 5 * time.Second})
+				r, err := relay.New(db, &relay.Options{Logger: slog.New(slog.DiscardHandler),
+					DrainTimeout: 5 * time.Second})
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -46,7 +48,8 @@ func TestStopDrains(t *testing.T) {
 				go func() { done <- r.Run(ctx) }()
 				time.Sleep(time.Minute) // the budget has some requests
 				accept(t, r, event(t, "1", "slow", "critical"))
-				accept(t, r, event(t, "2", "quick", "critical")) // so that a failure of the slow one would count
+				// so that a failure of the slow one would count
+				accept(t, r, event(t, "2", "quick", "critical"))
 				time.Sleep(time.Second)
 				stop()
 				if err := <-done; err != nil {

@@ -18,8 +18,8 @@ import (
 // interval is how long a lane of 120 requests a minute waits for a token, once its burst is spent.
 const interval = 61 * time.Second / 111
 
-// Promises 2 to 6 under a storm: ten thousand events of three thousand problems within a minute, 120 requests a minute allowed, and twenty
-// new critical problems in the middle of it.
+// Promises 2 to 6 under a storm: ten thousand events of three thousand problems within a minute,
+// 120 requests a minute allowed, and twenty new critical problems in the middle of it.
 func TestStorm(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := memstore.New()
@@ -57,12 +57,14 @@ func TestStorm(t *testing.T) {
 		}
 		var criticals []string
 		critical := func() {
-			e := guancetest.NewProblem("payments are down", "shop", fmt.Sprint(len(criticals))).Fault(guance.LevelCritical)
+			e := guancetest.NewProblem("payments are down", "shop",
+				fmt.Sprint(len(criticals))).Fault(guance.LevelCritical)
 			criticals = append(criticals, e.ProblemKey())
 			say(e)
 		}
 		n := 0
-		for d := range (guancetest.Storm{Seed: 6, Problems: 3000, Events: 10_000, Rate: 167, Start: time.Now()}).Deliveries() {
+		for d := range (guancetest.Storm{Seed: 6, Problems: 3000, Events: 10_000, Rate: 167,
+			Start: time.Now()}).Deliveries() {
 			say(d.Event)
 			switch n++; {
 			case n == 4000: // ten at once
@@ -95,16 +97,19 @@ func TestStorm(t *testing.T) {
 			late, waited := sinceItsTurn(&h, key)
 			worst, longest = max(worst, late), max(longest, waited)
 			if late > 2*interval+time.Millisecond { // waits are rounded up
-				t.Errorf("a new critical problem was sent %.1f tokens after its turn, want 2 at most\n%s", float64(late)/float64(interval), h.Story(key))
+				t.Errorf("a new critical problem was sent %.1f tokens after its turn, want 2 at most\n%s",
+					float64(late)/float64(interval), h.Story(key))
 			}
 		}
 		t.Logf("%d events accepted, %d problems, %d changes of level: %d requests; a new critical was sent %.2f tokens after its turn at most, %v after it was accepted",
-			len(h.Accepted), problems, raised, len(h.Attempts), float64(worst)/float64(interval), longest.Round(time.Millisecond))
+			len(h.Accepted), problems, raised, len(h.Attempts), float64(worst)/float64(interval),
+			longest.Round(time.Millisecond))
 	})
 }
 
-// sinceItsTurn returns how long after its turn, and after it was accepted, a problem was first sent. Its turn has come when the last new problem
-// that was worse, or as bad and there before it, was sent.
+// sinceItsTurn returns how long after its turn, and after it was accepted, a problem was first
+// sent. Its turn has come when the last new problem that was worse, or as bad and there before it,
+// was sent.
 func sinceItsTurn(h *relaytest.History, key string) (late, waited time.Duration) {
 	arrived := make(map[string]time.Time)
 	var level guance.Level
@@ -123,7 +128,8 @@ func sinceItsTurn(h *relaytest.History, key string) (late, waited time.Duration)
 		switch {
 		case a.Problem == key:
 			return a.Start.Sub(turn), a.Start.Sub(arrived[key])
-		case a.Start.After(turn) && news && (a.Level > level || a.Level == level && !arrived[a.Problem].After(arrived[key])):
+		case a.Start.After(turn) && news && (a.Level > level || a.Level == level &&
+			!arrived[a.Problem].After(arrived[key])):
 			turn = a.Start
 		}
 	}

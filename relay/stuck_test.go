@@ -27,7 +27,8 @@ func (keyError) Remedy() string { return "check the routing key and the region" 
 func noisy(t *testing.T, sink relay.Sink, opts *relay.SinkOptions) (*relay.Relay, *lockedBuffer) {
 	t.Helper()
 	log := new(lockedBuffer)
-	r, err := relay.New(memstore.New(), &relay.Options{Logger: slog.New(slog.NewTextHandler(log, nil))})
+	r, err := relay.New(memstore.New(), &relay.Options{Logger: slog.New(slog.NewTextHandler(log,
+		nil))})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -39,14 +40,16 @@ func noisy(t *testing.T, sink relay.Sink, opts *relay.SinkOptions) (*relay.Relay
 // complaints are the lines of a log that say that something does not get through.
 func complaints(log *lockedBuffer) (lines []string) {
 	for line := range strings.Lines(log.String()) {
-		if strings.Contains(line, "do not get through") || strings.Contains(line, "did not take an event") {
+		if strings.Contains(line, "do not get through") ||
+			strings.Contains(line, "did not take an event") {
 			lines = append(lines, line)
 		}
 	}
 	return lines
 }
 
-// The target is in trouble for a while, and answers what is no word about an event: all that waits goes out once it is well.
+// The target is in trouble for a while, and answers what is no word about an event: all that waits
+// goes out once it is well.
 func TestReport03TroubleKillsNothing(t *testing.T) {
 	for _, waiting := range []int{1, 4, 50} {
 		for _, lasts := range []time.Duration{time.Second, 10 * time.Minute, 7 * time.Hour} {
@@ -73,7 +76,8 @@ func TestReport03TroubleKillsNothing(t *testing.T) {
 	}
 }
 
-// PagerDuty does not know the key for ten minutes: nothing dies, and the lane says within a minute what is wrong and what to do.
+// PagerDuty does not know the key for ten minutes: nothing dies, and the lane says within a minute
+// what is wrong and what to do.
 func TestReport05UnknownKeyIsSaidAndWaits(t *testing.T) {
 	for _, waiting := range []int{1, 50} {
 		t.Run(fmt.Sprint(waiting), func(t *testing.T) {
@@ -93,7 +97,8 @@ func TestReport05UnknownKeyIsSaidAndWaits(t *testing.T) {
 					time.Sleep(time.Until(start.Add(time.Duration(minute+1)*time.Minute + time.Second)))
 					lines := complaints(log)
 					if len(lines) < minute+1 || len(lines) > minute+2 {
-						t.Errorf("%d lines after %d minutes, want one a minute:\n%s", len(lines), minute+1, strings.Join(lines, ""))
+						t.Errorf("%d lines after %d minutes, want one a minute:\n%s", len(lines), minute+1,
+							strings.Join(lines, ""))
 					}
 					last := lines[len(lines)-1]
 					for _, part := range []string{
@@ -105,7 +110,8 @@ func TestReport05UnknownKeyIsSaidAndWaits(t *testing.T) {
 						}
 					}
 					s := r.Stats().Lanes[0].Stuck
-					if s == nil || s.Count != waiting || s.Reason != "sending: 400 Invalid routing key" || s.Remedy != (keyError{}).Remedy() || s.Oldest.Sub(start).Abs() > time.Second {
+					if s == nil || s.Count != waiting || s.Reason != "sending: 400 Invalid routing key" ||
+						s.Remedy != (keyError{}).Remedy() || s.Oldest.Sub(start).Abs() > time.Second {
 						t.Errorf("after %d minutes stuck is %+v, want all %d", minute+1, s, waiting)
 					}
 				}
@@ -123,7 +129,8 @@ func TestReport05UnknownKeyIsSaidAndWaits(t *testing.T) {
 	}
 }
 
-// What is stuck is said once a minute and stays in the figures while everything else goes through, until it dies.
+// What is stuck is said once a minute and stays in the figures while everything else goes through,
+// until it dies.
 func TestStuckIsSaidWhateverElseGoesThrough(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		sink := &recorder{answer: func(_ context.Context, d *relay.Delivery) error {
@@ -141,7 +148,8 @@ func TestStuckIsSaidWhateverElseGoesThrough(t *testing.T) {
 			if i%600 != 599 {
 				continue
 			}
-			if s := r.Stats().Lanes[0]; s.Stuck == nil || s.Stuck.Count != 1 || s.Stuck.Reason != "no understanding of it" {
+			if s := r.Stats().Lanes[0]; s.Stuck == nil || s.Stuck.Count != 1 ||
+				s.Stuck.Reason != "no understanding of it" {
 				t.Fatalf("after %v stuck is %+v, want the poison", time.Since(start), s.Stuck)
 			}
 		}
@@ -160,13 +168,15 @@ func TestStuckIsSaidWhateverElseGoesThrough(t *testing.T) {
 		}
 		dead, err := r.DeadLetters(t.Context(), "lane", 0, 10)
 		reason := regexp.MustCompile(`^failed \d+ times within 6h0m\d+s while the target took other events, last: no understanding of it$`)
-		if err != nil || len(dead) != 1 || !reason.MatchString(dead[0].Reason) || dead[0].At.Sub(start) < 6*time.Hour {
+		if err != nil || len(dead) != 1 || !reason.MatchString(dead[0].Reason) ||
+			dead[0].At.Sub(start) < 6*time.Hour {
 			t.Errorf("dead letters %+v, %v; want the poison, after six hours", dead, err)
 		}
 	})
 }
 
-// A line says that the target takes events again where one said that it did not, and not for each success beside a failure.
+// A line says that the target takes events again where one said that it did not, and not for each
+// success beside a failure.
 func TestTroubleIsNotSaidForEachAttempt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var asked atomic.Int32
@@ -185,12 +195,14 @@ func TestTroubleIsNotSaidForEachAttempt(t *testing.T) {
 			return strings.Contains(line, "event delivered") // that is one line for each event
 		})
 		if len(lines) > 25 {
-			t.Errorf("%d lines in ten minutes of every other attempt failing, want about two a minute", len(lines))
+			t.Errorf("%d lines in ten minutes of every other attempt failing, want about two a minute",
+				len(lines))
 		}
 	})
 }
 
-// A budget that is too small for an attempt's requests keeps events from getting through, and that is said as any other trouble is.
+// A budget that is too small for an attempt's requests keeps events from getting through, and that
+// is said as any other trouble is.
 func TestEmptyBudgetIsSaid(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		sink := &recorder{answer: func(ctx context.Context, d *relay.Delivery) error {
@@ -206,16 +218,18 @@ func TestEmptyBudgetIsSaid(t *testing.T) {
 		accept(t, r, event(t, "1", "p", "critical"))
 		time.Sleep(10*time.Minute + time.Second)
 		lines := complaints(log)
-		if len(lines) < 9 || len(lines) > 11 || !strings.Contains(lines[0], "the budget has no request left") {
-			t.Errorf("%d complaints in ten minutes, want one a minute:\n%s", len(lines), strings.Join(lines, ""))
+		if len(lines) < 9 || len(lines) > 11 || !strings.Contains(lines[0], "the budget has no request") {
+			t.Errorf("%d lines in ten minutes, want one a minute:\n%s", len(lines), strings.Join(lines, ""))
 		}
-		if s := r.Stats().Lanes[0]; s.Failed != 0 || !strings.Contains(s.Reason, "the budget has no request left") {
+		if s := r.Stats().Lanes[0]; s.Failed != 0 ||
+			!strings.Contains(s.Reason, "the budget has no request") {
 			t.Errorf("%+v, want no failure of the target's, and the reason", s)
 		}
 	})
 }
 
-// An event that the target took is delivered, though the budget had nothing left for a second request.
+// An event that the target took is delivered, though the budget had nothing left for a second
+// request.
 func TestEmptyBudgetOfADeliveredEvent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		sink := &recorder{answer: func(ctx context.Context, d *relay.Delivery) error {
@@ -264,7 +278,8 @@ func TestStuckKeepsItsReason(t *testing.T) {
 		r, _ := noisy(t, sink, nil)
 		accept(t, r, event(t, "1", "p", "critical"))
 		time.Sleep(5 * time.Minute)
-		if s := r.Stats().Lanes[0]; s.State != relay.Paused || s.Stuck == nil || s.Stuck.Reason != "no understanding of it" {
+		if s := r.Stats().Lanes[0]; s.State != relay.Paused || s.Stuck == nil ||
+			s.Stuck.Reason != "no understanding of it" {
 			t.Errorf("%+v, stuck %+v; want its last failure", s, s.Stuck)
 		}
 	})
@@ -285,7 +300,8 @@ func TestTroubleThatPassedIsNotSaid(t *testing.T) {
 		time.Sleep(time.Hour)
 		expect(t, sink, "p critical")
 		if lines := complaints(log); len(lines) != 1 {
-			t.Errorf("%d complaints, want one at the first failure:\n%s", len(lines), strings.Join(lines, ""))
+			t.Errorf("%d complaints, want one at the first failure:\n%s", len(lines),
+				strings.Join(lines, ""))
 		}
 	})
 }

@@ -18,7 +18,7 @@ import (
 
 const scope = "github.com/guance-relay/guance-relay/relay"
 
-// telemetry holds the instruments. Their labels are bounded: lane, outcome, level and class, never a problem key.
+// telemetry holds the instruments. Their labels have few values: lane, outcome, level and class.
 type telemetry struct {
 	tracer   trace.Tracer
 	meter    metric.Meter
@@ -32,8 +32,9 @@ type telemetry struct {
 	unrouted metric.Int64Counter
 }
 
-// attemptBuckets are in seconds; OpenTelemetry's own are made for milliseconds.
-var attemptBuckets = metric.WithExplicitBucketBoundaries(.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30)
+// attemptBuckets are in seconds. OpenTelemetry's default ones are for milliseconds.
+var attemptBuckets = metric.WithExplicitBucketBoundaries(
+	.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30)
 
 func newTelemetry(tracers trace.TracerProvider, meters metric.MeterProvider) (*telemetry, error) {
 	if tracers == nil {
@@ -51,16 +52,16 @@ func newTelemetry(tracers trace.TracerProvider, meters metric.MeterProvider) (*t
 	t.took, errs[2] = t.meter.Float64Histogram("relay.attempt.duration", metric.WithUnit("s"),
 		metric.WithDescription("How long a sink took for one attempt, by lane."), attemptBuckets)
 	t.waited, errs[3] = t.meter.Float64Histogram("relay.entry.age", metric.WithUnit("s"),
-		metric.WithDescription("How long after it was accepted an entry was delivered, by lane and level."),
+		metric.WithDescription("Time from acceptance to delivery, by lane and level."),
 		metric.WithExplicitBucketBoundaries(.01, .1, 1, 5, 15, 60, 300, 900, 3600, 14400, 86400))
 	t.backlog, errs[4] = t.meter.Int64ObservableGauge("relay.backlog", metric.WithUnit("{entry}"),
-		metric.WithDescription("Entries that are not settled, by lane and level."))
+		metric.WithDescription("Pending entries, by lane and level."))
 	t.oldest, errs[5] = t.meter.Float64ObservableGauge("relay.backlog.age", metric.WithUnit("s"),
-		metric.WithDescription("How long ago the oldest entry that is not settled was accepted, by lane; 0 if there is none."))
+		metric.WithDescription("Age of the oldest pending entry, by lane; 0 if there is none."))
 	t.unrouted, errs[7] = t.meter.Int64Counter("relay.unrouted", metric.WithUnit("{event}"),
 		metric.WithDescription("Events that no lane takes, and that were not kept."))
 	t.stuck, errs[6] = t.meter.Int64ObservableGauge("relay.stuck", metric.WithUnit("{entry}"),
-		metric.WithDescription("Entries that failed three times in a row or more, or cannot be read, by lane. The log says why."))
+		metric.WithDescription("Entries that do not get through, by lane. The log says why."))
 	for _, err := range errs {
 		if err != nil {
 			return nil, fmt.Errorf("relay: Options.MeterProvider: %w", err)
@@ -73,15 +74,15 @@ func byLane(name string, more ...attribute.KeyValue) metric.MeasurementOption {
 	return metric.WithAttributes(append(more, attribute.String("lane", name))...)
 }
 
-// observe has the gauges read from stats, until the function that it returns is called.
-//
-// stats returns the figures and the wall time as of which they are: only with that do ages not depend on who sets the clock.
+// observe reads the gauges from stats until end is called. stats returns figures and the wall time
+// of the same moment, so that a step of the wall clock changes no age.
 func (t *telemetry) observe(stats func() ([]LaneStats, time.Time)) (end func() error, err error) {
 	r, err := t.meter.RegisterCallback(func(_ context.Context, o metric.Observer) error {
 		lanes, now := stats()
 		for _, s := range lanes {
 			for level, n := range s.ByLevel {
-				o.ObserveInt64(t.backlog, int64(n), byLane(s.Name, attribute.String("level", levelName(level))))
+				o.ObserveInt64(t.backlog, int64(n),
+					byLane(s.Name, attribute.String("level", guance.Level(level).String())))
 			}
 			age := 0.0
 			if !s.Oldest.IsZero() {
@@ -102,43 +103,49 @@ func (t *telemetry) observe(stats func() ([]LaneStats, time.Time)) (end func() e
 	return r.Unregister, nil
 }
 
-func (t *telemetry) attempt(ctx context.Context, lane string, v verdict, took time.Duration) {
+func (t *telemetry) recordAttempt(
+	ctx context.Context, lane string, r *sinkResult, took time.Duration,
+) {
 	class := "failed"
 	switch {
-	case v.outcome != 0:
-		class = v.outcome.String()
-	case v.handedBack:
+	case r.Outcome != 0:
+		class = r.Outcome.String()
+	case r.HandedBack:
 		class = "handed back"
-	case v.throttled:
+	case r.Throttled:
 		class = "throttled"
 	}
 	t.attempts.Add(ctx, 1, byLane(lane, attribute.String("class", class)))
 	t.took.Record(ctx, took.Seconds(), byLane(lane))
 }
 
-// delivered takes how long after it was kept an entry was taken.
-func (t *telemetry) delivered(ctx context.Context, lane string, level guance.Level, after time.Duration) {
-	t.waited.Record(ctx, max(after, 0).Seconds(), byLane(lane, attribute.String("level", level.String())))
+// recordDelivery records how long after it was kept an entry was delivered.
+func (t *telemetry) recordDelivery(
+	ctx context.Context, lane string, l guance.Level, age time.Duration,
+) {
+	t.waited.Record(ctx, max(age, 0).Seconds(), byLane(lane, attribute.String("level", l.String())))
 }
 
 func (t *telemetry) count(lane string, o store.Outcome, n int) {
-	t.outcomes.Add(context.Background(), int64(n), byLane(lane, attribute.String("outcome", o.String())))
+	labels := byLane(lane, attribute.String("outcome", o.String()))
+	t.outcomes.Add(context.Background(), int64(n), labels)
 }
 
-// traceparent is the W3C form of the trace that a webhook belongs to: the store takes it to whoever delivers.
+// traceparent returns the trace of a webhook in its W3C form, for [store.Entry].Trace.
 func traceparent(ctx context.Context) string {
 	carrier := propagation.MapCarrier{}
 	propagation.TraceContext{}.Inject(ctx, carrier)
 	return carrier.Get("traceparent")
 }
 
-// deliver begins the span of one attempt, as part of the trace of the webhook that brought the event.
+// deliver begins the span of one attempt, in the trace of the webhook.
 func (t *telemetry) deliver(ctx context.Context, e *store.Entry) (context.Context, func(error)) {
 	if e.Trace != "" {
 		ctx = propagation.TraceContext{}.Extract(ctx, propagation.MapCarrier{"traceparent": e.Trace})
 	}
-	ctx, span := t.tracer.Start(ctx, "relay.deliver", trace.WithSpanKind(trace.SpanKindConsumer), trace.WithAttributes(
-		attribute.String("relay.lane", e.Lane), attribute.Int64("relay.seq", int64(e.Seq)), attribute.String("relay.level", e.Level.String())))
+	ctx, span := t.tracer.Start(ctx, "relay.deliver", trace.WithSpanKind(trace.SpanKindConsumer),
+		trace.WithAttributes(attribute.String("relay.lane", e.Lane),
+			attribute.Int64("relay.seq", int64(e.Seq)), attribute.String("relay.level", e.Level.String())))
 	return ctx, func(err error) {
 		if err != nil {
 			span.SetStatus(codes.Error, err.Error())

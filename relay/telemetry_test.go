@@ -13,6 +13,7 @@ import (
 	"go.opentelemetry.io/otel/metric/noop"
 
 	"github.com/guance-relay/guance-relay/guance"
+	"github.com/guance-relay/guance-relay/relay/internal/schedule"
 	"github.com/guance-relay/guance-relay/relay/store"
 )
 
@@ -35,19 +36,22 @@ type namedFloat struct {
 	*int
 }
 
-func (m *gauges) Int64ObservableGauge(name string, _ ...metric.Int64ObservableGaugeOption) (metric.Int64ObservableGauge, error) {
+func (m *gauges) Int64ObservableGauge(name string,
+	_ ...metric.Int64ObservableGaugeOption) (metric.Int64ObservableGauge, error) {
 	g := named{int: new(int)}
 	m.names[g] = name
 	return g, nil
 }
 
-func (m *gauges) Float64ObservableGauge(name string, _ ...metric.Float64ObservableGaugeOption) (metric.Float64ObservableGauge, error) {
+func (m *gauges) Float64ObservableGauge(name string,
+	_ ...metric.Float64ObservableGaugeOption) (metric.Float64ObservableGauge, error) {
 	g := namedFloat{int: new(int)}
 	m.names[g] = name
 	return g, nil
 }
 
-func (m *gauges) RegisterCallback(f metric.Callback, _ ...metric.Observable) (metric.Registration, error) {
+func (m *gauges) RegisterCallback(f metric.Callback, _ ...metric.Observable) (metric.Registration,
+	error) {
 	m.look = f
 	return noop.Registration{}, nil
 }
@@ -57,7 +61,8 @@ func (m *gauges) ObserveInt64(o metric.Int64Observable, n int64, opts ...metric.
 	m.values[m.names[o]+"{"+set.Encoded(attribute.DefaultEncoder())+"}"] += float64(n)
 }
 
-func (m *gauges) ObserveFloat64(o metric.Float64Observable, f float64, opts ...metric.ObserveOption) {
+func (m *gauges) ObserveFloat64(o metric.Float64Observable, f float64,
+	opts ...metric.ObserveOption) {
 	set := metric.NewObserveConfig(opts).Attributes()
 	m.values[m.names[o]+"{"+set.Encoded(attribute.DefaultEncoder())+"}"] += f
 }
@@ -81,7 +86,8 @@ type meters struct {
 
 func (p meters) Meter(string, ...metric.MeterOption) metric.Meter { return p.meter }
 
-// The metrics know what is stuck, and an age is never negative, whatever was done to the clock between two looks at it.
+// The metrics know what is stuck, and an age is never negative, whatever was done to the clock
+// between two looks at it.
 func TestGauges(t *testing.T) {
 	m := &gauges{names: make(map[metric.Observable]string), values: make(map[string]float64)}
 	tel, err := newTelemetry(nil, meters{meter: m})
@@ -102,8 +108,10 @@ func TestGauges(t *testing.T) {
 	}
 	for name, want := range map[string]float64{
 		"relay.stuck{lane=stuck}": 7, "relay.stuck{lane=well}": 0,
-		"relay.backlog{lane=well,level=warning}": 3, "relay.backlog{lane=well,level=fatal}": 1, "relay.backlog{lane=well,level=critical}": 0,
-		"relay.backlog.age{lane=stuck}": 90, "relay.backlog.age{lane=well}": 0, "relay.backlog.age{lane=of the future}": 0,
+		"relay.backlog{lane=well,level=warning}": 3, "relay.backlog{lane=well,level=fatal}": 1,
+		"relay.backlog{lane=well,level=critical}": 0,
+		"relay.backlog.age{lane=stuck}":           90, "relay.backlog.age{lane=well}": 0,
+		"relay.backlog.age{lane=of the future}": 0,
 	} {
 		if got, ok := m.values[name]; !ok || got != want {
 			t.Errorf("%s is %v (observed: %v), want %v; all: %v", name, got, ok, want, m.values)
@@ -119,11 +127,12 @@ func TestAttemptsAreCountedByClass(t *testing.T) {
 	}
 	attempts := counter{values: make(map[string]int64)}
 	tel.attempts = attempts
-	for class, v := range map[string]verdict{
-		"delivered": {outcome: store.Delivered}, "ignored": {outcome: store.Ignored}, "dead": {outcome: store.Dead}, "throttled": {throttled: true},
-		"handed back": {handedBack: true}, "failed": {},
+	for class, v := range map[string]schedule.Result{
+		"delivered": {Outcome: store.Delivered}, "ignored": {Outcome: store.Ignored},
+		"dead": {Outcome: store.Dead}, "throttled": {Throttled: true},
+		"handed back": {HandedBack: true}, "failed": {},
 	} {
-		tel.attempt(context.Background(), "lane", v, time.Second)
+		tel.recordAttempt(context.Background(), "lane", &sinkResult{Result: v}, time.Second)
 		if n := attempts.values["class="+class+",lane=lane"]; n != 1 {
 			t.Errorf("class %q was counted %d times, want once: %v", class, n, attempts.values)
 		}
@@ -143,13 +152,15 @@ func (c catalogue) note(kind, name, unit, description string) {
 	}
 }
 
-func (c catalogue) Int64Counter(name string, opts ...metric.Int64CounterOption) (metric.Int64Counter, error) {
+func (c catalogue) Int64Counter(name string,
+	opts ...metric.Int64CounterOption) (metric.Int64Counter, error) {
 	config := metric.NewInt64CounterConfig(opts...)
 	c.note("counter", name, config.Unit(), config.Description())
 	return noop.Int64Counter{}, nil
 }
 
-func (c catalogue) Float64Histogram(name string, opts ...metric.Float64HistogramOption) (metric.Float64Histogram, error) {
+func (c catalogue) Float64Histogram(name string,
+	opts ...metric.Float64HistogramOption) (metric.Float64Histogram, error) {
 	config := metric.NewFloat64HistogramConfig(opts...)
 	c.note("histogram", name, config.Unit(), config.Description())
 	if b := config.ExplicitBucketBoundaries(); len(b) == 0 || !slices.IsSorted(b) {
@@ -158,13 +169,15 @@ func (c catalogue) Float64Histogram(name string, opts ...metric.Float64Histogram
 	return noop.Float64Histogram{}, nil
 }
 
-func (c catalogue) Int64ObservableGauge(name string, opts ...metric.Int64ObservableGaugeOption) (metric.Int64ObservableGauge, error) {
+func (c catalogue) Int64ObservableGauge(name string,
+	opts ...metric.Int64ObservableGaugeOption) (metric.Int64ObservableGauge, error) {
 	config := metric.NewInt64ObservableGaugeConfig(opts...)
 	c.note("gauge", name, config.Unit(), config.Description())
 	return noop.Int64ObservableGauge{}, nil
 }
 
-func (c catalogue) Float64ObservableGauge(name string, opts ...metric.Float64ObservableGaugeOption) (metric.Float64ObservableGauge, error) {
+func (c catalogue) Float64ObservableGauge(name string,
+	opts ...metric.Float64ObservableGaugeOption) (metric.Float64ObservableGauge, error) {
 	config := metric.NewFloat64ObservableGaugeConfig(opts...)
 	c.note("gauge", name, config.Unit(), config.Description())
 	return noop.Float64ObservableGauge{}, nil
@@ -177,11 +190,40 @@ func TestInstruments(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := map[string]string{
-		"relay.entries.settled": "counter in {entry}", "relay.attempts": "counter in {attempt}", "relay.unrouted": "counter in {event}",
+		"relay.entries.settled": "counter in {entry}", "relay.attempts": "counter in {attempt}",
+		"relay.unrouted":         "counter in {event}",
 		"relay.attempt.duration": "histogram in s", "relay.entry.age": "histogram in s",
-		"relay.backlog": "gauge in {entry}", "relay.stuck": "gauge in {entry}", "relay.backlog.age": "gauge in s",
+		"relay.backlog": "gauge in {entry}", "relay.stuck": "gauge in {entry}",
+		"relay.backlog.age": "gauge in s",
 	}
 	if diff := cmp.Diff(want, c.made); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// histogram keeps what was recorded, by its attributes.
+type histogram struct {
+	noop.Float64Histogram
+	values map[string]float64
+}
+
+func (h histogram) Record(_ context.Context, v float64, opts ...metric.RecordOption) {
+	set := metric.NewRecordConfig(opts).Attributes()
+	h.values[set.Encoded(attribute.DefaultEncoder())] = v
+}
+
+// The time until an event is delivered is told by lane and level: an alarm looks at the critical ones.
+func TestAgesAreToldByLevel(t *testing.T) {
+	tel, err := newTelemetry(nil, noop.NewMeterProvider())
+	if err != nil {
+		t.Fatal(err)
+	}
+	ages := histogram{values: make(map[string]float64)}
+	tel.waited = ages
+	tel.delivered(context.Background(), "lane", guance.LevelCritical, 90*time.Second)
+	tel.delivered(context.Background(), "lane", guance.LevelWarning, -time.Second)
+	want := map[string]float64{"lane=lane,level=critical": 90, "lane=lane,level=warning": 0}
+	if diff := cmp.Diff(want, ages.values); diff != "" {
 		t.Error(diff)
 	}
 }

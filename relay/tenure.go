@@ -7,8 +7,8 @@ import (
 	"sync"
 )
 
-// own acquires the lanes of an account and runs them until ctx ends or the store fails. Then it
-// calls stop, so that the others stop too.
+// own acquires the lanes of an account and runs them until ctx ends or the store fails. After a
+// failure it calls stop, which stops the other accounts.
 func (r *Relay) own(ctx context.Context, a *account, stop func()) error {
 	lease, err := r.store.Acquire(ctx, a.group())
 	if err != nil {
@@ -21,6 +21,7 @@ func (r *Relay) own(ctx context.Context, a *account, stop func()) error {
 		stop()
 		return fmt.Errorf("relay: acquiring the lanes of account %q: %w", a.group().Name, err)
 	}
+	a.budget = newBudget(a.perMinute, r.clock.now())
 	errs := make([]error, len(a.lanes))
 	var wg sync.WaitGroup
 	for i, l := range a.lanes {

@@ -42,7 +42,7 @@ const (
 func (o *operator) list(w http.ResponseWriter, req *http.Request, q url.Values) error {
 	stats := o.relay.Stats()
 	lane, err := laneOf(stats, q)
-	if _, ok := stats.Strays[q.Get("lane")]; ok { // dead letters of a lane that is not configured
+	if _, ok := stats.Orphans[q.Get("lane")]; ok { // dead letters of a lane that is not configured
 		lane, err = q.Get("lane"), nil
 	}
 	if err != nil {

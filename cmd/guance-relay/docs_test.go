@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/urfave/cli/v3"
 
@@ -161,6 +162,7 @@ func commands(t *testing.T, page string) (list []string) {
 	return list
 }
 
+// startAsShown starts a server and waits until it is ready.
 func startAsShown(t *testing.T, env []string) *process {
 	t.Helper()
 	pd := pagerdutytest.NewServer()
@@ -172,7 +174,16 @@ func startAsShown(t *testing.T, env []string) *process {
 			env[i] = "RELAY_OPERATOR=127.0.0.1:0"
 		}
 	}
-	return start(t, env...)
+	p := start(t, env...)
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(10 * time.Millisecond) {
+		code, body := p.get(t, "/readyz") // 503 until the lane runs
+		if code == http.StatusOK {
+			return p
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("the server is not ready: %d %s", code, body)
+		}
+	}
 }
 
 // runCurl does what a curl command line says, as far as the documents need it.

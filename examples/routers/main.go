@@ -48,7 +48,7 @@ func run(ctx context.Context, mount func(webhook http.Handler) http.Handler) (er
 	if err != nil {
 		return err
 	}
-	r.Handle("log", relay.SinkFunc(logEvent), &relay.SinkOptions{Every: true})
+	r.Handle("log", relay.SinkFunc(logEvent), &relay.SinkOptions{EveryEvent: true})
 	tokens := []string{os.Getenv("RELAY_TOKEN")}
 	webhook, err := relay.NewHandler(r, &relay.HandlerOptions{Tokens: tokens})
 	if err != nil {

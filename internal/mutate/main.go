@@ -36,7 +36,7 @@ func main() {
 	n := flag.Int("random", 0, "play this many random changes instead of the list")
 	from := flag.Int("from", 1, "begin at this one of the random changes, to go on after a run that was ended")
 	seed := flag.Uint64("seed", 1, "which random changes are drawn")
-	packages := flag.String("packages", "guance,pagerduty,relay,relay/boltstore,relay/pagerdutysink", "what random changes are made to")
+	packages := flag.String("packages", "guance,pagerduty,relay,relay/internal/schedule,relay/boltstore,relay/pagerdutysink", "what random changes are made to")
 	looking := flag.String("suites", strings.Join(suites, ","), "which tests look for random changes, after those of the package")
 	list := flag.Bool("list", false, "print the random changes and play none")
 	flag.Parse()

@@ -16,7 +16,7 @@ import (
 
 // suites are the packages whose tests hold the promise, the quick ones first.
 var suites = []string{
-	"./guance", "./pagerduty", "./relay", "./relay/pagerdutysink",
+	"./guance", "./pagerduty", "./relay/internal/schedule", "./relay", "./relay/pagerdutysink",
 	"./internal/simulate", "./relay/boltstore", "./relay/relaytest", "./cmd/guance-relay",
 }
 

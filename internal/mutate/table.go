@@ -115,7 +115,7 @@ var mutations = []mutation{
 	},
 	{
 		"2", "expiry is silent", "an old event is forgotten: neither sent nor a dead letter", "relay",
-		`	made, err := l.mark(keep, marks)
+		`	made, err := l.writeMarks(keep, marks)
 	if err != nil {
 		return err
 	}
@@ -124,26 +124,26 @@ var mutations = []mutation{
 	for _, m := range made {`,
 	},
 	{
-		"2", "a replayed dead letter is as old as its number", "what waits beside one that fails never grows too old, and pages late", "relay",
+		"2", "a replayed dead letter is as old as its number", "what waits beside one that fails never grows too old, and pages late", "relay/internal/schedule",
 		`cmp.Or(cmp.Compare(a.first.kept, b.first.kept), cmp.Compare(a.first.seq, b.first.seq)) < 0`,
 		`cmp.Compare(a.first.seq, b.first.seq) < 0`,
 	},
 	{
-		"2", "an entry's age is not looked at", "an alert of last week pages tonight", "relay",
-		`<= int64(s.maxAge) {`,
+		"2", "an entry's age is not looked at", "an alert of last week pages tonight", "relay/internal/schedule",
+		`<= int64(s.policy.MaxAge) {`,
 		`>= 0 {`,
 	},
 	{
-		"2", "poison never dies", "an event that PagerDuty never takes is tried for ever, and nobody is told", "relay",
-		`if int(first.failed) >= s.maxAttempts || since >= countFor {`,
+		"2", "poison never dies", "an event that PagerDuty never takes is tried for ever, and nobody is told", "relay/internal/schedule",
+		`if int(first.failed) >= s.policy.MaxAttempts || since >= countFor {`,
 		`if false {`,
 	},
 	{
-		"2", "an outage counts against what waits", "forty minutes of 502 kill every alert of those forty minutes", "relay",
-		`	if s.breaker.lives != p.lives {
-		p.lives`,
+		"2", "an outage counts against what waits", "forty minutes of 502 kill every alert of those forty minutes", "relay/internal/schedule",
+		`	if s.breaker.successes != p.successes {
+		p.successes`,
 		`	{
-		p.lives`,
+		p.successes`,
 	},
 	{
 		"2", "any 2xx counts as delivered", "a login page takes the alert, and nobody is told", "pagerduty",
@@ -180,81 +180,81 @@ var mutations = []mutation{
 		"2", "a dead letter cannot be replayed in the instant after it died", "the operator is told that the problem has moved on, and drops the alert", "relay",
 		`		return false, nil
 	}
-	found, err`,
+	read, err`,
 		`		return true, ErrStale
 	}
-	found, err`,
+	read, err`,
 	},
 	{
 		"2", "a question that could not be answered is not asked again", "a replay never returns", "relay",
-		`	for _, q := range asked {
-		l.answer(q)
+		`	for _, c := range calls {
+		l.perform(c)
 	}`,
-		`	_ = asked`,
+		`	_ = calls`,
 	},
 
 	// 3. Never a stale state after a newer one.
 	{
-		"3", "a resolve overtakes its trigger that backs off", "the trigger comes after the resolve: an incident that nothing closes", "relay",
+		"3", "a resolve overtakes its trigger that backs off", "the trigger comes after the resolve: an incident that nothing closes", "relay/internal/schedule",
 		`	s.put(p, later)`,
 		`	if q := s.problems.queue(p); len(q) > 1 {
-		p.first, s.problems.grow(p).queue[0] = q[1], q[0]
+		p.first, s.problems.ensureExtra(p).queue[0] = q[1], q[0]
 	}
 	s.put(p, later)`,
 	},
 	{
-		"3", "two events of a problem are in flight together", "whichever is slower wins", "relay",
+		"3", "two events of a problem are in flight together", "whichever is slower wins", "relay/internal/schedule",
 		`defer func() { s.put(p, p.stage) }()`,
 		`defer func() { s.put(p, due) }()`,
 	},
 	{
-		"2", "what fails beside others is tried for as long as it has attempts", "an alert that is never taken is no dead letter for days", "relay",
+		"2", "what fails beside others is tried for as long as it has attempts", "an alert that is never taken is no dead letter for days", "relay/internal/schedule",
 		`|| since >= countFor {`,
 		`{`,
 	},
 	{
-		"2", "an entry's age goes by the wall clock", "a machine that boots with a wrong date gives up what it has just accepted", "relay",
+		"2", "an entry's age goes by the wall clock", "a machine that boots with a wrong date gives up what it has just accepted", "relay/internal/schedule",
 		`kept: max(int64(e.Kept), 1)`,
 		`kept: max(e.Accepted.UnixNano(), 1)`,
 	},
 	{
 		"4", "a lost answer is forgotten", "what PagerDuty handles late opens an incident that nobody closes", "relay",
-		`r.verdict.lost = lost.Load() || answerLost(err, ctx.Err() != nil)`,
+		`a.result.AnswerLost = lost.Load() || answerLost(err, ctx.Err() != nil)`,
 		`_ = answerLost(err, lost.Load())`,
 	},
 	{
 		"4", "what a crash left begun was answered", "what PagerDuty handles late opens an incident that nobody closes", "relay",
-		`if e.Begun && e.State == guance.StateProblem && !l.opts.Every {`,
+		`if e.Begun && e.State == guance.StateProblem && !l.opts.EveryEvent {`,
 		`if false {`,
 	},
 	{
-		"4", "a newer state ends the doubt", "the next recovery is undone by what PagerDuty handles late", "relay",
-		`		over.item.doubt = true
+		"4", "a newer state ends the doubt", "the next recovery is undone by what PagerDuty handles late", "relay/internal/schedule",
+		`		cancelled.item.doubt = true
 `,
 		``,
 	},
 	{
-		"4", "a fault and its recovery cancel each other although an answer was lost before", "what PagerDuty handles late opens an incident that nobody closes", "relay",
-		` && !p.waits() && !p.open && !t.doubt {`,
+		"4", "a fault and its recovery cancel each other although an answer was lost before", "what PagerDuty handles late opens an incident that nobody closes", "relay/internal/schedule",
+		` && !p.waits() && !p.open && !x.doubt {`,
 		` && !p.waits() && !p.open {`,
 	},
 	{
-		"4", "a recovery is sent once more as soon as anything is taken", "what PagerDuty handles within the minute opens the incident again", "relay",
-		`			if !s.problems.tail(p).said {`,
+		"4", "a recovery is sent once more as soon as anything is taken", "what PagerDuty handles within the minute opens the incident again", "relay/internal/schedule",
+		`			if !s.problems.extra(p).repeat {`,
 		`			{`,
 	},
 	{
-		"9", "a target that is down is not said to hold everything up", "for minutes no figure says that nothing gets through", "relay",
+		"9", "a target that is down is not said to hold everything up", "for minutes no figure says that nothing gets through", "relay/internal/schedule",
 		`	if s.breaker.down() {
-		return s.pending, s.oldest(), l.trouble.words
+		return s.pending, s.Oldest()
 	}
 `,
 		``,
 	},
 	{
 		"9", "what is stuck is only said while nothing gets through", "an alert that never gets through is missed beside those that do", "relay",
-		`	if n == 0 && t.untold == 0 {`,
-		`	if t.untold == 0 {`,
+		`	if n == 0 && f.unlogged == 0 {`,
+		`	if f.unlogged == 0 {`,
 	},
 	{
 		"3", "that an attempt begins is marked after it, not before", "after a crash a trigger that was sent counts as never sent, and its resolve is dropped", "relay",
@@ -262,7 +262,7 @@ var mutations = []mutation{
 `,
 		`		defer func() {
 			if err := l.owned.Mark(keep, []store.Mark{begins}); err != nil {
-				l.report(report{err: err})
+				l.post(readFailed{err})
 			}
 		}()
 `,
@@ -274,35 +274,33 @@ var mutations = []mutation{
 	},
 	{
 		"3", "an outcome is not durable before the next entry is sent", "after a crash the trigger is sent again, behind its resolve", "relay",
-		`		var made []store.Mark
-		if made, r.err = l.mark(context.WithoutCancel(ctx), []store.Mark{m}); len(made) > 0 {
+		`		made, err := l.writeMarks(context.WithoutCancel(ctx), []store.Mark{m})
+		if len(made) > 0 {
 			m = made[0]
 		}
-		r.mark = &m
-		l.report(r)`,
-		`		r.mark = &m
-		l.report(r)
-		if _, err := l.mark(context.WithoutCancel(ctx), []store.Mark{m}); err != nil {
-			l.report(report{err: err})
+		l.post(entryEnded{a, m, err})`,
+		`		l.post(entryEnded{a, m, nil})
+		if _, err := l.writeMarks(context.WithoutCancel(ctx), []store.Mark{m}); err != nil {
+			l.post(readFailed{err})
 		}`,
 	},
 	{
 		"3", "a dead letter is replayed although a newer event waits", "the old state goes out in front of the new one, or takes its place", "relay",
-		`l.schedule.knows(e.Problem) || record == (store.Record{})`,
+		`l.schedule.Holds(e.Problem) || record == (store.Record{})`,
 		`record == (store.Record{})`,
 	},
 	{
 		"3", "a dead letter is replayed although a newer state was sent", "a replay opens an incident that was resolved", "relay",
-		`|| record.Seq > seq || record.Last > seq && e.State != guance.StateNeither {`,
-		`|| false && e.State != guance.StateNeither {`,
+		`record.Seq > seq || record.Last > seq && e.State != guance.StateNeither {`,
+		`false && e.State != guance.StateNeither {`,
 	},
 	{
-		"3", "an entry older than what was sent is sent", "after a hand-over an old state follows a newer one", "relay",
+		"3", "an entry older than what was sent is sent", "after a hand-over an old state follows a newer one", "relay/internal/schedule",
 		`if it.seq < p.sent {`,
 		`if false {`,
 	},
 	{
-		"3", "a late event is accepted as newer", "a fault that was overtaken by its recovery opens the incident again", "relay",
+		"3", "a late event is accepted as newer", "a fault that was overtaken by its recovery opens the incident again", "relay/internal/schedule",
 		`it.time != 0 && late > 0 && late <= int64(lateWindow)`,
 		`false && late <= int64(lateWindow)`,
 	},
@@ -314,7 +312,7 @@ var mutations = []mutation{
 	return nil`,
 	},
 	{
-		"3", "a fault and its recovery cancel each other although the fault was sent", "the incident stays open", "relay",
+		"3", "a fault and its recovery cancel each other although the fault was sent", "the incident stays open", "relay/internal/schedule",
 		`		if it.begun {
 			ps.push(p, it)
 		} else {
@@ -325,8 +323,8 @@ var mutations = []mutation{
 
 	// 4. It converges.
 	{
-		"4", "a fault and its recovery cancel each other although something is open", "the incident of the fault before stays open", "relay",
-		` && !p.waits() && !p.open && !t.doubt {`,
+		"4", "a fault and its recovery cancel each other although something is open", "the incident of the fault before stays open", "relay/internal/schedule",
+		` && !p.waits() && !p.open && !x.doubt {`,
 		` && !p.waits() {`,
 	},
 	{
@@ -343,23 +341,23 @@ var mutations = []mutation{
 	},
 	{
 		"4", "the marks of a pair are not one write", "a crash between the two leaves a fault that has no recovery any more", "relay",
-		`		made, err := l.mark(context.WithoutCancel(ctx), marks)
+		`		made, err := l.writeMarks(context.WithoutCancel(ctx), marks)
 `,
 		`		var made []store.Mark
 		var err error
 		for i := 0; i < len(marks) && err == nil; i++ {
 			made = append(made, marks[len(marks)-1-i])
-			_, err = l.mark(context.WithoutCancel(ctx), made[i:])
+			_, err = l.writeMarks(context.WithoutCancel(ctx), made[i:])
 		}
 `,
 	},
 	{
-		"4", "an acknowledgement takes the place of a state", "a fault is lost to the remark that follows it", "relay",
+		"4", "an acknowledgement takes the place of a state", "a fault is lost to the remark that follows it", "relay/internal/schedule",
 		`!last.begun && guance.State(last.state) == guance.StateNeither {`,
 		`!last.begun {`,
 	},
 	{
-		"4", "any older event is late", "a clock that was set back silences its problems for hours", "relay",
+		"4", "any older event is late", "a clock that was set back silences its problems for hours", "relay/internal/schedule",
 		`late > 0 && late <= int64(lateWindow)`,
 		`late > 0`,
 	},
@@ -422,17 +420,17 @@ var mutations = []mutation{
 	},
 	{
 		"5", "lanes of one account have a budget each", "two lanes under one routing key send twice what PagerDuty allows", "relay",
-		`name = m.Account()`,
-		`_ = m.Account()`,
+		`name = n.Account()`,
+		`_ = n.Account()`,
 	},
 	{
 		"5", "the account of a decorated sink is not seen", "three lanes under one routing key send three times what PagerDuty allows", "relay",
-		`if m, ok := SinkAs[Metered](l.sink); ok {`,
-		`if m, ok := l.sink.(Metered); ok {`,
+		`if n, ok := SinkAs[AccountNamer](l.sink); ok {`,
+		`if n, ok := l.sink.(AccountNamer); ok {`,
 	},
 	{
 		"5", "Wait never waits", "a sink that asks for leave is given it without a budget", "relay",
-		`ok, again := r.lane.account.take(now)`,
+		`ok, again := r.lane.account.budget.take(now)`,
 		`ok, again := true, now`,
 	},
 	{
@@ -459,9 +457,9 @@ var mutations = []mutation{
 	},
 	{
 		"5", "Retry-After is ignored", "the lane comes back before the target wants it", "relay",
-		`		v.delay = e.RetryAfter()
-		v.throttled = v.throttled || v.delay > 0`,
-		`		v.throttled = v.throttled || e.RetryAfter() > 0`,
+		`		r.delay = e.RetryAfter()
+		r.Throttled = r.Throttled || r.delay > 0`,
+		`		r.Throttled = r.Throttled || e.RetryAfter() > 0`,
 	},
 	{
 		"5", "the Retry-After of PagerDuty is not read", "the relay is told of no wait and comes back before PagerDuty wants it", "pagerduty",
@@ -474,9 +472,9 @@ var mutations = []mutation{
 		`if resp.StatusCode > 0 {`,
 	},
 	{
-		"5", "being throttled counts as an attempt", "two hours of 429 turn alerts into dead letters", "relay",
-		`return v.outcome == 0 && !v.throttled && !v.handedBack`,
-		`return v.outcome == 0 && !v.handedBack`,
+		"5", "being throttled counts as an attempt", "two hours of 429 turn alerts into dead letters", "relay/internal/schedule",
+		`return r.Outcome == 0 && !r.Throttled && !r.HandedBack`,
+		`return r.Outcome == 0 && !r.HandedBack`,
 	},
 	{
 		"5", "429 is taken for a server error", "a throttled client tries again at once", "pagerduty",
@@ -486,13 +484,13 @@ var mutations = []mutation{
 
 	// 6. The worst news travels first.
 	{
-		"6", "the order of levels is reversed", "info pages before fatal", "relay",
+		"6", "the order of levels is reversed", "info pages before fatal", "relay/internal/schedule",
 		`r := class*levels + worst`,
 		`r := class*levels + levels - 1 - worst`,
 	},
 	{
-		"6", "recoveries go before new problems", "a fire waits behind a thousand all-clears", "relay",
-		`	classRecovery          // the end of one that it may show
+		"6", "recoveries go before new problems", "a fire waits behind a thousand all-clears", "relay/internal/schedule",
+		`	classRecovery          // the end of a problem that the target may show
 	classNews              // a problem that the target does not show yet
 `,
 		`	classNews
@@ -500,20 +498,20 @@ var mutations = []mutation{
 `,
 	},
 	{
-		"6", "what failed in an outage keeps its low rank", "a fatal waits behind every new warning after an outage", "relay",
-		`		case due: // its rank was that of what fails
+		"6", "what failed in an outage keeps its low rank", "a fatal waits behind every new warning after an outage", "relay/internal/schedule",
+		`		case due: // it has the low rank of a problem that fails
 			s.put(p, due)`,
 		`		case due:`,
 	},
 	{
-		"6", "what waits in front of worse news does not take its rank", "a fatal waits for as long as the warning before it", "relay",
-		`		if every {
+		"6", "what waits in front of worse news does not take its rank", "a fatal waits for as long as the warning before it", "relay/internal/schedule",
+		`		if everyEvent {
 			break
 		}`,
 		`		break`,
 	},
 	{
-		"6", "nothing is sent for having waited long", "a warning starves as long as there are errors", "relay",
+		"6", "nothing is sent for having waited long", "a warning starves as long as there are errors", "relay/internal/schedule",
 		`	if s.sends%agedShare == 0 {
 		p = s.due.oldest()
 	}
@@ -536,26 +534,26 @@ var mutations = []mutation{
 	},
 	{
 		"7", "an entry that cannot be read is tried like any other", "a bad sector stops the lane once the attempts are used up", "relay",
-		`if r.ticket.problem != nil && ofOneEntry(r.err) {`,
-		`if r.ticket.problem != nil && false {`,
+		`if ofOneEntry(m.err) {`,
+		`if false {`,
 	},
 	{
-		"7", "a problem that backs off is due at once", "one failing event eats the budget of all", "relay",
+		"7", "a problem that backs off is due at once", "one failing event eats the budget of all", "relay/internal/schedule",
 		`	s.put(p, later)`,
 		`	s.put(p, due)`,
 	},
 	{
-		"7", "a target that is down is never probed", "an outage of PagerDuty lasts until the restart", "relay",
+		"7", "a target that is down is never probed", "an outage of PagerDuty lasts until the restart", "relay/internal/schedule",
 		`b.probe = now.Add(min(j.backoff(b.streak-tripAfter+1), maxProbe))`,
 		`b.probe = now.Add(1000 * time.Hour)`,
 	},
 	{
-		"7", "the breaker does not close", "after an outage the lane sends one at a time for ever", "relay",
+		"7", "the breaker does not close", "after an outage the lane sends one at a time for ever", "relay/internal/schedule",
 		`b.streak, b.last, b.probe = 0, problemID{}, time.Time{}`,
 		`b.last, b.probe = problemID{}, time.Time{}`,
 	},
 	{
-		"7", "the breaker does not open", "a target that is down is hammered by every problem", "relay",
+		"7", "the breaker does not open", "a target that is down is hammered by every problem", "relay/internal/schedule",
 		`func (b *breaker) down() bool { return b.streak >= tripAfter }`,
 		`func (b *breaker) down() bool { return false }`,
 	},
@@ -584,8 +582,8 @@ var mutations = []mutation{
 	},
 	{
 		"7", "the methods of an error may panic", "a sink that returns a nil pointer as its error takes the process down", "relay",
-		`	judge(err) // whose`,
-		`	// whose`,
+		`	resultOf(err) // its`,
+		`	// its`,
 	},
 	{
 		"7", "a wake-up is lost: the timer of the loop is not set again", "what backs off is not tried until another event comes", "relay",
@@ -638,7 +636,7 @@ var mutations = []mutation{
 	},
 	{
 		"8", "an attempt that was cut off by a stop counts as a failure", "restarts kill events", "relay",
-		`		r.verdict.handedBack = true // cut by the end of the drain time
+		`		a.result.HandedBack = true // cut at the end of the drain time
 `,
 		``,
 	},
@@ -646,7 +644,7 @@ var mutations = []mutation{
 	// 9. It says so.
 	{
 		"9", "a budget that is too small is not told of", "an alert waits for ever, and nothing says why", "relay",
-		`			l.trouble.seen(l.log, r, now)
+		`			l.failures.add(l.log, a, now)
 		}
 		return`,
 		`		}
@@ -654,7 +652,7 @@ var mutations = []mutation{
 	},
 	{
 		"9", "an event that no lane takes is not told of", "a new team's alerts go nowhere, and nobody can see it", "relay",
-		`			unrouted = append(unrouted, i)`,
+		`			unrouted = append(unrouted, ev)`,
 		`			_ = i`,
 	},
 	{
@@ -664,8 +662,8 @@ var mutations = []mutation{
 	},
 	{
 		"9", "a delivered event is not in the log", "nobody can tell what PagerDuty was sent, and what it said", "relay",
-		`		l.logDelivered(ctx, r, age)`,
-		`		_ = r`,
+		`		l.logDelivered(ctx, a, age)`,
+		`		_ = a`,
 	},
 	{
 		"9", "a decorator that hides its sink is not named", "a sink loses pages to what it ignores, and the log says nothing", "relay",
@@ -675,8 +673,8 @@ var mutations = []mutation{
 	},
 	{
 		"9", "a sink that ignores unasked is not named", "a function around a sink loses pages to what that ignores, and the log says nothing", "relay",
-		`		l.logIgnored(r)`,
-		`		_ = r`,
+		`		l.logIgnored(m.entry, m.mark.Reason)`,
+		`		_ = m`,
 	},
 	{
 		"9", "the text of a story is shown as it came", "a target's answer forges a line that says delivered", "relay",

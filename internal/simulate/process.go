@@ -65,7 +65,7 @@ func newProcess(w *world) *process {
 			return errDead
 		}
 		return w.audit.Deliver(ctx, d)
-	}), &relay.SinkOptions{Every: true, PerMinute: 6000})
+	}), &relay.SinkOptions{EveryEvent: true, PerMinute: 6000})
 	if p.handler, err = relay.NewHandler(p.relay, &relay.HandlerOptions{NoAuth: true}); err != nil {
 		panic(err)
 	}

@@ -88,7 +88,7 @@ func (op *appendOp) check(c *commit) error {
 		n.duplicate, n.seq = false, 0
 		if n.ID != "" {
 			ev := event{n.Lane, n.id}
-			if n.duplicate = c.knows(ev) || earlier[ev]; n.duplicate {
+			if n.duplicate = c.remembers(ev) || earlier[ev]; n.duplicate {
 				continue
 			}
 			if earlier != nil {

@@ -8,8 +8,8 @@ import (
 	"github.com/guance-relay/guance-relay/relay/store"
 )
 
-// An operation is what one call does in a commit. The committer calls its methods, and nobody else
-// does meanwhile. check and write run again if the transaction is repeated.
+// An operation is what one call does in a commit. The committer calls its methods, and no other
+// code does meanwhile. check and write run again if the transaction is repeated.
 type operation interface {
 	// bytes returns how much the operation adds to the file. Zero means that the operation goes
 	// on while the disk is full.

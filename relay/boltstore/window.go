@@ -21,8 +21,8 @@ type event struct {
 	id   hash
 }
 
-// knows reports whether the lane remembers an event.
-func (c *commit) knows(ev event) bool {
+// remembers reports whether the lane remembers an event.
+func (c *commit) remembers(ev event) bool {
 	l := c.store.index.lanes[ev.lane]
 	return l != nil && l.window.has(ev.id)
 }

@@ -17,7 +17,7 @@ import (
 	"github.com/guance-relay/guance-relay/relay/pagerdutysink"
 )
 
-// through plays trouble while fifty alerts wait, and wants all fifty open and nothing dead once it is over.
+// through checks that a problem of the network or the key kills none of fifty alerts.
 func through(t *testing.T, lasts time.Duration, fault pagerdutytest.Fault) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
@@ -25,7 +25,8 @@ func through(t *testing.T, lasts time.Duration, fault pagerdutytest.Fault) {
 		fake.Outage(lasts, fault)
 		r, _ := start(t, fake, nil)
 		for i := range 50 {
-			if _, err := r.Accept(t.Context(), guancetest.NewProblem("disk", "n", fmt.Sprint(i)).Fault(guance.LevelCritical)); err != nil {
+			if _, err := r.Accept(t.Context(), guancetest.NewProblem("disk", "n",
+				fmt.Sprint(i)).Fault(guance.LevelCritical)); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -39,7 +40,8 @@ func through(t *testing.T, lasts time.Duration, fault pagerdutytest.Fault) {
 		time.Sleep(2 * time.Minute)
 		dead, err := r.DeadLetters(t.Context(), "pagerduty", 0, 100)
 		if err != nil || len(dead) != 0 || len(fake.Open()) != 50 {
-			t.Errorf("%v: %d dead letters, %d incidents open, %v; want none and 50", fault, len(dead), len(fake.Open()), err)
+			t.Errorf("%v: %d dead letters, %d incidents open, %v; want none and 50", fault, len(dead),
+				len(fake.Open()), err)
 		}
 	})
 }
@@ -47,23 +49,29 @@ func through(t *testing.T, lasts time.Duration, fault pagerdutytest.Fault) {
 const page, html = "<html>please log in</html>", "text/html"
 
 func TestReport03TroubleOfTheRoadKillsNothing(t *testing.T) {
-	for _, status := range []int{301, 302, 307, 400, 401, 402, 403, 404, 405, 407, 410, 413, 415, 421, 422, 451} {
-		through(t, time.Second, pagerdutytest.Fault{Status: status, Body: page, ContentType: html, Location: "https://login.example.com/"})
+	for _, status := range []int{301, 302, 307, 400, 401, 402, 403, 404, 405, 407, 410, 413, 415,
+		421, 422, 451} {
+		through(t, time.Second, pagerdutytest.Fault{Status: status, Body: page, ContentType: html,
+			Location: "https://login.example.com/"})
 	}
 }
 
 func TestReport04AnswersOfAPortalAreTriedAgain(t *testing.T) {
 	for _, fault := range []pagerdutytest.Fault{
-		{Status: 200, Body: page, ContentType: html}, {Status: 202, Body: page}, {Status: 299, Body: page}, {Status: 204, NoBody: true},
-		{Status: 200, Body: `{"status":200,"message":"welcome"}`}, {Status: 202, Connection: pagerdutytest.CutAnswer, Ingest: true},
+		{Status: 200, Body: page, ContentType: html}, {Status: 202, Body: page},
+		{Status: 299, Body: page}, {Status: 204, NoBody: true},
+		{Status: 200, Body: `{"status":200,"message":"welcome"}`},
+		{Status: 202, Connection: pagerdutytest.CutAnswer, Ingest: true},
 	} {
 		through(t, time.Minute, fault)
 	}
 }
 
 func TestReport05WrongKeyIsWaitedFor(t *testing.T) {
-	through(t, 10*time.Minute, pagerdutytest.Fault{Status: 400, Body: "Invalid routing key", ContentType: "text/plain"})
-	through(t, 10*time.Minute, pagerdutytest.Fault{Status: 400, Body: `{"status":"invalid event","message":"Event object is invalid","errors":["Length of 'routing_key' is incorrect (should be 32 characters)"]}`})
+	through(t, 10*time.Minute, pagerdutytest.Fault{Status: 400, Body: "Invalid routing key",
+		ContentType: "text/plain"})
+	through(t, 10*time.Minute, pagerdutytest.Fault{Status: 400,
+		Body: `{"status":"invalid event","message":"Event object is invalid","errors":["Length of 'routing_key' is incorrect (should be 32 characters)"]}`})
 	// A recovery under a wrong key is waited for too.
 	synctest.Test(t, func(t *testing.T) {
 		fake := pagerdutytest.NewTransport()
@@ -84,12 +92,12 @@ func TestReport05WrongKeyIsWaitedFor(t *testing.T) {
 	})
 }
 
-// The error of a delivery tells of each answer that was lost, whatever came after it, and of none that was not.
+// The error of a delivery reports lost answers, and only those.
 func TestErrorsTellOfLostAnswers(t *testing.T) {
 	lost := pagerdutytest.Fault{Connection: pagerdutytest.DropAfterRead}
 	for name, test := range map[string]struct {
-		script []pagerdutytest.Fault
-		told   bool
+		script   []pagerdutytest.Fault
+		reported bool
 	}{
 		"none":                 {nil, false},
 		"refused":              {[]pagerdutytest.Fault{{Status: 403}}, false},
@@ -100,24 +108,24 @@ func TestErrorsTellOfLostAnswers(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			fake := pagerdutytest.NewTransport()
 			fake.Script(test.script...)
-			told := false
+			reported := false
 			sink := recording{pagerdutysink.New(newClient(t, fake), nil), func(err error) {
 				e, ok := errors.AsType[interface {
 					error
 					AnswerLost() bool
 				}](err)
-				told = told || ok && e.AnswerLost()
+				reported = reported || ok && e.AnswerLost()
 			}}
 			event := guancetest.NewProblem("disk", "host", "web001").Fault(guance.LevelCritical)
 			_ = sink.Deliver(t.Context(), &relay.Delivery{Event: event, Problem: event.ProblemKey()})
-			if told != test.told {
-				t.Errorf("%s: a lost answer is told: %t", name, told)
+			if reported != test.reported {
+				t.Errorf("%s: a lost answer is reported: %t", name, reported)
 			}
 		})
 	}
 }
 
-// An answer that was lost within a delivery that succeeds in the end is told to the lane, which then sends the recovery twice.
+// If an answer is lost in a delivery that then succeeds, the lane sends the recovery twice.
 func TestLostAnswerIsToldWhenTheNextOneSucceeds(t *testing.T) {
 	for name, test := range map[string]struct {
 		first    pagerdutytest.Fault
@@ -133,7 +141,8 @@ func TestLostAnswerIsToldWhenTheNextOneSucceeds(t *testing.T) {
 			p := guancetest.NewProblem("disk", "host", "web001")
 			say(t, r, p.Fault(guance.LevelCritical))
 			if delivered := r.Stats().Lanes[0].Delivered; delivered != 1 || len(fake.Requests()) != 2 {
-				t.Fatalf("%s: %d delivered with %d requests, want one delivery of two", name, delivered, len(fake.Requests()))
+				t.Fatalf("%s: %d delivered with %d requests, want one delivery of two", name, delivered,
+					len(fake.Requests()))
 			}
 			say(t, r, p.Recover())
 			time.Sleep(5 * time.Minute)
@@ -144,7 +153,7 @@ func TestLostAnswerIsToldWhenTheNextOneSucceeds(t *testing.T) {
 	}
 }
 
-// recording shows the errors of a sink.
+// recording records the errors of a sink.
 type recording struct {
 	relay.Sink
 	see func(error)
@@ -169,19 +178,22 @@ func newClient(t *testing.T, fake *pagerdutytest.Transport) *pagerduty.Client {
 	return client
 }
 
-// A link that would run in the browser of who is paged is left out, and the page goes out.
+// A link that is no web address is left out, and the alert is sent.
 func TestLinksAreOfTheWeb(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		fake := pagerdutytest.NewTransport()
 		r, _ := start(t, fake, nil)
-		for i, link := range []string{"javascript:alert(1)", "data:text/html,x", "file:///etc/passwd", "https://console.guance.com/e"} {
-			events, err := guance.Decode(fmt.Appendf(nil, `{"df_status":"critical","df_title":"t","df_event_id":"e%d","df_event_link":%q}`, i, link), "")
+		for i, link := range []string{"javascript:alert(1)", "data:text/html,x", "file:///etc/passwd",
+			"https://console.guance.com/e"} {
+			events, err := guance.Decode(fmt.Appendf(nil,
+				`{"df_status":"critical","df_title":"t","df_event_id":"e%d","df_event_link":%q}`, i, link), "")
 			if err != nil {
 				t.Fatal(err)
 			}
 			say(t, r, events...)
 			body := string(fake.Requests()[i].Body)
-			if want := i == 3; strings.Contains(body, link) != want || strings.Contains(body, "client_url") != want || strings.Contains(body, `"links"`) != want {
+			if want := i == 3; strings.Contains(body, link) != want ||
+				strings.Contains(body, "client_url") != want || strings.Contains(body, `"links"`) != want {
 				t.Errorf("%s: sent %s", link, body)
 			}
 		}

@@ -20,7 +20,7 @@ import (
 	"github.com/guance-relay/guance-relay/relay/pagerdutysink"
 )
 
-// plain is a decorator as it is usually written. Its sink's optional behaviour cannot be seen through it.
+// plain is a decorator without Unwrap. It hides the other methods of its sink.
 type plain struct{ s relay.Sink }
 
 func (p plain) Deliver(ctx context.Context, d *relay.Delivery) error { return p.s.Deliver(ctx, d) }
@@ -30,10 +30,14 @@ type open struct{ plain }
 
 func (o open) Unwrap() relay.Sink { return o.s }
 
-// decorated are the ways to decorate a sink without loss.
+// decorated are the ways to decorate a sink without hiding methods.
 var decorated = map[string]func(r *relay.Relay, lane string, s relay.Sink){
-	"Unwrap":        func(r *relay.Relay, lane string, s relay.Sink) { r.Handle(lane, open{plain{s}}, nil) },
-	"Unwrap, twice": func(r *relay.Relay, lane string, s relay.Sink) { r.Handle(lane, open{plain{open{plain{s}}}}, nil) },
+	"Unwrap": func(r *relay.Relay, lane string, s relay.Sink) {
+		r.Handle(lane, open{plain{s}}, nil)
+	},
+	"Unwrap, twice": func(r *relay.Relay, lane string, s relay.Sink) {
+		r.Handle(lane, open{plain{open{plain{s}}}}, nil)
+	},
 	"SinkOptions": func(r *relay.Relay, lane string, s relay.Sink) {
 		r.Handle(lane, s, &relay.SinkOptions{Middleware: middleware})
 	},
@@ -73,7 +77,8 @@ func (b *logBuffer) lines(text string) (found []string) {
 }
 
 // several runs a relay with lanes of one routing key, in a bubble.
-func several(t *testing.T, fake *pagerdutytest.Transport, opts *pagerdutysink.Options, handle func(*relay.Relay, string, relay.Sink), lanes ...string) (*relay.Relay, *logBuffer) {
+func several(t *testing.T, fake *pagerdutytest.Transport, opts *pagerdutysink.Options,
+	handle func(*relay.Relay, string, relay.Sink), lanes ...string) (*relay.Relay, *logBuffer) {
 	t.Helper()
 	k, err := pagerduty.ParseRoutingKey(key)
 	if err != nil {
@@ -84,7 +89,8 @@ func several(t *testing.T, fake *pagerdutytest.Transport, opts *pagerdutysink.Op
 		t.Fatal(err)
 	}
 	log := &logBuffer{}
-	r, err := relay.New(memstore.New(), &relay.Options{Logger: slog.New(slog.NewTextHandler(log, nil))})
+	r, err := relay.New(memstore.New(), &relay.Options{Logger: slog.New(slog.NewTextHandler(log,
+		nil))})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -103,7 +109,9 @@ func several(t *testing.T, fake *pagerdutytest.Transport, opts *pagerdutysink.Op
 	return r, log
 }
 
-var noWarnings = &pagerdutysink.Options{Map: func(e *guance.Event, _ *pagerduty.Event) bool { return e.Level() != guance.LevelWarning }}
+var noWarnings = &pagerdutysink.Options{Map: func(e *guance.Event, _ *pagerduty.Event) bool {
+	return e.Level() != guance.LevelWarning
+}}
 
 func TestReport31WhatADecoratedSinkIgnoresSupersedesNothing(t *testing.T) {
 	for name, handle := range decorated {
@@ -131,19 +139,27 @@ func TestReport31DecoratorThatHidesItsSinkIsLogged(t *testing.T) {
 		decorate func(relay.Sink) relay.Sink
 		says     string
 	}{
-		"a struct":   {func(s relay.Sink) relay.Sink { return plain{s} }, "pagerdutysink_test.plain holds a *pagerdutysink.Sink and hides its Ignores, Account"},
-		"a pointer":  {func(s relay.Sink) relay.Sink { return &plain{s} }, "*pagerdutysink_test.plain holds a *pagerdutysink.Sink and hides"},
-		"a function": {function, "the sink ignored an event only when it was to be sent"},
+		"a struct": {func(s relay.Sink) relay.Sink {
+			return plain{s}
+		}, "pagerdutysink_test.plain holds a *pagerdutysink.Sink and hides its Ignores, Account"},
+		"a pointer": {func(s relay.Sink) relay.Sink {
+			return &plain{s}
+		}, "*pagerdutysink_test.plain holds a *pagerdutysink.Sink and hides"},
+		"a function": {function, "the sink ignored an event in Deliver"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				handle := func(r *relay.Relay, lane string, s relay.Sink) { r.Handle(lane, tc.decorate(s), nil) }
+				handle := func(r *relay.Relay, lane string, s relay.Sink) {
+					r.Handle(lane, tc.decorate(s), nil)
+				}
 				r, log := several(t, pagerdutytest.NewTransport(), noWarnings, handle, "pager")
 				for i := range 5 {
 					say(t, r, guancetest.NewProblem("disk", "host", fmt.Sprint(i)).Fault(guance.LevelWarning))
 				}
-				if warned := log.lines(tc.says); len(warned) != 1 || !strings.Contains(warned[0], "level=WARN") ||
-					!strings.Contains(warned[0], "lane=pager") || !strings.Contains(warned[0], "Unwrap") || !strings.Contains(warned[0], "Middleware") {
+				if warned := log.lines(tc.says); len(warned) != 1 ||
+					!strings.Contains(warned[0], "level=WARN") ||
+					!strings.Contains(warned[0], "lane=pager") || !strings.Contains(warned[0], "Unwrap") ||
+					!strings.Contains(warned[0], "Middleware") {
 					t.Errorf("the log has %q, want one warning with %q and what to do:\n%s", warned, tc.says, log)
 				}
 			})
@@ -158,7 +174,8 @@ func TestReport32DecoratedLanesShareTheirKeysBudget(t *testing.T) {
 				fake := pagerdutytest.NewTransport()
 				r, _ := several(t, fake, nil, handle, "a", "b", "c")
 				for i := range 200 {
-					if _, err := r.Accept(t.Context(), guancetest.NewProblem("disk", "host", fmt.Sprint(i)).Fault(guance.LevelError)); err != nil {
+					if _, err := r.Accept(t.Context(), guancetest.NewProblem("disk", "host",
+						fmt.Sprint(i)).Fault(guance.LevelError)); err != nil {
 						t.Fatal(err)
 					}
 				}
@@ -171,7 +188,7 @@ func TestReport32DecoratedLanesShareTheirKeysBudget(t *testing.T) {
 	}
 }
 
-// What a user of the vendor's script looks for in a log stands in one line for each delivered event.
+// The line of a delivered event has what the vendor's script logs.
 func TestDeliveredEventIsOneLine(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		fake := pagerdutytest.NewTransport()
@@ -190,7 +207,8 @@ func TestDeliveredEventIsOneLine(t *testing.T) {
 		}
 		for i, line := range lines {
 			for _, part := range []string{
-				want[i], "level=INFO", "lane=pager", "seq=" + fmt.Sprint(i+1), "problem=" + fault.ProblemKey(), "dedup_key=" + fault.ProblemKey(),
+				want[i], "level=INFO", "lane=pager", "seq=" + fmt.Sprint(i+1), "problem=" + fault.ProblemKey(),
+				"dedup_key=" + fault.ProblemKey(),
 				"status=success", `message="Event processed"`, "attempt=", "age=",
 			} {
 				if !strings.Contains(line, part) {

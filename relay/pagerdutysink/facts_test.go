@@ -18,8 +18,8 @@ import (
 	"github.com/guance-relay/guance-relay/relay/store"
 )
 
-// The numbers are those of the list of facts that docs/pagerduty-clients.md keeps; 1 to 45 and 53 are tested beside the client and
-// the fake.
+// The numbers are those of the list of facts that docs/pagerduty-clients.md keeps; 1 to 45 and 53
+// are tested beside the client and the fake.
 
 // A resolve that arrives while its trigger meets 503s comes after it, and the end is resolved.
 func TestFact46ResolveNeverOvertakes(t *testing.T) {
@@ -73,7 +73,8 @@ func TestFact47LostAnswer(t *testing.T) {
 			t.Fatalf("got %+v, want one incident, resolved", got)
 		}
 		reqs := fake.Requests()
-		if len(reqs) != 4 || string(reqs[0].Body) != string(reqs[1].Body) || string(reqs[2].Body) != string(reqs[3].Body) {
+		if len(reqs) != 4 || string(reqs[0].Body) != string(reqs[1].Body) ||
+			string(reqs[2].Body) != string(reqs[3].Body) {
 			t.Errorf("%d requests, want the trigger twice with the same bytes, and the resolve a minute later once more", len(reqs))
 		}
 	})
@@ -96,7 +97,8 @@ func TestReport11LateTriggerEndsResolved(t *testing.T) {
 	})
 }
 
-// Forty minutes of 502 end with every problem's last state, at a rate within the limit and without a herd.
+// Forty minutes of 502 end with every problem's last state, at a rate within the limit and without
+// a herd.
 func TestFact48FortyMinutesOf502(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		fake := pagerdutytest.NewTransport()
@@ -166,7 +168,9 @@ func TestFact50Poison(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		fake := pagerdutytest.NewTransport()
 		bad := guancetest.NewProblem("poison").Fault(guance.LevelFatal)
-		fake.Poison(func(r pagerdutytest.Request) bool { return r.DedupKey == bad.ProblemKey() }, pagerdutytest.Fault{Status: 500})
+		fake.Poison(func(r pagerdutytest.Request) bool {
+			return r.DedupKey == bad.ProblemKey()
+		}, pagerdutytest.Fault{Status: 500})
 		r, db := start(t, fake, nil)
 		say(t, r, bad)
 		for i := range 1000 {
@@ -187,7 +191,8 @@ func TestFact50Poison(t *testing.T) {
 	})
 }
 
-// Ten thousand events of one routing key: the limit holds in every window, and each problem's events are in order.
+// Ten thousand events of one routing key: the limit holds in every window, and each problem's
+// events are in order.
 func TestFact51TenThousandEvents(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		fake := pagerdutytest.NewTransport()
@@ -218,7 +223,8 @@ func TestFact51TenThousandEvents(t *testing.T) {
 				continue
 			}
 			if st.Seq < last[st.Problem] {
-				t.Errorf("problem %s: entry %d was delivered after entry %d", st.Problem, st.Seq, last[st.Problem])
+				t.Errorf("problem %s: entry %d was delivered after entry %d", st.Problem, st.Seq,
+					last[st.Problem])
 			}
 			last[st.Problem] = st.Seq
 		}
@@ -226,7 +232,8 @@ func TestFact51TenThousandEvents(t *testing.T) {
 	})
 }
 
-// A stop with a full queue keeps within its deadline, and all that was not sent is kept and sent by the next run.
+// A stop with a full queue keeps within its deadline, and all that was not sent is kept and sent by
+// the next run.
 func TestFact52Shutdown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		fake := pagerdutytest.NewTransport()
@@ -263,7 +270,8 @@ func TestFact52Shutdown(t *testing.T) {
 		}
 		r, stop := next()
 		for i := range 500 {
-			if _, err := r.Accept(t.Context(), guancetest.NewProblem("disk", "n", fmt.Sprint(i)).Fault(guance.LevelCritical)); err != nil {
+			if _, err := r.Accept(t.Context(), guancetest.NewProblem("disk", "n",
+				fmt.Sprint(i)).Fault(guance.LevelCritical)); err != nil {
 				t.Fatal(err)
 			}
 		}

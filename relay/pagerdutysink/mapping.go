@@ -10,7 +10,7 @@ import (
 	"github.com/guance-relay/guance-relay/pagerduty"
 )
 
-// event maps an event, or says why it is ignored.
+// event returns the alert for an event, or why the event is ignored.
 func (s *Sink) event(e *guance.Event) (*pagerduty.Event, string) {
 	action, severity, reason := s.action(e)
 	if reason != "" {
@@ -33,7 +33,7 @@ func (s *Sink) event(e *guance.Event) (*pagerduty.Event, string) {
 	}
 	ev.Links = links(e)
 	if s.opts.Map != nil && !s.opts.Map(e, ev) {
-		return nil, "the Map hook drops it"
+		return nil, "Options.Map returned false"
 	}
 	return ev, ""
 }
@@ -43,13 +43,16 @@ func (s *Sink) isChange(e *guance.Event) bool {
 	return s.opts.Changes && (e.Kind() == guance.KindChange || e.Kind() == guance.KindAudit)
 }
 
-// change maps an event that reports a change and not a state.
+// change returns the change event for an event.
 func change(e *guance.Event) *pagerduty.ChangeEvent {
-	return &pagerduty.ChangeEvent{Summary: summary(e), Source: source(e), Timestamp: e.Time(), Details: details(e), Links: links(e)}
+	return &pagerduty.ChangeEvent{
+		Summary: summary(e), Source: source(e), Timestamp: e.Time(), Details: details(e), Links: links(e),
+	}
 }
 
 func summary(e *guance.Event) string {
-	return cmp.Or(strings.TrimSpace(e.Title), strings.TrimSpace(e.Message), strings.TrimSpace(e.CheckerName), "Guance alert")
+	return cmp.Or(strings.TrimSpace(e.Title), strings.TrimSpace(e.Message),
+		strings.TrimSpace(e.CheckerName), "Guance alert")
 }
 
 func links(e *guance.Event) []pagerduty.Link {
@@ -59,8 +62,8 @@ func links(e *guance.Event) []pagerduty.Link {
 	return []pagerduty.Link{{Href: e.Link(), Text: "Open in Guance"}}
 }
 
-// triggers are the severities of the levels that always page.
-var triggers = map[guance.Level]pagerduty.Severity{
+// severities are those of the levels that always trigger.
+var severities = map[guance.Level]pagerduty.Severity{
 	guance.LevelFatal:    pagerduty.SeverityCritical,
 	guance.LevelCritical: pagerduty.SeverityCritical,
 	guance.LevelError:    pagerduty.SeverityError,
@@ -77,24 +80,26 @@ func (s *Sink) action(e *guance.Event) (pagerduty.Action, pagerduty.Severity, st
 	case level == guance.LevelInfo && s.opts.Info:
 		return pagerduty.ActionTrigger, pagerduty.SeverityInfo, ""
 	case level == guance.LevelInfo:
-		return "", "", "info is neither a fault nor a recovery"
+		return "", "", "info is neither a problem nor a recovery"
 	case e.State() == guance.StateProblem && level == guance.LevelNoData:
 		return pagerduty.ActionTrigger, s.opts.NoData, ""
 	case e.State() == guance.StateProblem:
-		return pagerduty.ActionTrigger, cmp.Or(triggers[level], s.opts.Unknown), ""
+		return pagerduty.ActionTrigger, cmp.Or(severities[level], s.opts.Unknown), ""
 	case e.Incident == nil && looksLikeAlert(e):
 		return pagerduty.ActionTrigger, s.opts.Unknown, ""
 	}
-	return "", "", "it says neither that a problem is there nor that it is gone: kind " + string(e.Kind())
+	return "", "", "neither a problem nor a recovery: kind " + string(e.Kind())
 }
 
-// looksLikeAlert tells text that was written to be read by somebody from a connectivity test: the vendor's hand test has a title
-// alone, an old plain-text notification has a title and a message (Guance docs, notify-object).
+// looksLikeAlert reports whether a body of no known kind is an alert and no connectivity test. The
+// vendor's manual test has only a title; an old plain-text notification has a title and a message
+// (Guance docs, notify-object).
 func looksLikeAlert(e *guance.Event) bool {
-	return e.Kind() == guance.KindText || strings.TrimSpace(e.Title) != "" && strings.TrimSpace(e.Message) != ""
+	return e.Kind() == guance.KindText ||
+		strings.TrimSpace(e.Title) != "" && strings.TrimSpace(e.Message) != ""
 }
 
-// source is what PagerDuty shows as affected; never blank, as a blank one is refused.
+// source returns what PagerDuty shows as affected. It is never blank: PagerDuty would refuse that.
 func source(e *guance.Event) string {
 	if host := strings.TrimSpace(e.DimensionTags["host"]); host != "" {
 		return host
@@ -106,7 +111,8 @@ func source(e *guance.Event) string {
 		}
 	}
 	_, workspace := e.Workspace()
-	return cmp.Or(strings.Join(tags, ","), strings.TrimSpace(e.CheckerName), strings.TrimSpace(workspace), "Guance")
+	return cmp.Or(strings.Join(tags, ","), strings.TrimSpace(e.CheckerName),
+		strings.TrimSpace(workspace), "Guance")
 }
 
 func class(e *guance.Event) string {
@@ -116,7 +122,7 @@ func class(e *guance.Event) string {
 	return cmp.Or(e.Checker, e.Source)
 }
 
-// details are the vendor's script's three and what a person woken up would look for. Absent fields are left out.
+// details returns the three details of the vendor's script, and what a person on call looks for.
 func details(e *guance.Event) map[string]any {
 	d := map[string]any{"result": e.Result, "description": e.Message}
 	if t := e.Date; !t.IsZero() {
@@ -126,9 +132,10 @@ func details(e *guance.Event) map[string]any {
 	}
 	_, workspace := e.Workspace()
 	for k, v := range map[string]string{
-		"status": string(e.Status), "sub_status": string(e.SubStatus), "event_id": e.EventID, "monitor": e.CheckerName,
-		"monitor_id": e.CheckerID, "alert_policy": e.MonitorName, "value": cmp.Or(e.CheckerValueWithUnit, e.CheckerValue),
-		"reason": e.EventReason, "workspace": workspace, "site": e.SiteName, "fault_id": e.FaultID, "recovered_by": e.UserName,
+		"status": string(e.Status), "sub_status": string(e.SubStatus), "event_id": e.EventID,
+		"monitor": e.CheckerName, "monitor_id": e.CheckerID, "alert_policy": e.MonitorName,
+		"value": cmp.Or(e.CheckerValueWithUnit, e.CheckerValue), "reason": e.EventReason,
+		"workspace": workspace, "site": e.SiteName, "fault_id": e.FaultID, "recovered_by": e.UserName,
 	} {
 		if v != "" {
 			d[k] = v

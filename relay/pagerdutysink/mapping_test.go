@@ -20,39 +20,47 @@ func decode(t *testing.T, body string) *guance.Event {
 	return events[0]
 }
 
-// The rows are the mapping of the package comment; the statuses those of Guance's event level description.
+// The rows are the mapping of the package comment; the statuses those of Guance's event level
+// description.
 func TestMapping(t *testing.T) {
-	everything := &Options{Info: true, NoData: pagerduty.SeverityError, Unknown: pagerduty.SeverityError}
+	everything := &Options{Info: true, NoData: pagerduty.SeverityError,
+		Unknown: pagerduty.SeverityError}
 	tests := map[string]struct {
 		opts     *Options
 		body     string
 		action   pagerduty.Action // empty: ignored
 		severity pagerduty.Severity
 	}{
-		"fatal":                  {nil, `{"df_status":"fatal"}`, "trigger", "critical"},
-		"critical":               {nil, `{"df_status":"critical"}`, "trigger", "critical"},
-		"error":                  {nil, `{"df_status":"error"}`, "trigger", "error"},
-		"security high":          {nil, `{"df_status":"high"}`, "trigger", "error"},
-		"warning":                {nil, `{"df_status":"warning"}`, "trigger", "warning"},
-		"security medium":        {nil, `{"df_status":"security_medium"}`, "trigger", "warning"},
-		"no data":                {nil, `{"df_status":"nodata"}`, "trigger", "warning"},
-		"no data, configured":    {everything, `{"df_status":"nodata"}`, "trigger", "error"},
-		"info":                   {nil, `{"df_status":"info"}`, "", ""},
-		"security low":           {nil, `{"df_status":"low"}`, "", ""},
-		"info, configured":       {everything, `{"df_status":"info"}`, "trigger", "info"},
-		"ok":                     {nil, `{"df_status":"ok"}`, "resolve", "info"},
-		"data is back":           {nil, `{"df_status":"nodata_ok"}`, "resolve", "info"},
-		"missing data is ok":     {nil, `{"df_status":"nodata_as_ok"}`, "resolve", "info"},
-		"an Issue worked on":     {nil, `{"incident_uuid":"incident_1","level":"critical","incidentsStatus":"working"}`, "acknowledge", "info"},
-		"a level alone":          {nil, `{"incident_uuid":"incident_1","level":"critical","incidentsStatus":"pending"}`, "", ""},
-		"unknown level":          {nil, `{"df_status":"sev1","df_fault_status":"fault"}`, "trigger", "info"},
-		"unknown, configured":    {everything, `{"df_status":"sev1","df_fault_status":"fault"}`, "trigger", "error"},
-		"recovered by hand":      {nil, `{"df_status":"critical","df_sub_status":"manual_ok"}`, "resolve", "info"},
+		"fatal":               {nil, `{"df_status":"fatal"}`, "trigger", "critical"},
+		"critical":            {nil, `{"df_status":"critical"}`, "trigger", "critical"},
+		"error":               {nil, `{"df_status":"error"}`, "trigger", "error"},
+		"security high":       {nil, `{"df_status":"high"}`, "trigger", "error"},
+		"warning":             {nil, `{"df_status":"warning"}`, "trigger", "warning"},
+		"security medium":     {nil, `{"df_status":"security_medium"}`, "trigger", "warning"},
+		"no data":             {nil, `{"df_status":"nodata"}`, "trigger", "warning"},
+		"no data, configured": {everything, `{"df_status":"nodata"}`, "trigger", "error"},
+		"info":                {nil, `{"df_status":"info"}`, "", ""},
+		"security low":        {nil, `{"df_status":"low"}`, "", ""},
+		"info, configured":    {everything, `{"df_status":"info"}`, "trigger", "info"},
+		"ok":                  {nil, `{"df_status":"ok"}`, "resolve", "info"},
+		"data is back":        {nil, `{"df_status":"nodata_ok"}`, "resolve", "info"},
+		"missing data is ok":  {nil, `{"df_status":"nodata_as_ok"}`, "resolve", "info"},
+		"an Issue worked on":  {nil, `{"incident_uuid":"incident_1","level":"critical","incidentsStatus":"working"}`, "acknowledge", "info"},
+		"a level alone":       {nil, `{"incident_uuid":"incident_1","level":"critical","incidentsStatus":"pending"}`, "", ""},
+		"unknown level": {nil, `{"df_status":"sev1","df_fault_status":"fault"}`,
+			"trigger", "info"},
+		"unknown, configured": {everything, `{"df_status":"sev1","df_fault_status":"fault"}`,
+			"trigger", "error"},
+		"recovered by hand": {nil, `{"df_status":"critical","df_sub_status":"manual_ok"}`,
+			"resolve", "info"},
 		"connectivity test":      {nil, `{"df_title":"测试Webhook对接"}`, "", ""},
 		"unknown, like an alert": {nil, `{"df_title":"a","df_message":"b"}`, "trigger", "info"},
 		"a message alone":        {nil, `{"df_message":"b"}`, "", ""},
 		"unknown":                {nil, `{"hello":"world"}`, "", ""},
-		"the Map hook has a say": {&Options{Map: func(*guance.Event, *pagerduty.Event) bool { return false }}, `{"df_status":"fatal"}`, "", ""},
+		"the Map hook has a say": {&Options{Map: func(*guance.Event,
+			*pagerduty.Event) bool {
+			return false
+		}}, `{"df_status":"fatal"}`, "", ""},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -69,7 +77,8 @@ func TestMapping(t *testing.T) {
 				t.Fatalf("got %+v (%q), want %s %s", got, reason, test.action, test.severity)
 			}
 			if got.Summary == "" || got.Source == "" || got.DedupKey != e.ProblemKey() {
-				t.Errorf("summary %q, source %q or dedup_key %q is not filled", got.Summary, got.Source, got.DedupKey)
+				t.Errorf("summary %q, source %q or dedup_key %q is not filled", got.Summary, got.Source,
+					got.DedupKey)
 			}
 		})
 	}
@@ -89,13 +98,16 @@ func TestSource(t *testing.T) {
 	}
 }
 
-// Everything that a person woken up would look for is in the event, under the name that the package comment gives, and nothing else is.
+// The alert has these details and no others.
 func TestEveryField(t *testing.T) {
 	at := time.Unix(1_790_000_000, 0)
 	e := &guance.Event{
-		Status: "critical", SubStatus: "error", EventID: "event-1", Title: " disk full ", Message: "text", Source: "monitor",
-		EventLink: "https://console.guance.com/e", SiteName: "site", WorkspaceName: "observer", Date: at, Result: guance.Value("93.5"),
-		CheckerName: "disk", CheckerID: "rul_1", Checker: "custom_metric", CheckerValue: "93", MonitorName: "policy", EventReason: "over 90",
+		Status: "critical", SubStatus: "error", EventID: "event-1", Title: " disk full ", Message: "text",
+		Source:    "monitor",
+		EventLink: "https://console.guance.com/e", SiteName: "site", WorkspaceName: "observer", Date: at,
+		Result:      guance.Value("93.5"),
+		CheckerName: "disk", CheckerID: "rul_1", Checker: "custom_metric", CheckerValue: "93",
+		MonitorName: "policy", EventReason: "over 90",
 		FaultID: "event-0", UserName: "li", FaultDuration: 90 * time.Second,
 		DimensionTags: map[string]string{"host": "db-1", "service": "shop"}, Label: []string{"a"},
 	}
@@ -104,13 +116,18 @@ func TestEveryField(t *testing.T) {
 		t.Fatal(reason)
 	}
 	want := &pagerduty.Event{
-		Action: pagerduty.ActionTrigger, DedupKey: e.ProblemKey(), Summary: "disk full", Source: "db-1", Severity: pagerduty.SeverityCritical,
-		Timestamp: e.Time(), Component: "shop", Group: "policy", Class: "custom_metric", Client: "Guance observer", ClientURL: e.EventLink,
+		Action: pagerduty.ActionTrigger, DedupKey: e.ProblemKey(), Summary: "disk full", Source: "db-1",
+		Severity:  pagerduty.SeverityCritical,
+		Timestamp: e.Time(), Component: "shop", Group: "policy", Class: "custom_metric",
+		Client: "Guance observer", ClientURL: e.EventLink,
 		Links: []pagerduty.Link{{Href: e.EventLink, Text: "Open in Guance"}},
 		Details: map[string]any{
-			"result": e.Result, "description": "text", "date": at.Unix(), "status": "critical", "sub_status": "error", "event_id": "event-1",
-			"monitor": "disk", "monitor_id": "rul_1", "alert_policy": "policy", "value": "93", "reason": "over 90", "workspace": "observer",
-			"site": "site", "fault_id": "event-0", "recovered_by": "li", "tags": e.DimensionTags, "labels": e.Label, "lasted": "1m30s",
+			"result": e.Result, "description": "text", "date": at.Unix(), "status": "critical",
+			"sub_status": "error", "event_id": "event-1",
+			"monitor": "disk", "monitor_id": "rul_1", "alert_policy": "policy", "value": "93",
+			"reason": "over 90", "workspace": "observer",
+			"site": "site", "fault_id": "event-0", "recovered_by": "li", "tags": e.DimensionTags,
+			"labels": e.Label, "lasted": "1m30s",
 		},
 	}
 	if !reflect.DeepEqual(got, want) {
@@ -118,28 +135,34 @@ func TestEveryField(t *testing.T) {
 	}
 }
 
-// What Guance left out is left out, but for what PagerDuty or the vendor's script always has.
+// Absent fields are left out, except those that PagerDuty or the vendor's script always has.
 func TestFewFields(t *testing.T) {
 	at := time.Unix(1_790_000_000, 0)
-	got, reason := New(&pagerduty.Client{}, nil).event(&guance.Event{Status: "critical", Timestamp: at})
+	got, reason := New(&pagerduty.Client{}, nil).event(&guance.Event{Status: "critical",
+		Timestamp: at})
 	if reason != "" {
 		t.Fatal(reason)
 	}
-	if keys := slices.Sorted(maps.Keys(got.Details)); !slices.Equal(keys, []string{"date", "description", "result", "status"}) {
+	if keys := slices.Sorted(maps.Keys(got.Details)); !slices.Equal(keys,
+		[]string{"date", "description", "result", "status"}) {
 		t.Errorf("the details are %v", got.Details)
 	}
 	if got.Details["date"] != at.Unix() || !got.Timestamp.Equal(at) {
 		t.Errorf("date %v, timestamp %v, want %v", got.Details["date"], got.Timestamp, at)
 	}
-	if got.Client != "Guance" || got.Links != nil || got.ClientURL != "" || got.Summary != "Guance alert" {
+	if got.Client != "Guance" || got.Links != nil || got.ClientURL != "" ||
+		got.Summary != "Guance alert" {
 		t.Errorf("got %+v", got)
 	}
 	tags, labels := map[string]string{"host": "db-1"}, []string{"a"}
-	got, _ = New(&pagerduty.Client{}, nil).event(&guance.Event{Status: "critical", DimensionTags: tags, Label: labels})
-	if !reflect.DeepEqual(got.Details["tags"], tags) || !reflect.DeepEqual(got.Details["labels"], labels) {
+	got, _ = New(&pagerduty.Client{}, nil).event(&guance.Event{Status: "critical", DimensionTags: tags,
+		Label: labels})
+	if !reflect.DeepEqual(got.Details["tags"], tags) ||
+		!reflect.DeepEqual(got.Details["labels"], labels) {
 		t.Errorf("one tag and one label are %v and %v", got.Details["tags"], got.Details["labels"])
 	}
-	if got, _ := New(&pagerduty.Client{}, nil).event(&guance.Event{Status: "critical"}); got == nil || got.Details["date"] != nil {
+	if got, _ := New(&pagerduty.Client{}, nil).event(&guance.Event{Status: "critical"}); got == nil ||
+		got.Details["date"] != nil {
 		t.Errorf("an event without a time has %+v", got)
 	}
 }
@@ -150,9 +173,12 @@ func TestSummaryAndClass(t *testing.T) {
 		`{"df_title":"title","df_message":"message","df_monitor_checker_name":"CPU"}`: {"title", ""},
 		`{"df_title":" ","df_message":" message ","df_monitor_checker_name":"CPU"}`:   {"message", ""},
 		`{"df_message":"\n","df_monitor_checker_name":" CPU ","df_source":"monitor"}`: {"CPU", "monitor"},
-		`{"df_status":"nodata","df_monitor_checker":"custom_metric"}`:                 {"Guance alert", "no data"},
-		`{"df_status":"ok","df_monitor_checker_sub":"nodata"}`:                        {"Guance alert", "no data"},
-		`{"df_monitor_checker":"custom_metric","df_source":"monitor"}`:                {"Guance alert", "custom_metric"},
+		`{"df_status":"nodata","df_monitor_checker":"custom_metric"}`: {"Guance alert",
+			"no data"},
+		`{"df_status":"ok","df_monitor_checker_sub":"nodata"}`: {"Guance alert",
+			"no data"},
+		`{"df_monitor_checker":"custom_metric","df_source":"monitor"}`: {"Guance alert",
+			"custom_metric"},
 	} {
 		if e := decode(t, body); summary(e) != want[0] || class(e) != want[1] {
 			t.Errorf("%s: summary %q and class %q, want %q", body, summary(e), class(e), want)

@@ -13,7 +13,7 @@ import (
 	"github.com/guance-relay/guance-relay/relay/pagerdutysink"
 )
 
-// A recovery that ends both phases of a monitor is delivered when both resolves are: what fails of either is tried again.
+// A recovery of both phases of a monitor is delivered when both resolves are.
 func TestBothResolvesAreDelivered(t *testing.T) {
 	for name, fails := range map[string]func(fault, missing string) string{
 		"the first fails":  func(fault, _ string) string { return fault },
@@ -30,7 +30,9 @@ func TestBothResolvesAreDelivered(t *testing.T) {
 					t.Fatalf("%d incidents open, want the fault and the missing data", len(open))
 				}
 				bad := fails(fault.ProblemKey(), missing.ProblemKey())
-				cure := fake.Poison(func(r pagerdutytest.Request) bool { return r.DedupKey == bad }, pagerdutytest.Fault{Status: 503})
+				cure := fake.Poison(func(r pagerdutytest.Request) bool {
+					return r.DedupKey == bad
+				}, pagerdutytest.Fault{Status: 503})
 				say(t, r, p.RecoverByHand())
 				time.Sleep(10 * time.Minute)
 				if in, _ := fake.Incident(bad); in.Status != pagerdutytest.Triggered {
@@ -49,10 +51,10 @@ func TestBothResolvesAreDelivered(t *testing.T) {
 	}
 }
 
-// refusal is PagerDuty's word about an event.
+// refusal is PagerDuty's answer to an invalid event.
 const refusal = `{"status":"invalid event","message":"Event object is invalid","errors":["'payload.source' is missing or blank"]}`
 
-// The second resolve is refused for ever: that is in the dead letters, and the first one has happened.
+// The second resolve is always refused, so the entry is dead. The first one was sent.
 func TestRefusedSiblingIsADeadLetter(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		fake := pagerdutytest.NewTransport()
@@ -60,7 +62,9 @@ func TestRefusedSiblingIsADeadLetter(t *testing.T) {
 		p := guancetest.NewProblem("heartbeat", "host", "web001")
 		fault, missing := p.Fault(guance.LevelCritical), p.NoData()
 		say(t, r, fault, missing)
-		fake.Poison(func(r pagerdutytest.Request) bool { return r.DedupKey == missing.ProblemKey() && r.Action == "resolve" },
+		fake.Poison(func(r pagerdutytest.Request) bool {
+			return r.DedupKey == missing.ProblemKey() && r.Action == "resolve"
+		},
 			pagerdutytest.Fault{Status: 400, Body: refusal})
 		say(t, r, p.RecoverByHand())
 		dead, err := r.DeadLetters(t.Context(), "pagerduty", 0, 10)
@@ -82,9 +86,13 @@ func decodeOne(t *testing.T, body string) *guance.Event {
 	return events[0]
 }
 
-// With Changes each change and audit event is a change event, whatever its status says and whatever Map drops. Without it most say nothing.
+// With Changes, each change and audit event is sent as a change event. Without it, most are
+// ignored.
 func TestChangesOfEveryStatus(t *testing.T) {
-	everything := &pagerdutysink.Options{Changes: true, Map: func(*guance.Event, *pagerduty.Event) bool { return false }}
+	everything := &pagerdutysink.Options{Changes: true,
+		Map: func(*guance.Event, *pagerduty.Event) bool {
+			return false
+		}}
 	tests := map[string]struct{ body, without string }{
 		"a change without a status": {`{"df_source":"change","df_event_id":"event-1","df_title":"scaled"}`, "ignored"},
 		"a change of level info":    {`{"df_source":"change","df_event_id":"event-1","df_title":"scaled","df_status":"info"}`, "ignored"},
@@ -121,7 +129,7 @@ func TestChangesOfEveryStatus(t *testing.T) {
 	}
 }
 
-// A change event that PagerDuty does not take at first is tried again, and what it refuses is a dead letter.
+// A change event that fails is tried again. One that is refused is dead.
 func TestChangesAreTriedAgain(t *testing.T) {
 	for name, test := range map[string]struct {
 		status        int
@@ -139,15 +147,17 @@ func TestChangesAreTriedAgain(t *testing.T) {
 				say(t, r, decodeOne(t, `{"df_source":"change","df_event_id":"event-1","df_title":"scaled"}`))
 				time.Sleep(10 * time.Minute)
 				dead, err := r.DeadLetters(t.Context(), "pagerduty", 0, 10)
-				if changes := len(fake.Changes()); changes != test.changes || len(dead) != test.dead || err != nil {
-					t.Errorf("%d change events and %d dead letters, %v; want %d and %d", changes, len(dead), err, test.changes, test.dead)
+				if changes := len(fake.Changes()); changes != test.changes ||
+					len(dead) != test.dead || err != nil {
+					t.Errorf("%d change events and %d dead letters, %v; want %d and %d", changes, len(dead), err,
+						test.changes, test.dead)
 				}
 			})
 		})
 	}
 }
 
-// A change event says what the alert would have said.
+// A change event has the fields of the alert.
 func TestChangeHoldsWhatTheAlertDoes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		fake := pagerdutytest.NewTransport()
@@ -158,7 +168,8 @@ func TestChangeHoldsWhatTheAlertDoes(t *testing.T) {
 		if len(reqs) != 1 {
 			t.Fatalf("%d requests, want one", len(reqs))
 		}
-		for _, want := range []string{`"summary":"scaled"`, `"source":"web001"`, `"description":"from 2 to 3"`, `2026-01-01T12:00:00`, `"href":"https://console.example/e"`} {
+		for _, want := range []string{`"summary":"scaled"`, `"source":"web001"`,
+			`"description":"from 2 to 3"`, `2026-01-01T12:00:00`, `"href":"https://console.example/e"`} {
 			if !strings.Contains(string(reqs[0].Body), want) {
 				t.Errorf("the change event does not hold %s: %s", want, reqs[0].Body)
 			}

@@ -21,7 +21,8 @@ import (
 const key = "0123456789abcdef0123456789ABCDEF"
 
 // start runs a relay with a PagerDuty lane to a fake, in a bubble.
-func start(t *testing.T, fake *pagerdutytest.Transport, opts *pagerdutysink.Options) (*relay.Relay, *memstore.Store) {
+func start(t *testing.T, fake *pagerdutytest.Transport, opts *pagerdutysink.Options) (*relay.Relay,
+	*memstore.Store) {
 	t.Helper()
 	k, err := pagerduty.ParseRoutingKey(key)
 	if err != nil {
@@ -67,7 +68,8 @@ func TestFaultToRecovery(t *testing.T) {
 		say(t, r, fault)
 		say(t, r, p.Fault(guance.LevelCritical))
 		in, _ := fake.Incident(fault.ProblemKey())
-		if in.Status != pagerdutytest.Triggered || in.Severity != "critical" || in.Source != "web001" || len(in.Log) != 2 {
+		if in.Status != pagerdutytest.Triggered || in.Severity != "critical" || in.Source != "web001" ||
+			len(in.Log) != 2 {
 			t.Errorf("got %+v, want one open incident that was raised to critical", in)
 		}
 		for _, want := range []string{"result", "date", "description"} {
@@ -87,7 +89,7 @@ func TestFaultToRecovery(t *testing.T) {
 	})
 }
 
-// Two problems whose keys are longer than PagerDuty takes, and differ at the end alone, are two incidents.
+// Two long problem keys that differ only at the end are two incidents.
 func TestLongKeys(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		fake := pagerdutytest.NewTransport()
@@ -96,22 +98,27 @@ func TestLongKeys(t *testing.T) {
 			ref := strings.Repeat("x", 300) + end
 			say(t, r, &guance.Event{EventID: end, EventRef: ref, Status: guance.StatusCritical, Title: "t"})
 		}
-		say(t, r, &guance.Event{EventID: "c", EventRef: strings.Repeat("x", 300) + "a", Status: guance.StatusOK, Title: "t"})
+		say(t, r, &guance.Event{EventID: "c", EventRef: strings.Repeat("x", 300) + "a",
+			Status: guance.StatusOK, Title: "t"})
 		reqs := fake.Requests()
-		if len(reqs) != 3 || reqs[0].DedupKey == reqs[1].DedupKey || reqs[0].DedupKey != reqs[2].DedupKey {
-			t.Errorf("got %d requests, want two triggers of two incidents and a resolve of the first", len(reqs))
+		if len(reqs) != 3 || reqs[0].DedupKey == reqs[1].DedupKey ||
+			reqs[0].DedupKey != reqs[2].DedupKey {
+			t.Errorf("got %d requests, want two triggers of two incidents and a resolve of the first",
+				len(reqs))
 		}
 	})
 }
 
-// What PagerDuty or anything in front of it answers is told as the reason, but for the key.
+// The reason is PagerDuty's answer without the routing key.
 func TestReasonsHoldNoKey(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		fake := pagerdutytest.NewTransport()
-		fake.Outage(time.Hour, pagerdutytest.Fault{Status: 400, Body: "no service has the key " + key, ContentType: "text/plain"})
+		fake.Outage(time.Hour, pagerdutytest.Fault{Status: 400, Body: "no service has the key " + key,
+			ContentType: "text/plain"})
 		r, _ := start(t, fake, nil)
 		say(t, r, guancetest.NewProblem("disk", "host", "web001").Fault(guance.LevelError))
-		if reason := r.Stats().Lanes[0].Reason; strings.Contains(reason, key) || !strings.Contains(reason, "no service has the key") {
+		if reason := r.Stats().Lanes[0].Reason; strings.Contains(reason, key) ||
+			!strings.Contains(reason, "no service has the key") {
 			t.Errorf("the reason is %q, want the answer without the key", reason)
 		}
 	})
@@ -156,17 +163,19 @@ func TestChanges(t *testing.T) {
 	})
 }
 
-// The client's quick retries are paid for by the lane.
+// Quick retries of the client use the budget.
 func TestRetriesSpendFromTheBudget(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		fake := pagerdutytest.NewTransport()
 		fake.SetRateLimit(0) // the fake must not do the lane's work
 		for range 200 {
-			fake.Script(pagerdutytest.Fault{Status: 503}, pagerdutytest.Fault{Status: 503}, pagerdutytest.Fault{})
+			fake.Script(pagerdutytest.Fault{Status: 503}, pagerdutytest.Fault{Status: 503},
+				pagerdutytest.Fault{})
 		}
 		r, _ := start(t, fake, nil)
 		for i := range 150 {
-			if _, err := r.Accept(t.Context(), guancetest.NewProblem("disk", "n", string(rune('a'+i))).Fault(guance.LevelError)); err != nil {
+			if _, err := r.Accept(t.Context(), guancetest.NewProblem("disk", "n",
+				string(rune('a'+i))).Fault(guance.LevelError)); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -180,7 +189,7 @@ func TestRetriesSpendFromTheBudget(t *testing.T) {
 	})
 }
 
-// Promise 5 for two lanes under one routing key: PagerDuty counts them together.
+// Promise 5: two lanes with one routing key share a budget.
 func TestLanesUnderOneKey(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		fake := pagerdutytest.NewTransport()
@@ -201,15 +210,17 @@ func TestLanesUnderOneKey(t *testing.T) {
 			if account := client.Account(); account == "" || strings.Contains(account, key) {
 				t.Errorf("the account is named %q, want a name that is not the key", account)
 			}
-			r.Handle(site, pagerdutysink.New(client, nil), &relay.SinkOptions{Match: func(e *guance.Event) bool {
-				return strings.HasPrefix(e.DimensionTags["host"], site)
-			}})
+			r.Handle(site, pagerdutysink.New(client, nil),
+				&relay.SinkOptions{Match: func(e *guance.Event) bool {
+					return strings.HasPrefix(e.DimensionTags["host"], site)
+				}})
 		}
 		ctx, stop := context.WithCancel(t.Context())
 		done := make(chan error)
 		go func() { done <- r.Run(ctx) }()
 		for i := range 200 {
-			events := []*guance.Event{guancetest.NewProblem("disk", "host", fmt.Sprint("web", i)).Fault(guance.LevelCritical),
+			events := []*guance.Event{guancetest.NewProblem("disk", "host",
+				fmt.Sprint("web", i)).Fault(guance.LevelCritical),
 				guancetest.NewProblem("disk", "host", fmt.Sprint("db", i)).Fault(guance.LevelCritical)}
 			if _, err := r.Accept(t.Context(), events...); err != nil {
 				t.Fatal(err)

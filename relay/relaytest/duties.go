@@ -371,7 +371,7 @@ func oddEventsSettle(tr *trial) error {
 	odd := oddEvents()
 	for _, what := range slices.Sorted(maps.Keys(odd)) {
 		body := odd[what]
-		if c, ok := relay.SinkAs[relay.Chooser](tr.sink); ok {
+		if c, ok := relay.SinkAs[relay.Ignorer](tr.sink); ok {
 			d := tr.delivery(body)
 			before := state(d)
 			first, second := tr.choose(c, what, d.Event), tr.choose(c, what, d.Event)
@@ -393,7 +393,7 @@ func oddEventsSettle(tr *trial) error {
 	return nil
 }
 
-func (tr *trial) choose(c relay.Chooser, what string, e *guance.Event) string {
+func (tr *trial) choose(c relay.Ignorer, what string, e *guance.Event) string {
 	defer func() {
 		if p := recover(); p != nil {
 			tr.complain("%s: Ignores panicked: %v", what, p)
@@ -419,7 +419,7 @@ func ignoresOnlyWhatItSaid(tr *trial) error {
 	maps.Copy(events, ordinaryEvents())
 	for _, what := range slices.Sorted(maps.Keys(events)) {
 		body := events[what]
-		c, asked := relay.SinkAs[relay.Chooser](tr.sink)
+		c, asked := relay.SinkAs[relay.Ignorer](tr.sink)
 		if asked && tr.choose(c, what, tr.delivery(body).Event) != "" {
 			continue // never delivered
 		}
@@ -432,7 +432,7 @@ func ignoresOnlyWhatItSaid(tr *trial) error {
 				"the event may have superseded one that would have been sent", what, err)
 		}
 		return fmt.Errorf("%s: Deliver ignores an event, with the reason %q, and the sink was not asked before: give it a method Ignores "+
-			"(relay.Chooser), or, if it decorates a sink that has one, a method Unwrap() relay.Sink, as by now the event may have "+
+			"(relay.Ignorer), or, if it decorates a sink that has one, a method Unwrap() relay.Sink, as by now the event may have "+
 			"superseded one that would have been sent", what, err)
 	}
 	return nil

@@ -30,7 +30,7 @@ func Record(s relay.Sink) *Recorder {
 	return r
 }
 
-// Unwrap returns the sink behind, so that a lane finds its optional behaviour: a relay.Chooser is asked what it ignores, and so on. What a
+// Unwrap returns the sink behind, so that a lane finds its optional behaviour: a relay.Ignorer is asked what it ignores, and so on. What a
 // lane asks once, by Handle, is that of the sink that was behind then.
 func (r *Recorder) Unwrap() relay.Sink {
 	r.mu.Lock()

@@ -158,7 +158,7 @@ func TestRecorderInALane(t *testing.T) {
 // every is a sink that wants each event.
 type every struct{ relay.Sink }
 
-func (every) Every() bool { return true }
+func (every) EveryEvent() bool { return true }
 
 // A recorder hides nothing of the sink behind it.
 func TestReport33RecorderPassesOptionalBehaviourOn(t *testing.T) {
@@ -182,10 +182,10 @@ func TestReport33RecorderPassesOptionalBehaviourOn(t *testing.T) {
 	for name, sink := range map[string]relay.Sink{
 		"once": relaytest.Record(pagerdutysink.New(&pagerduty.Client{}, nil)), "twice": relaytest.Record(relaytest.Record(pagerdutysink.New(&pagerduty.Client{}, nil))),
 	} {
-		if _, ok := relay.SinkAs[relay.Chooser](sink); !ok {
+		if _, ok := relay.SinkAs[relay.Ignorer](sink); !ok {
 			t.Errorf("recorded %s, what the sink ignores is not seen", name)
 		}
-		if _, ok := relay.SinkAs[relay.Metered](sink); !ok {
+		if _, ok := relay.SinkAs[relay.AccountNamer](sink); !ok {
 			t.Errorf("recorded %s, the account of the sink is not seen", name)
 		}
 	}

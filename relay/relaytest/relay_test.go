@@ -44,7 +44,7 @@ func TestHistoryOfARelay(t *testing.T) {
 		for _, every := range []bool{false, true} {
 			synctest.Test(t, func(t *testing.T) {
 				var h relaytest.History
-				db, opts := memstore.New(), &relay.SinkOptions{Every: every}
+				db, opts := memstore.New(), &relay.SinkOptions{EveryEvent: every}
 				target := relaytest.Record(moody(seed))
 				r, stop := run(t, db, target, opts)
 				i := 0

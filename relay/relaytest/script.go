@@ -27,7 +27,7 @@ func Throttles(d time.Duration) relay.Sink {
 	return Fails(relay.RetryAfter(errors.New("too many requests"), d))
 }
 
-// Ignores returns a sink to which no delivery asks for anything. It says so when it is called, not as a relay.Chooser.
+// Ignores returns a sink to which no delivery asks for anything. It says so when it is called, not as a relay.Ignorer.
 func Ignores(reason string) relay.Sink { return Fails(relay.Ignore(reason)) }
 
 // Panics returns a sink that panics with v.

@@ -1,4 +1,4 @@
-package relay
+package schedule
 
 import (
 	"iter"
@@ -9,13 +9,14 @@ import (
 // A ref names a value of an arena in four bytes; 0 names none.
 type ref int32
 
-// An arena keeps values of one type close together, and names each with a ref. A pointer to a value is good until the value is removed. If the
-// type has no pointers, the garbage collector has nothing to follow, however many there are; nothing is moved or copied when
-// there are more, and what was taken for many is given back when they are gone. The zero arena is empty.
+// An arena keeps values of one type close together and names each with a ref. A pointer to a value
+// is valid until the value is removed. If the type has no pointers, the garbage collector follows
+// nothing. The arena grows without moving values and gives unused memory back. The zero arena is
+// empty.
 type arena[T any] struct {
-	chunks []*chunk[T] // nil: it holds nothing
-	roomy  []int32     // the chunks that are not full, each once
-	spare  *chunk[T]   // one that became empty, so that a value that comes and goes costs no allocation
+	chunks []*chunk[T] // a nil chunk holds nothing
+	free   []int32     // the chunks that are not full, each once
+	spare  *chunk[T]   // an empty one, so that a value that comes and goes costs no allocation
 	len    int
 }
 
@@ -24,14 +25,14 @@ type chunk[T any] struct {
 	slots [64]T
 }
 
-// add returns a new value, which is zero.
+// add returns a new zero value.
 func (a *arena[T]) add() (ref, *T) {
-	if len(a.roomy) == 0 {
-		a.roomy = append(a.roomy, int32(len(a.chunks)))
+	if len(a.free) == 0 {
+		a.free = append(a.free, int32(len(a.chunks)))
 		a.chunks = append(a.chunks, nil)
 	}
-	last := len(a.roomy) - 1
-	n := a.roomy[last]
+	last := len(a.free) - 1
+	n := a.free[last]
 	c := a.chunks[n]
 	if c == nil {
 		if c, a.spare = a.spare, nil; c == nil {
@@ -41,7 +42,7 @@ func (a *arena[T]) add() (ref, *T) {
 	}
 	i := bits.TrailingZeros64(^c.used)
 	if c.used |= 1 << i; c.used == math.MaxUint64 {
-		a.roomy = a.roomy[:last]
+		a.free = a.free[:last]
 	}
 	a.len++
 	return ref(int(n)*len(c.slots) + i + 1), &c.slots[i]
@@ -50,11 +51,14 @@ func (a *arena[T]) add() (ref, *T) {
 // at returns a value that was added and not removed.
 func (a *arena[T]) at(r ref) *T { return &a.chunks[(r-1)/64].slots[(r-1)%64] }
 
-// all goes through the values. None may be added or removed meanwhile.
+// all iterates over the values. None may be added or removed meanwhile.
 func (a *arena[T]) all() iter.Seq[*T] {
 	return func(yield func(*T) bool) {
 		for _, c := range a.chunks {
-			for left := used(c); left != 0; left &= left - 1 {
+			if c == nil {
+				continue
+			}
+			for left := c.used; left != 0; left &= left - 1 {
 				if !yield(&c.slots[bits.TrailingZeros64(left)]) {
 					return
 				}
@@ -63,21 +67,13 @@ func (a *arena[T]) all() iter.Seq[*T] {
 	}
 }
 
-func used[T any](c *chunk[T]) uint64 {
-	if c == nil {
-		return 0
-	}
-	return c.used
-}
-
 func (a *arena[T]) remove(r ref) {
 	n, i := (r-1)/64, (r-1)%64
 	c := a.chunks[n]
 	if c.used == math.MaxUint64 {
-		a.roomy = append(a.roomy, int32(n))
+		a.free = append(a.free, int32(n))
 	}
-	var zero T
-	c.slots[i] = zero
+	c.slots[i] = *new(T)
 	if c.used &^= 1 << i; c.used == 0 {
 		a.chunks[n], a.spare = nil, c
 	}

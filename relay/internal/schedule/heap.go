@@ -1,4 +1,4 @@
-package relay
+package schedule
 
 import (
 	"cmp"
@@ -6,7 +6,7 @@ import (
 	"math/bits"
 )
 
-// An order says how the problems of a heap stand, and where each keeps its place in it.
+// An order says how a heap is sorted, and where each problem keeps its place in it.
 type order struct {
 	before func(ps *problems, a, b *problem) bool
 	place  func(ps *problems, p *problem) *int32
@@ -14,19 +14,25 @@ type order struct {
 
 var (
 	byArrival = &order{older, placeOf}
-	byTurn    = &order{func(ps *problems, a, b *problem) bool { return ps.tail(a).notBefore < ps.tail(b).notBefore }, placeOf}
-	byAge     = &order{older, func(ps *problems, p *problem) *int32 { return &ps.tail(p).at }}
-	stuck     = &order{older, func(ps *problems, p *problem) *int32 { return &ps.tail(p).atStuck }}
+	byTurn    = &order{earlier, placeOf}
+	byAge     = &order{older, func(ps *problems, p *problem) *int32 { return &ps.extra(p).at }}
+	stuck     = &order{older, func(ps *problems, p *problem) *int32 { return &ps.extra(p).atStuck }}
 )
 
-// older goes by when the first entries were kept: a dead letter that is replayed has its old sequence number, and is kept anew.
+func earlier(ps *problems, a, b *problem) bool {
+	return ps.extra(a).notBefore < ps.extra(b).notBefore
+}
+
+// older compares when the first entries were kept, and not the sequence numbers: a replayed dead
+// letter has its old number and a new time.
 func older(_ *problems, a, b *problem) bool {
 	return cmp.Or(cmp.Compare(a.first.kept, b.first.kept), cmp.Compare(a.first.seq, b.first.seq)) < 0
 }
 
 func placeOf(_ *problems, p *problem) *int32 { return &p.at }
 
-// problemHeap is a container/heap over problems that know their own places, so that one can be taken out of the middle.
+// problemHeap is a container/heap. Each problem holds its place, so that it can be removed from the
+// middle.
 type problemHeap struct {
 	problems *problems
 	order    *order
@@ -43,7 +49,7 @@ func (h *problemHeap) first() *problem {
 
 func (h *problemHeap) insert(p *problem) { heap.Push(h, p) }
 
-// remove takes p out if it is there. The order does not look at it: its first entry may be another one by now.
+// remove removes p if it is there. The first entry of p may have changed since it was put in.
 func (h *problemHeap) remove(p *problem) {
 	if at := *h.order.place(h.problems, p); at != 0 {
 		heap.Remove(h, int(at)-1)
@@ -58,33 +64,33 @@ func (h *problemHeap) Less(i, j int) bool {
 
 func (h *problemHeap) Swap(i, j int) {
 	h.refs[i], h.refs[j] = h.refs[j], h.refs[i]
-	h.mark(i, i+1)
-	h.mark(j, j+1)
+	h.setPlace(i, i+1)
+	h.setPlace(j, j+1)
 }
 
 func (h *problemHeap) Push(x any) {
 	h.refs = append(h.refs, h.problems.refOf(x.(*problem)))
-	h.mark(len(h.refs)-1, len(h.refs))
+	h.setPlace(len(h.refs)-1, len(h.refs))
 }
 
 func (h *problemHeap) Pop() any {
 	last := len(h.refs) - 1
 	p := h.problems.at(h.refs[last])
-	h.mark(last, 0)
+	h.setPlace(last, 0)
 	h.refs = h.refs[:last]
 	if last < cap(h.refs)/4 {
-		h.refs = append(make([]ref, 0, cap(h.refs)/2), h.refs...) // a backlog that is gone takes no memory
+		h.refs = append(make([]ref, 0, cap(h.refs)/2), h.refs...) // gives memory back
 	}
 	return p
 }
 
-// mark tells the problem at i its place.
-func (h *problemHeap) mark(i, place int) {
+// setPlace stores the place of the problem at i.
+func (h *problemHeap) setPlace(i, place int) {
 	*h.order.place(h.problems, h.problems.at(h.refs[i])) = int32(place)
 }
 
-// A dueHeap holds the problems whose turn it is. There are so few ranks that each has a heap of its own, by sequence: the worst news is the first of
-// the highest rank, and what has waited longest is the oldest of the firsts.
+// A dueHeap holds the problems that may be sent now: one heap for each rank, by age. The problem to
+// send is the first of the highest rank. The oldest of all is the oldest of the firsts.
 type dueHeap struct {
 	ranks  [ranks]problemHeap
 	filled uint64 // a bit for each rank that has problems
@@ -102,7 +108,7 @@ func (d *dueHeap) remove(p *problem) {
 	}
 }
 
-// worst returns the problem with the worst news, or nil.
+// worst returns the problem with the highest rank, or nil.
 func (d *dueHeap) worst() *problem {
 	if d.filled == 0 {
 		return nil
@@ -110,7 +116,7 @@ func (d *dueHeap) worst() *problem {
 	return d.ranks[bits.Len64(d.filled)-1].first()
 }
 
-// oldest returns the problem that has waited longest, or nil.
+// oldest returns the problem with the oldest entry, or nil.
 func (d *dueHeap) oldest() (oldest *problem) {
 	for left := d.filled; left != 0; left &= left - 1 {
 		oldest = elder(oldest, d.ranks[bits.TrailingZeros64(left)].first())
@@ -118,7 +124,7 @@ func (d *dueHeap) oldest() (oldest *problem) {
 	return oldest
 }
 
-// elder returns the one of two problems whose first entry came first; either may be nil.
+// elder returns the problem with the older first entry. Either may be nil.
 func elder(a, b *problem) *problem {
 	if a == nil || b != nil && older(nil, b, a) {
 		return b

@@ -15,7 +15,7 @@ import (
 	"github.com/guance-relay/guance-relay/relay/store"
 )
 
-// lagging is a store in which the outcome of an attempt is durable before the lane hears of it, for as long as a test likes.
+// lagging is a store that makes outcomes durable, and returns to the lane when the test says so.
 type lagging struct {
 	*memstore.Store
 	lag chan struct{} // what is durable is heard of once this is closed; nil: at once
@@ -35,7 +35,8 @@ func newLagging() *lagging {
 	return s
 }
 
-// between has a relay in which the trigger of p is a dead letter, and its lane has yet to hear of it. mend has the sink take what comes.
+// between returns a relay in which the trigger of p is a dead letter, and the message to its loop
+// is on its way. After mend, the sink succeeds.
 func between(t *testing.T) (r *relay.Relay, db *lagging, sink *recorder, mend func(), stop func()) {
 	t.Helper()
 	db = newLagging()
@@ -56,7 +57,8 @@ func between(t *testing.T) (r *relay.Relay, db *lagging, sink *recorder, mend fu
 
 var errLate = errors.New("no answer within a minute")
 
-// soon returns an answer, or errLate: a relay goes on for ever, and so would who waits for an answer that does not come.
+// soon returns what a call returns, or errLate: a relay runs for ever, so a test must not wait for
+// ever.
 func soon(answer <-chan error) error {
 	select {
 	case err := <-answer:
@@ -66,7 +68,7 @@ func soon(answer <-chan error) error {
 	}
 }
 
-// An operator who sees a dead letter may have it replayed, also in the instant in which the lane has yet to hear that it died.
+// A dead letter that is visible can be replayed, also while the message to the loop is on its way.
 func TestReport38ReplayInTheInstantOfDying(t *testing.T) {
 	one := func(ctx context.Context, r *relay.Relay) error { return r.Replay(ctx, "lane", 1) }
 	all := func(ctx context.Context, r *relay.Relay) error {
@@ -121,7 +123,7 @@ func TestReport38ReplayInTheInstantOfDying(t *testing.T) {
 	}
 }
 
-// The same while the replayed letter dies again, and two operators at once: one replays it, the other learns that there is none.
+// Two operators replay a dead letter at once: one succeeds, the other gets ErrNotFound.
 func TestReport38TwoOperators(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r, db, sink, mend, stop := between(t)
@@ -148,7 +150,7 @@ func TestReport38TwoOperators(t *testing.T) {
 	})
 }
 
-// Drop needs no answer of the schedule's, and what is on its way again is no dead letter.
+// Drop does not need the schedule. An entry that was replayed is no dead letter.
 func TestReport38Drop(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r, db, sink, mend, stop := between(t)
@@ -183,15 +185,20 @@ func TestReport38Drop(t *testing.T) {
 	})
 }
 
-// Who asks can give up, and the lane can end: both are answers, and what was asked is not done later.
+// A call ends when its context or the lane ends, and the function is not run later.
 func TestReplayIsGivenUp(t *testing.T) {
 	for name, tc := range map[string]struct {
 		giveUp func(db *lagging, cancel, stop func())
 		ends   string // the error of Run
 	}{
-		"the caller gives up":  {func(_ *lagging, cancel, _ func()) { cancel() }, "<nil>"},
-		"the relay stops":      {func(_ *lagging, _, stop func()) { stop() }, "1 attempts did not return"}, // the disk is that slow
-		"the store fails then": {func(s *lagging, _, _ func()) { s.err = store.ErrFailed; close(s.lag) }, "the store has failed"},
+		"the caller gives up": {func(_ *lagging, cancel, _ func()) { cancel() }, "<nil>"},
+		"the relay stops": {func(_ *lagging, _, stop func()) {
+			stop()
+		}, "1 attempts did not return"}, // the disk is that slow
+		"the store fails then": {func(s *lagging, _, _ func()) {
+			s.err = store.ErrFailed
+			close(s.lag)
+		}, "the store has failed"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -262,13 +269,15 @@ func TestReport41UnknownLanes(t *testing.T) {
 		}
 		dead := func(lane string) error { _, err := r.DeadLetters(t.Context(), lane, 0, 1); return err }
 		for name, call := range calls {
-			if err := call("old"); !errors.Is(err, relay.ErrNoLane) || !contains(err, `"old"`, `["pager" "chat"]`, "kept", "Handle") {
+			if err := call("old"); !errors.Is(err, relay.ErrNoLane) ||
+				!contains(err, `"old"`, `["pager" "chat"]`, "kept", "Handle") {
 				t.Errorf("%s in a lane that is gone and has a dead letter: %v", name, err)
 			}
 		}
 		calls["DeadLetters"] = dead
 		for name, call := range calls {
-			if err := call("pagr"); !errors.Is(err, relay.ErrNoLane) || !contains(err, `"pagr"`, `["pager" "chat"]`) {
+			if err := call("pagr"); !errors.Is(err, relay.ErrNoLane) ||
+				!contains(err, `"pagr"`, `["pager" "chat"]`) {
 				t.Errorf("%s in a lane that never was: %v", name, err)
 			}
 		}
@@ -277,21 +286,23 @@ func TestReport41UnknownLanes(t *testing.T) {
 		}
 		for after, want := range map[uint64]int{0: 1, 1: 0} {
 			if found, err := r.DeadLetters(t.Context(), "old", after, 10); err != nil || len(found) != want {
-				t.Errorf("DeadLetters after %d of a lane that is gone: %+v, %v; want %d", after, found, err, want)
+				t.Errorf("DeadLetters after %d of a lane that is gone: %+v, %v; want %d", after,
+					found, err, want)
 			}
 		}
 	})
 }
 
-// What is durable and what the lane believes is told once, as it is.
+// Explain returns an entry once while the message to the loop is on its way.
 func TestExplainInTheInstantOfDying(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r, db, _, _, stop := between(t)
 		defer stop()
 		defer close(db.lag)
-		stories, err := r.Explain(t.Context(), "p")
-		if err != nil || len(stories) != 1 || len(stories[0].Chapters) != 1 || stories[0].Chapters[0].Outcome != store.Dead {
-			t.Errorf("got %+v, %v; want one chapter, of the dead letter", stories, err)
+		histories, err := r.Explain(t.Context(), "p")
+		if err != nil || len(histories) != 1 || len(histories[0].Entries) != 1 ||
+			histories[0].Entries[0].Outcome != store.Dead {
+			t.Errorf("got %+v, %v; want one entry, the dead letter", histories, err)
 		}
 	})
 }
@@ -303,7 +314,7 @@ func (mute) DeadLetters(context.Context, string, uint64, int) ([]store.Settlemen
 	return nil, fmt.Errorf("reading: %w", store.ErrDamaged)
 }
 
-// A question that the store cannot answer is answered with its error, and not asked for ever.
+// A call returns the error of the store, and is not repeated for ever.
 func TestReplayOfWhatCannotBeRead(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r, err := relay.New(mute{memstore.New()}, &relay.Options{Logger: slog.New(slog.DiscardHandler)})

@@ -1,4 +1,4 @@
-package relay
+package schedule
 
 import (
 	"encoding/binary"
@@ -28,7 +28,7 @@ func TestProblemsAreSmall(t *testing.T) {
 		return int64(stats.HeapAlloc)
 	}
 	before := held()
-	b := newBench(t, policy{})
+	b := newBench(t, Policy{})
 	key := make([]byte, 8)
 	for i := range n {
 		binary.LittleEndian.PutUint64(key, uint64(i))
@@ -38,8 +38,8 @@ func TestProblemsAreSmall(t *testing.T) {
 		t.Errorf("a pending problem takes %.0f bytes, want 110 at most", each)
 	}
 	for b.pending > 0 {
-		tk, _ := b.next(b.now)
-		b.answer(tk, nil)
+		tk, _ := b.Next(b.now)
+		b.answer(tk, delivered)
 	}
 	if left := held() - before; left > 100_000 {
 		t.Errorf("%d bytes are held for problems that are gone", left)
@@ -47,13 +47,14 @@ func TestProblemsAreSmall(t *testing.T) {
 	runtime.KeepAlive(b)
 }
 
-// The problems are found and keep what they hold while others come and go, whatever homes they share.
+// Problems are found and keep their entries while others are added and removed, with any
+// collisions.
 func TestProblems(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		ps := newProblems()
 		want := make(map[problemID]item)
 		ids := rapid.Custom(func(t *rapid.T) (id problemID) {
-			// Few different homes, so that there are long runs of problems that stand elsewhere.
+			// Few homes, so that there are many collisions.
 			binary.LittleEndian.PutUint64(id[:], uint64(rapid.IntRange(0, 7).Draw(t, "home")))
 			id[15] = byte(rapid.IntRange(0, 40).Draw(t, "other"))
 			return id
@@ -72,8 +73,8 @@ func TestProblems(t *testing.T) {
 					t.Fatalf("a new problem is %+v", *p)
 				}
 				ps.push(p, want[id])
-				if rapid.Bool().Draw(t, "tail") {
-					ps.grow(p).tries = 1
+				if rapid.Bool().Draw(t, "extra") {
+					ps.ensureExtra(p).tries = 1
 				}
 			},
 			"remove": func(t *rapid.T) {
@@ -97,9 +98,12 @@ func TestProblems(t *testing.T) {
 		for id := range want {
 			ps.remove(ps.find(id))
 		}
-		chunks := slices.DeleteFunc(slices.Clone(ps.chunks), func(c *chunk[problem]) bool { return c == nil })
-		if len(chunks) > 0 || ps.tails.len != 0 || len(ps.index) > minIndex {
-			t.Fatalf("%d chunks, %d tails and %d places of the index are left of nothing", len(chunks), ps.tails.len, len(ps.index))
+		chunks := slices.DeleteFunc(slices.Clone(ps.chunks), func(c *chunk[problem]) bool {
+			return c == nil
+		})
+		if len(chunks) > 0 || ps.extras.len != 0 || len(ps.index) > minIndex {
+			t.Fatalf("%d chunks, %d extras and %d places of the index are left of nothing", len(chunks),
+				ps.extras.len, len(ps.index))
 		}
 	})
 }
@@ -144,23 +148,25 @@ func TestQueue(t *testing.T) {
 				want = slices.DeleteFunc(want, func(it item) bool { return !it.begun })
 			},
 			"": func(t *rapid.T) {
-				ps.trim(p)
-				if got := ps.queue(p); !slices.Equal(got, want) || p.waits() != (len(want) > 0) || (p.tail != 0) != (len(want) > 1) {
-					t.Fatalf("the queue is %v, want %v; tail %d", got, want, p.tail)
+				ps.releaseExtra(p)
+				if got := ps.queue(p); !slices.Equal(got, want) || p.waits() != (len(want) > 0) ||
+					(p.extra != 0) != (len(want) > 1) {
+					t.Fatalf("the queue is %v, want %v; extra %d", got, want, p.extra)
 				}
 			},
 		})
 	})
 }
 
-// What is set aside and then ends without having been sent leaves nothing behind.
-func TestScheduleForgetsWhatWasSetAside(t *testing.T) {
-	b := newBench(t, policy{maxAge: time.Hour})
+// An entry that is quarantined and then superseded leaves nothing behind.
+func TestScheduleRemovesWhatWasQuarantined(t *testing.T) {
+	b := newBench(t, Policy{MaxAge: time.Hour})
 	b.accept(b.fault("p", guance.LevelCritical, 1), store.Record{})
 	b.now = b.now.Add(time.Hour + 1)
-	b.setAside(b.expired(b.now, 1)[0].problem, b.now)
+	b.Quarantine(b.Expired(b.now, 1)[0], b.now)
 	b.accept(b.recovery("p", 2), store.Record{})
-	if b.problems.len != 0 || len(b.away) != 0 || !b.oldest().IsZero() {
-		t.Errorf("%d problems, %d of them away, the oldest of %v; want nothing", b.problems.len, len(b.away), b.oldest())
+	if b.problems.len != 0 || len(b.exempt) != 0 || !b.Oldest().IsZero() {
+		t.Errorf("%d problems, %d of them away, the oldest of %v; want nothing", b.problems.len,
+			len(b.exempt), b.Oldest())
 	}
 }

@@ -1,12 +1,12 @@
-package relay
+package schedule
 
 import (
-	"errors"
+	"cmp"
 	"fmt"
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
+	gocmp "github.com/google/go-cmp/cmp"
 
 	"github.com/guance-relay/guance-relay/guance"
 	"github.com/guance-relay/guance-relay/relay/store"
@@ -14,37 +14,47 @@ import (
 
 var now = time.Unix(1_700_000_000, 0)
 
-// bench is a schedule with the store's memory that a test needs around it.
+// What an attempt may end with.
+var (
+	delivered  = Result{Outcome: store.Delivered}
+	refused    = Result{Outcome: store.Dead, Reason: "400"}
+	failure    = Result{Reason: "503"}
+	throttled  = Result{Throttled: true, Reason: "429"}
+	answerLost = Result{AnswerLost: true, Reason: "no answer"}
+)
+
+// bench is a schedule with a clock and sequence numbers.
 type bench struct {
 	*testing.T
-	*schedule
+	*Schedule
 	seq uint64
 	now time.Time
 }
 
-func newBench(t *testing.T, p policy) *bench {
-	orDefault(&p.maxAttempts, 3)
-	orDefault(&p.maxAge, time.Hour)
-	return &bench{T: t, schedule: newSchedule(p, func(n int64) int64 { return n / 2 }), now: now}
+func newBench(t *testing.T, p Policy) *bench {
+	p.MaxAttempts, p.MaxAge = cmp.Or(p.MaxAttempts, 3), cmp.Or(p.MaxAge, time.Hour)
+	return &bench{T: t, Schedule: New(p, func(n int64) int64 { return n / 2 }), now: now}
 }
 
-// said makes an entry of the schedule's next number; the minute is the event time.
-func (b *bench) said(problem string, state guance.State, level guance.Level, minute int) *store.Entry {
+// entry makes the next entry; the minute is the event time.
+func (b *bench) entry(problem string, state guance.State, level guance.Level,
+	minute int) *store.Entry {
 	b.seq++
-	return &store.Entry{Seq: b.seq, Problem: problem, State: state, Level: level, Time: now.Add(time.Duration(minute) * time.Minute), Kept: time.Duration(b.now.UnixNano())}
+	return &store.Entry{Seq: b.seq, Problem: problem, State: state, Level: level,
+		Time: now.Add(time.Duration(minute) * time.Minute), Kept: time.Duration(b.now.UnixNano())}
 }
 
 func (b *bench) fault(problem string, level guance.Level, minute int) *store.Entry {
-	return b.said(problem, guance.StateProblem, level, minute)
+	return b.entry(problem, guance.StateProblem, level, minute)
 }
 
 func (b *bench) recovery(problem string, minute int) *store.Entry {
-	return b.said(problem, guance.StateRecovered, guance.LevelNone, minute)
+	return b.entry(problem, guance.StateRecovered, guance.LevelNone, minute)
 }
 
 func (b *bench) accept(e *store.Entry, r store.Record) map[uint64]store.Outcome {
 	ended := make(map[uint64]store.Outcome)
-	marks, _ := b.add(e, r)
+	marks, _ := b.Add(e, r)
 	for _, m := range marks {
 		ended[m.Seq] = m.Outcome
 	}
@@ -52,9 +62,9 @@ func (b *bench) accept(e *store.Entry, r store.Record) map[uint64]store.Outcome 
 }
 
 // send takes the next entry in flight, and fails if it is not the wanted one; 0 wants none.
-func (b *bench) send(want uint64) ticket {
+func (b *bench) send(want uint64) Ticket {
 	b.Helper()
-	got, ok := b.next(b.now)
+	got, ok := b.Next(b.now)
 	if ok != (want > 0) || ok && got.item.seq != want {
 		b.Fatalf("entry %d is sent (%v), want %d", got.item.seq, ok, want)
 	}
@@ -62,46 +72,47 @@ func (b *bench) send(want uint64) ticket {
 }
 
 // answer settles an entry, or gives it back.
-func (b *bench) answer(tk ticket, err error) store.Outcome {
-	v := judge(err)
-	v.lost = answerLost(err, false)
-	m := b.answered(tk, v, b.now)
+func (b *bench) answer(tk Ticket, r Result) store.Outcome {
+	m := b.Answered(tk, r, b.now)
 	if m.Outcome != 0 {
-		b.settle(tk, m)
+		b.Settle(tk, m)
 	}
 	return m.Outcome
 }
 
 func TestScheduleCancelsNeverSentPair(t *testing.T) {
-	b := newBench(t, policy{})
+	b := newBench(t, Policy{})
 	b.accept(b.fault("p", guance.LevelCritical, 1), store.Record{})
-	if diff := cmp.Diff(map[uint64]store.Outcome{1: store.Superseded, 2: store.Superseded}, b.accept(b.recovery("p", 2), store.Record{})); diff != "" {
+	if diff := gocmp.Diff(map[uint64]store.Outcome{1: store.Superseded, 2: store.Superseded},
+		b.accept(b.recovery("p", 2), store.Record{})); diff != "" {
 		t.Fatal(diff)
 	}
 	b.send(0)
-	if b.problems.len != 0 || b.pending != 0 || b.levels != [7]int{} {
-		t.Errorf("the schedule remembers %d problems and %d entries %v, want none", b.problems.len, b.pending, b.levels)
+	if b.problems.len != 0 || b.pending != 0 || b.byLevel != [7]int{} {
+		t.Errorf("the schedule remembers %d problems and %d entries %v, want none", b.problems.len,
+			b.pending, b.byLevel)
 	}
 }
 
 func TestScheduleResolveWaitsForItsTrigger(t *testing.T) {
-	b := newBench(t, policy{})
+	b := newBench(t, Policy{})
 	b.accept(b.fault("p", guance.LevelCritical, 1), store.Record{})
 	trigger := b.send(1)
 	if marks := b.accept(b.recovery("p", 2), store.Record{}); len(marks) != 0 {
 		t.Fatalf("got marks %v, want none: the trigger may be on the wire", marks)
 	}
 	b.send(0) // beside its trigger
-	b.answer(trigger, errors.New("503"))
+	b.answer(trigger, failure)
 	b.send(0) // while the trigger backs off
 	b.now = b.now.Add(maxBackoff)
 	trigger = b.send(1)
-	b.answer(trigger, nil)
+	b.answer(trigger, delivered)
 	b.send(2)
 }
 
 func TestScheduleAdd(t *testing.T) {
-	shown := store.Record{Last: 5, Seq: 5, Open: true, Shown: guance.LevelWarning, Time: now.Add(10 * time.Minute)}
+	shown := store.Record{Last: 5, Seq: 5, Open: true, Shown: guance.LevelWarning,
+		Time: now.Add(10 * time.Minute)}
 	tests := map[string]struct {
 		record store.Record
 		before func(*bench) []*store.Entry
@@ -109,21 +120,27 @@ func TestScheduleAdd(t *testing.T) {
 		want   map[uint64]store.Outcome // 6 is the entry of before, the next one that of entry
 	}{
 		"a repeat takes the place of an unsent one": {
-			before: func(b *bench) []*store.Entry { return []*store.Entry{b.fault("p", guance.LevelWarning, 11)} },
-			entry:  func(b *bench) *store.Entry { return b.fault("p", guance.LevelCritical, 12) },
-			want:   map[uint64]store.Outcome{6: store.Superseded},
+			before: func(b *bench) []*store.Entry {
+				return []*store.Entry{b.fault("p", guance.LevelWarning, 11)}
+			},
+			entry: func(b *bench) *store.Entry { return b.fault("p", guance.LevelCritical, 12) },
+			want:  map[uint64]store.Outcome{6: store.Superseded},
 		},
 		"a recovery of what is open is sent, the unsent update is not": {
 			record: shown,
-			before: func(b *bench) []*store.Entry { return []*store.Entry{b.fault("p", guance.LevelWarning, 11)} },
-			entry:  func(b *bench) *store.Entry { return b.recovery("p", 12) },
-			want:   map[uint64]store.Outcome{6: store.Superseded},
+			before: func(b *bench) []*store.Entry {
+				return []*store.Entry{b.fault("p", guance.LevelWarning, 11)}
+			},
+			entry: func(b *bench) *store.Entry { return b.recovery("p", 12) },
+			want:  map[uint64]store.Outcome{6: store.Superseded},
 		},
 		"a recovery of what may be open is sent: nobody knows what became of the last one": {
 			record: store.Record{Last: 5, Seq: 5, Open: true},
-			before: func(b *bench) []*store.Entry { return []*store.Entry{b.fault("p", guance.LevelWarning, 11)} },
-			entry:  func(b *bench) *store.Entry { return b.recovery("p", 12) },
-			want:   map[uint64]store.Outcome{6: store.Superseded},
+			before: func(b *bench) []*store.Entry {
+				return []*store.Entry{b.fault("p", guance.LevelWarning, 11)}
+			},
+			entry: func(b *bench) *store.Entry { return b.recovery("p", 12) },
+			want:  map[uint64]store.Outcome{6: store.Superseded},
 		},
 		"a recovery of something unknown is sent": {
 			entry: func(b *bench) *store.Entry { return b.recovery("p", 12) },
@@ -131,22 +148,28 @@ func TestScheduleAdd(t *testing.T) {
 		},
 		"a recovery after an unsent remark is sent": {
 			before: func(b *bench) []*store.Entry {
-				return []*store.Entry{b.said("p", guance.StateNeither, guance.LevelInfo, 11)}
+				return []*store.Entry{b.entry("p", guance.StateNeither, guance.LevelInfo, 11)}
 			},
 			entry: func(b *bench) *store.Entry { return b.recovery("p", 12) },
 			want:  map[uint64]store.Outcome{6: store.Superseded},
 		},
 		"info is no recovery and takes no place": {
-			before: func(b *bench) []*store.Entry { return []*store.Entry{b.fault("p", guance.LevelWarning, 11)} },
-			entry:  func(b *bench) *store.Entry { return b.said("p", guance.StateNeither, guance.LevelInfo, 12) },
-			want:   map[uint64]store.Outcome{},
+			before: func(b *bench) []*store.Entry {
+				return []*store.Entry{b.fault("p", guance.LevelWarning, 11)}
+			},
+			entry: func(b *bench) *store.Entry {
+				return b.entry("p", guance.StateNeither, guance.LevelInfo, 12)
+			},
+			want: map[uint64]store.Outcome{},
 		},
 		"info takes the place of unsent info": {
 			before: func(b *bench) []*store.Entry {
-				return []*store.Entry{b.said("p", guance.StateNeither, guance.LevelInfo, 11)}
+				return []*store.Entry{b.entry("p", guance.StateNeither, guance.LevelInfo, 11)}
 			},
-			entry: func(b *bench) *store.Entry { return b.said("p", guance.StateNeither, guance.LevelInfo, 12) },
-			want:  map[uint64]store.Outcome{6: store.Superseded},
+			entry: func(b *bench) *store.Entry {
+				return b.entry("p", guance.StateNeither, guance.LevelInfo, 12)
+			},
+			want: map[uint64]store.Outcome{6: store.Superseded},
 		},
 		"a fault that was overtaken on its way is stale": {
 			record: store.Record{Seq: 5, Time: now.Add(10 * time.Minute)},
@@ -176,14 +199,14 @@ func TestScheduleAdd(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			b := newBench(t, policy{})
+			b := newBench(t, Policy{})
 			b.seq = 5
 			if test.before != nil {
 				for _, e := range test.before(b) {
 					b.accept(e, test.record)
 				}
 			}
-			if diff := cmp.Diff(test.want, b.accept(test.entry(b), test.record)); diff != "" {
+			if diff := gocmp.Diff(test.want, b.accept(test.entry(b), test.record)); diff != "" {
 				t.Error(diff)
 			}
 		})
@@ -192,23 +215,23 @@ func TestScheduleAdd(t *testing.T) {
 
 // An event whose time is not known has none in the marks either.
 func TestScheduleEventWithoutTime(t *testing.T) {
-	b := newBench(t, policy{})
+	b := newBench(t, Policy{})
 	e := b.fault("p", guance.LevelCritical, 1)
 	e.Time = time.Time{}
 	b.accept(e, store.Record{})
 	tk := b.send(1)
-	if m := tk.item.mark("p", 0, ""); !m.Time.IsZero() {
+	if m := tk.Mark("p", 0, ""); !m.Time.IsZero() {
 		t.Errorf("the mark is of %v, want no time", m.Time)
 	}
 }
 
 // Promise 6: the worst news travels first.
 func TestScheduleOrder(t *testing.T) {
-	b := newBench(t, policy{})
+	b := newBench(t, Policy{})
 	warnings := store.Record{Open: true, Shown: guance.LevelWarning}
 	criticals := store.Record{Open: true, Shown: guance.LevelCritical}
 	add := func(e *store.Entry, r store.Record) { b.accept(e, r) }
-	add(b.said("remark", guance.StateNeither, guance.LevelInfo, 1), store.Record{})
+	add(b.entry("remark", guance.StateNeither, guance.LevelInfo, 1), store.Record{})
 	add(b.fault("repeat", guance.LevelCritical, 1), criticals)
 	add(b.fault("escalation", guance.LevelCritical, 1), warnings)
 	add(b.recovery("recovery", 1), criticals)
@@ -216,42 +239,44 @@ func TestScheduleOrder(t *testing.T) {
 	add(b.fault("sent, unanswered", guance.LevelCritical, 1), store.Record{Open: true})
 	add(b.fault("critical", guance.LevelCritical, 1), store.Record{})
 	add(b.fault("fatal", guance.LevelFatal, 1), store.Record{})
-	keys := map[uint64]string{1: "remark", 2: "repeat", 3: "escalation", 4: "recovery", 5: "warning", 6: "sent, unanswered", 7: "critical", 8: "fatal"}
+	keys := map[uint64]string{1: "remark", 2: "repeat", 3: "escalation", 4: "recovery", 5: "warning",
+		6: "sent, unanswered", 7: "critical", 8: "fatal"}
 	var got []string
 	for range 7 { // the eighth goes by age, and is the last one anyway
-		tk, ok := b.next(b.now)
+		tk, ok := b.Next(b.now)
 		if !ok {
 			t.Fatal("nothing to send")
 		}
 		got = append(got, keys[tk.item.seq])
 	}
-	want := []string{"fatal", "sent, unanswered", "critical", "warning", "recovery", "escalation", "repeat"}
-	if diff := cmp.Diff(want, got); diff != "" {
+	want := []string{"fatal", "sent, unanswered", "critical", "warning", "recovery",
+		"escalation", "repeat"}
+	if diff := gocmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}
 }
 
-// What stands in the way of a critical event of its own problem travels at the rank of that.
+// A problem has the highest rank of its queue.
 func TestScheduleRankIsInherited(t *testing.T) {
-	b := newBench(t, policy{})
+	b := newBench(t, Policy{})
 	b.accept(b.fault("p", guance.LevelWarning, 1), store.Record{})
-	b.answer(b.send(1), errors.New("503"))
+	b.answer(b.send(1), failure)
 	b.accept(b.fault("other", guance.LevelError, 2), store.Record{})
 	b.accept(b.fault("p", guance.LevelCritical, 3), store.Record{})
 	b.now = b.now.Add(maxBackoff)
-	b.answer(b.send(1), nil)
-	b.answer(b.send(2), nil) // p is shown by now: its critical is an escalation
+	b.answer(b.send(1), delivered)
+	b.answer(b.send(2), delivered) // p is shown by now: its critical is an escalation
 	b.send(3)
 }
 
 func TestScheduleAgedShare(t *testing.T) {
-	b := newBench(t, policy{})
+	b := newBench(t, Policy{})
 	b.accept(b.fault("old", guance.LevelWarning, 1), store.Record{})
 	for i := range 40 {
 		b.accept(b.fault(fmt.Sprint(i), guance.LevelCritical, 1), store.Record{})
 	}
 	for i := 1; ; i++ {
-		if tk, _ := b.next(b.now); tk.item.seq == 1 {
+		if tk, _ := b.Next(b.now); tk.item.seq == 1 {
 			if i != agedShare {
 				t.Errorf("the oldest went as number %d, want %d", i, agedShare)
 			}
@@ -261,24 +286,23 @@ func TestScheduleAgedShare(t *testing.T) {
 }
 
 func TestScheduleEveryKeepsAll(t *testing.T) {
-	b := newBench(t, policy{every: true})
+	b := newBench(t, Policy{EveryEvent: true})
 	for i := range 3 {
 		if marks := b.accept(b.fault("p", guance.LevelCritical, i), store.Record{}); len(marks) > 0 {
 			t.Fatalf("got marks %v, want none", marks)
 		}
 	}
 	for i := range 3 {
-		b.answer(b.send(uint64(i+1)), nil)
+		b.answer(b.send(uint64(i+1)), delivered)
 	}
 }
 
 // A failure counts against an entry only if the target took something in between.
 func TestScheduleAttempts(t *testing.T) {
-	b := newBench(t, policy{maxAttempts: 3})
-	fail := errors.New("500")
+	b := newBench(t, Policy{MaxAttempts: 3})
 	b.accept(b.fault("poison", guance.LevelFatal, 1), store.Record{})
 	for range 10 {
-		if o := b.answer(b.send(1), fail); o != 0 {
+		if o := b.answer(b.send(1), failure); o != 0 {
 			t.Fatalf("%v during an outage, want it kept", o)
 		}
 		b.now = b.now.Add(maxBackoff)
@@ -287,12 +311,12 @@ func TestScheduleAttempts(t *testing.T) {
 		e := b.fault(fmt.Sprint(i), guance.LevelWarning, 1)
 		tk := b.send(1) // the worse news first
 		b.accept(e, store.Record{})
-		b.answer(b.send(e.Seq), nil)
+		b.answer(b.send(e.Seq), delivered)
 		want := store.Outcome(0)
 		if i == 2 {
 			want = store.Dead
 		}
-		if o := b.answer(tk, fail); o != want {
+		if o := b.answer(tk, failure); o != want {
 			t.Fatalf("after %d failures beside successes: %v, want %v", i+1, o, want)
 		}
 		b.now = b.now.Add(maxBackoff)
@@ -301,12 +325,12 @@ func TestScheduleAttempts(t *testing.T) {
 }
 
 func TestScheduleThrottlingCostsNothing(t *testing.T) {
-	b := newBench(t, policy{maxAttempts: 1})
+	b := newBench(t, Policy{MaxAttempts: 1})
 	b.accept(b.fault("p", guance.LevelCritical, 1), store.Record{})
 	for range 100 {
 		tk := b.send(1)
 		b.accept(b.fault("q", guance.LevelWarning, 1), store.Record{})
-		if o := b.answer(tk, RetryAfter(errors.New("429"), 0)); o != 0 || tk.item.failed != 0 || b.breaker.down() {
+		if o := b.answer(tk, throttled); o != 0 || tk.item.failed != 0 || b.breaker.down() {
 			t.Fatalf("%v, %d failures, down %v; want none of it", o, tk.item.failed, b.breaker.down())
 		}
 		b.now = b.now.Add(time.Minute / 4)
@@ -314,22 +338,25 @@ func TestScheduleThrottlingCostsNothing(t *testing.T) {
 }
 
 func TestScheduleProbesADeadTarget(t *testing.T) {
-	b := newBench(t, policy{})
+	b := newBench(t, Policy{})
 	for i := range 100 {
 		b.accept(b.fault(fmt.Sprint(i), guance.LevelCritical, 1), store.Record{})
 	}
 	begun := 0
 	for range tripAfter {
-		tk, _ := b.next(b.now)
+		tk, _ := b.Next(b.now)
 		begun++
-		b.answer(tk, errors.New("502"))
+		b.answer(tk, failure)
 	}
-	if b.limit(8) != 1 {
-		t.Errorf("%d attempts may be in flight at a dead target, want 1", b.limit(8))
+	if n, oldest := b.Stuck(); n != 100 || !oldest.Equal(now) {
+		t.Errorf("%d entries are stuck since %v, want all", n, oldest)
+	}
+	if b.Limit(8) != 1 {
+		t.Errorf("%d attempts may be in flight at a dead target, want 1", b.Limit(8))
 	}
 	start := b.now
 	for b.now.Sub(start) < 10*time.Minute {
-		ok, at := b.ready(b.now)
+		ok, at := b.Ready(b.now)
 		if !ok {
 			if at.Sub(b.now) > maxProbe {
 				t.Fatalf("the next probe is in %v, want %v at most", at.Sub(b.now), maxProbe)
@@ -337,19 +364,19 @@ func TestScheduleProbesADeadTarget(t *testing.T) {
 			b.now = at
 			continue
 		}
-		tk, _ := b.next(b.now)
+		tk, _ := b.Next(b.now)
 		begun++
-		b.answer(tk, errors.New("502"))
+		b.answer(tk, failure)
 	}
 	if begun > 10*60/5 {
 		t.Errorf("%d attempts in ten minutes at a dead target", begun)
 	}
-	for ok, at := b.ready(b.now); !ok; ok, at = b.ready(b.now) {
+	for ok, at := b.Ready(b.now); !ok; ok, at = b.Ready(b.now) {
 		b.now = at
 	}
-	tk, _ := b.next(b.now)
-	b.answer(tk, nil)
-	if b.limit(8) != 8 {
+	tk, _ := b.Next(b.now)
+	b.answer(tk, delivered)
+	if b.Limit(8) != 8 {
 		t.Error("a target that took an event still counts as dead")
 	}
 	if n := b.byTurn.Len(); n != 0 {
@@ -357,12 +384,12 @@ func TestScheduleProbesADeadTarget(t *testing.T) {
 	}
 }
 
-// One problem that fails says nothing of the target.
+// Failures of one problem do not make the target count as down.
 func TestSchedulePoisonAloneDoesNotTrip(t *testing.T) {
-	b := newBench(t, policy{})
+	b := newBench(t, Policy{})
 	b.accept(b.fault("poison", guance.LevelFatal, 1), store.Record{})
 	for range 10 {
-		b.answer(b.send(1), errors.New("500"))
+		b.answer(b.send(1), failure)
 		b.now = b.now.Add(maxBackoff)
 	}
 	if b.breaker.down() {
@@ -370,18 +397,18 @@ func TestSchedulePoisonAloneDoesNotTrip(t *testing.T) {
 	}
 }
 
-// Poison does not keep a new problem from a target that counts as down because of it.
+// If events that always fail make the target count as down, a new problem is still sent.
 func TestScheduleProbesWithAnotherProblem(t *testing.T) {
-	b := newBench(t, policy{})
+	b := newBench(t, Policy{})
 	for _, p := range []string{"poison a", "poison b"} {
 		b.accept(b.fault(p, guance.LevelFatal, 1), store.Record{})
 	}
 	fail := func() {
-		for ok, at := b.ready(b.now); !ok; ok, at = b.ready(b.now) {
+		for ok, at := b.Ready(b.now); !ok; ok, at = b.Ready(b.now) {
 			b.now = at
 		}
-		tk, _ := b.next(b.now)
-		b.answer(tk, errors.New("500"))
+		tk, _ := b.Next(b.now)
+		b.answer(tk, failure)
 	}
 	for range 20 {
 		fail()
@@ -391,17 +418,17 @@ func TestScheduleProbesWithAnotherProblem(t *testing.T) {
 	}
 	e := b.fault("new", guance.LevelWarning, 1)
 	b.accept(e, store.Record{})
-	if ok, at := b.ready(b.now); !ok {
+	if ok, at := b.Ready(b.now); !ok {
 		b.now = at
 	}
 	b.now = b.now.Add(maxBackoff) // both are due again
-	b.answer(b.send(e.Seq), nil)
+	b.answer(b.send(e.Seq), delivered)
 	b.accept(b.fault("newer", guance.LevelWarning, 1), store.Record{})
 	b.send(1) // it failed because of the target, so it seems: as bad news as it was at first
 }
 
 func TestScheduleExpires(t *testing.T) {
-	b := newBench(t, policy{maxAge: time.Hour})
+	b := newBench(t, Policy{MaxAge: time.Hour})
 	b.accept(b.fault("in flight", guance.LevelFatal, 1), store.Record{})
 	flying := b.send(1)
 	for i := range 5 {
@@ -409,110 +436,116 @@ func TestScheduleExpires(t *testing.T) {
 	}
 	b.now = b.now.Add(time.Hour)
 	b.accept(b.fault("young", guance.LevelCritical, 1), store.Record{})
-	if got := b.expired(b.now, 10); len(got) != 0 {
+	if got := b.Expired(b.now, 10); len(got) != 0 {
 		t.Fatalf("%d entries are too old after an hour, want none", len(got))
 	}
-	if got := b.expiry(); !got.Equal(b.now) || !b.oldest().Equal(now) {
-		t.Errorf("the oldest is of %v and expires at %v, want %v and %v", b.oldest(), got, now, b.now)
+	if got := b.Expiry(); !got.Equal(b.now) || !b.Oldest().Equal(now) {
+		t.Errorf("the oldest is of %v and expires at %v, want %v and %v", b.Oldest(), got, now, b.now)
 	}
 	b.now = b.now.Add(1)
-	got := b.expired(b.now, 3)
+	got := b.Expired(b.now, 3)
 	if len(got) != 3 {
 		t.Fatalf("%d entries that are too old, want the three that were asked for", len(got))
 	}
-	if got = append(got, b.expired(b.now, 10)...); len(got) != 5 {
+	if got = append(got, b.Expired(b.now, 10)...); len(got) != 5 {
 		t.Fatalf("%d entries are too old, want the five that wait", len(got))
 	}
 	for i, tk := range got {
 		if tk.item.seq != uint64(i+2) {
 			t.Errorf("entry %d as number %d, want the oldest first", tk.item.seq, i)
 		}
-		b.settle(tk, tk.item.mark("", store.Dead, ""))
+		b.Settle(tk, tk.Mark("", store.Dead, ""))
 	}
-	b.answer(flying, nil)
+	b.answer(flying, delivered)
 	b.send(7)
 	if b.pending != 1 {
 		t.Errorf("%d entries pending, want the young one", b.pending)
 	}
 }
 
-// A dead letter that is replayed has its old number and is as young as its replay: what waits beside it grows too old all the same.
+// A replayed dead letter has its old number, and its age counts from the replay. Older entries
+// beside it still expire.
 func TestScheduleReplayedEntryIsYoung(t *testing.T) {
-	b := newBench(t, policy{maxAge: time.Hour})
+	b := newBench(t, Policy{MaxAge: time.Hour})
 	replayed := b.fault("replayed", guance.LevelCritical, 1)
 	b.accept(b.fault("p", guance.LevelCritical, 1), store.Record{})
 	b.now = b.now.Add(30 * time.Minute)
 	replayed.Begun, replayed.Kept = true, time.Duration(b.now.UnixNano())
 	b.accept(replayed, store.Record{})
 	tk := b.send(2)
-	b.answer(tk, errors.New("503"))
-	b.answer(b.send(1), errors.New("503"))
-	if want := now.Add(time.Hour); !b.expiry().Equal(want) || !b.oldest().Equal(now) {
-		t.Errorf("the oldest is of %v and expires at %v, want %v and %v", b.oldest(), b.expiry(), now, want)
+	b.answer(tk, failure)
+	b.answer(b.send(1), failure)
+	if want := now.Add(time.Hour); !b.Expiry().Equal(want) || !b.Oldest().Equal(now) {
+		t.Errorf("the oldest is of %v and expires at %v, want %v and %v", b.Oldest(),
+			b.Expiry(), now, want)
 	}
 	b.now = now.Add(time.Hour + 1)
-	if got := b.expired(b.now, 10); len(got) != 1 || got[0].item.seq != 2 {
+	if got := b.Expired(b.now, 10); len(got) != 1 || got[0].item.seq != 2 {
 		t.Errorf("%+v is too old, want the entry beside the replayed one", got)
 	}
 }
 
-// What a target took is sent once more at its time, whatever wakes the others.
-func TestScheduleForgivesAndKeepsTheTimeOfARepeat(t *testing.T) {
-	b := newBench(t, policy{})
+// When the target is back, a repeat keeps its time.
+func TestScheduleKeepsTheTimeOfARepeat(t *testing.T) {
+	b := newBench(t, Policy{})
 	known := store.Record{Seq: 1, Open: true, Doubt: true}
 	b.accept(b.recovery("p", 1), known)
-	if o := b.answer(b.send(1), nil); o != 0 {
+	if o := b.answer(b.send(1), delivered); o != 0 {
 		t.Fatalf("the recovery of a problem in doubt is %v at once", o)
 	}
 	for i := range 5 {
 		e := b.fault(fmt.Sprint(i), guance.LevelCritical, 1)
 		b.accept(e, store.Record{})
-		b.answer(b.send(e.Seq), errors.New("502"))
+		b.answer(b.send(e.Seq), failure)
 	}
 	if !b.breaker.down() {
 		t.Fatal("the target does not count as down")
 	}
 	b.now = b.now.Add(maxProbe)
-	tk, _ := b.next(b.now)
-	b.answer(tk, nil)
+	tk, _ := b.Next(b.now)
+	b.answer(tk, delivered)
 	if at := moment(b.until(b.problems.find(idOf("p")))); !at.Equal(now.Add(time.Minute)) {
-		t.Errorf("it is sent once more at %v, want %v", at, now.Add(time.Minute))
+		t.Errorf("it is sent a second time at %v, want %v", at, now.Add(time.Minute))
 	}
 }
 
-// It ranks as a repeat: news that came later goes first.
+// A second sending of a recovery ranks below news that came later.
 func TestScheduleRepeatOfARecoveryIsNoNews(t *testing.T) {
-	b := newBench(t, policy{})
-	b.accept(b.recovery("p", 1), store.Record{Seq: 1, Open: true, Shown: guance.LevelFatal, Doubt: true})
-	b.answer(b.send(1), nil)
-	b.accept(b.fault("escalation", guance.LevelWarning, 1), store.Record{Open: true, Shown: guance.LevelInfo})
+	b := newBench(t, Policy{})
+	b.accept(b.recovery("p", 1), store.Record{Seq: 1, Open: true, Shown: guance.LevelFatal,
+		Doubt: true})
+	b.answer(b.send(1), delivered)
+	b.accept(b.fault("escalation", guance.LevelWarning, 1),
+		store.Record{Open: true, Shown: guance.LevelInfo})
 	b.now = b.now.Add(time.Minute)
-	b.answer(b.send(2), nil)
-	if o := b.answer(b.send(1), nil); o != store.Delivered {
+	b.answer(b.send(2), delivered)
+	if o := b.answer(b.send(1), delivered); o != store.Delivered {
 		t.Errorf("it ends as %v", o)
 	}
 }
 
-// A remark says nothing of the state: it waits behind, and cancels nothing.
+// An event without a state waits behind a repeat and does not cancel it.
 func TestScheduleRemarkCancelsNoRepeat(t *testing.T) {
-	b := newBench(t, policy{})
+	b := newBench(t, Policy{})
 	b.accept(b.recovery("p", 1), store.Record{Seq: 1, Open: true, Doubt: true})
-	b.answer(b.send(1), nil)
-	if marks, over := b.add(b.said("p", guance.StateNeither, guance.LevelInfo, 2), store.Record{}); len(marks) != 0 || over != nil {
+	b.answer(b.send(1), delivered)
+	if marks, over := b.Add(b.entry("p", guance.StateNeither, guance.LevelInfo, 2),
+		store.Record{}); len(marks) != 0 || over != nil {
 		t.Fatalf("a remark ends %v and %v", marks, over)
 	}
 	b.send(0)
 	b.now = b.now.Add(time.Minute)
-	b.answer(b.send(1), nil)
+	b.answer(b.send(1), delivered)
 	b.send(2)
 }
 
-// A fault and its recovery that were never sent go out all the same where a request of before may still be handled.
+// A recovery is sent, even if its trigger was not, while an earlier request may still be handled.
 func TestScheduleDoubtKeepsAPair(t *testing.T) {
-	b := newBench(t, policy{})
+	b := newBench(t, Policy{})
 	known := store.Record{Seq: 1, Doubt: true}
 	b.accept(b.fault("p", guance.LevelCritical, 1), known)
-	if diff := cmp.Diff(map[uint64]store.Outcome{1: store.Superseded}, b.accept(b.recovery("p", 2), known)); diff != "" {
+	if diff := gocmp.Diff(map[uint64]store.Outcome{1: store.Superseded},
+		b.accept(b.recovery("p", 2), known)); diff != "" {
 		t.Error(diff)
 	}
 	b.send(2)
@@ -520,43 +553,42 @@ func TestScheduleDoubtKeepsAPair(t *testing.T) {
 
 // The newer state is not sent before it is durable that the recovery has ended.
 func TestScheduleNewerStateWaitsForTheEndOfARepeat(t *testing.T) {
-	b := newBench(t, policy{})
+	b := newBench(t, Policy{})
 	b.accept(b.recovery("p", 1), store.Record{Open: true, Doubt: true})
-	b.answer(b.send(1), nil)
-	_, over := b.add(b.fault("p", guance.LevelError, 2), store.Record{})
+	b.answer(b.send(1), delivered)
+	_, over := b.Add(b.fault("p", guance.LevelError, 2), store.Record{})
 	if over == nil || over.item.seq != 1 {
 		t.Fatalf("got %+v, want the recovery", over)
 	}
 	b.now = b.now.Add(time.Hour)
 	b.send(0)
-	b.settle(*over, over.item.mark("p", store.Delivered, ""))
+	b.Settle(*over, over.Mark("p", store.Delivered, ""))
 	if tk := b.send(2); !tk.item.doubt {
 		t.Error("the doubt is over")
 	}
 }
 
-// A recovery that was taken does not die of its age.
+// A delivered recovery that is too old for its repeat ends delivered.
 func TestScheduleRepeatIsNeverDead(t *testing.T) {
-	b := newBench(t, policy{maxAge: 30 * time.Second})
+	b := newBench(t, Policy{MaxAge: 30 * time.Second})
 	b.accept(b.recovery("p", 1), store.Record{Seq: 1, Open: true, Doubt: true})
-	b.answer(b.send(1), nil)
+	b.answer(b.send(1), delivered)
 	b.now = b.now.Add(31 * time.Second)
-	tickets := b.expired(b.now, 10)
+	tickets := b.Expired(b.now, 10)
 	if len(tickets) != 1 {
 		t.Fatalf("%d entries are too old, want one", len(tickets))
 	}
-	if m := b.tooOld(tickets[0], "too old"); m.Outcome != store.Delivered || !m.Doubt {
+	if m := b.ExpiredMark(tickets[0], "p", "too old"); m.Outcome != store.Delivered || !m.Doubt {
 		t.Errorf("it ends as %v, doubt %v; want it delivered, and the doubt kept", m.Outcome, m.Doubt)
 	}
 }
 
-// An entry that failed in a way that counts is dead six hours later, though it has attempts left; one that never did is not.
+// An entry is dead six hours after its first failure that counts, though it has attempts left.
 func TestScheduleCountsForSixHours(t *testing.T) {
-	b := newBench(t, policy{maxAttempts: 1000, maxAge: 72 * time.Hour})
-	fail := errors.New("500")
+	b := newBench(t, Policy{MaxAttempts: 1000, MaxAge: 72 * time.Hour})
 	b.accept(b.fault("poison", guance.LevelFatal, 1), store.Record{})
 	for b.now.Before(now.Add(7 * time.Hour)) { // nothing else goes through
-		if o := b.answer(b.send(1), fail); o != 0 {
+		if o := b.answer(b.send(1), failure); o != 0 {
 			t.Fatalf("%v in an outage", o)
 		}
 		b.now = b.now.Add(10 * time.Minute)
@@ -565,8 +597,9 @@ func TestScheduleCountsForSixHours(t *testing.T) {
 		e := b.fault(fmt.Sprint(since), guance.LevelWarning, 1)
 		tk := b.send(1)
 		b.accept(e, store.Record{})
-		b.answer(b.send(e.Seq), nil)
-		if o := b.answer(tk, fail); (o == store.Dead) != (since >= 6*time.Hour) || since > 7*time.Hour {
+		b.answer(b.send(e.Seq), delivered)
+		if o := b.answer(tk, failure); (o == store.Dead) != (since >= 6*time.Hour) ||
+			since > 7*time.Hour {
 			t.Fatalf("%v after the first failure that counted it is %v", since, o)
 		} else if o == store.Dead {
 			return
@@ -575,12 +608,12 @@ func TestScheduleCountsForSixHours(t *testing.T) {
 	}
 }
 
-// What is stuck is counted, also while it is due, in flight and set aside, and only until it has ended.
+// Stuck entries are counted in every stage until they end.
 func TestScheduleStuck(t *testing.T) {
-	b := newBench(t, policy{maxAttempts: 1000})
+	b := newBench(t, Policy{MaxAttempts: 1000})
 	stuck := func(want int, since time.Time) {
 		t.Helper()
-		if n, oldest := b.stuckSince(); n != want || !oldest.Equal(since) {
+		if n, oldest := b.Stuck(); n != want || !oldest.Equal(since) {
 			t.Fatalf("%d entries are stuck since %v, want %d since %v", n, oldest, want, since)
 		}
 	}
@@ -591,19 +624,19 @@ func TestScheduleStuck(t *testing.T) {
 		} else {
 			stuck(1, now)
 		}
-		b.answer(b.send(1), errors.New("500"))
+		b.answer(b.send(1), failure)
 		b.now = b.now.Add(maxBackoff)
 	}
 	stuck(1, now)
 	tk := b.send(1)
 	stuck(1, now)
-	b.answer(tk, nil)
+	b.answer(tk, delivered)
 	stuck(0, time.Time{})
 	b.accept(b.fault("q", guance.LevelFatal, 1), store.Record{})
 	kept := b.now
-	b.setAside(b.send(2).problem, b.now)
+	b.Quarantine(b.send(2), b.now)
 	stuck(1, kept)
-	b.now = b.now.Add(asideFor)
-	b.answer(b.send(2), nil)
+	b.now = b.now.Add(QuarantineFor)
+	b.answer(b.send(2), delivered)
 	stuck(0, time.Time{})
 }

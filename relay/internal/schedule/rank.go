@@ -1,0 +1,62 @@
+package schedule
+
+import "github.com/guance-relay/guance-relay/guance"
+
+// A rank says how urgent a problem is. The highest goes first. The class decides, then the level,
+// then the order of arrival.
+type rank uint8
+
+const (
+	classRepeat     = iota // the same level again, an event without a state, a second recovery
+	classEscalation        // another level of a problem that the target shows
+	classRecovery          // the end of a problem that the target may show
+	classNews              // a problem that the target does not show yet
+	classes
+
+	levels = int(guance.LevelFatal) + 1
+	// stubborn: a problem that failed three times in a row ranks below all others. It goes when
+	// nothing else can, or as the oldest. Otherwise two events that the target never takes could
+	// use every probe of a target that is not down, and every new problem would wait.
+	stubborn = 3
+	ranks    = 2 * classes * levels
+)
+
+// rankOf returns the rank of a problem: the highest of its queue, as the first entry has to go
+// before the others. Where every event is sent, queues are long, and the first entry alone decides.
+func (ps *problems) rankOf(p *problem, everyEvent bool) rank {
+	x := ps.extra(p)
+	class, worst, shown := classRepeat, 0, guance.Level(p.shown)
+	add := func(it *item) {
+		level := guance.Level(it.level)
+		worst = max(worst, min(int(level), levels-1))
+		switch guance.State(it.state) {
+		case guance.StateRecovered:
+			class, shown = max(class, classRecovery), guance.LevelNone
+		case guance.StateProblem:
+			switch shown {
+			case guance.LevelNone:
+				class = classNews
+			case level:
+			default:
+				class = max(class, classEscalation)
+			}
+			shown = level
+		}
+	}
+	if x.repeat { // the target has it already
+		shown = guance.LevelNone
+	} else {
+		add(&p.first)
+	}
+	for i := range x.queue {
+		if everyEvent {
+			break
+		}
+		add(&x.queue[i])
+	}
+	r := class*levels + worst
+	if x.tries < stubborn {
+		r += classes * levels
+	}
+	return rank(r)
+}

@@ -1,0 +1,52 @@
+package schedule
+
+import "time"
+
+// A Reason is why a pending entry is not sent now.
+type Reason uint8
+
+// The order is that in which they apply.
+const (
+	Behind     Reason = iota // an earlier entry of its problem is pending
+	InFlight                 // it is being sent, or its outcome is being written
+	Repeat                   // it was delivered and waits to be sent a second time
+	BackingOff               // it failed, or the store cannot read it
+	Down                     // the target is down and is probed
+	Turn                     // it waits for its turn
+)
+
+// A Waiting is a pending entry and why it is not sent now.
+type Waiting struct {
+	Seq    uint64
+	Reason Reason
+	After  uint64    // with Behind: the entry before it
+	Failed int       // failures that counted
+	Until  time.Time // when the reason ends; zero: it is not known
+}
+
+// Waiting returns the pending entries of a problem, in the order of sending.
+func (s *Schedule) Waiting(problem string) (all []Waiting) {
+	p := s.problems.find(idOf(problem))
+	if p == nil {
+		return nil
+	}
+	for i, it := range s.problems.queue(p) {
+		w := Waiting{Seq: it.seq, Failed: int(it.failed)}
+		switch {
+		case i > 0:
+			w.Reason, w.After = Behind, all[i-1].Seq
+		case p.stage == inFlight:
+			w.Reason = InFlight
+		case s.problems.extra(p).repeat:
+			w.Reason, w.Until = Repeat, moment(s.until(p))
+		case p.stage == later, p.stage == quarantined:
+			w.Reason, w.Until = BackingOff, moment(s.until(p))
+		case s.breaker.down():
+			w.Reason, w.Until = Down, s.breaker.probe
+		default:
+			w.Reason = Turn
+		}
+		all = append(all, w)
+	}
+	return all
+}

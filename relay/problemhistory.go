@@ -1,0 +1,189 @@
+package relay
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+	"unicode"
+
+	"github.com/guance-relay/guance-relay/guance"
+	"github.com/guance-relay/guance-relay/relay/internal/schedule"
+	"github.com/guance-relay/guance-relay/relay/store"
+)
+
+// A ProblemHistory is what became of the events of one problem in one lane.
+type ProblemHistory struct {
+	Lane    string        `json:"lane"`
+	Problem string        `json:"problem"`
+	Entries []EntryStatus `json:"entries"` // by sequence number
+}
+
+// An EntryStatus is one entry of a ProblemHistory.
+type EntryStatus struct {
+	Seq      uint64       `json:"seq"`
+	EventID  string       `json:"event_id,omitempty"`
+	State    guance.State `json:"-"`
+	Level    guance.Level `json:"-"`
+	Says     string       `json:"says"`          // State and Level in words
+	Time     time.Time    `json:"time,omitzero"` // when it happened, according to Guance
+	Accepted time.Time    `json:"accepted"`      // when the relay took it
+	// Outcome is 0 for a pending entry.
+	Outcome store.Outcome `json:"-"`
+	Ended   string        `json:"outcome"` // Outcome in words
+	Reason  string        `json:"reason,omitempty"`
+	// At is when the entry ended. Of a pending entry, it is when it may be sent; zero: not known.
+	At time.Time `json:"at,omitzero"`
+}
+
+// String returns the history as text, one line for each entry. Problem keys and reasons hold
+// foreign text: in them, each run of spaces becomes one space, and what is not printable becomes
+// U+FFFD. So they cannot look like a line of their own.
+func (h ProblemHistory) String() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "lane %s, problem %s\n", oneLine(h.Lane), oneLine(h.Problem))
+	for _, e := range h.Entries {
+		fmt.Fprintf(&b, "  %d  accepted %s  %s  %s",
+			e.Seq, e.Accepted.UTC().Format(time.RFC3339), oneLine(e.Says), oneLine(e.Ended))
+		if e.Outcome != 0 {
+			fmt.Fprintf(&b, " %s", e.At.UTC().Format(time.RFC3339))
+		}
+		if e.Reason != "" {
+			fmt.Fprintf(&b, ": %s", oneLine(e.Reason))
+		}
+		b.WriteByte('\n')
+	}
+	return b.String()
+}
+
+// oneLine makes text stay on its line of a terminal. Each run of spaces becomes one, as many would
+// reach the next line. What is not printable becomes U+FFFD: control characters, line separators,
+// and those that change the direction of text (Unicode Technical Report 36, section 2.2).
+func oneLine(text string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) && !blank(r) {
+			return r
+		}
+		return unicode.ReplacementChar
+	}, strings.Join(strings.Fields(text), " "))
+}
+
+// blank reports whether a letter or symbol is invisible: Hangul fillers, the empty Braille pattern.
+func blank(r rune) bool {
+	return r == 0x115F || r == 0x1160 || r == 0x3164 || r == 0xFFA0 || r == 0x2800
+}
+
+// Explain returns what became of the events of a problem in each lane that has any, and what the
+// pending ones wait for. The key is [guance.Event.ProblemKey]; receipts and logs name it. A store
+// keeps a bounded number of outcomes, so an old problem may be unknown. If a lane does not run in
+// this process, Explain returns only its entries that have ended.
+func (r *Relay) Explain(ctx context.Context, problem string) ([]ProblemHistory, error) {
+	var histories []ProblemHistory
+	for _, l := range r.lanes {
+		h, err := l.history(ctx, r.store, problem, r.started.Load())
+		if err != nil {
+			return nil, fmt.Errorf("relay: lane %q: explaining a problem: %w", l.name, err)
+		}
+		if len(h.Entries) > 0 {
+			histories = append(histories, h)
+		}
+	}
+	return histories, nil
+}
+
+func (l *lane) history(
+	ctx context.Context, db store.Store, problem string, runs bool,
+) (ProblemHistory, error) {
+	h := ProblemHistory{Lane: l.name, Problem: problem}
+	var pending []EntryStatus
+	// The settlements are read before and after the pending entries. An entry that ended in between
+	// is returned once, as ended. An entry that had ended before and is pending was replayed.
+	before, err := db.History(ctx, l.name, problem)
+	if err != nil {
+		return h, err
+	}
+	if runs {
+		l.call(ctx, func() bool {
+			pending, err = l.pendingOf(context.WithoutCancel(ctx), problem)
+			return true
+		})
+	}
+	if err = errors.Join(err, ctx.Err()); err != nil {
+		return h, err
+	}
+	after, err := db.History(ctx, l.name, problem)
+	if err != nil {
+		return h, err
+	}
+	endedSince := make(map[uint64]int)
+	for _, s := range before {
+		endedSince[s.Seq]--
+	}
+	for _, s := range after {
+		e := statusOf(&s.Entry)
+		e.Outcome, e.Ended, e.Reason, e.At = s.Outcome, s.Outcome.String(), s.Reason, s.At
+		h.Entries = append(h.Entries, e)
+		endedSince[e.Seq]++
+	}
+	for _, e := range pending {
+		if endedSince[e.Seq] <= 0 { // negative: the store has deleted a settlement meanwhile
+			h.Entries = append(h.Entries, e)
+		}
+	}
+	slices.SortStableFunc(h.Entries, func(a, b EntryStatus) int { return cmp.Compare(a.Seq, b.Seq) })
+	return h, nil
+}
+
+func statusOf(e *store.Entry) EntryStatus {
+	says := e.State.String()
+	if e.Level != guance.LevelNone {
+		says += ", " + e.Level.String()
+	}
+	return EntryStatus{
+		Seq: e.Seq, EventID: e.ID, State: e.State, Level: e.Level, Says: says, Time: e.Time,
+		Accepted: e.Accepted,
+	}
+}
+
+// pendingOf returns the pending entries of a problem. The loop calls it.
+func (l *lane) pendingOf(ctx context.Context, problem string) (entries []EntryStatus, err error) {
+	for _, w := range l.schedule.Waiting(problem) {
+		stored, err := l.owned.Load(ctx, w.Seq)
+		if errors.Is(err, store.ErrNotFound) { // it has ended, and the message is on its way
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		e := statusOf(stored)
+		e.Ended = store.Outcome(0).String()
+		var at time.Time
+		e.Reason, at = l.waits(w, l.clock.now())
+		e.At = l.clock.shown(at)
+		entries = append(entries, e)
+	}
+	return entries, nil
+}
+
+// waits returns what a pending entry waits for, and until when if that is known.
+func (l *lane) waits(w schedule.Waiting, now time.Time) (string, time.Time) {
+	paused, next, _ := l.account.budget.standing(now)
+	switch {
+	case w.Reason == schedule.Behind:
+		return fmt.Sprintf("waits for entry %d of the problem", w.After), time.Time{}
+	case w.Reason == schedule.InFlight:
+		return "in flight", time.Time{}
+	case now.Before(paused):
+		return "the target asked for a pause", paused
+	case w.Reason == schedule.Repeat:
+		return "the target took it; it is sent a second time, as an earlier answer was lost", w.Until
+	case w.Reason == schedule.BackingOff:
+		return fmt.Sprintf("tried before, %d failures count against it; backing off", w.Failed), w.Until
+	case w.Reason == schedule.Down:
+		return "the target is down and gets one request at a time", w.Until
+	}
+	return "waits for its turn within the budget", next
+}
