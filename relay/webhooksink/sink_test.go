@@ -308,8 +308,8 @@ func TestOptionsAreCopied(t *testing.T) {
 	if err := sink.Deliver(context.Background(), delivery()); err != nil {
 		t.Fatal(err)
 	}
-	if got := target.requests[0].header.Get("X-Token"); got != "1" || !sink.Every() {
-		t.Errorf("X-Token is %q and every event is wanted: %v, want 1 and true", got, sink.Every())
+	if got := target.requests[0].header.Get("X-Token"); got != "1" || !sink.EveryEvent() {
+		t.Errorf("X-Token is %q and every event is wanted: %v, want 1 and true", got, sink.EveryEvent())
 	}
 }
 
