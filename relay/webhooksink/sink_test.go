@@ -309,7 +309,7 @@ func TestOptionsAreCopied(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got := target.requests[0].header.Get("X-Token"); got != "1" || !sink.EveryEvent() {
-		t.Errorf("X-Token is %q and every event is wanted: %v, want 1 and true", got, sink.EveryEvent())
+		t.Errorf("X-Token is %q, each event is sent: %v; want 1, true", got, sink.EveryEvent())
 	}
 }
 
