@@ -220,8 +220,8 @@ func TestAgesAreToldByLevel(t *testing.T) {
 	}
 	ages := histogram{values: make(map[string]float64)}
 	tel.waited = ages
-	tel.delivered(context.Background(), "lane", guance.LevelCritical, 90*time.Second)
-	tel.delivered(context.Background(), "lane", guance.LevelWarning, -time.Second)
+	tel.recordDelivery(context.Background(), "lane", guance.LevelCritical, 90*time.Second)
+	tel.recordDelivery(context.Background(), "lane", guance.LevelWarning, -time.Second)
 	want := map[string]float64{"lane=lane,level=critical": 90, "lane=lane,level=warning": 0}
 	if diff := cmp.Diff(want, ages.values); diff != "" {
 		t.Error(diff)
