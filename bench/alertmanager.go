@@ -13,28 +13,33 @@ import (
 	"github.com/guance-relay/guance-relay/guance"
 )
 
-// alertmanager is Prometheus's, as Debian has it, alone and not in a cluster. Each alert is a group of its own and is notified at once.
-// A group is looked at again every group_interval, and only then is a recovery sent: the default of five minutes would measure a timer, and a
-// second costs it a look at each group in each second.
-var alertmanager = system{name: "alertmanager", bodies: alerts, start: func(b testing.TB, dir, target string) (*process, error) {
-	program, err := exec.LookPath("prometheus-alertmanager")
-	if errors.Is(err, exec.ErrNotFound) {
-		return nil, fmt.Errorf("prometheus-alertmanager: %w", errAbsent)
-	}
-	if err != nil {
-		return nil, err
-	}
-	address, err := freeAddress()
-	if err != nil {
-		return nil, err
-	}
-	config := filepath.Join(dir, "alertmanager.yml")
-	if err := os.WriteFile(config, []byte(fmt.Sprintf(alertmanagerConfig, routingKey, target)), 0o600); err != nil {
-		return nil, err
-	}
-	return serveOn(b, exec.Command(program, "--config.file="+config, "--storage.path="+filepath.Join(dir, "data"),
-		"--web.listen-address="+address, "--cluster.listen-address=", "--log.level=info"), dir, address)
-}}
+// alertmanager is Prometheus's, as Debian has it, alone and not in a cluster. Each alert is a group
+// of its own and is notified at once. A group is looked at again every group_interval, and only
+// then is a recovery sent: the default of five minutes would measure a timer, and a second costs it
+// a look at each group in each second.
+var alertmanager = system{name: "alertmanager", bodies: alerts,
+	start: func(b testing.TB, dir, target string) (*process, error) {
+		program, err := exec.LookPath("prometheus-alertmanager")
+		if errors.Is(err, exec.ErrNotFound) {
+			return nil, fmt.Errorf("prometheus-alertmanager: %w", errAbsent)
+		}
+		if err != nil {
+			return nil, err
+		}
+		address, err := freeAddress()
+		if err != nil {
+			return nil, err
+		}
+		config := filepath.Join(dir, "alertmanager.yml")
+		if err := os.WriteFile(config, []byte(fmt.Sprintf(alertmanagerConfig, routingKey, target)),
+			0o600); err != nil {
+			return nil, err
+		}
+		return serveOn(b, exec.Command(program, "--config.file="+config, "--storage.path="+
+			filepath.Join(dir, "data"),
+			"--web.listen-address="+address, "--cluster.listen-address=", "--log.level=info"), dir,
+			address)
+	}}
 
 const alertmanagerConfig = `
 route:
@@ -61,7 +66,8 @@ receivers:
       text: Open in Guance
 `
 
-// alerts are a fault and its recovery as Alertmanager's API v2 takes them: what names the problem are labels, what it says annotations.
+// alerts are a fault and its recovery as Alertmanager's API v2 takes them: what names the problem
+// are labels, what it says annotations.
 func alerts() (fault, recovery []byte, path string) {
 	began := time.Now().Add(-time.Hour)
 	f, r, _ := webhooks()
@@ -76,10 +82,13 @@ func alert(webhook []byte, began, ended time.Time) []byte {
 	e := events[0]
 	a := map[string]any{
 		"startsAt": began,
-		"labels":   map[string]string{"alertname": e.CheckerName, "severity": "critical", "problem": e.EventRef, "host": e.DimensionTags["host"]},
+		"labels": map[string]string{"alertname": e.CheckerName, "severity": "critical",
+			"problem": e.EventRef, "host": e.DimensionTags["host"]},
 		"annotations": map[string]string{
-			"summary": e.Title, "description": e.Message, "status": string(e.Status), "event_id": e.EventID, "monitor_id": e.CheckerID, "alert_policy": e.MonitorName,
-			"value": e.CheckerValue, "reason": e.EventReason, "workspace": e.WorkspaceName, "site": e.SiteName, "fault_id": e.FaultID, "check": e.Checker, "link": e.EventLink,
+			"summary": e.Title, "description": e.Message, "status": string(e.Status),
+			"event_id": e.EventID, "monitor_id": e.CheckerID, "alert_policy": e.MonitorName,
+			"value": e.CheckerValue, "reason": e.EventReason, "workspace": e.WorkspaceName,
+			"site": e.SiteName, "fault_id": e.FaultID, "check": e.Checker, "link": e.EventLink,
 		},
 	}
 	if !ended.IsZero() {

@@ -23,34 +23,50 @@ func init() { roles["keeper"] = keep }
 func backlog(s size) []contest {
 	open := contest{
 		name: "Backlog/open",
-		about: fmt.Sprintf("A process starts on a store with %s pending events of 2 KB, of as many problems. *keeper* is the store alone: it opens, and everything is listed, without bodies; *relay* is a relay as a "+
-			"service embeds it, up to its first request at the target; *server* is `cmd/guance-relay`, as far. *open* is until it takes requests. *rss* is the most that is resident from then on, "+
-			"*anon* the part of it that the kernel cannot take back, and *hwm* counts the file's pages that were mapped while it opened, too.", digits(float64(s.backlog))),
+		about: fmt.Sprintf("A process starts on a store with %s pending events of 2 KB, of as "+
+			"many problems. *keeper* is the store alone: it opens, and everything is listed, "+
+			"without bodies; *relay* is a relay as a "+
+			"service embeds it, up to its first request at the target; *server* is "+
+			"`cmd/guance-relay`, as far. *open* is until it takes requests. *rss* is the "+
+			"most that is resident from then on, "+
+			"*anon* the part of it that the kernel cannot take back, and *hwm* counts the file's "+
+			"pages that were mapped while it opened, too.", digits(float64(s.backlog))),
 		units: []string{"open-ns", "first-ns", "rss-B", "anon-B", "hwm-B"},
 		sides: []side{
 			{"keeper", func(b *testing.B) error { return reopen(b, s.backlog, startKeeper) }},
 			{"relay", func(b *testing.B) error { return reopen(b, s.backlog, startRelayOn) }},
 			{"server", func(b *testing.B) error {
-				if _, err := build(serverProgram); err != nil { // which is not measured
+				if _, err := build(serverDir, ""); err != nil { // which is not measured
 					return err
 				}
 				return reopen(b, s.backlog, startServerOnBacklog)
 			}},
 		},
 		goals: []goal{
-			{side: "keeper", unit: "open-ns", max: 3e9, text: "a store with a large backlog is open"},
-			{side: "server", unit: "first-ns", max: 8e9, text: "the server's first request at the target, from the start of its process"},
-			{side: "keeper", unit: "rss-B", max: 200 << 20, text: "resident with a large backlog, the store alone"},
-			{side: "server", unit: "rss-B", max: 200 << 20, text: "resident with a large backlog, the whole server"},
+			{side: "keeper", unit: "open-ns", max: 3e9, text: "a store with a large backlog is " +
+				"open"},
+			{side: "server", unit: "first-ns", max: 8e9, text: "the server's first request at " +
+				"the target, from the start of its process"},
+			{side: "keeper", unit: "rss-B", max: 200 << 20, text: "resident with a large " +
+				"backlog, the store alone"},
+			{side: "server", unit: "rss-B", max: 200 << 20, text: "resident with a large " +
+				"backlog, the whole server"},
 		},
 	}
 	drained := contest{
 		name: "Backlog/drain",
-		about: fmt.Sprintf("A store takes %s events of 2 KB one by one from 64 callers, four of each problem, and all of them are settled, a thousand to a mark; three times. The sizes are those of the file when it is full for the "+
-			"first, second and third time; it never shrinks. *regrown* is the third of the second: after the first, records of the problems and history stand between what was free.", digits(float64(s.backlog))),
-		units: []string{"fill-ns/event", "drain-ns/event", "full-B", "again-B", "thrice-B", "regrown"},
+		about: fmt.Sprintf("A store takes %s events of 2 KB one by one from 64 callers, four of "+
+			"each problem, and all of them are settled, a thousand to a mark; three times. The "+
+			"sizes are those of the file when it is full for the "+
+			"first, second and third time; it never shrinks. *regrown* is the third of the "+
+			"second: after the first, records of the problems and history stand between what "+
+			"was free.", digits(float64(s.backlog))),
+		units: []string{"fill-ns/event", "drain-ns/event", "full-B", "again-B", "thrice-B",
+			"regrown"},
 		sides: []side{{"boltstore", func(b *testing.B) error { return refill(b, s.backlog) }}},
-		goals: []goal{{side: "boltstore", unit: "regrown", max: 1.01, text: "the file, filled after it drained twice, of the one that drained once; it grows by steps of 16 MiB"}},
+		goals: []goal{{side: "boltstore", unit: "regrown", max: 1.01,
+			text: "the file, filled after it drained twice, of the one that drained once; it " +
+				"grows by steps of 16 MiB"}},
 	}
 	return []contest{open, drained}
 }
@@ -89,7 +105,8 @@ func reopen(b *testing.B, n int, start starter) error {
 	return nil
 }
 
-// watchMemory looks at what is resident every few milliseconds; most ends that and returns the largest.
+// watchMemory looks at what is resident every few milliseconds; most ends that and returns the
+// largest.
 func (p *process) watchMemory() (most func() int64) {
 	var largest atomic.Int64
 	look := func() { largest.Store(max(largest.Load(), p.memory("VmRSS"))) }

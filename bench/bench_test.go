@@ -26,7 +26,8 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// Nothing is timed here: every side does its work for an instant, so that none of them is broken when somebody wants the figures.
+// Nothing is timed here: every side does its work for an instant, so that none of them is broken
+// when somebody wants the figures.
 func TestEachContest(t *testing.T) {
 	if err := flag.Set("test.benchtime", "1x"); err != nil {
 		t.Fatal(err)

@@ -8,23 +8,26 @@ import (
 	"testing"
 )
 
-// benthos is a pipeline of the Go module that Redpanda Connect is built on: a webhook in, a mapping, a request out. The webhook is
-// answered when PagerDuty has answered, which is the default; it keeps nothing.
-var benthos = system{name: "benthos", bodies: webhooks, start: func(b testing.TB, dir, target string) (*process, error) {
-	program, err := build("github.com/guance-relay/guance-relay/bench/benthos")
-	if err != nil {
-		return nil, err
-	}
-	address, err := freeAddress()
-	if err != nil {
-		return nil, err
-	}
-	config := filepath.Join(dir, "benthos.yaml")
-	if err := os.WriteFile(config, []byte(fmt.Sprintf(benthosConfig, address, routingKey, target)), 0o600); err != nil {
-		return nil, err
-	}
-	return serveOn(b, exec.Command(program, "-c", config), dir, address)
-}}
+// benthos is a pipeline of the Go module that Redpanda Connect is built on: a webhook in, a
+// mapping, a request out. The webhook is answered when PagerDuty has answered, which is the
+// default; it keeps nothing.
+var benthos = system{name: "benthos", bodies: webhooks,
+	start: func(b testing.TB, dir, target string) (*process, error) {
+		program, err := build("benthos", "off")
+		if err != nil {
+			return nil, err
+		}
+		address, err := freeAddress()
+		if err != nil {
+			return nil, err
+		}
+		config := filepath.Join(dir, "benthos.yaml")
+		if err := os.WriteFile(config, fmt.Appendf(nil, benthosConfig, address, routingKey, target),
+			0o600); err != nil {
+			return nil, err
+		}
+		return serveOn(b, exec.Command(program, "-c", config), dir, address)
+	}}
 
 // The mapping is the relay's for an event of a monitor.
 const benthosConfig = `

@@ -114,9 +114,11 @@ func (c *contest) play(s side) (line string, err error) {
 
 // machine says where and when, in the form of benchmark results: key: value.
 func machine(rounds int) string {
-	text := fmt.Sprintf("date: %s\nrounds: %d\ngo: %s\ngoos: %s\ngoarch: %s\ncpus: %d\n", time.Now().UTC().Format(time.DateOnly), rounds,
+	text := fmt.Sprintf("date: %s\nrounds: %d\ngo: %s\ngoos: %s\ngoarch: %s\ncpus: %d\n",
+		time.Now().UTC().Format(time.DateOnly), rounds,
 		runtime.Version(), runtime.GOOS, runtime.GOARCH, runtime.NumCPU())
-	if commit, err := exec.Command("git", "describe", "--always", "--dirty", "--abbrev=12").Output(); err == nil {
+	if commit, err := exec.Command("git", "describe", "--always", "--dirty",
+		"--abbrev=12").Output(); err == nil {
 		text += "commit: " + string(commit)
 	}
 	for line := range strings.Lines(readString("/proc/cpuinfo")) {

@@ -8,8 +8,8 @@ import (
 	"github.com/guance-relay/guance-relay/guance"
 )
 
-// plainEvent is what a program that needs the fields of a webhook and nothing else would write: no Extra, no Raw, no second type for any
-// field, no notice of duplicates, no rules.
+// plainEvent is what a program that needs the fields of a webhook and nothing else would write: no
+// Extra, no Raw, no second type for any field, no notice of duplicates, no rules.
 type plainEvent struct {
 	Result              json.RawMessage   `json:"Result"`
 	Timestamp           int64             `json:"timestamp"`
@@ -68,8 +68,11 @@ func decoding() []contest {
 	body := webhook(guance.LevelCritical)
 	return []contest{{
 		name: "Decode",
-		about: "A webhook of 2 KB. *json* is encoding/json into a struct of the same fields; *guance-relay* is `guance.Decode`, which also keeps what has no field, takes either type where Guance " +
-			"has two, sees fields that come twice, checks the documented rules, and copies the body.",
+		about: "A webhook of 2 KB. *json* is encoding/json into a struct of the same fields; " +
+			"*guance-relay* is `guance.Decode`, which also keeps what has no field, takes either " +
+			"type where Guance " +
+			"has two, sees fields that come twice, checks the documented rules, and copies the " +
+			"body.",
 		base:  "json",
 		units: []string{"p50-ns", "cpu-ns/event", "allocs/event", "B/event"},
 		sides: []side{

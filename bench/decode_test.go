@@ -8,7 +8,8 @@ import (
 	"github.com/guance-relay/guance-relay/guance"
 )
 
-// What is compared must do the same: of a webhook, each field that has a home in guance.Event has one in plainEvent too.
+// What is compared must do the same: of a webhook, each field that has a home in guance.Event has
+// one in plainEvent too.
 func TestPlainEventHasTheFields(t *testing.T) {
 	body := webhook(guance.LevelCritical)
 	var fields map[string]any
@@ -36,7 +37,8 @@ func TestPlainEventHasTheFields(t *testing.T) {
 	if err != nil || len(events) != 1 {
 		t.Fatal(events, err)
 	}
-	if e.Title != events[0].Title || e.Timestamp != events[0].Timestamp.Unix() || !reflect.DeepEqual(e.DimensionTags, events[0].DimensionTags) {
+	if e.Title != events[0].Title || e.Timestamp != events[0].Timestamp.Unix() ||
+		!reflect.DeepEqual(e.DimensionTags, events[0].DimensionTags) {
 		t.Errorf("encoding/json reads %+v", e)
 	}
 }

@@ -43,7 +43,8 @@ func plainTrigger() *pagerDutyEvent {
 	return &pagerDutyEvent{
 		RoutingKey: routingKey, Action: "trigger", DedupKey: dedupKey,
 		Payload: &pagerDutyPayload{
-			Summary: summary, Source: source, Severity: "critical", Component: "disk", Group: "db", Class: "usage",
+			Summary: summary, Source: source, Severity: "critical", Component: "disk", Group: "db",
+			Class:   "usage",
 			Details: details(),
 		},
 		Client: "Guance", ClientURL: view,
@@ -55,14 +56,16 @@ func plainResolve() *pagerDutyEvent {
 	return &pagerDutyEvent{RoutingKey: routingKey, Action: "resolve", DedupKey: dedupKey}
 }
 
-// plain is the least that sends an event with the standard library: encoding/json and a request, with no check of anything but the status.
+// plain is the least that sends an event with the standard library: encoding/json and a request,
+// with no check of anything but the status.
 func plain(url string, transport http.RoundTripper) (map[pagerduty.Action]send, error) {
 	confirmed := func(ctx context.Context, ev *pagerDutyEvent) error {
 		body, err := json.Marshal(ev)
 		if err != nil {
 			return err
 		}
-		r, err := http.NewRequestWithContext(ctx, http.MethodPost, url+"/v2/enqueue", bytes.NewReader(body))
+		r, err := http.NewRequestWithContext(ctx, http.MethodPost, url+"/v2/enqueue",
+			bytes.NewReader(body))
 		if err != nil {
 			return err
 		}
@@ -85,8 +88,14 @@ func plain(url string, transport http.RoundTripper) (map[pagerduty.Action]send, 
 		return nil
 	}
 	return map[pagerduty.Action]send{
-		pagerduty.ActionTrigger: func(ctx context.Context) error { return confirmed(ctx, plainTrigger()) },
-		pagerduty.ActionResolve: func(ctx context.Context) error { return confirmed(ctx, plainResolve()) },
+		pagerduty.ActionTrigger: func(ctx context.Context) error {
+			return confirmed(ctx,
+				plainTrigger())
+		},
+		pagerduty.ActionResolve: func(ctx context.Context) error {
+			return confirmed(ctx,
+				plainResolve())
+		},
 	}, nil
 }
 
@@ -99,8 +108,10 @@ func (taker) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	const body = `{"status":"success","message":"Event processed","dedup_key":"` + dedupKey + `"}`
 	return &http.Response{
-		Status: "202 Accepted", StatusCode: http.StatusAccepted, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Request: r,
-		Header: http.Header{"Content-Type": {"application/json"}}, Body: io.NopCloser(strings.NewReader(body)), ContentLength: int64(len(body)),
+		Status: "202 Accepted", StatusCode: http.StatusAccepted, Proto: "HTTP/1.1", ProtoMajor: 1,
+		ProtoMinor: 1, Request: r,
+		Header: http.Header{"Content-Type": {"application/json"}},
+		Body:   io.NopCloser(strings.NewReader(body)), ContentLength: int64(len(body)),
 	}, r.Body.Close()
 }
 
@@ -108,8 +119,12 @@ func (taker) RoundTrip(r *http.Request) (*http.Response, error) {
 func encoding() []contest {
 	c := contest{
 		name: "Encode",
-		about: "The trigger of *Send* without a network: PagerDuty is a function that reads the body and takes it. *json* is encoding/json of an equal struct, a request of net/http and its answer " +
-			"read, with no check of anything; *guance-relay* and *go-pagerduty* are all that their clients do: ours also repairs, validates, limits and bounds the attempt. *marshal* is " +
+		about: "The trigger of *Send* without a network: PagerDuty is a function that reads the " +
+			"body and takes it. *json* is encoding/json of an equal struct, a request of " +
+			"net/http and its answer " +
+			"read, with no check of anything; *guance-relay* and *go-pagerduty* are all that " +
+			"their clients do: ours also repairs, validates, limits and bounds the attempt. " +
+			"*marshal* is " +
 			"encoding/json.Marshal of the struct alone.",
 		base:  "json",
 		units: []string{"p50-ns", "cpu-ns/event", "allocs/event", "B/event"},

@@ -19,8 +19,9 @@ import (
 // backlogLane is the lane of every backlog: that of cmd/guance-relay.
 const backlogLane = "pagerduty"
 
-// filled returns the directory of a store with n pending entries of n problems. Each n is filled once for the whole run, in the directory
-// that removeBuilt removes: whoever has a lane run over it leaves as many as there were, give or take those of a minute's budget.
+// filled returns the directory of a store with n pending entries of n problems. Each n is filled
+// once for the whole run, in the directory that removeBuilt removes: whoever has a lane run over it
+// leaves as many as there were, give or take those of a minute's budget.
 func filled(n int) (string, error) {
 	built.mu.Lock()
 	defer built.mu.Unlock()
@@ -43,8 +44,9 @@ func openFor(dir string, n int) (*boltstore.Store, error) {
 	return boltstore.Open(dir, &boltstore.Options{MaxEntries: 2*n + 1_000_000, MaxBytes: 16 << 30})
 }
 
-// A filling is how a store is filled: the events are numbered from first, and of so many problems in turn. They come one by one from several
-// callers, as webhooks do: many to an append would fill a file sooner, and one that looks otherwise.
+// A filling is how a store is filled: the events are numbered from first, and of so many problems
+// in turn. They come one by one from several callers, as webhooks do: many to an append would fill
+// a file sooner, and one that looks otherwise.
 type filling struct{ first, events, problems int }
 
 const fillers = 64
@@ -59,7 +61,8 @@ func (f filling) into(s store.Store) error {
 	for i := range errs {
 		wg.Go(func() {
 			for n := i; n < f.events && errs[i] == nil; n += fillers {
-				errs[i] = s.Append(context.Background(), []*store.Entry{m.entry(uint64(f.first+n), uint64(n%f.problems))})
+				errs[i] = s.Append(context.Background(),
+					[]*store.Entry{m.entry(uint64(f.first+n), uint64(n%f.problems))})
 			}
 		})
 	}
@@ -72,7 +75,8 @@ func drain(s store.Store) error {
 	return readAll(context.Background(), s, func(lane store.Lane, entries []*store.Entry) error {
 		marks := make([]store.Mark, len(entries))
 		for i, e := range entries {
-			marks[i] = store.Mark{Seq: e.Seq, Problem: e.Problem, State: e.State, Level: e.Level, Time: e.Time, Outcome: store.Superseded, At: time.Now()}
+			marks[i] = store.Mark{Seq: e.Seq, Problem: e.Problem, State: e.State, Level: e.Level,
+				Time: e.Time, Outcome: store.Superseded, At: time.Now()}
 		}
 		return lane.Mark(context.Background(), marks)
 	})
@@ -104,7 +108,8 @@ func readAll(ctx context.Context, s store.Store, fn func(store.Lane, []*store.En
 	return lease.Release()
 }
 
-// A mint makes events of one kind that differ in their numbers: of the event, and of the problem. It is safe for concurrent use.
+// A mint makes events of one kind that differ in their numbers: of the event, and of the problem.
+// It is safe for concurrent use.
 type mint struct {
 	body, key, id string // with marks
 	bytes         []byte // the body
@@ -117,7 +122,8 @@ func newMint(level guance.Level) (*mint, error) {
 	if err != nil {
 		return nil, err
 	}
-	m := &mint{body: string(body), bytes: body, key: events[0].ProblemKey(), id: relay.EventID(events[0]), event: *events[0]}
+	m := &mint{body: string(body), bytes: body, key: events[0].ProblemKey(),
+		id: relay.EventID(events[0]), event: *events[0]}
 	if !strings.Contains(m.key, problemMark) || !strings.Contains(m.id, eventMark) {
 		return nil, fmt.Errorf("the problem key %q or the event's ID %q has no mark", m.key, m.id)
 	}
@@ -132,7 +138,8 @@ func stamp(text string, event, problem uint64) string {
 
 func (m *mint) entry(event, problem uint64) *store.Entry {
 	return &store.Entry{
-		Lane: backlogLane, ID: stamp(m.id, event, problem), Problem: stamp(m.key, event, problem), State: guance.StateProblem, Level: m.event.Level(),
+		Lane: backlogLane, ID: stamp(m.id, event, problem), Problem: stamp(m.key, event, problem),
+		State: guance.StateProblem, Level: m.event.Level(),
 		Time: m.event.Time(), Accepted: time.Now(), Body: []byte(stamp(m.body, event, problem)),
 	}
 }
@@ -150,7 +157,9 @@ func (m *mint) decoded(event, problem uint64) (*guance.Event, error) {
 func (m *mint) same(event, problem uint64) *store.Entry {
 	now := time.Now()
 	return &store.Entry{
-		Lane: backlogLane, ID: fmt.Sprintf("event-%012d/critical/", event), Problem: fmt.Sprintf("0f8e5a1c9d3b4e7f8a6c2d1b-%012d", problem),
-		State: guance.StateProblem, Level: m.event.Level(), Time: now, Accepted: now, Body: m.bytes,
+		Lane: backlogLane, ID: fmt.Sprintf("event-%012d/critical/", event),
+		Problem: fmt.Sprintf("0f8e5a1c9d3b4e7f8a6c2d1b-%012d", problem),
+		State:   guance.StateProblem, Level: m.event.Level(), Time: now, Accepted: now,
+		Body: m.bytes,
 	}
 }

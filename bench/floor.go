@@ -9,7 +9,8 @@ import (
 	bolt "go.etcd.io/bbolt"
 )
 
-// A group is the least that makes puts durable together: one goroutine that commits whatever has queued up, as one.
+// A group is the least that makes puts durable together: one goroutine that commits whatever has
+// queued up, as one.
 type group struct {
 	puts  chan put
 	ended chan struct{}
@@ -54,8 +55,9 @@ func (g *group) end() error {
 	return g.close()
 }
 
-// newFloor is the least that a durable put costs: a file that only grows, one write and one sync for each group: size, checksum, event. Its
-// index is a map; it has no lanes, knows no duplicates and has no end.
+// newFloor is the least that a durable put costs: a file that only grows, one write and one sync
+// for each group: size, checksum, event. Its index is a map; it has no lanes, knows no duplicates
+// and has no end.
 func newFloor(dir string) (*group, error) {
 	f, err := os.Create(filepath.Join(dir, "floor"))
 	if err != nil {
@@ -81,9 +83,11 @@ func newFloor(dir string) (*group, error) {
 	return newGroup(commit, f.Close), nil
 }
 
-// newPlain is what a store of boltstore's kind costs that does nothing else: a bbolt bucket of bodies by number.
+// newPlain is what a store of boltstore's kind costs that does nothing else: a bbolt bucket of
+// bodies by number.
 func newPlain(dir string) (*group, error) {
-	db, err := bolt.Open(filepath.Join(dir, "plain"), 0o600, &bolt.Options{NoFreelistSync: true, FreelistType: bolt.FreelistMapType})
+	db, err := bolt.Open(filepath.Join(dir, "plain"), 0o600,
+		&bolt.Options{NoFreelistSync: true, FreelistType: bolt.FreelistMapType})
 	if err != nil {
 		return nil, err
 	}

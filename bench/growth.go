@@ -27,10 +27,12 @@ func growth(s size) (all []contest) {
 		sideOf := func(st step) string { return fmt.Sprint(name, "=", st.n) }
 		c := contest{
 			name: "Growth/" + name, about: about, base: sideOf(steps[0]),
-			units: []string{"time-ns/event", "cpu-ns/event", "allocs/event", "alloc-B/event", "heap-B"},
+			units: []string{"time-ns/event", "cpu-ns/event", "allocs/event", "alloc-B/event",
+				"heap-B"},
 		}
 		for _, st := range steps {
-			c.sides = append(c.sides, side{sideOf(st), func(b *testing.B) error { return st.w.measure(b, s) }})
+			c.sides = append(c.sides, side{sideOf(st),
+				func(b *testing.B) error { return st.w.measure(b, s) }})
 		}
 		c.goals = goals(sideOf(steps[len(steps)-1]), c.base)
 		all = append(all, c)
@@ -38,35 +40,49 @@ func growth(s size) (all []contest) {
 	flat := func(time, cpu, allocs float64, what string) func(side, of string) []goal {
 		return func(side, of string) []goal {
 			return []goal{
-				{side: side, of: of, unit: "time-ns/event", max: time, text: "time per event, " + what},
-				{side: side, of: of, unit: "cpu-ns/event", max: cpu, text: "processor time per event, " + what},
-				{side: side, of: of, unit: "allocs/event", max: allocs, text: "allocations per event, " + what},
+				{side: side, of: of, unit: "time-ns/event", max: time, text: "time per event, " +
+					what},
+				{side: side, of: of, unit: "cpu-ns/event", max: cpu,
+					text: "processor time per event, " + what},
+				{side: side, of: of, unit: "allocs/event", max: allocs,
+					text: "allocations per event, " + what},
 			}
 		}
 	}
-	// The memory of a process that holds a large backlog is another contest; this is what is alive of it.
+	// The memory of a process that holds a large backlog is another contest; this is what is alive
+	// of it.
 	flatHeap := func(time, cpu, allocs float64, what string, n int) func(side, of string) []goal {
 		return func(side, of string) []goal {
 			return append(flat(time, cpu, allocs, what)(side, of), goal{
-				side: side, unit: "heap-B", max: 130 * float64(n), text: fmt.Sprintf("alive of %s pending problems, 130 bytes each", digits(float64(n))),
+				side: side, unit: "heap-B", max: 130 * float64(n),
+				text: fmt.Sprintf("alive of %s pending problems, 130 bytes each",
+					digits(float64(n))),
 			})
 		}
 	}
-	growing("lanes", "64 callers have new problems accepted, each by one of so many lanes, and delivered to a sink that takes all; boltstore. A commit opens the buckets of each lane that it has something of, and of a hundred lanes it has something of each.",
+	growing("lanes", "64 callers have new problems accepted, each by one of so many lanes, and "+
+		"delivered to a sink that takes all; boltstore. A commit opens the buckets of each lane "+
+		"that it has something of, and of a hundred lanes it has something of each.",
 		flat(2, 2, 2.5, "a hundred lanes of one"),
 		step{1, work{lanes: 1}}, step{10, work{lanes: 10}}, step{100, work{lanes: 100}})
 	n := s.backlog
-	growing("problems", "64 callers have repeats accepted of so many problems, all of them pending in one lane, and each repeat takes the place of the one before; boltstore. Where problems are many, the record of each stands in a page of the file of its own, which is written for each repeat.",
+	growing("problems", "64 callers have repeats accepted of so many problems, all of them "+
+		"pending in one lane, and each repeat takes the place of the one before; boltstore. "+
+		"Where problems are many, the record of each stands in a page of the file of its "+
+		"own, which is written for each repeat.",
 		flatHeap(2, 2, 1.5, fmt.Sprintf("%s pending problems of ten", digits(float64(n))), n),
-		step{10, work{lanes: 1, repeats: 10}}, step{n / 1000, work{lanes: 1, repeats: n / 1000}}, step{n / 10, work{lanes: 1, repeats: n / 10}}, step{n, work{lanes: 1, repeats: n}})
-	growing("backlog", "64 callers have new problems accepted while so many others are pending in the lane, and as many are delivered; boltstore.",
+		step{10, work{lanes: 1, repeats: 10}}, step{n / 1000, work{lanes: 1, repeats: n / 1000}},
+		step{n / 10, work{lanes: 1, repeats: n / 10}}, step{n, work{lanes: 1, repeats: n}})
+	growing("backlog", "64 callers have new problems accepted while so many others are pending "+
+		"in the lane, and as many are delivered; boltstore.",
 		flatHeap(2, 2, 1.5, fmt.Sprintf("%s pending of none", digits(float64(n))), n),
-		step{0, work{lanes: 1}}, step{n / 100, work{lanes: 1, backlog: n / 100}}, step{n, work{lanes: 1, backlog: n}})
+		step{0, work{lanes: 1}}, step{n / 100, work{lanes: 1, backlog: n / 100}},
+		step{n, work{lanes: 1, backlog: n}})
 	return all
 }
 
-// work is what a relay does over and over: it takes new problems and delivers as many, or, if there are repeats, it takes an event more of each
-// of so many problems and delivers nothing.
+// work is what a relay does over and over: it takes new problems and delivers as many, or, if there
+// are repeats, it takes an event more of each of so many problems and delivers nothing.
 type work struct{ lanes, repeats, backlog int }
 
 const growthCallers = 64
@@ -105,7 +121,8 @@ func (w work) measure(b *testing.B, s size) error {
 	return g.end()
 }
 
-// store returns the directory of a store that has the backlog, or the problems that will be repeated.
+// store returns the directory of a store that has the backlog, or the problems that will be
+// repeated.
 func (w work) store(b *testing.B) (string, error) {
 	if n := max(w.backlog, w.repeats); n > 0 {
 		return filled(n)
@@ -143,7 +160,8 @@ type grown struct {
 }
 
 func (w work) start(db store.Store) (g *grown, err error) {
-	g = &grown{work: w, gate: make(chan struct{}, 1<<20), done: make(chan error, 1), next: uint64(time.Now().UnixMicro()) % everyProblem}
+	g = &grown{work: w, gate: make(chan struct{}, 1<<20), done: make(chan error, 1),
+		next: uint64(time.Now().UnixMicro()) % everyProblem}
 	if g.mint, err = newMint(guance.LevelCritical); err != nil {
 		return nil, err
 	}
@@ -152,7 +170,8 @@ func (w work) start(db store.Store) (g *grown, err error) {
 		return nil, err
 	}
 	g.had = uint64(held[backlogLane].Pending)
-	if g.relay, err = relay.New(db, &relay.Options{Logger: slog.New(slog.DiscardHandler)}); err != nil {
+	if g.relay,
+		err = relay.New(db, &relay.Options{Logger: slog.New(slog.DiscardHandler)}); err != nil {
 		return nil, err
 	}
 	sink := relay.SinkFunc(func(ctx context.Context, _ *relay.Delivery) error {
@@ -171,7 +190,9 @@ func (w work) start(db store.Store) (g *grown, err error) {
 	for i := range w.lanes {
 		own := opts
 		if w.lanes > 1 {
-			own.Match = func(e *guance.Event) bool { return int(hash(e.EventRef)%uint32(w.lanes)) == i }
+			own.Match = func(e *guance.Event) bool {
+				return int(hash(e.EventRef)%uint32(w.lanes)) == i
+			}
 		}
 		name := backlogLane
 		if i > 0 {
@@ -259,7 +280,8 @@ func (g *grown) turn(n int) error {
 	return nil
 }
 
-// settled reports whether so much was delivered, and the lanes know of everything that was accepted.
+// settled reports whether so much was delivered, and the lanes know of everything that was
+// accepted.
 func (g *grown) settled(delivered int64) bool {
 	if g.taken.Load() < delivered {
 		return false

@@ -35,36 +35,51 @@ func ingest(s size) (all []contest) {
 	for _, conns := range []int{1, 16, 64, 256} {
 		c := contest{
 			name: fmt.Sprintf("Ingest/conns=%d", conns),
-			about: fmt.Sprintf("Webhooks of 2 KB over %d kept connections, of 3,000 problems. *bare* reads the body and answers 202; *decode* decodes it as well; *memory*, *boltstore* and *tmpfs* "+
-				"are `relay.Handler` over the memory store, over the durable one, and over the durable one where a sync costs nothing; *seasoned* is *boltstore* on a file that was larger before, so that it does not grow; *lane* delivers as well, to a sink that takes 120 a minute.", conns),
+			about: fmt.Sprintf("Webhooks of 2 KB over %d kept connections, of 3,000 problems. "+
+				"*bare* reads the body and answers 202; *decode* decodes it as well; *memory*, "+
+				"*boltstore* and *tmpfs* "+
+				"are `relay.Handler` over the memory store, over the durable one, and over the "+
+				"durable one where a sync costs nothing; *seasoned* is *boltstore* on a file "+
+				"that was larger before, so that it does not grow; *lane* delivers as "+
+				"well, to a sink that takes 120 a minute.", conns),
 			base:  "bare",
 			units: ingestUnits,
 		}
-		for _, kind := range []string{"bare", "decode", "memory", "tmpfs", "boltstore", "seasoned", "lane"} {
-			c.sides = append(c.sides, side{kind, func(b *testing.B) error { return post(b, kind, conns, s, false) }})
+		for _, kind := range []string{"bare", "decode", "memory", "tmpfs", "boltstore", "seasoned",
+			"lane"} {
+			c.sides = append(c.sides,
+				side{kind, func(b *testing.B) error { return post(b, kind, conns, s, false) }})
 		}
 		all = append(all, c)
 	}
 	c := contest{
-		name:  "Ingest/client=nethttp/conns=64",
-		about: "The same with net/http's client at the other end, which takes as much of the two cores as the handler does.",
+		name: "Ingest/client=nethttp/conns=64",
+		about: "The same with net/http's client at the other end, which takes as much of the two " +
+			"cores as the handler does.",
 		base:  "bare",
 		units: ingestUnits,
 	}
 	for _, kind := range []string{"bare", "boltstore", "seasoned"} {
-		c.sides = append(c.sides, side{kind, func(b *testing.B) error { return post(b, kind, 64, s, true) }})
+		c.sides = append(c.sides,
+			side{kind, func(b *testing.B) error { return post(b, kind, 64, s, true) }})
 	}
 	c.goals = []goal{
-		{side: "boltstore", unit: "events/s", of: "bare", min: 0.5, text: "durable accepts a second over 64 connections, of a bare handler's"},
-		{side: "seasoned", unit: "events/s", of: "bare", min: 0.5, text: "the same on a file that does not grow"},
-		{side: "boltstore", unit: "p99-ns", of: "bare", max: 3, text: "99th percentile of a durable accept over 64 connections, of a bare handler's; two syncs more are allowed"},
+		{side: "boltstore", unit: "events/s", of: "bare", min: 0.5,
+			text: "durable accepts a second over 64 connections, of a bare handler's"},
+		{side: "seasoned", unit: "events/s", of: "bare", min: 0.5,
+			text: "the same on a file that does not grow"},
+		{side: "boltstore", unit: "p99-ns", of: "bare", max: 3, text: "99th percentile of a " +
+			"durable accept over 64 connections, of a bare handler's; two syncs more are allowed"},
 	}
 	whole := contest{
-		name:  "Ingest/server/conns=64",
-		about: "The whole of `cmd/guance-relay` with its defaults, and PagerDuty takes 120 a minute: the events of a problem take each other's place, and all outcomes are recorded. Connections as in the contest of 64.",
+		name: "Ingest/server/conns=64",
+		about: "The whole of `cmd/guance-relay` with its defaults, and PagerDuty takes 120 a " +
+			"minute: the events of a problem take each other's place, and all outcomes are " +
+			"recorded. Connections as in the contest of 64.",
 		base:  "bare",
 		units: []string{"events/s", "p50-ns", "p99-ns", "cpu-ns/event", "rss-B"},
-		sides: []side{{"bare", func(b *testing.B) error { return post(b, "bare", 64, s, false) }}, {"server", func(b *testing.B) error { return postServer(b, 64, s.burst) }}},
+		sides: []side{{"bare", func(b *testing.B) error { return post(b, "bare", 64, s, false) }},
+			{"server", func(b *testing.B) error { return postServer(b, 64, s.burst) }}},
 	}
 	return append(all, c, whole)
 }
@@ -79,7 +94,8 @@ func post(b *testing.B, kind string, conns int, s size, client bool) error {
 	}
 	if kind == "seasoned" {
 		var filled, drained time.Duration
-		if _, err := (filling{events: s.backlog / 10, problems: 3000}).turnOver(dir, &filled, &drained); err != nil {
+		if _, err := (filling{events: s.backlog / 10, problems: 3000}).turnOver(dir, &filled,
+			&drained); err != nil {
 			return err
 		}
 	}
@@ -201,7 +217,10 @@ func receive() error {
 		if err != nil {
 			return err
 		}
-		r.Handle("pagerduty", relay.SinkFunc(func(context.Context, *relay.Delivery) error { return nil }), nil)
+		r.Handle("pagerduty", relay.SinkFunc(func(context.Context,
+			*relay.Delivery) error {
+			return nil
+		}), nil)
 		if kind == "lane" {
 			go func() {
 				if err := r.Run(context.Background()); err != nil {

@@ -20,39 +20,56 @@ func init() { roles["proxy"] = proxy }
 func latency(s size) []contest {
 	idle := contest{
 		name: "Latency/idle",
-		about: "A new critical problem every few milliseconds, each when the one before is done. *after* is from the 202, as the client has it, to the first byte at the target: negative if the target was first. *post* is from the first byte of the webhook. " +
-			"*proxy* is the least that there is: a handler that decodes, posts to the target and then answers 202; it keeps nothing.",
+		about: "A new critical problem every few milliseconds, each when the one before is done. " +
+			"*after* is from the 202, as the client has it, to the first byte at the target: " +
+			"negative if the target was first. *post* is from the first byte of the webhook. " +
+			"*proxy* is the least that there is: a handler that decodes, posts to the target and " +
+			"then answers 202; it keeps nothing.",
 		units: []string{"after-p50-ns", "after-p99-ns", "post-p50-ns", "post-p99-ns"},
 	}
 	for _, sys := range []string{"proxy", "memory", "boltstore", "server"} {
-		idle.sides = append(idle.sides, side{sys, func(b *testing.B) error { return probeIdle(b, sys, s.probes) }})
+		idle.sides = append(idle.sides,
+			side{sys, func(b *testing.B) error { return probeIdle(b, sys, s.probes) }})
 	}
 	for _, sys := range []string{"boltstore", "server"} {
 		idle.goals = append(idle.goals,
-			goal{side: sys, unit: "after-p50-ns", max: 1e6, text: sys + ": from 202 to the first byte at the target, idle, median"},
-			goal{side: sys, unit: "after-p99-ns", max: 5e6, text: sys + ": the same, 99th percentile"})
+			goal{side: sys, unit: "after-p50-ns", max: 1e6, text: sys +
+				": from 202 to the first byte at the target, idle, median"},
+			goal{side: sys, unit: "after-p99-ns", max: 5e6, text: sys +
+				": the same, 99th percentile"})
 	}
 	backlogged := contest{
 		name: "Latency/backlog",
-		about: fmt.Sprintf("A new fatal problem at any moment, while so many events of a lower level are pending and the target takes %d a minute, one every %v. *tokens* is the time in those. Without a backlog "+
+		about: fmt.Sprintf("A new fatal problem at any moment, while so many events of a lower "+
+			"level are pending and the target takes %d a minute, one every %v. *tokens* is the "+
+			"time in those. Without a backlog "+
 			"a token is there already.", s.budget, tokenEvery(s.budget).Round(time.Millisecond)),
 		units: []string{"p50-ns", "max-ns", "p50-tokens", "max-tokens"},
 	}
 	for _, n := range []int{0, s.backlog / 100, s.backlog} {
-		backlogged.sides = append(backlogged.sides, side{fmt.Sprint("pending=", n), func(b *testing.B) error { return probeBacklog(b, n, s) }})
+		backlogged.sides = append(backlogged.sides,
+			side{fmt.Sprint("pending=", n), func(b *testing.B) error {
+				return probeBacklog(b, n,
+					s)
+			}})
 	}
 	backlogged.goals = []goal{{
 		side: fmt.Sprint("pending=", s.backlog), unit: "max-tokens", max: 2.1,
-		text: "a new fatal problem under a large backlog, in tokens: its own, and one for what has waited longest",
+		text: "a new fatal problem under a large backlog, in tokens: its own, and one for what " +
+			"has waited longest",
 	}}
 	storm := contest{
 		name: "Latency/storm",
-		about: fmt.Sprintf("A new critical problem every 100 ms, while %d connections post warnings of 3,000 problems as fast as they can and the target takes %d a minute, one every %v. Times as above; *storm* is how much was posted beside.",
+		about: fmt.Sprintf("A new critical problem every 100 ms, while %d connections post "+
+			"warnings of 3,000 problems as fast as they can and the target takes %d a minute, "+
+			"one every %v. Times as above; *storm* is how much was posted beside.",
 			stormConns, stormBudget, tokenEvery(stormBudget).Round(10*time.Microsecond)),
-		units: []string{"after-p50-ns", "after-max-ns", "post-p50-ns", "post-max-ns", "p50-tokens", "storm-events/s"},
+		units: []string{"after-p50-ns", "after-max-ns", "post-p50-ns", "post-max-ns", "p50-tokens",
+			"storm-events/s"},
 	}
 	for _, sys := range []string{"memory", "boltstore", "server"} {
-		storm.sides = append(storm.sides, side{sys, func(b *testing.B) error { return probeStorm(b, sys, s) }})
+		storm.sides = append(storm.sides, side{sys,
+			func(b *testing.B) error { return probeStorm(b, sys, s) }})
 	}
 	return []contest{idle, backlogged, storm}
 }
@@ -78,7 +95,8 @@ type probe struct {
 }
 
 func newProbe(b *testing.B, w *watch, url string, level guance.Level) (p *probe, err error) {
-	p = &probe{watch: w, next: uint64(time.Now().UnixMicro()) % everyProblem} // far from those of any backlog, and never the same
+	// far from those of any backlog, and never the same
+	p = &probe{watch: w, next: uint64(time.Now().UnixMicro()) % everyProblem}
 	if p.mint, err = newMint(level); err != nil {
 		return nil, err
 	}
@@ -219,7 +237,8 @@ func probeStorm(b *testing.B, sys string, s size) error {
 	if err != nil {
 		return err
 	}
-	storm, err := newLoad(webhook(guance.LevelWarning), system.url+"/guance", stormConns, 3000, false)
+	storm, err := newLoad(webhook(guance.LevelWarning), system.url+"/guance", stormConns, 3000,
+		false)
 	if err != nil {
 		return err
 	}
@@ -292,7 +311,8 @@ func forward(r *http.Request, target string) (status int, err error) {
 	e := events[0]
 	text, err := json.Marshal(map[string]any{
 		"routing_key": routingKey, "event_action": "trigger", "dedup_key": e.ProblemKey(),
-		"payload": map[string]string{"summary": e.Title, "source": "guance", "severity": "critical"},
+		"payload": map[string]string{"summary": e.Title, "source": "guance",
+			"severity": "critical"},
 	})
 	if err != nil {
 		return 0, err

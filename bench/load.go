@@ -17,8 +17,9 @@ import (
 	"github.com/guance-relay/guance-relay/guance/guancetest"
 )
 
-// A load posts events over connections that are kept. What it takes of the processor the side under test has not, so that there are two
-// kinds: one writes requests that were made beforehand and reads little of the answers, the other is net/http's client.
+// A load posts events over connections that are kept. What it takes of the processor the side under
+// test has not, so that there are two kinds: one writes requests that were made beforehand and
+// reads little of the answers, the other is net/http's client.
 type load struct {
 	posters []*poster
 	next    atomic.Uint64 // number of the next event
@@ -32,7 +33,8 @@ type poster struct {
 	took    []time.Duration
 }
 
-// newLoad opens connections to a URL, for bodies with the marks of a webhook and of so many problems, perhaps with net/http's client.
+// newLoad opens connections to a URL, for bodies with the marks of a webhook and of so many
+// problems, perhaps with net/http's client.
 func newLoad(body []byte, url string, conns, problems int, client bool) (*load, error) {
 	address, path, _ := strings.Cut(strings.TrimPrefix(url, "http://"), "/")
 	l := &load{}
@@ -122,7 +124,8 @@ func (l *load) latencies() (all []time.Duration) {
 	return all
 }
 
-// A request is one webhook of the usual size, with a place in it for the number of the event and one for that of the problem.
+// A request is one webhook of the usual size, with a place in it for the number of the event and
+// one for that of the problem.
 type request struct {
 	text     []byte
 	head     int // where the body begins
@@ -142,7 +145,8 @@ const (
 )
 
 func newRequest(host, path string, body []byte, problems int) *request {
-	head := fmt.Sprintf("POST %s HTTP/1.1\r\nHost: %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n", path, host, len(body))
+	head := fmt.Sprintf("POST %s HTTP/1.1\r\nHost: %s\r\nContent-Type: "+
+		"application/json\r\nContent-Length: %d\r\n\r\n", path, host, len(body))
 	r := &request{text: append([]byte(head), body...), head: len(head), problems: uint64(problems)}
 	for _, mark := range []string{eventMark, problemMark} {
 		for at := 0; ; at += len(mark) {
@@ -184,7 +188,8 @@ func webhook(level guance.Level) []byte {
 func problem(level guance.Level) (fault, recovery []byte) {
 	p := guancetest.NewProblem("disk usage", "host", "web"+problemMark)
 	f, r := p.Fault(level), p.Recover()
-	marks := strings.NewReplacer(f.EventID, marked(f.EventID, eventMark), r.EventID, marked(r.EventID, eventMark), f.EventRef, marked(f.EventRef, problemMark))
+	marks := strings.NewReplacer(f.EventID, marked(f.EventID, eventMark), r.EventID,
+		marked(r.EventID, eventMark), f.EventRef, marked(f.EventRef, problemMark))
 	return []byte(marks.Replace(string(f.Raw))), []byte(marks.Replace(string(r.Raw)))
 }
 

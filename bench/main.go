@@ -1,18 +1,23 @@
-// Command bench sets this project beside others, and beside the least that its work can cost, in one run on one machine:
+// Command bench compares this project with other programs, and with the least that its work can
+// cost. All sides run on one machine, in one run:
 //
-//	go run ./bench                        every contest, five rounds; an hour, six gigabytes of disk, and nothing else on the machine
-//	go run ./bench -only 'Ingest|Store'   some of them
-//	go run ./bench -raw out.txt           the lines of every round kept in a file, as benchstat reads them
-//	go run ./bench -from out.txt          the table again, of lines that were kept
-//	go run ./bench -publish docs          the lines to docs/performance.txt, and the table into docs/performance.md
+//	export GOWORK=off                       bench is a module of its own, outside the workspace
+//	go run -C bench .                       all contests, five rounds
+//	go run -C bench . -only 'Ingest|Store'  some of them
+//	go run -C bench . -raw out.txt          keep the lines of all rounds, in benchstat's format
+//	go run -C bench . -from out.txt         print the table of lines that were kept
+//	go run -C bench . -publish ../docs      write docs/performance.txt and docs/performance.md
 //
-// A time says nothing alone, as machines differ and do other work too. A contest therefore has several sides that do the same work in
-// turn, A B A B, and what counts is the ratio of two sides of one round: its median over the rounds, and how far it spread. Servers, peers
-// and targets are processes of their own, so that each has the memory and the processor time of nobody else. The load comes from this
-// process, on the same cores.
+// All contests take an hour and 6 GB of disk. Nothing else may run on the machine. Files are named
+// from the directory bench, where the command must run.
 //
-// It needs Linux, for /proc, and the go command, which builds the servers. Peers that are not installed are left out: Alertmanager is Debian's
-// package prometheus-alertmanager.
+// Machines differ and do other work too, so a time alone says nothing. The sides of a contest do
+// the same work in turn, A B A B. What counts is the ratio of two sides of one round: its median
+// over the rounds, and its spread. Servers, peers and targets are processes of their own, so memory
+// and processor time are counted for each. The load comes from this process, on the same cores.
+//
+// It needs Linux, for /proc, and the go command, which builds the servers. Peers that are not
+// installed are left out: Alertmanager is Debian's package prometheus-alertmanager.
 package main
 
 import (
@@ -46,12 +51,18 @@ func command(args []string, stdout io.Writer) error {
 	testing.Init() // the sides are benchmarks
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
 	rounds := flags.Int("rounds", 5, "how often each side is measured")
-	every := flags.Duration("time", 2*time.Second, "how long each side of a round is measured, where it has no end of its own")
-	only := flags.String("only", "", "the sides, such as Ingest/conns=64/side=bare, whose names match this regular `expression`")
-	raw := flags.String("raw", "", "the `file` for the lines of each round, beside the standard error")
-	from := flags.String("from", "", "the `file` with such lines to make the table of, in place of measuring")
-	profile := flags.String("profile", "", "the `directory` for a profile of the processor time of each server that is part of this program")
-	publish := flags.String("publish", "", "the `directory` whose performance.txt and performance.md take lines and table")
+	every := flags.Duration("time", 2*time.Second, "how long each side of a round is measured, "+
+		"where it has no end of its own")
+	only := flags.String("only", "", "the sides, such as Ingest/conns=64/side=bare, whose names "+
+		"match this regular `expression`")
+	raw := flags.String("raw", "", "the `file` for the lines of each round, beside the standard "+
+		"error")
+	from := flags.String("from", "", "the `file` with such lines to make the table of, in place "+
+		"of measuring")
+	profile := flags.String("profile", "", "the `directory` for a profile of the processor time "+
+		"of each server that is part of this program")
+	publish := flags.String("publish", "", "the `directory` whose performance.txt and "+
+		"performance.md take lines and table")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}

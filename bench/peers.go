@@ -17,7 +17,8 @@ type system struct {
 	memory bool // its directory is in memory, where a sync costs nothing
 	// start starts it in a directory of its own, to send to a target.
 	start func(b testing.TB, dir, target string) (*process, error)
-	// bodies returns a fault and its recovery as the system takes them, with marks, and the path that takes them.
+	// bodies returns a fault and its recovery as the system takes them, with marks, and the path
+	// that takes them.
 	bodies func() (fault, recovery []byte, path string)
 }
 
@@ -34,20 +35,37 @@ func peers(s size) (all []contest) {
 	for _, conns := range []int{16, 64} {
 		c := contest{
 			name: fmt.Sprintf("Peers/conns=%d", conns),
-			about: fmt.Sprintf("%d problems begin, each posted by itself over %d kept connections; once PagerDuty has a trigger of each, all of them end. Time counts from the first post until PagerDuty "+
-				"has taken the last. *guance-relay* is `cmd/guance-relay` with a budget that does not bind, and *guance-relay-tmpfs* the same where a sync costs nothing. *alertmanager* is Debian's, fed by its API v2: "+
-				"each problem is a group, notified at once, and looked at every second, for which its recoveries wait. *benthos* is http_server → mapping → http_client, which answers a webhook once PagerDuty "+
-				"has taken it. These two keep no alert on a disk and have no budget; benthos has no order either. PagerDuty is a counter in a process of its own.", s.problems/conns*conns, conns),
-			base:  "guance-relay",
-			units: []string{"events/s", "triggers/s", "resolves/s", "first-page-ns", "cpu-ns/event", "hwm-B", "missing", "target-cpu-ns/event"},
+			about: fmt.Sprintf("%d problems begin, each posted by itself over %d kept "+
+				"connections; once PagerDuty has a trigger of each, all of them end. Time counts "+
+				"from the first post until PagerDuty "+
+				"has taken the last. *guance-relay* is `cmd/guance-relay` with a budget that "+
+				"does not bind, and *guance-relay-tmpfs* the same where a sync costs "+
+				"nothing. *alertmanager* is Debian's, fed by its API v2: "+
+				"each problem is a group, notified at once, and looked at every second, for "+
+				"which its recoveries wait. *benthos* is http_server → mapping → "+
+				"http_client, which answers a webhook once PagerDuty "+
+				"has taken it. These two keep no alert on a disk and have no budget; benthos has "+
+				"no order either. PagerDuty is a counter in a process of its own.",
+				s.problems/conns*conns, conns),
+			base: "guance-relay",
+			units: []string{"events/s", "triggers/s", "resolves/s", "first-page-ns", "cpu-ns/event",
+				"hwm-B", "missing", "target-cpu-ns/event"},
 		}
 		for _, sys := range systems {
-			c.sides = append(c.sides, side{sys.name, func(b *testing.B) error { return sys.compete(b, "plain", conns, s.problems/conns) }})
+			c.sides = append(c.sides, side{sys.name,
+				func(b *testing.B) error {
+					return sys.compete(b, "plain", conns,
+						s.problems/conns)
+				}})
 		}
 		for _, peer := range []string{"alertmanager", "benthos"} {
 			c.goals = append(c.goals,
-				goal{side: "guance-relay", unit: "events/s", of: peer, min: 1, text: fmt.Sprintf("events per second end to end over %d connections, of %s", conns, peer)},
-				goal{side: "guance-relay", unit: "cpu-ns/event", of: peer, max: 1, text: fmt.Sprintf("processor time per event over %d connections, of %s", conns, peer)},
+				goal{side: "guance-relay", unit: "events/s", of: peer, min: 1,
+					text: fmt.Sprintf("events per second end to end over %d connections, of %s",
+						conns, peer)},
+				goal{side: "guance-relay", unit: "cpu-ns/event", of: peer, max: 1,
+					text: fmt.Sprintf("processor time per event over %d connections, of %s", conns,
+						peer)},
 			)
 		}
 		all = append(all, c)
@@ -131,7 +149,8 @@ func (sys *system) field(b testing.TB, kind string, conns int) (*field, error) {
 		return nil, err
 	}
 	b.Cleanup(f.faults.close)
-	if f.recovered, err = newLoad(recovery, f.system.url+path, conns, everyProblem, false); err != nil {
+	if f.recovered, err = newLoad(recovery, f.system.url+path, conns, everyProblem,
+		false); err != nil {
 		return nil, err
 	}
 	b.Cleanup(f.recovered.close)

@@ -46,7 +46,8 @@ func play(role string) error {
 	return errors.Join(err, f.Close())
 }
 
-// untilInputEnds is how long a role lasts: it ends with the process that started it, however that ends.
+// untilInputEnds is how long a role lasts: it ends with the process that started it, however that
+// ends.
 func untilInputEnds() {
 	for {
 		if _, err := os.Stdin.Read(make([]byte, 1)); err != nil {
@@ -124,7 +125,8 @@ func (p *process) end() {
 
 // cpu returns the processor time that the process has taken, to ten milliseconds.
 func (p *process) cpu() time.Duration {
-	// The command's name comes second, in parentheses, and may hold anything; the times are the 12th and 13th field after it.
+	// The command's name comes second, in parentheses, and may hold anything; the times are the
+	// 12th and 13th field after it.
 	_, rest, _ := strings.Cut(readString(fmt.Sprintf("/proc/%d/stat", p.cmd.Process.Pid)), ") ")
 	fields := strings.Fields(rest)
 	if len(fields) < 13 {
@@ -132,7 +134,8 @@ func (p *process) cpu() time.Duration {
 	}
 	user, _ := strconv.Atoi(fields[11])
 	system, _ := strconv.Atoi(fields[12])
-	return time.Duration(user+system) * (time.Second / 100) // USER_HZ is 100 on every Linux that Go runs on
+	// USER_HZ is 100 on every Linux that Go runs on
+	return time.Duration(user+system) * (time.Second / 100)
 }
 
 // ownCPU returns the processor time that this process has taken.
@@ -144,11 +147,13 @@ func ownCPU() time.Duration {
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
-// memory returns a figure of the process in bytes: VmRSS is what it holds, VmHWM the most that it held.
+// memory returns a figure of the process in bytes: VmRSS is what it holds, VmHWM the most that it
+// held.
 func (p *process) memory(name string) int64 {
 	for line := range strings.Lines(readString(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))) {
 		if rest, ok := strings.CutPrefix(line, name+":"); ok {
-			kib, _ := strconv.ParseInt(strings.TrimSpace(strings.TrimSuffix(strings.TrimSpace(rest), "kB")), 10, 64)
+			kib, _ := strconv.ParseInt(strings.TrimSpace(strings.TrimSuffix(strings.TrimSpace(rest),
+				"kB")), 10, 64)
 			return kib << 10
 		}
 	}

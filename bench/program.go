@@ -6,36 +6,39 @@ import (
 	"net"
 	"os"
 	"os/exec"
-	"path"
 	"path/filepath"
 	"sync"
 	"time"
 )
 
-// built is what was made for this run: programs, and stores that are full.
+// built holds what is made once for a run: programs and full stores.
 var built struct {
 	mu  sync.Mutex
 	dir string
 }
 
-// build makes a main package of this workspace and returns where the program is. Each is linked once; removeBuilt ends it.
-func build(pkg string) (string, error) {
+// build links the main package in dir, a path from the directory of bench, and returns the path of
+// the program. Each package is linked once a run. Work is the value of GOWORK: "" for a module of
+// the workspace, "off" for one that stands alone. removeBuilt deletes the programs.
+func build(dir, work string) (string, error) {
 	built.mu.Lock()
 	defer built.mu.Unlock()
 	if err := makeBuilt(); err != nil {
 		return "", err
 	}
-	program := filepath.Join(built.dir, path.Base(pkg))
+	program := filepath.Join(built.dir, filepath.Base(dir))
 	if _, err := os.Stat(program); err == nil {
 		return program, nil
 	}
-	if text, err := exec.Command("go", "build", "-o", program, pkg).CombinedOutput(); err != nil {
-		return "", fmt.Errorf("go build %s: %w: %s", pkg, err, text)
+	cmd := exec.Command("go", "build", "-o", program, ".")
+	cmd.Dir, cmd.Env = dir, append(os.Environ(), "GOWORK="+work)
+	if text, err := cmd.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("go build in %s: %w: %s", dir, err, text)
 	}
 	return program, nil
 }
 
-// makeBuilt makes the directory of what is made for this run. The mu is held.
+// makeBuilt makes the directory. built.mu is held.
 func makeBuilt() (err error) {
 	if built.dir == "" {
 		built.dir, err = os.MkdirTemp("", "bench")
@@ -45,11 +48,11 @@ func makeBuilt() (err error) {
 
 func removeBuilt() {
 	if built.dir != "" {
-		_ = os.RemoveAll(built.dir) // in the directory for such things; nothing hangs on it
+		_ = os.RemoveAll(built.dir) // it is in the directory for temporary files
 	}
 }
 
-// freeAddress returns an address that nobody listens on, for programs that cannot say which one they took.
+// freeAddress returns an unused address, for programs that cannot choose one and report it.
 func freeAddress() (string, error) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -58,7 +61,7 @@ func freeAddress() (string, error) {
 	return listener.Addr().String(), listener.Close()
 }
 
-// listening waits until somebody listens on an address.
+// listening waits until an address accepts connections.
 func listening(address string) error {
 	for range 3000 {
 		conn, err := net.Dial("tcp", address)

@@ -16,7 +16,8 @@ import (
 	"github.com/guance-relay/guance-relay/relay/store"
 )
 
-// What a relay is told: the directory of its store, none for the memory store; the URL of its target; and what that allows in a minute.
+// What a relay is told: the directory of its store, none for the memory store; the URL of its
+// target; and what that allows in a minute.
 const (
 	relayDir    = "BENCH_RELAY_DIR"
 	relayTarget = "BENCH_RELAY_TARGET"
@@ -27,14 +28,17 @@ func init() { roles["relay"] = serveRelay }
 
 // startRelay starts a relay on a store, or without a directory in memory.
 func startRelay(b testing.TB, dir, target string, perMinute int) (*process, error) {
-	return actor(b, "relay", relayDir+"="+dir, relayTarget+"="+target, fmt.Sprint(relayBudget, "=", perMinute))
+	return actor(b, "relay", relayDir+"="+dir, relayTarget+"="+target,
+		fmt.Sprint(relayBudget, "=", perMinute))
 }
 
-// serveRelay is the role of a relay as a service embeds it: a store, a lane to PagerDuty, a handler.
+// serveRelay is the role of a relay as a service embeds it: a store, a lane to PagerDuty, a
+// handler.
 func serveRelay() error {
 	var db store.Store = memstore.New()
 	if dir := os.Getenv(relayDir); dir != "" {
-		s, err := boltstore.Open(dir, &boltstore.Options{MaxEntries: 1 << 30, MaxBytes: 1 << 40}) // a full one must take more
+		// a full one must take more
+		s, err := boltstore.Open(dir, &boltstore.Options{MaxEntries: 1 << 30, MaxBytes: 1 << 40})
 		if err != nil {
 			return err
 		}
@@ -54,7 +58,8 @@ func serveRelay() error {
 	if err != nil {
 		return err
 	}
-	client, err := pagerduty.NewClient(key, &pagerduty.Options{BaseURL: os.Getenv(relayTarget), Logger: log})
+	client, err := pagerduty.NewClient(key, &pagerduty.Options{BaseURL: os.Getenv(relayTarget),
+		Logger: log})
 	if err != nil {
 		return err
 	}

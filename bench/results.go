@@ -105,7 +105,8 @@ func format(v float64, unit string) string {
 		return "−" + format(-v, unit)
 	case unit == "ratio":
 		return strconv.FormatFloat(v, 'f', 2, 64)
-	case strings.HasSuffix(unit, "-ns") || strings.HasSuffix(unit, "ns/event") || strings.HasSuffix(unit, "ns/put"):
+	case strings.HasSuffix(unit, "-ns") || strings.HasSuffix(unit, "ns/event") ||
+		strings.HasSuffix(unit, "ns/put"):
 		for _, scale := range []struct {
 			of   float64
 			name string

@@ -17,7 +17,8 @@ import (
 // A sender sends the same two events as every other sender.
 type sender struct {
 	name string
-	// client returns what sends the events to a base URL; a transport that is nil means that of its own.
+	// client returns what sends the events to a base URL; a transport that is nil means that of its
+	// own.
 	client func(url string, transport http.RoundTripper) (map[pagerduty.Action]send, error)
 }
 
@@ -41,7 +42,8 @@ func details() map[string]any {
 		"checker":     "disk usage",
 		"event_id":    "event-1a2b3c4d5e6f",
 		"workspace":   "production",
-		"tags":        map[string]any{"host": "db-1", "device": "/dev/sdb1", "region": "cn-hangzhou"},
+		"tags": map[string]any{"host": "db-1", "device": "/dev/sdb1",
+			"region": "cn-hangzhou"},
 		"fault_start": 1_789_999_700,
 		"repeated":    false,
 	}
@@ -72,13 +74,15 @@ func ours(url string, transport http.RoundTripper) (map[pagerduty.Action]send, e
 		pagerduty.ActionTrigger: func(ctx context.Context) error {
 			return confirmed(ctx, &pagerduty.Event{
 				Action: pagerduty.ActionTrigger, DedupKey: dedupKey,
-				Summary: summary, Source: source, Severity: pagerduty.SeverityCritical, Component: "disk", Group: "db", Class: "usage",
+				Summary: summary, Source: source, Severity: pagerduty.SeverityCritical,
+				Component: "disk", Group: "db", Class: "usage",
 				Details: details(), Client: "Guance", ClientURL: view,
 				Links: []pagerduty.Link{{Href: view, Text: "event"}},
 			})
 		},
 		pagerduty.ActionResolve: func(ctx context.Context) error {
-			return confirmed(ctx, &pagerduty.Event{Action: pagerduty.ActionResolve, DedupKey: dedupKey})
+			return confirmed(ctx, &pagerduty.Event{Action: pagerduty.ActionResolve,
+				DedupKey: dedupKey})
 		},
 	}, nil
 }
@@ -100,7 +104,8 @@ func goPagerDuty(url string, transport http.RoundTripper) (map[pagerduty.Action]
 			return confirmed(ctx, &gopagerduty.V2Event{
 				RoutingKey: routingKey, Action: "trigger", DedupKey: dedupKey,
 				Payload: &gopagerduty.V2Payload{
-					Summary: summary, Source: source, Severity: "critical", Component: "disk", Group: "db", Class: "usage",
+					Summary: summary, Source: source, Severity: "critical", Component: "disk",
+					Group: "db", Class: "usage",
 					Details: details(),
 				},
 				Client: "Guance", ClientURL: view,
@@ -108,7 +113,8 @@ func goPagerDuty(url string, transport http.RoundTripper) (map[pagerduty.Action]
 			})
 		},
 		pagerduty.ActionResolve: func(ctx context.Context) error {
-			return confirmed(ctx, &gopagerduty.V2Event{RoutingKey: routingKey, Action: "resolve", DedupKey: dedupKey})
+			return confirmed(ctx, &gopagerduty.V2Event{RoutingKey: routingKey, Action: "resolve",
+				DedupKey: dedupKey})
 		},
 	}, nil
 }
@@ -118,7 +124,9 @@ func sending() (all []contest) {
 	for _, action := range []pagerduty.Action{pagerduty.ActionTrigger, pagerduty.ActionResolve} {
 		c := contest{
 			name: "Send/action=" + string(action),
-			about: "One event made, checked, encoded, sent over a kept connection to a fake PagerDuty in another process, and its answer read, one after the other. *go-pagerduty* is v1.8.0, " +
+			about: "One event made, checked, encoded, sent over a kept connection to a fake " +
+				"PagerDuty in another process, and its answer read, one after the other. " +
+				"*go-pagerduty* is v1.8.0, " +
 				"whose client neither repairs, retries nor limits, and waits for ever.",
 			base:  "go-pagerduty",
 			units: []string{"p50-ns", "cpu-ns/event", "allocs/event", "B/event"},
@@ -141,7 +149,8 @@ func sending() (all []contest) {
 	return all
 }
 
-// repeat does something until the time is up, one after the other, and reports what it costs this process, which does nothing else.
+// repeat does something until the time is up, one after the other, and reports what it costs this
+// process, which does nothing else.
 func repeat(b *testing.B, do send) error {
 	ctx := context.Background()
 	for range 100 { // connections and pools are there

@@ -11,7 +11,8 @@ import (
 	"github.com/guance-relay/guance-relay/pagerduty/pagerdutytest"
 )
 
-// What is compared must first be the same: PagerDuty takes every sender's events, and they say the same.
+// What is compared must first be the same: PagerDuty takes every sender's events, and they say the
+// same.
 func TestSendersSendTheSame(t *testing.T) {
 	fake := pagerdutytest.NewServer()
 	defer fake.Close()

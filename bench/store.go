@@ -20,14 +20,24 @@ func storing(s size) (all []contest) {
 	for _, producers := range []int{16, 64, 256} {
 		c := contest{
 			name: fmt.Sprintf("Store/producers=%d", producers),
-			about: fmt.Sprintf("%d callers put events of 2 KB, each the next when the last is on the disk. *floor* is a file that only grows: one write and one sync for whatever has queued up, with a checksum, an index in memory and nothing else. "+
-				"*plain* is a bbolt bucket with the same grouping. *boltstore* has lanes, tells duplicates, and finds what is pending.", producers),
+			about: fmt.Sprintf("%d callers put events of 2 KB, each the next when the last is on "+
+				"the disk. *floor* is a file that only grows: one write and one sync for "+
+				"whatever has queued up, with a checksum, an index in memory and nothing "+
+				"else. "+
+				"*plain* is a bbolt bucket with the same grouping. *boltstore* has lanes, tells "+
+				"duplicates, and finds what is pending.", producers),
 			base:  "floor",
 			units: []string{"puts/s", "p50-ns", "p99-ns", "cpu-ns/put", "file-B/put"},
-			goals: []goal{{side: "boltstore", unit: "puts/s", of: "floor", min: 0.45, text: fmt.Sprintf("durable puts from %d callers, of an append-only file", producers)}},
+			goals: []goal{{side: "boltstore", unit: "puts/s", of: "floor", min: 0.45,
+				text: fmt.Sprintf("durable puts from %d callers, of an append-only file",
+					producers)}},
 		}
 		for _, name := range []string{"floor", "plain", "boltstore"} {
-			c.sides = append(c.sides, side{name, func(b *testing.B) error { return putAll(b, name, producers, 4*s.burst) }})
+			c.sides = append(c.sides,
+				side{name, func(b *testing.B) error {
+					return putAll(b, name, producers,
+						4*s.burst)
+				}})
 		}
 		all = append(all, c)
 	}
@@ -48,7 +58,10 @@ func newKeeping(name, dir string) (*keeping, error) {
 		if err != nil {
 			return nil, err
 		}
-		return &keeping{func(e *store.Entry) error { return s.Append(context.Background(), []*store.Entry{e}) }, s.Close}, nil
+		return &keeping{func(e *store.Entry) error {
+			return s.Append(context.Background(),
+				[]*store.Entry{e})
+		}, s.Close}, nil
 	case "plain":
 		open = newPlain
 	}
@@ -59,7 +72,8 @@ func newKeeping(name, dir string) (*keeping, error) {
 	return &keeping{func(e *store.Entry) error { return g.put(e.Body) }, g.end}, nil
 }
 
-// putAll has each producer put so many events, again and again. All make a whole entry, so that only what becomes of it differs.
+// putAll has each producer put so many events, again and again. All make a whole entry, so that
+// only what becomes of it differs.
 func putAll(b *testing.B, name string, producers, each int) error {
 	dir, err := storeDir(b, false)
 	if err != nil {

@@ -43,7 +43,8 @@ func (r *results) goal(b *strings.Builder, c *contest, g goal) {
 	if !met {
 		word = "**not met**"
 	}
-	fmt.Fprintf(b, "| %s | %s %s | %s (%s–%s) | %s |\n", g.text, sign, format(bound, unit), format(s.median, unit), format(s.min, unit), format(s.max, unit), word)
+	fmt.Fprintf(b, "| %s | %s %s | %s (%s–%s) | %s |\n", g.text, sign, format(bound, unit),
+		format(s.median, unit), format(s.min, unit), format(s.max, unit), word)
 }
 
 func (r *results) contest(b *strings.Builder, c *contest) {
@@ -60,8 +61,10 @@ func (r *results) contest(b *strings.Builder, c *contest) {
 			}
 			seen = true
 			cell := format(s.median, unit)
-			if ratio, ok := r.of(f, c.base); ok && c.base != "" && side.name != c.base && !math.IsNaN(ratio.median) {
-				cell += fmt.Sprintf(" · %s× (%s–%s)", format(ratio.median, "ratio"), format(ratio.min, "ratio"), format(ratio.max, "ratio"))
+			if ratio, ok := r.of(f, c.base); ok && c.base != "" && side.name != c.base &&
+				!math.IsNaN(ratio.median) {
+				cell += fmt.Sprintf(" · %s× (%s–%s)", format(ratio.median, "ratio"),
+					format(ratio.min, "ratio"), format(ratio.max, "ratio"))
 			}
 			cells = append(cells, cell)
 		}
@@ -72,12 +75,13 @@ func (r *results) contest(b *strings.Builder, c *contest) {
 	if rows.Len() == 0 {
 		return
 	}
-	fmt.Fprintf(b, "\n### %s\n\n%s\n\n| side | %s |\n|%s\n%s", c.name, c.about, strings.Join(c.units, " | "), strings.Repeat(" --- |", len(c.units)+1), rows.String())
+	fmt.Fprintf(b, "\n### %s\n\n%s\n\n| side | %s |\n|%s\n%s", c.name, c.about,
+		strings.Join(c.units, " | "), strings.Repeat(" --- |", len(c.units)+1), rows.String())
 }
 
 // The table stands between these lines of docs/performance.md.
 const (
-	tableBegin = "<!-- table: go run ./bench -publish docs -->\n"
+	tableBegin = "<!-- table: GOWORK=off go run -C bench . -publish ../docs -->\n"
 	tableEnd   = "<!-- end of table -->\n"
 )
 
@@ -92,5 +96,6 @@ func insert(path, table string) error {
 	if !ok || !ended {
 		return fmt.Errorf("%s has no place for the table: %q and %q", path, tableBegin, tableEnd)
 	}
-	return os.WriteFile(path, fmt.Appendf(nil, "%s%s%s%s%s", before, tableBegin, table, tableEnd, after), 0o644)
+	return os.WriteFile(path, fmt.Appendf(nil, "%s%s%s%s%s", before, tableBegin, table, tableEnd,
+		after), 0o644)
 }

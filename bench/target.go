@@ -16,8 +16,9 @@ import (
 	"github.com/guance-relay/guance-relay/pagerduty/pagerdutytest"
 )
 
-// targetKind says what a target is besides a counter: fake, which has PagerDuty's rules and remembers everything; forgetful, a fake that
-// now and then forgets; or plain, which takes whatever has a key, an action and a dedup key, at the least cost there can be.
+// targetKind says what a target is besides a counter: fake, which has PagerDuty's rules and
+// remembers everything; forgetful, a fake that now and then forgets; or plain, which takes whatever
+// has a key, an action and a dedup key, at the least cost there can be.
 const targetKind = "BENCH_TARGET"
 
 func init() { roles["target"] = serveTarget }
@@ -40,9 +41,11 @@ type seen struct {
 	Closed    int       // incidents of a fake
 }
 
-// wait waits until the target saw triggers of so many problems and resolves of so many, or for so long.
+// wait waits until the target saw triggers of so many problems and resolves of so many, or for so
+// long.
 func (t *target) wait(triggered, resolved int, atMost time.Duration) (s seen, err error) {
-	return s, t.ask(fmt.Sprintf("/wait?triggered=%d&resolved=%d&atMost=%s", triggered, resolved, atMost), &s)
+	return s, t.ask(fmt.Sprintf("/wait?triggered=%d&resolved=%d&atMost=%s", triggered, resolved,
+		atMost), &s)
 }
 
 // begin has the target forget what it saw.
@@ -94,7 +97,8 @@ func serveTarget() error {
 		triggered, _ := strconv.Atoi(r.FormValue("triggered"))
 		resolved, _ := strconv.Atoi(r.FormValue("resolved"))
 		atMost, _ := time.ParseDuration(r.FormValue("atMost"))
-		_ = json.NewEncoder(w).Encode(c.wait(&waiting{triggered, resolved, make(chan struct{})}, atMost))
+		_ = json.NewEncoder(w).Encode(c.wait(&waiting{triggered, resolved, make(chan struct{})},
+			atMost))
 	})
 	return serveAll(mux)
 }
@@ -113,7 +117,8 @@ func forgetful(fake *pagerdutytest.Fake) http.Handler {
 func (c *counter) begin() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.first, c.triggered, c.resolved, c.refused = time.Time{}, make(map[string]bool), make(map[string]bool), 0
+	c.first, c.triggered, c.resolved, c.refused = time.Time{}, make(map[string]bool),
+		make(map[string]bool), 0
 	if c.fake != nil {
 		c.fake.Reset()
 	}
@@ -141,7 +146,8 @@ func (c *counter) enqueue(w http.ResponseWriter, r *http.Request) {
 	case known:
 		w.Header().Set("Content-Type", "application/json")
 		w.WriteHeader(status)
-		fmt.Fprintf(w, `{"status":"success","message":"Event processed","dedup_key":%q}`, event.DedupKey)
+		fmt.Fprintf(w, `{"status":"success","message":"Event processed","dedup_key":%q}`,
+			event.DedupKey)
 	default:
 		status = http.StatusBadRequest
 		http.Error(w, `{"status":"invalid event"}`, status)
@@ -200,7 +206,8 @@ func (c *counter) wait(w *waiting, atMost time.Duration) seen {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	s := seen{First: c.first, Triggered: len(c.triggered), Resolved: len(c.resolved), Refused: c.refused}
+	s := seen{First: c.first, Triggered: len(c.triggered), Resolved: len(c.resolved),
+		Refused: c.refused}
 	if c.fake != nil {
 		s.Open = len(c.fake.Open())
 		s.Closed = len(c.fake.Incidents()) - s.Open

@@ -13,7 +13,8 @@ import (
 	"time"
 )
 
-// A watch is a target in this process, whose clock is that of the load: it tells when the first byte of a trigger came in.
+// A watch is a target in this process, whose clock is that of the load: it tells when the first
+// byte of a trigger came in.
 type watch struct {
 	url string
 
@@ -29,7 +30,8 @@ func newWatch(b testing.TB) (*watch, error) {
 		return nil, err
 	}
 	b.Cleanup(func() { _ = listener.Close() })
-	w := &watch{url: "http://" + listener.Addr().String(), seen: make(map[string]chan time.Time), any: make(chan struct{})}
+	w := &watch{url: "http://" + listener.Addr().String(), seen: make(map[string]chan time.Time),
+		any: make(chan struct{})}
 	go func() {
 		for {
 			conn, err := listener.Accept()
@@ -71,8 +73,10 @@ func (w *watch) serve(conn net.Conn) {
 		_, rest, _ := bytes.Cut(body, []byte(`"dedup_key":"`))
 		key, _, _ := bytes.Cut(rest, []byte(`"`))
 		w.took(string(key), came)
-		answer := fmt.Sprintf(`{"status":"success","message":"Event processed","dedup_key":%q}`, key)
-		if _, err := fmt.Fprintf(conn, "HTTP/1.1 202 Accepted\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", len(answer), answer); err != nil {
+		answer := fmt.Sprintf(`{"status":"success","message":"Event processed","dedup_key":%q}`,
+			key)
+		if _, err := fmt.Fprintf(conn, "HTTP/1.1 202 Accepted\r\nContent-Type: "+
+			"application/json\r\nContent-Length: %d\r\n\r\n%s", len(answer), answer); err != nil {
 			return
 		}
 	}

@@ -98,7 +98,7 @@ func TestStorm(t *testing.T) {
 			worst, longest = max(worst, late), max(longest, waited)
 			if late > 2*interval+time.Millisecond { // waits are rounded up
 				t.Errorf("a new critical problem was sent %.1f tokens after its turn, want 2 at most\n%s",
-					float64(late)/float64(interval), h.Story(key))
+					float64(late)/float64(interval), h.Timeline(key))
 			}
 		}
 		t.Logf("%d events accepted, %d problems, %d changes of level: %d requests; a new critical was sent %.2f tokens after its turn at most, %v after it was accepted",

@@ -1,5 +1,6 @@
-// Command benthos is the peer that bench runs as a process: the program that Redpanda Connect is built on, with the components that a pipeline from
-// a webhook to a webhook needs. It is a module of its own because of what it depends on.
+// Command benthos is the peer that bench runs as a process: the program that Redpanda Connect is
+// built on, with the components that a pipeline from a webhook to a webhook needs. It is a module
+// of its own because of what it depends on.
 package main
 
 import (

@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// accepted.txt lists the changes that no test needs to catch, because they change nothing that anybody could see, and says why. Its
-// paragraphs are what -random prints of a survivor, with the reason below:
+// accepted.txt lists the changes that no test needs to catch, because nobody can see them. Each
+// paragraph is what -random prints for a survivor, with the reason below:
 //
 //	guance room
 //	- if n == 0 {
@@ -17,22 +17,25 @@ import (
 //go:embed accepted.txt
 var acceptedText string
 
-// accepted reads such a list. It returns the reasons by the key of the change.
+// accepted parses such a list. It returns the reasons by the key of the change.
 func accepted(text string) (map[string]string, error) {
 	reasons := make(map[string]string)
 	for paragraph := range strings.SplitSeq(text, "\n\n") {
-		if paragraph = strings.TrimSpace(paragraph); paragraph == "" || strings.HasPrefix(paragraph, "#") {
+		if paragraph = strings.TrimSpace(paragraph); paragraph == "" ||
+			strings.HasPrefix(paragraph, "#") {
 			continue
 		}
 		lines := strings.SplitAfter(paragraph+"\n", "\n")
 		end := 1
-		for end < len(lines) && (strings.HasPrefix(lines[end], "- ") || strings.HasPrefix(lines[end], "+ ")) {
+		for end < len(lines) && (strings.HasPrefix(lines[end], "- ") ||
+			strings.HasPrefix(lines[end], "+ ")) {
 			end++
 		}
 		key, why := strings.Join(lines[:end], ""), strings.TrimSpace(strings.Join(lines[end:], ""))
 		switch {
 		case end == 1:
-			return nil, fmt.Errorf("accepted.txt: %q is not followed by the lines of a change", strings.TrimSpace(key))
+			return nil, fmt.Errorf("accepted.txt: %q is not followed by the lines of a change",
+				strings.TrimSpace(key))
 		case why == "":
 			return nil, fmt.Errorf("accepted.txt gives no reason for\n%s", key)
 		case reasons[key] != "":
@@ -43,7 +46,7 @@ func accepted(text string) (map[string]string, error) {
 	return reasons, nil
 }
 
-// stale returns the keys of the accepted changes of these packages that the code does not have any more.
+// stale returns the keys of accepted changes of these packages that the code no longer allows.
 func stale(reasons map[string]string, sources []*source) []string {
 	gone := make(map[string]bool)
 	for key := range reasons {

@@ -68,7 +68,8 @@ func check(fset *token.FileSet, imports types.Importer, dir, file string, mutant
 
 // exports looks up what the compiler has written of each package that the module is built of.
 func exports(t *testing.T) importer.Lookup {
-	cmd := exec.Command("go", "list", "-export", "-deps", "-json=ImportPath,Export", "./...", "./cmd/guance-relay")
+	cmd := exec.Command("go", "list", "-export", "-deps", "-json=ImportPath,Export", "./...",
+		"./cmd/guance-relay")
 	cmd.Dir, cmd.Stderr = root, os.Stderr
 	out, err := cmd.Output()
 	if err != nil {
@@ -98,7 +99,8 @@ func TestFirstFailure(t *testing.T) {
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			got, err := firstFailure([]byte(test.out))
-			if got != test.want || (err != nil) != (test.err != "") || err != nil && !strings.Contains(err.Error(), test.err) {
+			if got != test.want || (err != nil) != (test.err != "") || err != nil &&
+				!strings.Contains(err.Error(), test.err) {
 				t.Errorf("got %q, %v, want %q, %q", got, err, test.want, test.err)
 			}
 		})

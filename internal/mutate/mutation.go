@@ -12,7 +12,7 @@ import (
 
 // A mutation is one deliberate bug.
 type mutation struct {
-	promise  string // the one it breaks, by its number in the package comment of relay; – for the door and its keys
+	promise  string // the number of the one it breaks; – for access and secrets
 	name     string // what is wrong in the code
 	means    string // what a user would see
 	dir      string // of the package
@@ -34,19 +34,23 @@ func (m *mutation) apply(root string) (file string, mutant []byte, err error) {
 		}
 		if n := strings.Count(string(source), m.old); n > 0 {
 			found += n
-			file, mutant = filepath.Join(dir, name), []byte(strings.Replace(string(source), m.old, m.new, 1))
+			file, mutant = filepath.Join(dir, name),
+				[]byte(strings.Replace(string(source), m.old, m.new, 1))
 		}
 	}
 	if found != 1 {
-		return "", nil, fmt.Errorf("%s holds the text %d times instead of once; let the mutation follow the code:\n%s", m.dir, found, m.old)
+		return "", nil, fmt.Errorf("%s holds the text %d times instead of once; let the mutation "+
+			"follow the code:\n%s", m.dir, found, m.old)
 	}
 	return file, mutant, nil
 }
 
-// row is how the mutation begins its row of the table.
-func (m *mutation) row() string { return fmt.Sprintf("| %s | %s | %s |", m.promise, m.name, m.means) }
+// row returns the beginning of the mutation's row in the table.
+func (m *mutation) row() string {
+	return fmt.Sprintf("| %s | %s | %s |", m.promise, m.name, m.means)
+}
 
-// hunt has the suites look for the bug and returns the first test that fails, "" if all pass.
+// hunt runs the suites on the bug and returns the first test that fails, "" if all pass.
 func (m *mutation) hunt() (caught string, err error) {
 	file, mutant, err := m.apply(".")
 	if err != nil {
@@ -55,7 +59,8 @@ func (m *mutation) hunt() (caught string, err error) {
 	return hunt(m.dir, file, mutant, suites, nil)
 }
 
-// overlay writes what has the go command read the mutant in the place of the file, and calls use with the name of it.
+// overlay writes an overlay for the go command, with the mutant in place of the file, and calls
+// use.
 func overlay(file string, mutant []byte, use func(overlay string) error) (err error) {
 	dir, err := os.MkdirTemp("", "mutate")
 	if err != nil {
@@ -67,7 +72,8 @@ func overlay(file string, mutant []byte, use func(overlay string) error) (err er
 	if err != nil {
 		return err
 	}
-	if err := errors.Join(os.WriteFile(source, mutant, 0o600), os.WriteFile(overlay, text, 0o600)); err != nil {
+	if err := errors.Join(os.WriteFile(source, mutant, 0o600),
+		os.WriteFile(overlay, text, 0o600)); err != nil {
 		return err
 	}
 	return use(overlay)

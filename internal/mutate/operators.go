@@ -9,12 +9,14 @@ import (
 	"strings"
 )
 
-// swaps are the operators that take the place of an operator. A boundary moves by one, everything else turns round.
+// swaps are the replacements of operators: a comparison moves its boundary by one, others are
+// inverted.
 var swaps = map[token.Token]token.Token{
 	token.EQL: token.NEQ, token.NEQ: token.EQL,
 	token.LSS: token.LEQ, token.LEQ: token.LSS, token.GTR: token.GEQ, token.GEQ: token.GTR,
 	token.LAND: token.LOR, token.LOR: token.LAND,
-	token.ADD: token.SUB, token.SUB: token.ADD, token.MUL: token.QUO, token.QUO: token.MUL, token.REM: token.MUL,
+	token.ADD: token.SUB, token.SUB: token.ADD, token.MUL: token.QUO, token.QUO: token.MUL,
+	token.REM: token.MUL,
 	token.AND: token.OR, token.OR: token.AND, token.SHL: token.SHR, token.SHR: token.SHL,
 }
 
@@ -24,13 +26,14 @@ type finder struct {
 	info   *types.Info
 	pkg    *types.Package
 	source []byte
-	base   change            // dir and file
-	skip   map[ast.Node]bool // what no test should look at: the wording of errors and log lines, and capacities
-	found  []change
+	base   change // dir and file
+	// what no test should depend on: the wording of errors and logs, and capacities
+	skip  map[ast.Node]bool
+	found []change
 }
 
-// find lists the changes, in the order of the text. Not each of them compiles: a variable may become unused, and a function end without a
-// return.
+// find lists the changes, in the order of the text. Some do not compile: a variable may become
+// unused, or a function may end without a return.
 func (f *finder) find(file *ast.File) []change {
 	for _, decl := range file.Decls {
 		if f.base.within = nameOf(decl); f.base.within != "" {
@@ -41,7 +44,8 @@ func (f *finder) find(file *ast.File) []change {
 	return f.found
 }
 
-// nameOf returns the name of a function, with its receiver's type, or the first name of a declaration; "" for imports.
+// nameOf returns the name of a function, with its receiver's type, or the first name of a
+// declaration; "" for imports.
 func nameOf(decl ast.Decl) string {
 	switch decl := decl.(type) {
 	case *ast.FuncDecl:
@@ -113,8 +117,9 @@ func (f *finder) visit(n ast.Node) bool {
 		f.literal(n)
 	case *ast.ReturnStmt:
 		for _, e := range n.Results {
-			if lit, ok := e.(*ast.BasicLit); ok && len(n.Results) > 1 && (lit.Value == "0" || lit.Value == `""`) {
-				f.skip[e] = true // nobody looks at it beside an error
+			if lit, ok := e.(*ast.BasicLit); ok && len(n.Results) > 1 &&
+				(lit.Value == "0" || lit.Value == `""`) {
+				f.skip[e] = true // it is ignored beside an error
 			}
 			f.result(e)
 		}
@@ -140,7 +145,7 @@ func (f *finder) text(n ast.Node) string {
 	return string(f.source[f.fset.Position(n.Pos()).Offset:f.fset.Position(n.End()).Offset])
 }
 
-// statements leaves each statement out. What a declaration declares gets its zero value instead.
+// statements removes each statement. A declared variable gets its zero value instead.
 func (f *finder) statements(list []ast.Stmt) {
 	for _, s := range list {
 		switch s := s.(type) {
@@ -150,7 +155,8 @@ func (f *finder) statements(list []ast.Stmt) {
 			}
 			name, single := s.Lhs[0].(*ast.Ident)
 			if t := f.info.TypeOf(s.Rhs[0]); single && len(s.Lhs) == 1 && t != nil {
-				f.replace("zero value", s.Pos(), s.End(), "var "+name.Name+" "+types.TypeString(types.Default(t), f.qualifier)+f.uses(s))
+				f.replace("zero value", s.Pos(), s.End(), "var "+name.Name+" "+
+					types.TypeString(types.Default(t), f.qualifier)+f.uses(s))
 			}
 			continue
 		case *ast.ExprStmt:
@@ -164,7 +170,8 @@ func (f *finder) statements(list []ast.Stmt) {
 	}
 }
 
-// uses returns a statement that uses the local variables that s uses, so that leaving s out does not make them unused.
+// uses returns a statement that uses the local variables of s, so that removing s leaves none
+// unused.
 func (f *finder) uses(s ast.Stmt) string {
 	var names []string
 	ast.Inspect(s, func(n ast.Node) bool {
@@ -176,7 +183,8 @@ func (f *finder) uses(s ast.Stmt) string {
 			return true
 		}
 		v, ok := f.info.Uses[id].(*types.Var)
-		if ok && !v.IsField() && v.Parent() != nil && v.Parent() != f.pkg.Scope() && v.Pkg() == f.pkg && (v.Pos() < s.Pos() || v.Pos() > s.End()) &&
+		if ok && !v.IsField() && v.Parent() != nil && v.Parent() != f.pkg.Scope() &&
+			v.Pkg() == f.pkg && (v.Pos() < s.Pos() || v.Pos() > s.End()) &&
 			!slices.Contains(names, id.Name) {
 			names = append(names, id.Name)
 		}
@@ -185,11 +193,12 @@ func (f *finder) uses(s ast.Stmt) string {
 	if len(names) == 0 {
 		return ""
 	}
-	return "; " + strings.TrimSuffix(strings.Repeat("_, ", len(names)), ", ") + " = " + strings.Join(names, ", ")
+	return "; " + strings.TrimSuffix(strings.Repeat("_, ", len(names)), ", ") + " = " +
+		strings.Join(names, ", ")
 }
 
-// lastUse reports whether e is a function or variable of a package that nothing else than s uses in this file: then s cannot be left out
-// without the import.
+// lastUse reports whether e is a function or variable of a package that only s uses in this file:
+// then removing s leaves the import unused.
 func (f *finder) lastUse(s ast.Stmt, e *ast.SelectorExpr) bool {
 	id, ok := e.X.(*ast.Ident)
 	if !ok {
@@ -214,7 +223,7 @@ func (f *finder) clauses(body *ast.BlockStmt) {
 	}
 }
 
-// drop leaves out one of several expressions in a list that ends before end; of cases one has to remain.
+// drop removes one of several expressions from a list that ends before end. One case must remain.
 func (f *finder) drop(kind string, list []ast.Expr, end token.Pos) {
 	for i, e := range list {
 		switch {
@@ -229,7 +238,7 @@ func (f *finder) drop(kind string, list []ast.Expr, end token.Pos) {
 	}
 }
 
-// negate turns a condition round, unless another operator does the same to it.
+// negate negates a condition, unless another change does the same.
 func (f *finder) negate(cond ast.Expr) {
 	switch e := ast.Unparen(cond).(type) {
 	case nil:
@@ -256,7 +265,7 @@ func (f *finder) binary(e *ast.BinaryExpr) {
 	}
 }
 
-// literal moves a number by one, and takes a text away.
+// literal moves a number by one, and empties a text.
 func (f *finder) literal(lit *ast.BasicLit) {
 	switch {
 	case lit.Kind == token.INT, lit.Kind == token.CHAR:
@@ -273,7 +282,7 @@ func (f *finder) literal(lit *ast.BasicLit) {
 	}
 }
 
-// result has a function return nothing of what it should; of a truth value the contrary.
+// result has a function return the zero value, or the opposite of a bool.
 func (f *finder) result(e ast.Expr) {
 	t := f.info.TypeOf(e)
 	if t == nil {
@@ -322,7 +331,7 @@ func (f *finder) call(call *ast.CallExpr) {
 	case "make":
 		if n := len(call.Args) - 1; n > 0 {
 			_, slice := f.info.TypeOf(call.Args[0]).Underlying().(*types.Slice)
-			if !slice || n > 1 { // a capacity or the room of a channel changes how fast, not what
+			if !slice || n > 1 { // capacities change only the speed
 				f.skip[call.Args[n]] = true
 			}
 		}
@@ -341,7 +350,7 @@ func (f *finder) call(call *ast.CallExpr) {
 	}
 }
 
-// skipTexts leaves out the texts that stand in a call by themselves.
+// skipTexts skips texts that are arguments of a call by themselves.
 func (f *finder) skipTexts(args []ast.Expr) {
 	for _, arg := range args {
 		ast.Inspect(arg, func(n ast.Node) bool {
@@ -354,7 +363,7 @@ func (f *finder) skipTexts(args []ast.Expr) {
 	}
 }
 
-// wording reports whether what the call is given is words for people.
+// wording reports whether the arguments of the call are texts for people.
 func (f *finder) wording(call *ast.CallExpr) bool {
 	var id *ast.Ident
 	switch fun := ast.Unparen(call.Fun).(type) {
@@ -380,7 +389,7 @@ func (f *finder) wording(call *ast.CallExpr) bool {
 	return fn.Name() == "WithDescription"
 }
 
-// builtin returns the name of the builtin function that is called, else "".
+// builtin returns the name of the builtin function of the call, or "".
 func (f *finder) builtin(call *ast.CallExpr) string {
 	if id, ok := call.Fun.(*ast.Ident); ok {
 		if b, ok := f.info.Uses[id].(*types.Builtin); ok {
@@ -390,7 +399,7 @@ func (f *finder) builtin(call *ast.CallExpr) string {
 	return ""
 }
 
-// qualifier writes the name of another package as a file that imports it does.
+// qualifier returns the name of another package as files that import it write it.
 func (f *finder) qualifier(p *types.Package) string {
 	if p == f.pkg {
 		return ""

@@ -10,16 +10,18 @@ import (
 	"time"
 )
 
-// A candidate is a change that compiles, with the package that it is made to.
+// A candidate is a change with its package.
 type candidate struct {
 	change
 	source *source
-	why    string // it is accepted
+	why    string // the reason if it is accepted
 }
 
-// draw returns up to n changes that compile, in an order that the seed decides. The same seed draws the same from the same code. It draws
-// from all lines alike, so that a package has its share by its size.
-func draw(sources []*source, reasons map[string]string, n int, seed uint64, wanted *regexp.Regexp) []candidate {
+// draw returns up to n changes that compile, in an order that the seed decides. All changes have
+// the same chance, so a package has a share by its size.
+func draw(
+	sources []*source, reasons map[string]string, n int, seed uint64, wanted *regexp.Regexp,
+) []candidate {
 	var all, drawn []candidate
 	for _, s := range sources {
 		for _, c := range s.changes() {
@@ -39,9 +41,11 @@ func draw(sources []*source, reasons map[string]string, n int, seed uint64, want
 	return drawn
 }
 
-// random draws changes and has the tests look for each of them. What it prints of one that nothing caught is a paragraph for
-// accepted.txt that lacks its reason.
-func random(n, from int, seed uint64, dirs, suites []string, wanted *regexp.Regexp, list bool) error {
+// random draws changes and runs the tests on each. For a survivor it prints a paragraph for
+// accepted.txt, without the reason.
+func random(
+	n, from int, seed uint64, dirs, suites []string, wanted *regexp.Regexp, list bool,
+) error {
 	sources, err := load(".", dirs)
 	if err != nil {
 		return err
@@ -51,7 +55,8 @@ func random(n, from int, seed uint64, dirs, suites []string, wanted *regexp.Rege
 		return err
 	}
 	if gone := stale(reasons, sources); len(gone) > 0 {
-		return fmt.Errorf("accepted.txt lists what the code does not have any more; remove or renew it:\n%s", strings.Join(gone, "\n"))
+		return fmt.Errorf("accepted.txt has changes that the code no longer allows; remove or "+
+			"renew them:\n%s", strings.Join(gone, "\n"))
 	}
 	drawn := draw(sources, reasons, n, seed, wanted)
 	if list {
@@ -89,15 +94,17 @@ func random(n, from int, seed uint64, dirs, suites []string, wanted *regexp.Rege
 		}
 	}
 	fmt.Printf("\nseed %d: %d changes played, %d accepted; of the other %d, %d caught (%.0f %%)\n",
-		seed, expected+caught+survived, expected, caught+survived, caught, 100*float64(caught)/float64(max(1, caught+survived)))
+		seed, expected+caught+survived, expected, caught+survived, caught,
+		100*float64(caught)/float64(max(1, caught+survived)))
 	if survived > 0 {
-		return fmt.Errorf("%d changes were caught by nothing: write a test, remove what nothing needs, or say in accepted.txt why it changes nothing", survived)
+		return fmt.Errorf("%d changes were caught by nothing: write a test, remove what nothing "+
+			"needs, or say in accepted.txt why it changes nothing", survived)
 	}
 	return nil
 }
 
-// measure returns how long each suite may take: ten times what it takes by itself and half a minute, for a busy machine. A change that hangs
-// is caught when this is over. A suite that fails by itself would catch everything, which is an error.
+// measure returns the timeout of each suite: ten times its duration and half a minute, for a busy
+// machine. A change that hangs is caught then. A suite that fails without a change is an error.
 func measure(sources []*source, suites []string) (map[string]time.Duration, error) {
 	all := slices.Clone(suites)
 	for _, s := range sources {

@@ -89,7 +89,8 @@ func TestHunt(t *testing.T) {
 		if !played {
 			continue
 		}
-		if got, err := hunt(c.dir, c.file, c.apply(s.texts[c.file]), nil, nil); got != want || err != nil {
+		if got, err := hunt(c.dir, c.file, c.apply(s.texts[c.file]), nil, nil); got != want ||
+			err != nil {
 			t.Errorf("%s: caught by %q, want %q, %v", &c, got, want, err)
 		}
 	}
@@ -105,7 +106,8 @@ func TestHangIsCaught(t *testing.T) {
 func TestAccepted(t *testing.T) {
 	const good = "# a comment\n\nguance f\n- a\n+ b\nbecause\nof this\n\nguance g\n- a\nno\n"
 	got, err := accepted(good)
-	if want := map[string]string{"guance f\n- a\n+ b\n": "because\nof this", "guance g\n- a\n": "no"}; err != nil || !reflect.DeepEqual(got, want) {
+	if want := map[string]string{"guance f\n- a\n+ b\n": "because\nof this",
+		"guance g\n- a\n": "no"}; err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("%q, %v", got, err)
 	}
 	for text, want := range map[string]string{
@@ -141,7 +143,8 @@ func TestAcceptedChangesExist(t *testing.T) {
 	for _, key := range stale(reasons, sources) {
 		t.Errorf("accepted.txt lists what the code does not have any more:\n%s", key)
 	}
-	if got := stale(map[string]string{dirs[0] + " noSuchFunction\n- a\n": "why"}, sources); len(got) != 1 {
+	if got := stale(map[string]string{dirs[0] + " noSuchFunction\n- a\n": "why"},
+		sources); len(got) != 1 {
 		t.Errorf("%d changes of a function that does not exist are stale, want 1", len(got))
 	}
 }

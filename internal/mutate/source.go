@@ -15,7 +15,7 @@ import (
 	"path/filepath"
 )
 
-// A source is a package as it stands, parsed and checked.
+// A source is a package, parsed and type-checked.
 type source struct {
 	dir     string // from the root of the module
 	path    string
@@ -28,7 +28,7 @@ type source struct {
 	info    *types.Info
 }
 
-// load reads the packages in dirs, which are paths from root. It has go build what they import.
+// load reads the packages in dirs, which are paths from root. The go command builds their imports.
 func load(root string, dirs []string) ([]*source, error) {
 	args := []string{"list", "-export", "-deps", "-json=ImportPath,Export,Dir,GoFiles,DepOnly"}
 	for _, dir := range dirs {
@@ -45,7 +45,8 @@ func load(root string, dirs []string) ([]*source, error) {
 		return nil, err
 	}
 	exports := make(map[string]string)
-	imports := importer.ForCompiler(token.NewFileSet(), "gc", func(path string) (io.ReadCloser, error) { return os.Open(exports[path]) })
+	imports := importer.ForCompiler(token.NewFileSet(), "gc",
+		func(path string) (io.ReadCloser, error) { return os.Open(exports[path]) })
 	var sources []*source
 	for d := json.NewDecoder(bytes.NewReader(out)); d.More(); {
 		var p struct {
@@ -79,12 +80,14 @@ func load(root string, dirs []string) ([]*source, error) {
 }
 
 func (s *source) read(root string) (err error) {
-	s.fset, s.texts, s.files = token.NewFileSet(), make(map[string][]byte), make(map[string]*ast.File)
+	s.fset, s.texts, s.files = token.NewFileSet(), make(map[string][]byte),
+		make(map[string]*ast.File)
 	for _, name := range s.names {
 		if s.texts[name], err = os.ReadFile(filepath.Join(root, name)); err != nil {
 			return err
 		}
-		if s.files[name], err = parser.ParseFile(s.fset, name, s.texts[name], parser.SkipObjectResolution); err != nil {
+		if s.files[name], err = parser.ParseFile(s.fset, name, s.texts[name],
+			parser.SkipObjectResolution); err != nil {
 			return err
 		}
 	}
@@ -104,11 +107,13 @@ func (s *source) check(files map[string]*ast.File, info *types.Info) (*types.Pac
 	return (&types.Config{Importer: s.imports}).Check(s.path, s.fset, list, info)
 }
 
-// changes lists every change that can be made to the package, compiling or not, in the order of its text.
+// changes lists all changes of the package, also those that do not compile, in the order of the
+// text.
 func (s *source) changes() []change {
 	var all []change
 	for _, name := range s.names {
-		f := finder{fset: s.fset, info: s.info, pkg: s.pkg, source: s.texts[name], base: change{dir: s.dir, file: name}, skip: make(map[ast.Node]bool)}
+		f := finder{fset: s.fset, info: s.info, pkg: s.pkg, source: s.texts[name],
+			base: change{dir: s.dir, file: name}, skip: make(map[ast.Node]bool)}
 		all = append(all, f.find(s.files[name])...)
 	}
 	return all
@@ -116,7 +121,8 @@ func (s *source) changes() []change {
 
 // compiles reports whether the package compiles with the change.
 func (s *source) compiles(c *change) bool {
-	file, err := parser.ParseFile(s.fset, c.file, c.apply(s.texts[c.file]), parser.SkipObjectResolution)
+	file, err := parser.ParseFile(s.fset, c.file, c.apply(s.texts[c.file]),
+		parser.SkipObjectResolution)
 	if err != nil {
 		return false
 	}

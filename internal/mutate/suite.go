@@ -20,10 +20,13 @@ var suites = []string{
 	"./internal/simulate", "./relay/boltstore", "./relay/relaytest", "./cmd/guance-relay",
 }
 
-// hunt has the tests look for a mutant of a file of the package in dir: first the package's own, then the suites. It returns the first test
-// that fails, "" if all pass. A suite without a limit has the usual one. A suite of another package has to fail twice: what fails once on a
-// busy machine has not seen the mutant.
-func hunt(dir, file string, mutant []byte, suites []string, limits map[string]time.Duration, flags ...string) (caught string, err error) {
+// hunt runs the tests on a mutant of a file of the package in dir: first the package's own, then
+// the suites. It returns the first test that fails, "" if all pass. A suite without a limit has
+// timeout. A suite of another package must fail twice, as a test may fail once on a busy machine.
+func hunt(
+	dir, file string, mutant []byte, suites []string, limits map[string]time.Duration,
+	flags ...string,
+) (caught string, err error) {
 	own := "./" + dir
 	others := slices.DeleteFunc(slices.Clone(suites), func(s string) bool { return s == own })
 	err = overlay(file, mutant, func(overlay string) (err error) {
@@ -42,18 +45,20 @@ func hunt(dir, file string, mutant []byte, suites []string, limits map[string]ti
 	return caught, err
 }
 
-// timeout is how long a suite may take unless something else is said.
+// timeout is how long a suite may take by default.
 const timeout = 3 * time.Minute
 
-// bounded has a test binary run with at most 8 GiB of addresses, where the shell can do that: a loop that a change has made endless may
-// allocate in each round.
+// bounded limits the address space of a test binary to 8 GiB, where the shell can: a loop that a
+// change made endless may allocate in each round.
 const bounded = `-exec=sh -c 'ulimit -v 8388608 2>/dev/null; exec "$0" "$@"'`
 
-// test runs a suite and returns the first test that fails, "" if all pass. That a suite does not build or cannot be run is an error.
+// test runs a suite and returns the first test that fails, "" if all pass. A suite that does not
+// build is an error.
 func test(suite, overlay string, limit time.Duration, flags ...string) (failed string, err error) {
-	// No drill: it builds the standard library anew and takes a minute of real time.
-	// No examples: they run after a failure too, and what a bug has hang there takes the whole timeout.
-	args := append([]string{"test", "-json", "-p=1", "-failfast", "-run=^(Test|Fuzz)", "-skip=^TestDrill$", "-vet=off", bounded,
+	// Without the drill, which builds the standard library again and takes a minute of real time.
+	// Without examples, which run after a failure too: one that hangs takes the whole timeout.
+	args := append([]string{"test", "-json", "-p=1", "-failfast", "-run=^(Test|Fuzz)",
+		"-skip=^TestDrill$", "-vet=off", bounded,
 		"-timeout=" + limit.String(), "-overlay=" + overlay}, flags...)
 	cmd := exec.Command("go", append(args, suite)...)
 	cmd.Stderr = os.Stderr
@@ -70,7 +75,8 @@ func test(suite, overlay string, limit time.Duration, flags ...string) (failed s
 	return path.Base(suite) + "." + failed, nil
 }
 
-// firstFailure reads what go test -json wrote. A test that takes the process down with it is one that began last and did not end.
+// firstFailure reads the output of go test -json. If the process crashed, the test that began last
+// and did not end has failed.
 func firstFailure(out []byte) (string, error) {
 	var running []string
 	started := false

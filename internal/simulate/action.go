@@ -9,7 +9,7 @@ import (
 	"github.com/guance-relay/guance-relay/pagerduty/pagerdutytest"
 )
 
-// deliver is a webhook. Whoever sends it tries again a few times if it is not answered with 202.
+// deliver sends a webhook, and sends it again a few times if the answer is not 202.
 type deliver struct {
 	events  []*guance.Event
 	retries int
@@ -20,21 +20,22 @@ func (d deliver) do(w *world) { w.senders.Go(func() { w.send(d) }) }
 func (d deliver) String() string {
 	var says []string
 	for _, e := range d.events {
-		says = append(says, fmt.Sprintf("%.8s %v %v (%s, of %s)", e.ProblemKey(), e.State(), e.Level(), e.EventID, e.Time().Format(time.TimeOnly)))
+		says = append(says, fmt.Sprintf("%.8s %v %v (%s, of %s)", e.ProblemKey(), e.State(),
+			e.Level(), e.EventID, e.Time().Format(time.TimeOnly)))
 	}
 	return "Guance sends " + strings.Join(says, " and ")
 }
 
-// trip is trouble of PagerDuty's.
-type trip struct {
+// outage has PagerDuty fail.
+type outage struct {
 	fault pagerdutytest.Fault
 	lasts time.Duration
-	share float64 // of the requests that meet it
-	of    int     // if not 0, only those of the problem with this number meet it
-	only  string  // if not empty, only requests with this action meet it
+	share float64 // of the requests that fail
+	of    int     // if not 0, only requests of the problem with this number fail
+	only  string  // if not empty, only requests with this action fail
 }
 
-func (o trip) do(w *world) {
+func (o outage) do(w *world) {
 	until, rng := time.Now().Add(o.lasts), w.fork()
 	w.fake.Poison(func(r pagerdutytest.Request) bool {
 		if o.of != 0 && w.number(r.DedupKey) != o.of {
@@ -47,7 +48,7 @@ func (o trip) do(w *world) {
 	}, o.fault)
 }
 
-func (o trip) String() string {
+func (o outage) String() string {
 	what := "PagerDuty"
 	if o.of != 0 {
 		what = fmt.Sprintf("PagerDuty, for problem number %d,", o.of)
@@ -55,7 +56,8 @@ func (o trip) String() string {
 	if o.only != "" {
 		what += fmt.Sprintf(", for a %s,", o.only)
 	}
-	return fmt.Sprintf("%s meets %.0f %% of requests with %+v for %v", what, 100*o.share, o.fault, o.lasts.Round(time.Millisecond))
+	return fmt.Sprintf("%s answers %.0f %% of requests with %+v for %v", what, 100*o.share, o.fault,
+		o.lasts.Round(time.Millisecond))
 }
 
 // allowance changes what PagerDuty allows in a minute.
@@ -66,11 +68,13 @@ func (a allowance) String() string {
 	return fmt.Sprintf("PagerDuty allows %d requests a minute", a.perMinute)
 }
 
-// set has somebody set the clock on the wall, so that it is ahead of what the store counts by this much.
+// set sets the wall clock, so that it is ahead of the store's time by this much.
 type set struct{ ahead time.Duration }
 
-func (s set) do(w *world)    { w.wall.Store(int64(s.ahead)) }
-func (s set) String() string { return fmt.Sprintf("the wall clock is set: it is %v ahead", s.ahead) }
+func (s set) do(w *world) { w.wall.Store(int64(s.ahead)) }
+func (s set) String() string {
+	return fmt.Sprintf("the wall clock is set: it is %v ahead", s.ahead)
+}
 
 // crash kills the process and starts it again.
 type crash struct{ down time.Duration }
@@ -98,21 +102,19 @@ func (s stop) String() string {
 	return fmt.Sprintf("the process is stopped and back after %v", s.down.Round(time.Millisecond))
 }
 
-// trouble is trouble of the disk's.
-type trouble struct {
+// diskFault has the disk be full, or fail.
+type diskFault struct {
 	of    condition
 	lasts time.Duration
 }
 
-func (t trouble) do(w *world) {
-	w.disk.fall(t.of, t.lasts)
-}
+func (t diskFault) do(w *world) { w.disk.set(t.of, t.lasts) }
 
-func (t trouble) String() string {
+func (t diskFault) String() string {
 	return fmt.Sprintf("the disk is %v for %v", t.of, t.lasts.Round(time.Millisecond))
 }
 
-// replay has every dead letter sent again; drop deletes them.
+// replay replays all dead letters; drop deletes the first.
 type (
 	replay struct{}
 	drop   struct{}

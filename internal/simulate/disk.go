@@ -12,31 +12,32 @@ import (
 	"github.com/guance-relay/guance-relay/relay/store"
 )
 
-// A condition is how a disk is.
+// A condition is the state of a disk.
 type condition int
 
 const (
 	sound   condition = iota
 	full              // it takes no new entries
-	failing           // the next write fails, and may have happened
+	failing           // the next write fails, and may be on the disk nevertheless
 )
 
 func (c condition) String() string { return [...]string{"sound", "full", "failing"}[c] }
 
-// A disk outlives the processes that write to it. It knows the truth about what was kept.
+// A disk outlives the processes that write to it. It knows what was really stored.
 type disk struct {
 	store  store.Store
-	takes  time.Duration
+	takes  time.Duration // of one call, at most
 	random func() float64
 
 	mu       sync.Mutex
 	of       condition
 	until    time.Time
 	accepted map[string][]relaytest.Accepted // by lane, in sequence
-	ended    map[end]time.Time               // when the mark was made, as marks have the time of the clock on the wall
+	// when the mark was made; marks themselves have wall time
+	ended map[end]time.Time
 }
 
-// An end is a mark or an ignored entry that was given to the disk.
+// An end is a mark with an outcome, or an ignored entry.
 type end struct {
 	lane string
 	seq  uint64
@@ -44,17 +45,19 @@ type end struct {
 }
 
 func newDisk(s store.Store, takes time.Duration, random func() float64) *disk {
-	return &disk{store: s, takes: takes, random: random, accepted: make(map[string][]relaytest.Accepted), ended: make(map[end]time.Time)}
+	return &disk{store: s, takes: takes, random: random,
+		accepted: make(map[string][]relaytest.Accepted), ended: make(map[end]time.Time)}
 }
 
-func (d *disk) fall(c condition, lasts time.Duration) {
+// set sets the condition for some time.
+func (d *disk) set(c condition, lasts time.Duration) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.of, d.until = c, time.Now().Add(lasts)
 }
 
-// now returns the condition; a failing disk fails once.
-func (d *disk) now() condition {
+// condition returns the condition of the disk; failing is returned once.
+func (d *disk) condition() condition {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if time.Now().After(d.until) {
@@ -67,14 +70,14 @@ func (d *disk) now() condition {
 	return c
 }
 
-// kept returns what a lane was given, in sequence.
+// kept returns the entries of a lane, in sequence.
 func (d *disk) kept(lane string) []relaytest.Accepted {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return slices.Clone(d.accepted[lane])
 }
 
-// note keeps when something ended that says it ended at a time.
+// note records the real time of an end that says it ended at a time.
 func (d *disk) note(lane string, seq uint64, at, when time.Time) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -83,7 +86,7 @@ func (d *disk) note(lane string, seq uint64, at, when time.Time) {
 	}
 }
 
-// settled returns how the entries of a lane ended, with times of the clock that nobody sets.
+// settled returns how the entries of a lane ended, in real time.
 func (d *disk) settled(lane string, accepted []relaytest.Accepted) ([]store.Settlement, error) {
 	all, err := relaytest.Settled(context.Background(), d.store, lane, accepted)
 	d.mu.Lock()
@@ -91,29 +94,31 @@ func (d *disk) settled(lane string, accepted []relaytest.Accepted) ([]store.Sett
 	for i, s := range all {
 		when, ok := d.ended[end{lane, s.Seq, s.At.UnixNano()}]
 		if !ok {
-			return nil, fmt.Errorf("entry %d of lane %s ended at %v, and nobody said so", s.Seq, lane, s.At)
+			return nil, fmt.Errorf("entry %d of lane %s ended at %v, and no call said so", s.Seq,
+				lane, s.At)
 		}
 		all[i].At = when
 	}
 	return all, err
 }
 
-// A mount is the disk as one process sees it. Every call takes a moment, within which the process may die: what was asked for has then
-// happened or not, and nobody is told.
+// A mount is the disk of one process. Each call takes time, in which the process may die: the write
+// has then happened or not, and the call returns an error. It wraps any store, as some seeds are
+// played on boltstore, and as the store outlives the process.
 type mount struct {
 	*disk
 	dead   atomic.Bool // the process was killed
-	failed atomic.Bool // a write failed: no more of them
+	failed atomic.Bool // a write failed, and all later calls fail
 }
 
-// pass has half a call's time go by.
+// pass waits for half the time of a call.
 func (m *mount) pass() { time.Sleep(time.Duration(m.random() * float64(m.takes/2))) }
 
-// write does what fn does, or fails as disks fail.
+// write calls fn, or fails.
 func (m *mount) write(fn func() error) error { return m.attempt(fn, false) }
 
-// attempt is write, where a full disk has room for what room was set aside for.
-func (m *mount) attempt(fn func() error, spared bool) error {
+// attempt is write. If reserved is true, a full disk has space for it.
+func (m *mount) attempt(fn func() error, reserved bool) error {
 	m.pass()
 	switch {
 	case m.dead.Load():
@@ -121,13 +126,13 @@ func (m *mount) attempt(fn func() error, spared bool) error {
 	case m.failed.Load():
 		return store.ErrFailed
 	}
-	switch c := m.now(); {
-	case c == full && !spared:
+	switch c := m.condition(); {
+	case c == full && !reserved:
 		return fmt.Errorf("no space left on device: %w", store.ErrFull)
 	case c == failing:
 		m.failed.Store(true)
 		if m.random() < .5 {
-			_ = fn() // it happened, and nobody knows
+			_ = fn() // the write is on the disk
 		}
 		return fmt.Errorf("input/output error: %w", store.ErrFailed)
 	}
@@ -157,7 +162,8 @@ func (m *mount) Append(_ context.Context, entries []*store.Entry) error {
 		for _, e := range entries {
 			if e.Seq != 0 {
 				m.accepted[e.Lane] = append(m.accepted[e.Lane], relaytest.Accepted{
-					Seq: e.Seq, ID: e.ID, Problem: e.Problem, State: e.State, Level: e.Level, Time: e.Time, At: time.Now(),
+					Seq: e.Seq, ID: e.ID, Problem: e.Problem, State: e.State, Level: e.Level,
+					Time: e.Time, At: time.Now(),
 				})
 			}
 		}
@@ -170,7 +176,6 @@ func (m *mount) Acquire(ctx context.Context, g store.Group) (store.Lease, error)
 	return &lease{l, m}, err
 }
 
-// Check asks without writing.
 func (m *mount) Check(context.Context) error {
 	if m.failed.Load() {
 		return store.ErrFailed
@@ -188,7 +193,9 @@ func (m *mount) History(ctx context.Context, lane, problem string) ([]store.Sett
 	return m.store.History(ctx, lane, problem)
 }
 
-func (m *mount) DeadLetters(ctx context.Context, lane string, after uint64, limit int) ([]store.Settlement, error) {
+func (m *mount) DeadLetters(
+	ctx context.Context, lane string, after uint64, limit int,
+) ([]store.Settlement, error) {
 	return m.store.DeadLetters(ctx, lane, after, limit)
 }
 
@@ -221,7 +228,7 @@ func (l *lane) Mark(ctx context.Context, marks []store.Mark) error {
 			l.mount.note(l.name, mark.Seq, mark.At, time.Now())
 		}
 	}
-	// A store keeps some room back, or its lanes could never settle anything on a full disk.
+	// A store reserves space for marks: otherwise a lane could settle nothing on a full disk.
 	return l.mount.attempt(func() error { return l.Lane.Mark(ctx, marks) }, true)
 }
 

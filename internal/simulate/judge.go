@@ -10,17 +10,17 @@ import (
 	"github.com/guance-relay/guance-relay/relay/relaytest"
 )
 
-// A Failure is a promise that was broken, with the story of it.
+// A Failure is a broken promise, with what happened to the problem.
 type Failure struct {
-	Err   error
-	Story string
+	Err      error
+	Timeline string
 }
 
-func (f *Failure) Error() string { return f.Err.Error() + "\n" + f.Story }
+func (f *Failure) Error() string { return f.Err.Error() + "\n" + f.Timeline }
 
 func (f *Failure) Unwrap() error { return f.Err }
 
-// judge decides whether everything was as promised.
+// judge returns the first promise that was broken.
 func (w *world) judge(settled bool) error {
 	if err := errors.Join(w.stops...); err != nil {
 		return err
@@ -31,13 +31,15 @@ func (w *world) judge(settled bool) error {
 		}
 	}
 	if n := w.fake.MaxPerWindow(); n > w.plan.PerMinute {
-		return fmt.Errorf("promise 5 is broken: PagerDuty counts %d requests within a minute, and %d are allowed", n, w.plan.PerMinute)
+		return fmt.Errorf("promise 5 is broken: PagerDuty counts %d requests within a minute, "+
+			"and %d are allowed", n, w.plan.PerMinute)
 	}
 	return nil
 }
 
-// shown returns what PagerDuty shows at the end, of the problems of which it took the last request. Where that failed, a recovery was not sent
-// a second time, and nothing is promised of what was handled late.
+// shown returns what PagerDuty shows at the end, for the problems of which it took the last
+// request. If the last request failed, a recovery was not sent a second time, and late requests may
+// show.
 func (w *world) shown(attempts []relaytest.Attempt) map[string]guance.State {
 	shown := make(map[string]guance.State)
 	for _, a := range attempts {
@@ -58,19 +60,22 @@ func (w *world) judgeLane(lane string, settled bool) error {
 	if h.Settled, err = w.disk.settled(lane, h.Accepted); err != nil {
 		return err
 	}
-	rules := &relaytest.Rules{PerMinute: w.plan.PerMinute, MaxAge: w.plan.MaxAge - time.Second, InFlight: 3*w.plan.Concurrency + 8}
+	rules := &relaytest.Rules{PerMinute: w.plan.PerMinute, MaxAge: w.plan.MaxAge - time.Second,
+		InFlight: 3*w.plan.Concurrency + 8}
 	kept := make(map[string]uint64)
 	for _, a := range h.Accepted {
 		kept[a.ID] = a.Seq
 	}
 	for id := range w.answered {
 		if kept[id] == 0 {
-			return fmt.Errorf("promise 1 is broken: event %s was answered with 202 and is not there", id)
+			return fmt.Errorf("promise 1 is broken: event %s was answered with 202 and is not "+
+				"there", id)
 		}
 	}
 	if lane == audit {
 		h.Attempts = w.audit.Attempts()
-		rules = &relaytest.Rules{Every: true, PerMinute: 6000, InFlight: 1000} // it has no backlog to speak of
+		// it has hardly a backlog
+		rules = &relaytest.Rules{Every: true, PerMinute: 6000, InFlight: 1000}
 	} else {
 		for _, a := range w.attempts {
 			for _, e := range h.Accepted {
@@ -86,12 +91,13 @@ func (w *world) judgeLane(lane string, settled bool) error {
 		h.Ends = w.shown(h.Attempts)
 	}
 	if !settled {
-		return fmt.Errorf("promise 2 is broken: a day after the last trouble entries are pending: %+v", w.now().relay.Stats())
+		return fmt.Errorf("promise 2 is broken: a day after the last trouble entries are "+
+			"pending: %+v", w.now().relay.Stats())
 	}
 	if err := h.Check(rules); err != nil {
 		f := &Failure{Err: err}
 		if v, ok := errors.AsType[*relaytest.Violation](err); ok {
-			f.Story = h.Story(v.Problem)
+			f.Timeline = h.Timeline(v.Problem)
 		}
 		return f
 	}

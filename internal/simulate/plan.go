@@ -20,8 +20,8 @@ type Plan struct {
 	PerMinute   int // the lane's budget
 	Concurrency int
 	MaxAge      time.Duration
-	Disk        time.Duration // what one call on the disk takes, at most
-	Steps       []Step        // by time
+	Disk        time.Duration // the longest time of one call to the disk
+	Steps       []Step        // in order of time
 }
 
 // A Step is one thing that happens.
@@ -30,7 +30,7 @@ type Step struct {
 	Do Action
 }
 
-// An Action is what happens in a Step; its String is for the story of a failure.
+// An Action is what happens in a Step; its String describes it in the report of a failure.
 type Action interface {
 	do(*world)
 	fmt.Stringer
@@ -48,7 +48,7 @@ func NewPlan(seed uint64) *Plan {
 	}
 	end := p.traffic(rng)
 	for range rng.IntN(5) {
-		p.add(between(rng, 0, end), outage(rng))
+		p.add(between(rng, 0, end), randomOutage(rng))
 	}
 	for range rng.IntN(3) {
 		p.add(between(rng, 0, end), crash{down: between(rng, 0, 20*time.Second)})
@@ -57,7 +57,8 @@ func NewPlan(seed uint64) *Plan {
 		p.add(between(rng, 0, end), stop{down: between(rng, 0, 20*time.Second)})
 	}
 	for range rng.IntN(3) {
-		p.add(between(rng, 0, end), trouble{of: pick(rng, full, full, failing), lasts: between(rng, time.Second, time.Minute)})
+		p.add(between(rng, 0, end), diskFault{of: pick(rng, full, full, failing),
+			lasts: between(rng, time.Second, time.Minute)})
 	}
 	for range rng.IntN(4) {
 		p.add(between(rng, 0, end+10*time.Minute), pick[Action](rng, replay{}, replay{}, drop{}))
@@ -66,14 +67,18 @@ func NewPlan(seed uint64) *Plan {
 		p.add(between(rng, 0, end), allowance{perMinute: pick(rng, 3, 20, 60)})
 		p.add(between(rng, end/2, end), allowance{perMinute: 240})
 	}
-	for range rng.IntN(3) { // PagerDuty handles triggers later than it seems, and within the minute that the promise covers
-		late := trip{lasts: between(rng, time.Second, 5*time.Minute), share: pick(rng, 1.0, 0.5), only: "trigger"}
-		late.fault = pagerdutytest.Fault{Connection: pagerdutytest.Hang, IngestAfter: between(rng, time.Second, 55*time.Second)}
+	// PagerDuty handles triggers late, within the minute that the promise covers
+	for range rng.IntN(3) {
+		late := outage{lasts: between(rng, time.Second, 5*time.Minute), share: pick(rng, 1.0, 0.5),
+			only: "trigger"}
+		late.fault = pagerdutytest.Fault{Connection: pagerdutytest.Hang,
+			IngestAfter: between(rng, time.Second, 55*time.Second)}
 		p.add(between(rng, 0, end), late)
 	}
 	const year = 365 * 24 * time.Hour
-	for range rng.IntN(6) { // 0 as often as all else: most clocks are right in the end
-		p.add(between(rng, 0, end+10*time.Minute), set{ahead: pick(rng, 0, 0, 0, 3*time.Second, -3*time.Second, 8*time.Hour, -8*time.Hour,
+	for range rng.IntN(6) { // most clocks are right at the end
+		p.add(between(rng, 0, end+10*time.Minute), set{ahead: pick(rng, 0, 0, 0, 3*time.Second,
+			-3*time.Second, 8*time.Hour, -8*time.Hour,
 			96*time.Hour, -96*time.Hour, -20*year, 30*year)})
 	}
 	slices.SortStableFunc(p.Steps, func(a, b Step) int { return cmp.Compare(a.At, b.At) })
@@ -84,10 +89,11 @@ func NewPlan(seed uint64) *Plan {
 func (p *Plan) traffic(rng *rand.Rand) time.Duration {
 	rate := pick(rng, 1, 3, 20)
 	storm := guancetest.Storm{
-		Seed: rng.Uint64(), Problems: 1 + rng.IntN(12), Events: 5 + rng.IntN(60), Settle: rng.IntN(2) == 0,
-		Start: epoch, Rate: rate,
+		Seed: rng.Uint64(), Problems: 1 + rng.IntN(12), Events: 5 + rng.IntN(60),
+		Settle: rng.IntN(2) == 0,
+		Start:  epoch, Rate: rate,
 	}
-	// The storm's clock gives events their times; some storms are drawn out so that there is no backlog.
+	// The storm sets the times of the events. Some storms are sent slowly, without a backlog.
 	pace := pick(rng, 1, 1, 20) * int(time.Second) / rate
 	at := time.Duration(0)
 	for d := range storm.Deliveries() {
@@ -95,7 +101,7 @@ func (p *Plan) traffic(rng *rand.Rand) time.Duration {
 		p.add(at, deliver{events: batch, retries: rng.IntN(4)})
 		at += time.Duration(rng.IntN(2*pace) + 1)
 	}
-	// Bodies with several events, or with the same ones again, are as good as any.
+	// Some bodies have several events, or events that were sent before.
 	for i := range p.Steps {
 		d := p.Steps[i].Do.(deliver)
 		if i > 0 && rng.IntN(12) == 0 {
@@ -108,36 +114,43 @@ func (p *Plan) traffic(rng *rand.Rand) time.Duration {
 
 func (p *Plan) add(at time.Duration, do Action) { p.Steps = append(p.Steps, Step{at, do}) }
 
-// outage is one way for PagerDuty to be in trouble.
-func outage(rng *rand.Rand) Action {
-	o := trip{lasts: between(rng, time.Second, 20*time.Minute), share: pick(rng, 1.0, 1.0, 0.5, 0.1)}
+// randomOutage returns an outage of PagerDuty.
+func randomOutage(rng *rand.Rand) Action {
+	o := outage{lasts: between(rng, time.Second, 20*time.Minute),
+		share: pick(rng, 1.0, 1.0, 0.5, 0.1)}
 	o.fault = pick(rng,
 		pagerdutytest.Fault{Status: http.StatusInternalServerError},
 		pagerdutytest.Fault{Status: http.StatusBadGateway, Ingest: rng.IntN(2) == 0},
-		pagerdutytest.Fault{Status: http.StatusServiceUnavailable, RetryAfter: pick(rng, "", "5", "90")},
-		pagerdutytest.Fault{Status: http.StatusTooManyRequests, RetryAfter: pick(rng, "", "", "1", "45", "junk")},
+		pagerdutytest.Fault{Status: http.StatusServiceUnavailable,
+			RetryAfter: pick(rng, "", "5", "90")},
+		pagerdutytest.Fault{Status: http.StatusTooManyRequests,
+			RetryAfter: pick(rng, "", "", "1", "45", "junk")},
 		pagerdutytest.Fault{Connection: pagerdutytest.Refuse},
 		pagerdutytest.Fault{Connection: pagerdutytest.DropBeforeRead},
 		pagerdutytest.Fault{Connection: pagerdutytest.DropAfterRead, Ingest: rng.IntN(2) == 0},
 		pagerdutytest.Fault{Connection: pagerdutytest.Hang, Ingest: rng.IntN(2) == 0},
 		pagerdutytest.Fault{Connection: pagerdutytest.CutAnswer},
 		pagerdutytest.Fault{Delay: between(rng, time.Millisecond, 40*time.Second)},
-		pagerdutytest.Fault{Status: http.StatusOK, Body: "<html>", ContentType: "text/html", Ingest: true},
+		pagerdutytest.Fault{Status: http.StatusOK, Body: "<html>", ContentType: "text/html",
+			Ingest: true},
 	)
-	if rng.IntN(4) == 0 { // one problem is poison
+	if rng.IntN(4) == 0 { // one problem always fails
 		o.of = 1 + rng.IntN(12)
-		o.fault = pick(rng, pagerdutytest.Fault{Status: http.StatusInternalServerError}, pagerdutytest.Fault{Status: http.StatusBadRequest, Body: refusal})
+		o.fault = pick(rng, pagerdutytest.Fault{Status: http.StatusInternalServerError},
+			pagerdutytest.Fault{Status: http.StatusBadRequest, Body: refusal})
 	}
 	return o
 }
 
-// refusal is PagerDuty's word about an event.
-const refusal = `{"status":"invalid event","message":"Event object is invalid","errors":["'payload.severity' is invalid"]}`
+// refusal is how PagerDuty refuses an event.
+const refusal = `{"status":"invalid event","message":"Event object is invalid",` +
+	`"errors":["'payload.severity' is invalid"]}`
 
-// String tells the plan, a line for each step.
+// String returns the plan, one line for each step.
 func (p *Plan) String() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "seed %d: %d requests a minute, %d at once, %v at most, a disk of %v\n", p.Seed, p.PerMinute, p.Concurrency, p.MaxAge, p.Disk)
+	fmt.Fprintf(&b, "seed %d: %d requests a minute, %d at once, %v at most, a disk of %v\n", p.Seed,
+		p.PerMinute, p.Concurrency, p.MaxAge, p.Disk)
 	for _, s := range p.Steps {
 		fmt.Fprintf(&b, "  %12v  %v\n", s.At.Round(time.Millisecond), s.Do)
 	}

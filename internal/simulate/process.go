@@ -19,18 +19,18 @@ import (
 )
 
 const (
-	pager   = "pagerduty" // the lane to PagerDuty
-	audit   = "audit"     // a lane beside it, whose target is always well
-	drain   = 5 * time.Second
-	hurried = time.Second // what a stop may take beyond the drain time
+	pager = "pagerduty" // the lane to PagerDuty
+	audit = "audit"     // a lane whose target never fails
+	drain = 5 * time.Second
+	grace = time.Second // how long a stop may take beyond the drain time
 )
 
-// key is the routing key. It is as good as any.
+// key is a routing key.
 const key = "51mu1a7e000000000000000000000000"
 
 var errDead = errors.New("the process is dead")
 
-// A process is one life of the relay.
+// A process is the relay from one start to its end.
 type process struct {
 	mount   *mount
 	relay   *relay.Relay
@@ -50,15 +50,19 @@ func newProcess(w *world) *process {
 	if err != nil {
 		panic(err)
 	}
-	client, err := pagerduty.NewClient(k, &pagerduty.Options{Transport: &wire{Transport: w.fake, w: w, p: p}, Logger: log})
+	client,
+		err := pagerduty.NewClient(k, &pagerduty.Options{Transport: &wire{Transport: w.fake, w: w,
+		p: p}, Logger: log})
 	if err != nil {
 		panic(err)
 	}
-	if p.relay, err = relay.New(p.mount, &relay.Options{Logger: log, DrainTimeout: drain, Now: w.date}); err != nil {
+	if p.relay, err = relay.New(p.mount, &relay.Options{Logger: log, DrainTimeout: drain,
+		Now: w.date}); err != nil {
 		panic(err)
 	}
 	p.relay.Handle(pager, pagerdutysink.New(client, nil), &relay.SinkOptions{
-		PerMinute: w.plan.PerMinute, Concurrency: w.plan.Concurrency, MaxAge: w.plan.MaxAge, MaxAttempts: 5,
+		PerMinute: w.plan.PerMinute, Concurrency: w.plan.Concurrency, MaxAge: w.plan.MaxAge,
+		MaxAttempts: 5,
 	})
 	p.relay.Handle(audit, relay.SinkFunc(func(ctx context.Context, d *relay.Delivery) error {
 		if p.mount.dead.Load() {
@@ -72,7 +76,7 @@ func newProcess(w *world) *process {
 	return p
 }
 
-// kill ends the process between two instructions: from now on nothing that it does has an effect.
+// kill ends the process at once: nothing that it does later has an effect.
 func (p *process) kill() {
 	p.mount.dead.Store(true)
 	p.cancel()
@@ -88,7 +92,7 @@ func (p *process) up() bool {
 	}
 }
 
-// wire is the network between one process and PagerDuty. It notes every request.
+// wire is the network between one process and PagerDuty. It records each request.
 type wire struct {
 	*pagerdutytest.Transport
 	w *world
@@ -104,13 +108,13 @@ func (n *wire) RoundTrip(r *http.Request) (*http.Response, error) {
 	time.Sleep(time.Duration(n.w.random() * float64(100*time.Millisecond)))
 	resp, err := n.Transport.RoundTrip(r)
 	if n.p.mount.dead.Load() {
-		return nil, errDead // whatever came back found nobody
+		return nil, errDead // the answer came after the end of the process
 	}
 	n.w.end(i, resp, err)
 	return resp, err
 }
 
-// begin notes that a request leaves, and returns its place among all.
+// begin records a request and returns its index.
 func (w *world) begin(r *http.Request) int {
 	body, err := r.GetBody()
 	if err != nil {
@@ -133,14 +137,15 @@ func (w *world) begin(r *http.Request) int {
 		panic(err)
 	}
 	d := says.Payload.Details
-	id := relay.EventID(&guance.Event{EventID: d.ID, Status: guance.Status(d.Status), SubStatus: guance.Status(d.SubStatus)})
+	id := relay.EventID(&guance.Event{EventID: d.ID, Status: guance.Status(d.Status),
+		SubStatus: guance.Status(d.SubStatus)})
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.attempts = append(w.attempts, relaytest.Attempt{ID: id, Start: time.Now()})
 	return len(w.attempts) - 1
 }
 
-// end notes what came back.
+// end records the answer.
 func (w *world) end(i int, resp *http.Response, err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -21,7 +21,7 @@ var (
 	seed    = flag.Uint64("seed", 0, "the one seed to play, ten times")
 )
 
-// onDisk: one seed in so many is played on the real store, whose every commit waits for a real disk.
+// onDisk: one seed in so many is played on boltstore, whose commits wait for a real disk.
 const onDisk = 50
 
 // play plays a plan in a bubble.
@@ -45,7 +45,7 @@ func play(t *testing.T, p *simulate.Plan) (err error) {
 	return err
 }
 
-// Promises 1 to 8, against everything that a seed can think of.
+// Promises 1 to 8 hold for all seeds.
 func TestSeeds(t *testing.T) {
 	if *seed != 0 {
 		for range 10 {
@@ -61,7 +61,8 @@ func TestSeeds(t *testing.T) {
 	for s := *first; s < *first+*seeds && time.Now().Before(stop); s++ {
 		if err := play(t, simulate.NewPlan(s)); err != nil {
 			p, err := shrink(t, simulate.NewPlan(s), err)
-			t.Fatalf("%v\n%v\nagain: go test ./internal/simulate -run TestSeeds -seed %d", p, err, s)
+			t.Fatalf("%v\n%v\nagain: go test ./internal/simulate -run TestSeeds -seed %d", p, err,
+				s)
 		}
 		if played.Add(1)%5000 == 0 {
 			t.Logf("%d seeds", played.Load())
@@ -70,7 +71,7 @@ func TestSeeds(t *testing.T) {
 	t.Logf("%d seeds, from %d", played.Load(), *first)
 }
 
-// shrink leaves out of a plan that fails what it fails without, and returns how it fails then.
+// shrink removes steps from a plan that fails, as long as it still fails.
 func shrink(t *testing.T, p *simulate.Plan, err error) (*simulate.Plan, error) {
 	for size := len(p.Steps) / 2; size > 0; size /= 2 {
 	next:

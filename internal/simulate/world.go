@@ -19,18 +19,18 @@ import (
 	"github.com/guance-relay/guance-relay/relay/store"
 )
 
-// epoch is where a synctest bubble's clock starts.
+// epoch is when the clock of a synctest bubble starts.
 var epoch = time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
 
-// A world is a plan being played.
+// A world plays a plan.
 type world struct {
 	plan    *Plan
 	fake    *pagerdutytest.Transport
 	disk    *disk
 	audit   *relaytest.Recorder
 	senders sync.WaitGroup
-	lives   sync.WaitGroup
-	wall    atomic.Int64 // how far the clock on the wall is ahead
+	runs    sync.WaitGroup // of processes
+	wall    atomic.Int64   // how far the wall clock is ahead
 
 	mu       sync.Mutex
 	rng      *rand.Rand
@@ -38,21 +38,22 @@ type world struct {
 	over     bool
 	attempts []relaytest.Attempt
 	answered map[string]time.Time // the events that were answered with 202
-	numbers  map[string]int       // problems, numbered as they come
-	stops    []error              // what was wrong with a stop
+	numbers  map[string]int       // problems, numbered in order of appearance
+	stops    []error              // broken promises that were seen at once
 }
 
 func newWorld(p *Plan, s store.Store) *world {
 	w := &world{
 		plan: p, fake: pagerdutytest.NewTransport(), audit: relaytest.Record(nil),
-		rng: rand.New(rand.NewPCG(p.Seed, 2)), answered: make(map[string]time.Time), numbers: make(map[string]int),
+		rng: rand.New(rand.NewPCG(p.Seed, 2)), answered: make(map[string]time.Time),
+		numbers: make(map[string]int),
 	}
 	w.disk = newDisk(s, p.Disk, w.random)
-	w.fake.SetRateLimit(2 * p.PerMinute) // the lane is to keep its budget, not the target
+	w.fake.SetRateLimit(2 * p.PerMinute) // so that the lane keeps its budget, not the target
 	return w
 }
 
-// date is what the clock on the wall says.
+// date returns the time of the wall clock.
 func (w *world) date() time.Time { return time.Now().Add(time.Duration(w.wall.Load())) }
 
 func (w *world) random() float64 {
@@ -61,7 +62,7 @@ func (w *world) random() float64 {
 	return w.rng.Float64()
 }
 
-// fork returns a source of chance of its own, for what may be asked at any time.
+// fork returns a random source of its own, for callers whose order is not fixed.
 func (w *world) fork() func() float64 {
 	var mu sync.Mutex
 	rng := rand.New(rand.NewPCG(uint64(w.random()*1e18), 3))
@@ -82,8 +83,8 @@ func (w *world) number(problem string) int {
 	return w.numbers[problem]
 }
 
-// Run plays a plan on a store and returns the first thing that is not as promised. It must be called in a synctest bubble, in which the store was
-// made; the store is the caller's to close.
+// Run plays a plan on a store and returns the first broken promise. It must be called in a
+// synctest bubble in which the store was made. The caller closes the store.
 func Run(p *Plan, s store.Store) error {
 	w := newWorld(p, s)
 	w.start()
@@ -94,16 +95,17 @@ func Run(p *Plan, s store.Store) error {
 	}
 	w.heal()
 	settled := w.settle()
-	time.Sleep(time.Minute) // what PagerDuty handles late is handled by then
+	time.Sleep(time.Minute) // until PagerDuty has handled late requests
 	w.mu.Lock()
 	w.over = true
 	w.mu.Unlock()
 	w.stop()
-	w.lives.Wait()
+	w.runs.Wait()
 	return w.judge(settled)
 }
 
-// start begins a life, unless there is one. A process that ends by itself, as one that lost its disk does, is started again.
+// start starts a process, unless one runs. A process that ends by itself, such as after a failed
+// write, is started again.
 func (w *world) start() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -112,7 +114,7 @@ func (w *world) start() {
 	}
 	p := newProcess(w)
 	w.process = p
-	w.lives.Go(func() {
+	w.runs.Go(func() {
 		p.err = p.relay.Run(p.ctx)
 		close(p.ended)
 		if !p.mount.dead.Load() && !p.leaving.Load() {
@@ -129,7 +131,7 @@ func (w *world) now() *process {
 	return w.process
 }
 
-// stop ends the process as SIGTERM does, and holds it to promise 8.
+// stop ends the process as SIGTERM does, and checks promise 8.
 func (w *world) stop() {
 	p := w.now()
 	if !p.up() {
@@ -142,7 +144,7 @@ func (w *world) stop() {
 	took := time.Since(began)
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if took > drain+hurried {
+	if took > drain+grace {
 		w.stops = append(w.stops, fmt.Errorf("promise 8 is broken: a stop took %v", took))
 	}
 	if p.err != nil && !p.mount.failed.Load() {
@@ -150,7 +152,7 @@ func (w *world) stop() {
 	}
 }
 
-// send is a sender of Guance's.
+// send sends a webhook as Guance does, again after a failure if the plan says so.
 func (w *world) send(d deliver) {
 	var raws []json.RawMessage
 	for _, e := range d.events {
@@ -175,14 +177,14 @@ func (w *world) send(d deliver) {
 func (w *world) post(events []*guance.Event, body []byte) bool {
 	p := w.now()
 	if !p.up() {
-		return false // nobody listens
+		return false // no process runs
 	}
 	req := httptest.NewRequest(http.MethodPost, "/guance", bytes.NewReader(body))
 	req.Header.Set("Content-Type", "application/json")
 	answer := httptest.NewRecorder()
 	p.handler.ServeHTTP(answer, req)
 	if p.mount.dead.Load() {
-		return false // the answer found nobody
+		return false // the process died before it answered
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -197,12 +199,13 @@ func (w *world) post(events []*guance.Event, body []byte) bool {
 			w.stops = append(w.stops, fmt.Errorf("503 without Retry-After"))
 		}
 	default:
-		w.stops = append(w.stops, fmt.Errorf("a webhook was answered with %d: %s", answer.Code, answer.Body))
+		w.stops = append(w.stops, fmt.Errorf("a webhook was answered with %d: %s", answer.Code,
+			answer.Body))
 	}
 	return false
 }
 
-// operate has an operator do something while everything goes on.
+// operate calls fn, as an operator, while all else goes on.
 func (w *world) operate(fn func(ctx context.Context, p *process)) {
 	p := w.now()
 	w.senders.Go(func() {
@@ -213,7 +216,7 @@ func (w *world) operate(fn func(ctx context.Context, p *process)) {
 }
 
 func (w *world) replay(ctx context.Context, p *process) {
-	_, _, _ = p.relay.ReplayAll(ctx, pager) // it fails when the process dies over it, and what it did is judged
+	_, _, _ = p.relay.ReplayAll(ctx, pager) // it fails if the process dies; the history is checked
 }
 
 func (w *world) drop(ctx context.Context, p *process) {
@@ -223,17 +226,17 @@ func (w *world) drop(ctx context.Context, p *process) {
 	}
 }
 
-// heal ends every trouble.
+// heal ends all faults.
 func (w *world) heal() {
 	w.senders.Wait()
 	w.fake.Heal()
 	w.fake.SetRateLimit(2 * w.plan.PerMinute)
-	w.disk.fall(sound, 0)
-	time.Sleep(10 * time.Second) // a process that is being started again is up by then
+	w.disk.set(sound, 0)
+	time.Sleep(10 * time.Second) // until a process that is being started is up
 	w.start()
 }
 
-// settle waits until nothing is pending, and reports whether that came about within a day.
+// settle waits until nothing is pending, for a day at most, and reports whether that happened.
 func (w *world) settle() bool {
 	for range 24 * 60 {
 		held, err := w.disk.store.Holdings(context.Background())

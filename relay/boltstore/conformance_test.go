@@ -25,6 +25,7 @@ func TestConformance(t *testing.T) {
 			Fail: func(s store.Store, err error, landed bool) {
 				s.(*boltstore.Store).FailNext(err, landed)
 			},
+			Bubble: true,
 		}
 	})
 }

@@ -81,7 +81,9 @@ func (o *ownedLane) usable(ctx context.Context) error {
 	return err
 }
 
-func (o *ownedLane) Read(ctx context.Context, after uint64, limit int) (found []*store.Entry, err error) {
+func (o *ownedLane) Read(
+	ctx context.Context, after uint64, limit int,
+) (found []*store.Entry, err error) {
 	s := o.lease.store
 	err = s.call(Call{Context: ctx, Method: "Read", Lane: o.name, Seq: after}, func() error {
 		for {
@@ -126,7 +128,9 @@ func (o *ownedLane) Load(ctx context.Context, seq uint64) (loaded *store.Entry, 
 	return loaded, nil
 }
 
-func (o *ownedLane) Records(ctx context.Context, problems []string) (records []store.Record, err error) {
+func (o *ownedLane) Records(
+	ctx context.Context, problems []string,
+) (records []store.Record, err error) {
 	err = o.do(ctx, Call{Method: "Records", Problems: problems}, func() error {
 		records = make([]store.Record, len(problems))
 		for i, problem := range problems {

@@ -240,14 +240,18 @@ func (s *Store) Holdings(ctx context.Context) (holdings map[string]store.Holding
 }
 
 // History implements [store.Store].
-func (s *Store) History(ctx context.Context, lane, problem string) (found []store.Settlement, err error) {
+func (s *Store) History(
+	ctx context.Context, lane, problem string,
+) (found []store.Settlement, err error) {
 	err = s.do(ctx, Call{Method: "History", Lane: lane, Problems: []string{problem}}, func() error {
 		for _, st := range s.lane(lane).settled {
 			if st.Problem == problem {
 				found = append(found, st)
 			}
 		}
-		slices.SortStableFunc(found, func(a, b store.Settlement) int { return cmp.Compare(a.Seq, b.Seq) })
+		slices.SortStableFunc(found, func(a, b store.Settlement) int {
+			return cmp.Compare(a.Seq, b.Seq)
+		})
 		return nil
 	})
 	return found, err

@@ -23,7 +23,10 @@ func TestMemStore(t *testing.T) {
 				return s, nil
 			},
 			Close: func(s store.Store) error { return s.(*memstore.Store).Close() },
-			Fail:  func(s store.Store, err error, landed bool) { s.(*memstore.Store).Fail(err, landed) },
+			Fail: func(s store.Store, err error, landed bool) {
+				s.(*memstore.Store).Fail(err, landed)
+			},
+			Bubble: true,
 		}
 	})
 }

@@ -12,51 +12,53 @@ import (
 type Attempt struct {
 	// Seq is the entry's sequence number; see [Accepted] for who may leave it zero.
 	Seq uint64
-	// ID names the event as [relay.EventID] does; needed only where Seq is zero.
+	// ID is [relay.EventID] of the event. It is needed only where Seq is zero.
 	ID string
 	// Problem is the problem key.
 	Problem string
-	// State and Level are what the target was told.
+	// State and Level are those that were sent.
 	State guance.State
 	Level guance.Level
-	// Number is relay.Delivery.Attempt: 1 for the first since the process started. The checker does not read it.
+	// Number is relay.Delivery.Attempt: 1 for the first since the process started. Check ignores
+	// it.
 	Number int
 	// Start is when the attempt began.
 	Start time.Time
-	// End is when its sender knew the answer; zero if it never did: it was in flight when the process died, the sender gave up, or the
-	// attempt still goes on.
+	// End is when the sender knew the answer. It is zero if the sender never knew it: the process
+	// died, the sender gave up, or the attempt is still in flight.
 	End time.Time
-	// Answer is what became of it.
+	// Answer is the result.
 	Answer Answer
-	// Err is what the sink returned. The checker does not read it.
+	// Err is what the sink returned. Check ignores it.
 	Err error
 }
 
-// String tells the attempt in one line.
+// String returns the attempt in one line.
 func (a Attempt) String() string {
 	what := a.State.String()
 	if a.State == guance.StateProblem {
 		what += "/" + a.Level.String()
 	}
-	return fmt.Sprintf("%s %s seq %d %s: %v", a.Start.UTC().Format(clock), a.Problem, a.Seq, what, a.Answer)
+	return fmt.Sprintf("%s %s seq %d %s: %v", a.Start.UTC().Format(clock), a.Problem, a.Seq, what,
+		a.Answer)
 }
 
-// clock has no date: a story is of one run.
+// clock is the format of times. It has no date, as a history is of one run.
 const clock = "15:04:05.000"
 
-// An Answer is what became of an attempt.
+// An Answer is the result of an attempt.
 type Answer uint8
 
-// What may become of an attempt.
+// The results of an attempt.
 const (
-	Unknown   Answer = iota // the target may have taken it or not: no answer, a lost answer, an error
+	Unknown   Answer = iota // the target may have taken it: no answer, a lost answer, an error
 	Taken                   // the target took it
-	Refused                 // the target did not take it and never will
-	Throttled               // the target did not take it, as it was sent too much
-	Unsent                  // nothing was on the wire: the sink asks for nothing
+	Refused                 // the target will never take it
+	Throttled               // the target did not take it, as it gets too many requests
+	Unsent                  // nothing was sent: the sink ignores the event
 )
 
-// String returns the answer's word.
+// String returns the name in small letters.
 func (a Answer) String() string {
 	switch a {
 	case Unknown:
@@ -73,7 +75,7 @@ func (a Answer) String() string {
 	return fmt.Sprintf("Answer(%d)", uint8(a))
 }
 
-// answerOf reads a sink's error as a lane does.
+// answerOf returns what an error of a sink means to a lane.
 func answerOf(err error) Answer {
 	switch {
 	case err == nil:

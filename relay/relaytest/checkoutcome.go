@@ -8,15 +8,16 @@ import (
 	"github.com/guance-relay/guance-relay/relay/store"
 )
 
-// broken makes a violation of promise n by e.
+// broken returns a violation of promise n by e.
 func (e *entry) broken(n int, format string, args ...any) *Violation {
-	return &Violation{Promise: n, Problem: e.Problem, Seq: e.Seq, Text: fmt.Sprintf(format, args...)}
+	return &Violation{Promise: n, Problem: e.Problem, Seq: e.Seq,
+		Text: fmt.Sprintf(format, args...)}
 }
 
-// vanished decides promise 2.
+// vanished tests promise 2, the outcomes.
 func (c *checker) vanished() *Violation {
-	if len(c.strays) > 0 {
-		return &Violation{Promise: 2, Text: c.strays[0]}
+	if len(c.orphans) > 0 {
+		return &Violation{Promise: 2, Text: c.orphans[0]}
 	}
 	for _, e := range c.accepted {
 		if v := c.settledOnce(e); v != nil {
@@ -29,7 +30,7 @@ func (c *checker) vanished() *Violation {
 	return nil
 }
 
-// settledOnce: one outcome, or several of which only the last is not dead.
+// settledOnce tests that e has one outcome, or several of which all but the last are dead.
 func (c *checker) settledOnce(e *entry) *Violation {
 	if len(e.settled) == 0 {
 		if c.unfinished || e.neverWas() {
@@ -39,13 +40,14 @@ func (c *checker) settledOnce(e *entry) *Violation {
 	}
 	for i, s := range e.settled[1:] {
 		if before := e.settled[i].Outcome; before != store.Dead {
-			return e.broken(2, "it has two outcomes, %v and then %v; only what is dead can be replayed", before, s.Outcome)
+			return e.broken(2, "it has two outcomes, %v and then %v; only what is dead can be "+
+				"replayed", before, s.Outcome)
 		}
 	}
 	return nil
 }
 
-// settledRightly: the last outcome agrees with what was on the wire and with what else was accepted.
+// settledRightly tests the last outcome against what was sent and accepted.
 func (c *checker) settledRightly(e *entry) *Violation {
 	if len(e.settled) == 0 {
 		return nil
@@ -54,14 +56,16 @@ func (c *checker) settledRightly(e *entry) *Violation {
 	switch last.Outcome {
 	case store.Delivered:
 		if !slices.ContainsFunc(e.attempts, func(a *attempt) bool { return a.Answer == Taken }) {
-			return e.broken(2, "it is recorded as delivered, and the target took none of its %d attempts", len(e.attempts))
+			return e.broken(2, "it is recorded as delivered, and the target took none of its %d "+
+				"attempts", len(e.attempts))
 		}
 	case store.Superseded:
 		if c.Every {
 			return e.broken(2, "it is superseded in a lane that wants every event")
 		}
 		if !c.replaced(e) {
-			return e.broken(2, "it is superseded, and no newer event of the problem could take its place")
+			return e.broken(2, "it is superseded, and no newer event of the problem could take "+
+				"its place")
 		}
 	case store.Ignored:
 		if last.Reason == "" {
@@ -77,7 +81,8 @@ func (c *checker) settledRightly(e *entry) *Violation {
 	return nil
 }
 
-// resent decides the rest of promise 2. It comes after promise 3: what was sent again after something newer is that first.
+// resent tests the rest of promise 2. It runs after promise 3: an entry that was sent again after a
+// newer one breaks that.
 func (c *checker) resent() *Violation {
 	for _, e := range c.accepted {
 		if e.outcome() == 0 || e.outcome() == store.Dead {
@@ -86,15 +91,17 @@ func (c *checker) resent() *Violation {
 		last := e.settled[len(e.settled)-1]
 		for _, a := range e.attempts {
 			if !last.At.IsZero() && a.Start.After(last.At) {
-				return e.broken(2, "it was %v at %s, and sent again at %s", last.Outcome, last.At.UTC().Format(clock), a.Start.UTC().Format(clock))
+				return e.broken(2, "it was %v at %s, and sent again at %s", last.Outcome,
+					last.At.UTC().Format(clock), a.Start.UTC().Format(clock))
 			}
 		}
 	}
 	return nil
 }
 
-// replaced reports whether e may be superseded: it is late, or a newer event of the problem took its place. A recovery may go
-// with the trigger that it cancels, and has nothing newer then; promise 4 says whether it was right to go.
+// replaced reports whether e may be superseded: it is late, or the problem has a newer event. A
+// recovery may also cancel a trigger, and then needs no newer event. Promise 4 tests whether that
+// was right.
 func (c *checker) replaced(e *entry) bool {
 	if e.late || e.maybe || e.State == guance.StateRecovered {
 		return true

@@ -9,7 +9,7 @@ import (
 	"github.com/guance-relay/guance-relay/relay/store"
 )
 
-// delayed decides promise 6.
+// delayed tests promise 6, the rank.
 func (c *checker) delayed() *Violation {
 	shown := c.shownBefore()
 	for _, key := range c.keys {
@@ -26,8 +26,8 @@ func (c *checker) delayed() *Violation {
 	return nil
 }
 
-// shownBefore returns for each attempt, by place, whether its lane knew when it began that the target shows its problem: that an earlier
-// attempt was taken helps nobody before it is recorded.
+// shownBefore returns for each attempt whether the lane knew, when it began, that the target shows
+// the problem. The lane knows that an attempt was taken once it is recorded.
 func (c *checker) shownBefore() []bool {
 	before := make([]bool, len(c.attempts))
 	for i, a := range c.attempts {
@@ -44,10 +44,11 @@ func (c *checker) shownBefore() []bool {
 	return before
 }
 
-// fresh reports whether entry i is a new problem that could have been sent as soon as it was accepted.
-func (s *story) fresh(i int) bool {
+// fresh reports whether entry i is a new problem that could be sent as soon as it was accepted.
+func (s *problem) fresh(i int) bool {
 	e := s.entries[i]
-	if e.State != guance.StateProblem || e.late || e.maybe || e.Unsure || e.outcome() == store.Ignored {
+	if e.State != guance.StateProblem || e.late || e.maybe || e.Unsure ||
+		e.outcome() == store.Ignored {
 		return false
 	}
 	for _, old := range s.entries[:i] {
@@ -58,7 +59,7 @@ func (s *story) fresh(i int) bool {
 			return false
 		}
 	}
-	open := false // a lane takes what it has begun to tell of for shown until a recovery is delivered
+	open := false // from the first attempt until a recovery is delivered
 	for _, a := range s.attempts {
 		if a.Start.After(e.At) {
 			break
@@ -73,18 +74,21 @@ func (s *story) fresh(i int) bool {
 	return !open
 }
 
-// waited counts what went before e.
-func (c *checker) waited(s *story, e *entry, shown []bool) *Violation {
-	from := sort.Search(len(c.attempts), func(i int) bool { return c.attempts[i].Start.After(e.At) })
+// waited counts the attempts of lower rank that began before the first of e.
+func (c *checker) waited(s *problem, e *entry, shown []bool) *Violation {
+	from := sort.Search(len(c.attempts),
+		func(i int) bool { return c.attempts[i].Start.After(e.At) })
 	to, end := len(c.attempts), time.Time{}
-	if i := slices.IndexFunc(s.attempts, func(a *attempt) bool { return a.Start.After(e.At) }); i >= 0 {
+	if i := slices.IndexFunc(s.attempts,
+		func(a *attempt) bool { return a.Start.After(e.At) }); i >= 0 {
 		to, end = s.attempts[i].place, s.attempts[i].Start
 	} else if e.outcome() == store.Dead {
-		return nil // given up unsent: of that promise 2 has the reason
+		return nil // it was never sent: promise 2 tests that
 	}
 	level, seq := e.Level, e.Seq
 	for _, next := range s.entries {
-		if next.Seq <= e.Seq || next.late || !next.stateful() || !end.IsZero() && next.At.After(end) {
+		if next.Seq <= e.Seq || next.late || !next.stateful() || !end.IsZero() &&
+			next.At.After(end) {
 			continue
 		}
 		if next.State == guance.StateRecovered {
@@ -103,20 +107,22 @@ func (c *checker) waited(s *story, e *entry, shown []bool) *Violation {
 		}
 	}
 	if allowed := sends/c.AgedShare + 1 + c.InFlight; lower > allowed {
-		return e.broken(6, "a new problem at level %v, accepted at %s, waited for %d sends of lower rank among %d; allowed are %d",
+		return e.broken(6, "a new problem at level %v, accepted at %s, waited for %d sends of "+
+			"lower rank among %d; allowed are %d",
 			e.Level, e.At.UTC().Format(clock), lower, sends, allowed)
 	}
 	return nil
 }
 
-// outranks reports whether an attempt may go before a new problem of the level and place: it brings worse news, or stands in the way of worse
-// news of its own problem. Shown is whether the target shows its problem already.
+// outranks reports whether an attempt may go before a new problem of a level and sequence number:
+// its problem has a worse event, itself or later. shown is whether the target shows its problem
+// already.
 func (c *checker) outranks(a *attempt, shown bool, level guance.Level, seq uint64) bool {
 	for _, e := range c.problems[a.Problem].entries {
 		switch {
 		case e.Seq < a.entry.Seq, !e.stateful(), e.At.After(a.Start), e.endedBefore(a.Start):
 		case e.State == guance.StateRecovered:
-			shown = false // what follows is news again
+			shown = false // a later trigger is a new problem
 		case !shown && (e.Level > level || e.Level == level && a.entry.Seq < seq):
 			return true
 		}
@@ -126,5 +132,6 @@ func (c *checker) outranks(a *attempt, shown bool, level guance.Level, seq uint6
 
 // endedBefore reports whether the entry had an outcome at t.
 func (e *entry) endedBefore(t time.Time) bool {
-	return len(e.settled) > 0 && !e.settled[len(e.settled)-1].At.IsZero() && e.settled[len(e.settled)-1].At.Before(t)
+	return len(e.settled) > 0 && !e.settled[len(e.settled)-1].At.IsZero() &&
+		e.settled[len(e.settled)-1].At.Before(t)
 }

@@ -8,7 +8,7 @@ import (
 	"github.com/guance-relay/guance-relay/relay/store"
 )
 
-// diverged decides promise 4.
+// diverged tests promise 4, the state at the end.
 func (c *checker) diverged() *Violation {
 	for _, key := range c.keys {
 		s := c.problems[key]
@@ -24,16 +24,20 @@ func (c *checker) diverged() *Violation {
 	return nil
 }
 
-func (s *story) diverged(problem string) *Violation {
+func (s *problem) diverged(problem string) *Violation {
 	if slices.ContainsFunc(s.entries, func(e *entry) bool { return e.outcome() == 0 }) {
-		return nil // not at its end
+		return nil // it has not converged yet
 	}
 	said := s.lastSaid()
 	for _, shown := range s.shown() {
-		if slices.ContainsFunc(said, func(e *entry) bool { return e.agrees(shown) || e.diedAfter(shown) }) {
+		if slices.ContainsFunc(said, func(e *entry) bool {
+			return e.agrees(shown) ||
+				e.diedAfter(shown)
+		}) {
 			continue
 		}
-		v := &Violation{Promise: 4, Problem: problem, Text: fmt.Sprintf("the target shows %s, and last said was %s", shown.words(), said[0].words())}
+		v := &Violation{Promise: 4, Problem: problem, Text: fmt.Sprintf("the target shows %s, "+
+			"and last said was %s", shown.words(), said[0].words())}
 		if said[0] != nil {
 			v.Seq = said[0].Seq
 		}
@@ -42,10 +46,10 @@ func (s *story) diverged(problem string) *Violation {
 	return nil
 }
 
-// endsWrong judges what the target shows at the end.
-func (s *story) endsWrong(problem string, ends guance.State) *Violation {
+// endsWrong tests History.Ends of a problem.
+func (s *problem) endsWrong(problem string, ends guance.State) *Violation {
 	if slices.ContainsFunc(s.entries, func(e *entry) bool { return e.outcome() == 0 }) {
-		return nil // not at its end
+		return nil // it has not converged yet
 	}
 	open := ends == guance.StateProblem
 	said := s.lastSaid()
@@ -54,20 +58,23 @@ func (s *story) endsWrong(problem string, ends guance.State) *Violation {
 			return nil
 		}
 	}
-	for _, e := range s.entries { // what died may have arrived all the same
-		if e.outcome() == store.Dead && (said[0] == nil || e.Seq > said[0].Seq) && (e.State == guance.StateProblem) == open {
+	for _, e := range s.entries { // a dead entry may have arrived
+		if e.outcome() == store.Dead && (said[0] == nil || e.Seq > said[0].Seq) &&
+			(e.State == guance.StateProblem) == open {
 			return nil
 		}
 	}
-	v := &Violation{Promise: 4, Problem: problem, Text: fmt.Sprintf("the target shows %v at the end, and last said was %s", ends, said[0].words())}
+	v := &Violation{Promise: 4, Problem: problem, Text: fmt.Sprintf("the target shows %v at the "+
+		"end, and last said was %s", ends, said[0].words())}
 	if said[0] != nil {
 		v.Seq = said[0].Seq
 	}
 	return v
 }
 
-// lastSaid returns the entry that the target should show, nil for nothing; several if it is open which one it is.
-func (s *story) lastSaid() (said []*entry) {
+// lastSaid returns the entry that the target should show; nil for nothing. It returns several if
+// more than one would be right.
+func (s *problem) lastSaid() (said []*entry) {
 	died := false
 	for _, e := range slices.Backward(s.entries) {
 		if !e.stateful() || e.late || e.outcome() == store.Ignored {
@@ -78,7 +85,7 @@ func (s *story) lastSaid() (said []*entry) {
 			died = true
 			continue
 		case store.Superseded:
-			if died { // it gave its place to what died
+			if died { // by the entry that died
 				continue
 			}
 		}
@@ -90,13 +97,14 @@ func (s *story) lastSaid() (said []*entry) {
 	return append(said, nil)
 }
 
-// diedAfter reports whether what the target shows is of a dead entry, newer than e: it may have arrived all the same.
+// diedAfter reports whether the target shows a dead entry newer than e, which may have arrived.
 func (e *entry) diedAfter(shown *attempt) bool {
-	return shown != nil && shown.entry.outcome() == store.Dead && (e == nil || shown.entry.Seq > e.Seq)
+	return shown != nil && shown.entry.outcome() == store.Dead &&
+		(e == nil || shown.entry.Seq > e.Seq)
 }
 
-// shown returns the attempts of which one is what the target shows at the end; nil among them is nothing.
-func (s *story) shown() []*attempt {
+// shown returns the attempts of which the target may show one at the end; nil stands for nothing.
+func (s *problem) shown() []*attempt {
 	shown := []*attempt{nil}
 	for _, a := range s.attempts {
 		switch {
@@ -110,8 +118,8 @@ func (s *story) shown() []*attempt {
 	return shown
 }
 
-// agrees reports whether a target that shows an attempt shows what e says. A nil entry says nothing, a nil attempt shows nothing, and
-// both are as good as a recovery.
+// agrees reports whether an attempt shows the state and level of e. A nil entry and a nil attempt
+// count as a recovery.
 func (e *entry) agrees(shown *attempt) bool {
 	there := e != nil && e.State == guance.StateProblem
 	if shown == nil || shown.State != guance.StateProblem {

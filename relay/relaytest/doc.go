@@ -1,38 +1,46 @@
-// Package relaytest holds a sink, and a whole relay, to what they promise.
+// Package relaytest tests sinks, and relays as a whole.
 //
-// # A recording sink
+//   - [TestSink] tests a sink against the contract of relay.Sink.
+//   - [Recorder] records what a lane sends, in front of any sink or of a scripted one.
+//   - [History.Check] tests what a lane did against the promises of package relay.
 //
-// A [Recorder] stands before any relay.Sink, keeps every attempt, and answers questions: what came, when, for which problem, how
-// many at once. The sinks of this package answer as a script says: [Takes], [Fails], [Refuses], [Throttles], [Ignores], [Panics],
-// [Hangs], [Slow], and put together by [Times], [ByProblem] and [EachProblem]; a relay.SinkFunc is the script that none of them is.
+// # The test of sinks
 //
-//	target := relaytest.Record(relaytest.Times(3, relaytest.Fails(errors.New("502")), relaytest.Takes()))
-//	r.Handle("lane", target, nil)
-//
-// All of it may be used concurrently, and within a testing/synctest bubble if it was made there.
-//
-// # The sink suite
-//
-// [TestSink] holds a sink that somebody wrote to the contract of relay.Sink. The suite is the target: an HTTP server on the
-// loopback that answers well, refuses, throttles, fails, hangs, resets, redirects and talks garbage, while the suite looks at what
-// the sink makes of it.
+// [TestSink] plays the target: an HTTP server on the loopback that takes, refuses, throttles,
+// fails, hangs, resets, redirects and sends garbage. It tests what the sink returns each time.
 //
 //	func TestMySink(t *testing.T) {
-//		relaytest.TestSink(t, func(t *testing.T, target *relaytest.Target) relay.Sink {
+//		newSink := func(t *testing.T, target *relaytest.Target) relay.Sink {
 //			return mysink.New(target.URL+"/hook/s3cret", nil)
-//		}, &relaytest.SuiteOptions{Secrets: []string{"s3cret"}})
+//		}
+//		opts := &relaytest.SuiteOptions{Secrets: []string{"s3cret"}}
+//		relaytest.TestSink(t, newSink, opts)
 //	}
 //
-// # The history checker
+// # The recording sink
 //
-// A [History] is what was accepted, what was on the wire and which outcomes were recorded, of one lane. [History.Check] decides
-// promises 2 to 6 of package relay by it, and names the first violation. It does not care where a history comes from:
+// A [Recorder] stands in front of a relay.Sink and records each attempt: when it came, for which
+// problem, how many at once. The scripted sinks are [Takes], [Fails], [Refuses], [Throttles],
+// [Ignores], [Panics], [Hangs] and [Slow]. [Times], [ByProblem] and [EachProblem] combine sinks.
+// For anything else write a relay.SinkFunc.
 //
-//   - In process: [Told] for each event as it was accepted, [Recorder.Attempts] of a recorder that outlives restarts, [Settled] of
-//     the store.
-//   - Of a real process, killed at will: [Told] for each webhook that was answered with 202, in the order of sending; one
-//     [Attempt] for each request that a fake of the target saw, named by the event id in its body; [Settled] of the store's file,
-//     opened again once the process is gone. An answer that the fake could not deliver, or never gave, is [Unknown] and has no End.
+//	failing := relaytest.Fails(errors.New("502"))
+//	target := relaytest.Record(relaytest.Times(3, failing, relaytest.Takes()))
+//	r.Handle("lane", target, nil)
 //
-// The package does not import testing: nothing of it reaches a program's flags.
+// All of this may be used concurrently. It may be used in a testing/synctest bubble if it was made
+// there.
+//
+// # The check of histories
+//
+// A [History] holds what one lane accepted, what it sent, and the outcomes that the store has.
+// [History.Check] tests promises 2 to 6 of package relay and names the first violation. A history
+// may come from
+//
+//   - a relay in the process of the test: [Told] for each accepted event, [Recorder.Attempts] of a
+//     recorder that lives through restarts, [Settled] of the store;
+//   - a real process that the test kills: [Told] for each webhook that was answered with 202, in
+//     the order of sending; an [Attempt] for each request that a fake target received, with the
+//     event ID from its body; [Settled] of the store's file, opened after the process has ended.
+//     An answer that the fake could not deliver, or never gave, is [Unknown] and has no End.
 package relaytest

@@ -14,50 +14,56 @@ import (
 	"github.com/guance-relay/guance-relay/relay/store"
 )
 
-// A History is what happened to the entries of one lane, which is one destination with one budget. Times must be of one clock.
+// A History is what happened to the entries of one lane. All times must be of one clock.
 type History struct {
-	// Accepted are the entries in the order in which they were accepted.
+	// Accepted are the entries in the order of acceptance.
 	Accepted []Accepted
-	// Attempts are the requests on the wire. They are put in the order of Start; those of one instant stay in the order given.
+	// Attempts are the requests. Check sorts them by Start and keeps the order of those that start
+	// at the same time.
 	Attempts []Attempt
-	// Settled are the recorded outcomes, those of one entry in the order recorded. Only Seq or ID, Problem, Outcome, Reason and At
-	// are read.
+	// Settled are the recorded outcomes, those of one entry in the order of recording. Check reads
+	// Seq or ID, Problem, Outcome, Reason and At.
 	Settled []store.Settlement
-	// Ends is what the target shows at the end of each problem of which that is known, whatever it answered: it may have handled a request
-	// later than it seemed. To show nothing is to show a recovery.
+	// Ends is what the target shows at the end, by problem key, where it is known: a target may
+	// handle a request later than it answers. If it shows nothing, use StateRecovered.
 	Ends map[string]guance.State
-	// Unfinished says that the run was stopped before the lane had settled everything: an entry may be pending, and a problem with
-	// such an entry need not have converged.
+	// Unfinished says that the run ended before the lane had settled everything. Entries may be
+	// pending, and their problems need not have converged.
 	Unfinished bool
 }
 
-// An Accepted is an entry that a lane had to take.
+// An Accepted is an entry that a lane accepted.
 //
-// Who sees sequence numbers, such as a wrapped store, sets Seq. A sender sees none: it leaves Seq zero in all of them, and then ID
-// names the entry here, in attempts and in settlements; sequence numbers there are not read, the order is that of the slice, and
-// what has the ID of an earlier one is its duplicate.
+// A test that sees sequence numbers, such as one that intercepts the store, sets Seq. A sender does
+// not see them: it leaves Seq zero in all of them. Then ID names the entry, here, in attempts and
+// in settlements; their sequence numbers are ignored, the order of the slice counts, and a later
+// entry with the same ID is a duplicate.
 type Accepted struct {
 	Seq     uint64
 	ID      string // as relay.EventID
 	Problem string
 	State   guance.State
 	Level   guance.Level
-	// Time is when Guance says that it happened; zero if it does not say.
+	// Time is the time of the event according to Guance; zero if it gives none.
 	Time time.Time
-	// At is when it was kept; the moment of the answer if only that is known.
+	// At is when it was stored, or when the webhook was answered if only that is known.
 	At time.Time
-	// Unsure says that the sender never learned whether it was accepted, as the process died over it. It may have an outcome or none.
+	// Unsure says that the sender got no answer, as the process died. It may have an outcome or
+	// none.
 	Unsure bool
 }
 
-// Told returns what a sender knows of an event that a relay accepted at a time. It has no sequence number.
+// Told returns what a sender knows of an event that was accepted at a time: all but Seq.
 func Told(e *guance.Event, problem string, at time.Time) Accepted {
-	return Accepted{ID: relay.EventID(e), Problem: problem, State: e.State(), Level: e.Level(), Time: e.Time(), At: at}
+	return Accepted{ID: relay.EventID(e), Problem: problem, State: e.State(), Level: e.Level(),
+		Time: e.Time(), At: at}
 }
 
-// Settled returns the outcomes that the store has of the problems of accepted, each once, for [History.Settled]. The store must
-// not have forgotten any, as stores may.
-func Settled(ctx context.Context, db store.Store, lane string, accepted []Accepted) ([]store.Settlement, error) {
+// Settled reads the outcomes of the problems of accepted from a store, for [History.Settled]. The
+// store must not have deleted any by age or number.
+func Settled(
+	ctx context.Context, db store.Store, lane string, accepted []Accepted,
+) ([]store.Settlement, error) {
 	var all []store.Settlement
 	seen := make(map[string]bool)
 	for _, a := range accepted {
@@ -67,31 +73,35 @@ func Settled(ctx context.Context, db store.Store, lane string, accepted []Accept
 		seen[a.Problem] = true
 		settled, err := db.History(ctx, lane, a.Problem)
 		if err != nil {
-			return nil, fmt.Errorf("relaytest: the history of %q in lane %q: %w", a.Problem, lane, err)
+			return nil, fmt.Errorf("relaytest: the history of %q in lane %q: %w", a.Problem, lane,
+				err)
 		}
 		all = append(all, settled...)
 	}
 	return all, nil
 }
 
-// Rules are what a lane was told to keep. A nil *Rules and a zero field mean the defaults of relay.SinkOptions.
+// Rules are the settings of the lane. A nil *Rules and a zero field mean the defaults of
+// relay.SinkOptions.
 type Rules struct {
-	// Every says that the lane wants each event: nothing may be superseded.
+	// Every says that the lane sends each event: none may be superseded.
 	Every bool
-	// PerMinute is the number of attempts allowed in any Window; zero means 120, and negative no limit.
+	// PerMinute is the number of attempts allowed in any Window; zero means 120, and negative no
+	// limit.
 	PerMinute int
-	// Window is the span in which they are counted; zero means 60 s.
+	// Window is the time in which PerMinute counts; zero means 60 s.
 	Window time.Duration
-	// Late is how much older than the newest event of its problem an event may be to count as overtaken on its way, and so as stale;
-	// zero means 10 min. An older one is taken at its word.
+	// Late bounds which events count as late. An event that is older than the newest of its problem
+	// by up to Late was overtaken on its way, and is superseded. Zero means 10 min.
 	Late time.Duration
-	// MaxAge is the age at which an entry may be given up although it was only ever throttled; zero means 72 h.
+	// MaxAge is the age at which an entry may die although it was only throttled; zero means 72 h.
 	MaxAge time.Duration
-	// AgedShare: one send in so many may go to whatever waited longest, whatever its level; zero means 8.
+	// AgedShare: one send in so many may go to the entry that waited longest; zero means 8.
 	AgedShare int
-	// InFlight is how many sends may begin after an entry was accepted that were chosen before the lane knew of it, or together with it and
-	// passed the disk sooner; zero means twice [relay.DefaultConcurrency], a full lane of each. A process that reads its entries late, or a
-	// sink that sends several requests for one delivery, needs more.
+	// InFlight is how many attempts may begin after an entry was accepted, because the lane chose
+	// them before it read the entry, or with it and the disk was faster for them. Zero means twice
+	// [relay.DefaultConcurrency]. A process that reads its entries late, or a sink that sends
+	// several requests for one delivery, needs more.
 	InFlight int
 }
 
@@ -109,11 +119,11 @@ func (r *Rules) withDefaults() Rules {
 	return d
 }
 
-// A Violation is a promise that was not kept.
+// A Violation is a broken promise.
 type Violation struct {
-	Promise int    // its number in the comment of package relay
-	Problem string // the problem key; empty if it is not about one
-	Seq     uint64 // the entry, 0 if it is not about one; for a sender's history its place, from 1
+	Promise int    // its number in the documentation of package relay
+	Problem string // the problem key; empty if no problem is meant
+	Seq     uint64 // the entry, 0 if none is meant; in a history of a sender its place, from 1
 	Text    string
 }
 
@@ -130,37 +140,44 @@ func (v *Violation) Error() string {
 	return b.String() + ": " + v.Text
 }
 
-// Check decides promises 2 to 6 and returns the first *[Violation] that it finds, in the order of the promises and for each
-// in the order of acceptance or of the wire; nil if there is none. Another error means that the history contradicts itself, and
-// that nothing was decided. Check changes nothing.
+// Check tests promises 2 to 6. It returns the first *[Violation] that it finds, by promise and then
+// by time, or nil. Any other error means that the history contradicts itself and was not tested.
+// Check changes nothing.
 //
-// Promise 2, nothing vanishes. Each entry has one outcome. Only dead is followed by another, as a dead letter can be replayed, and
-// then the last counts. Dead and ignored have a reason. A superseded problem has a newer event with a state in its lane, or was late;
-// what was delivered was taken. Nothing is sent or settled that was not accepted, or sent again once it was delivered.
+// Promise 2, nothing vanishes. Each entry has one outcome. Only dead may be followed by another, as
+// a dead letter can be replayed; then the last one counts. Dead and ignored have a reason. A
+// superseded entry was late, or its problem has a newer event with a state in the lane. The target
+// took what is delivered. Nothing is sent or settled that was not accepted, or sent again after it
+// was delivered.
 //
-// Promise 3, never a stale state after a newer one. No attempt of a problem begins once an attempt of a later entry has, or while
-// one of another entry goes on. The same entry may be sent again. What was superseded was never on the wire.
+// Promise 3, never a stale state after a newer one. No attempt of a problem begins after an attempt
+// of a later entry has begun, or while one of another entry is in flight. The same entry may be
+// sent again. A superseded entry was never sent.
 //
-// Promise 4, it converges. What the target shows is what it took last; an attempt whose answer is unknown leaves both possible. What
-// Guance last said is the last event of the problem with a state, save what was late, ignored or dead, or gave its place to what is dead.
-// The two agree in state and, for a problem, in level; to show nothing is to show a recovery. A dead entry newer than what was last said
-// may show instead. Where Ends says what the target shows, that has to agree in state as well.
+// Promise 4, it converges. The target shows what it took last. If the answer of an attempt is
+// unknown, it may show that too. It should show the last event of the problem with a state, leaving
+// out late, ignored and dead events and those superseded by a dead one. The two agree in state and,
+// for a problem, in level. Showing nothing counts as a recovery. The target may also show a dead
+// entry that is newer. Ends must agree in state as well.
 //
-// Promise 5, the budget is kept. No half-open span of one Window holds the beginnings of more than PerMinute attempts. No entry younger
-// than MaxAge is dead that was only ever throttled.
+// Promise 5, the budget is kept. In no half-open span of one Window do more than PerMinute attempts
+// begin. No entry younger than MaxAge is dead that was only ever throttled.
 //
-// Promise 6, the worst news travels first. It is judged for an entry with a state of problem whose problem had nothing unsettled and
-// nothing shown when it was accepted, up to the problem's next attempt, or to the end of the history. Of n attempts in this time at most
-// n/AgedShare + 1 + InFlight may be of lower rank. An attempt is not of lower rank if it tells the target of a problem that it does not
-// show yet, at a worse level, or at the same and accepted earlier, or if it stands in the way of such news of its own problem. Where
-// later events of the problem arrive while it waits, the lowest level and the latest place count, and a recovery ends the matter.
+// Promise 6, the worst news travels first. It is tested for an entry with StateProblem whose
+// problem, when it was accepted, had nothing pending and nothing shown. The time from then to the
+// next attempt of the problem, or to the end of the history, counts. Of n attempts that begin in
+// this time at most n/AgedShare + 1 + InFlight may be of lower rank. An attempt has the same or a
+// higher rank if its problem is not shown yet and has, in this entry or a later one, a worse level,
+// or the same level and an earlier acceptance. If later events of the waiting problem arrive, the
+// lowest of their levels and the latest of their numbers count. A recovery ends the test.
 func (h *History) Check(rules *Rules) error {
 	c, err := h.index(rules.withDefaults())
 	if err != nil {
-		return fmt.Errorf("relaytest: the history contradicts itself, nothing was decided: %w", err)
+		return fmt.Errorf("relaytest: the history contradicts itself and was not tested: %w", err)
 	}
 	for _, promise := range []func(*checker) *Violation{
-		(*checker).vanished, (*checker).stale, (*checker).resent, (*checker).diverged, (*checker).overspent, (*checker).delayed,
+		(*checker).vanished, (*checker).stale, (*checker).resent, (*checker).diverged,
+		(*checker).overspent, (*checker).delayed,
 	} {
 		if v := promise(c); v != nil {
 			return v
@@ -169,8 +186,8 @@ func (h *History) Check(rules *Rules) error {
 	return nil
 }
 
-// Story tells what happened to a problem, one line for each thing in the order of time, for a message to a human.
-func (h *History) Story(problem string) string {
+// Timeline returns what happened to a problem, one line for each step, in order of time.
+func (h *History) Timeline(problem string) string {
 	type line struct {
 		at   time.Time
 		text string
@@ -178,7 +195,8 @@ func (h *History) Story(problem string) string {
 	var lines []line
 	for _, a := range h.Accepted {
 		if a.Problem == problem {
-			lines = append(lines, line{a.At, fmt.Sprintf("seq %d accepted: %v %v, of %s", a.Seq, a.State, a.Level, a.Time.UTC().Format(clock))})
+			lines = append(lines, line{a.At, fmt.Sprintf("seq %d accepted: %v %v, of %s", a.Seq,
+				a.State, a.Level, a.Time.UTC().Format(clock))})
 		}
 	}
 	for _, a := range h.Attempts {
@@ -192,7 +210,9 @@ func (h *History) Story(problem string) string {
 	}
 	for _, s := range h.Settled {
 		if s.Problem == problem {
-			lines = append(lines, line{s.At, strings.TrimSuffix(fmt.Sprintf("seq %d recorded: %v, %s", s.Seq, s.Outcome, s.Reason), ", ")})
+			lines = append(lines,
+				line{s.At, strings.TrimSuffix(fmt.Sprintf("seq %d recorded: %v, %s", s.Seq,
+					s.Outcome, s.Reason), ", ")})
 		}
 	}
 	slices.SortStableFunc(lines, func(a, b line) int { return a.at.Compare(b.at) })
@@ -203,41 +223,41 @@ func (h *History) Story(problem string) string {
 	return b.String()
 }
 
-// A checker is a history in a form that can be asked.
+// A checker is a history with its parts joined.
 type checker struct {
 	Rules
 	unfinished bool
 	ends       map[string]guance.State
 	accepted   []*entry // in order
 	attempts   []*attempt
-	problems   map[string]*story
+	problems   map[string]*problem
 	keys       []string // of problems, in order of first acceptance
-	strays     []string // what was sent or settled without being accepted
+	orphans    []string // attempts and settlements of entries that were never accepted
 }
 
-// An entry is what happened to one accepted entry.
+// An entry is an accepted entry with its attempts and settlements.
 type entry struct {
 	Accepted
-	late     bool // a newer event of the problem came before it
-	maybe    bool // it is late if what was ignored before it counts
+	late     bool // it came after a newer event of the problem
+	maybe    bool // it is late if ignored events count
 	attempts []*attempt
 	settled  []store.Settlement
 }
 
-// An attempt knows its entry and its place on the wire.
+// An attempt is an attempt with its entry and its place in the order of time.
 type attempt struct {
 	Attempt
 	entry *entry
 	place int
 }
 
-// A story is one problem.
-type story struct {
+// A problem has the entries and attempts of one problem key.
+type problem struct {
 	entries  []*entry
 	attempts []*attempt
 }
 
-// outcome is the last outcome recorded; 0 is pending.
+// outcome returns the last outcome; 0 if e is pending.
 func (e *entry) outcome() store.Outcome {
 	if len(e.settled) == 0 {
 		return 0
@@ -247,12 +267,13 @@ func (e *entry) outcome() store.Outcome {
 
 func (e *entry) stateful() bool { return e.State != guance.StateNeither }
 
-// neverWas reports, of a run that came to its end, that an entry of which the sender was not sure was not accepted.
+// neverWas reports whether e was not accepted after all: nothing happened to it in a finished run.
 func (e *entry) neverWas() bool { return e.Unsure && len(e.settled) == 0 && len(e.attempts) == 0 }
 
 // index joins the three parts of a history.
 func (h *History) index(rules Rules) (*checker, error) {
-	c := &checker{Rules: rules, unfinished: h.Unfinished, ends: h.Ends, problems: make(map[string]*story)}
+	c := &checker{Rules: rules, unfinished: h.Unfinished, ends: h.Ends,
+		problems: make(map[string]*problem)}
 	told := len(h.Accepted) > 0
 	for _, a := range h.Accepted {
 		told = told && a.Seq == 0
@@ -260,11 +281,12 @@ func (h *History) index(rules Rules) (*checker, error) {
 	bySeq, byID := make(map[uint64]*entry), make(map[string]*entry)
 	for _, a := range h.Accepted {
 		if a.ID != "" && byID[a.ID] != nil && told {
-			continue // the sender was answered twice for one event
+			continue // a duplicate
 		}
 		switch {
 		case told && a.ID == "":
-			return nil, fmt.Errorf("an accepted entry of problem %q has neither sequence number nor ID", a.Problem)
+			return nil, fmt.Errorf("an accepted entry of problem %q has neither sequence number "+
+				"nor ID", a.Problem)
 		case told:
 			a.Seq = uint64(len(c.accepted) + 1)
 		case a.Seq == 0:
@@ -289,7 +311,7 @@ func (h *History) index(rules Rules) (*checker, error) {
 	for _, e := range c.accepted {
 		s := c.problems[e.Problem]
 		if s == nil {
-			s = &story{}
+			s = &problem{}
 			c.problems[e.Problem] = s
 			c.keys = append(c.keys, e.Problem)
 		}
@@ -308,11 +330,13 @@ func (h *History) index(rules Rules) (*checker, error) {
 		a.place = i
 		a.entry = find(a.Seq, a.ID)
 		if a.entry == nil {
-			c.strays = append(c.strays, fmt.Sprintf("%v (%s) was sent and never accepted", a.Attempt, a.ID))
+			c.orphans = append(c.orphans, fmt.Sprintf("%v (%s) was sent and never accepted",
+				a.Attempt, a.ID))
 			continue
 		}
 		if a.Problem != a.entry.Problem {
-			return nil, fmt.Errorf("entry %d is of problem %q, and was sent as of %q", a.entry.Seq, a.entry.Problem, a.Problem)
+			return nil, fmt.Errorf("entry %d is of problem %q, and was sent as of %q", a.entry.Seq,
+				a.entry.Problem, a.Problem)
 		}
 		a.entry.attempts = append(a.entry.attempts, a)
 		s := c.problems[a.Problem]
@@ -322,11 +346,13 @@ func (h *History) index(rules Rules) (*checker, error) {
 	for _, s := range h.Settled {
 		e := find(s.Seq, s.ID)
 		if e == nil {
-			c.strays = append(c.strays, fmt.Sprintf("%v was recorded of entry %d (%s) of problem %q, which was never accepted", s.Outcome, s.Seq, s.ID, s.Problem))
+			c.orphans = append(c.orphans, fmt.Sprintf("%v was recorded of entry %d (%s) of "+
+				"problem %q, which was never accepted", s.Outcome, s.Seq, s.ID, s.Problem))
 			continue
 		}
 		if s.Problem != e.Problem {
-			return nil, fmt.Errorf("entry %d is of problem %q, and was settled as of %q", e.Seq, e.Problem, s.Problem)
+			return nil, fmt.Errorf("entry %d is of problem %q, and was settled as of %q", e.Seq,
+				e.Problem, s.Problem)
 		}
 		if s.Outcome == 0 {
 			return nil, errors.New("a settlement has no outcome")
@@ -342,9 +368,9 @@ func (h *History) index(rules Rules) (*checker, error) {
 	return c, nil
 }
 
-// markLate finds the events that are older than one that was accepted before them. Whether what was ignored makes another late is
-// open: a lane that knows of it only as settled need not remember its time.
-func (c *checker) markLate(s *story) {
+// markLate finds the events that are older than one that was accepted before them. Ignored events
+// may count or not: a lane need not remember their times.
+func (c *checker) markLate(s *problem) {
 	if c.Every {
 		return
 	}

@@ -14,15 +14,15 @@ import (
 	"github.com/guance-relay/guance-relay/relay/store"
 )
 
-// A model is the plainest relay there could be, a step every half second, which is 120 requests a minute to the last one. It shares
-// nothing with package relay: what it makes is legal by the words of the promise.
+// A model is the simplest relay that keeps the promises. It makes one step every half second, which
+// is exactly 120 requests a minute. It shares no code with package relay.
 type model struct {
 	tale
 	now      float64
 	seq      uint64
 	sends    int
 	problems map[string]*modelProblem
-	ignored  map[uint64]bool // by the sink when it is called; it does not change its mind
+	ignored  map[uint64]bool // by Deliver, always the same for an entry
 }
 
 type modelProblem struct {
@@ -36,7 +36,7 @@ type modelProblem struct {
 
 const modelConcurrency = 1
 
-// legalHistory draws what happens and lets the model live through it.
+// legalHistory draws what happens and runs the model through it.
 func legalHistory(t *rapid.T) *tale {
 	m := &model{problems: make(map[string]*modelProblem), ignored: make(map[uint64]bool)}
 	for range rapid.IntRange(5, 60).Draw(t, "steps") {
@@ -47,17 +47,19 @@ func legalHistory(t *rapid.T) *tale {
 			m.replay()
 		}
 		m.step(rapid.SampledFrom([]relaytest.Answer{
-			relaytest.Taken, relaytest.Taken, relaytest.Taken, relaytest.Taken, relaytest.Unknown, relaytest.Refused, relaytest.Throttled,
+			relaytest.Taken, relaytest.Taken, relaytest.Taken, relaytest.Taken, relaytest.Unknown,
+			relaytest.Refused, relaytest.Throttled,
 		}).Draw(t, "answer"), rapid.Bool().Draw(t, "crash"))
 	}
-	for m.step(relaytest.Taken, false) { // faults have ended
+	for m.step(relaytest.Taken, false) { // after the last fault
 	}
 	return &m.tale
 }
 
 func (m *model) arrive(t *rapid.T) {
 	key := rapid.SampledFrom([]string{"a", "b", "c", "d", "e", "f"}).Draw(t, "problem")
-	level := rapid.SampledFrom([]guance.Level{ok, info, warning, critical, guance.LevelFatal}).Draw(t, "level")
+	level := rapid.SampledFrom([]guance.Level{ok, info, warning, critical,
+		guance.LevelFatal}).Draw(t, "level")
 	late := float64(rapid.SampledFrom([]int{0, 0, 0, 0, 3, 300}).Draw(t, "late"))
 	m.seq++
 	ignored := rapid.IntRange(0, 9).Draw(t, "ignored") == 0
@@ -73,7 +75,7 @@ func (m *model) arrive(t *rapid.T) {
 		p.queue = append(p.queue, *e)
 		return
 	}
-	if ignored { // a sink that ignores what has a state says so beforehand
+	if ignored { // what has a state is ignored before it is sent
 		m.settles(e.Seq, m.now, store.Ignored)
 		return
 	}
@@ -100,7 +102,7 @@ func (m *model) arrive(t *rapid.T) {
 	p.queue = kept
 }
 
-// replay puts a dead letter back whose problem has not moved on.
+// replay revives a dead letter that is not stale.
 func (m *model) replay() {
 	for _, key := range []string{"a", "b", "c", "d", "e", "f"} {
 		if p := m.problems[key]; p != nil && len(p.dead) > 0 {
@@ -114,7 +116,7 @@ func (m *model) replay() {
 	}
 }
 
-// step sends what goes first, if there is anything, and half a second passes.
+// step sends the entry of the highest rank, if there is one, and half a second passes.
 func (m *model) step(answer relaytest.Answer, crash bool) bool {
 	defer func() { m.now += .5 }()
 	rank := func(p *modelProblem) int {
@@ -133,7 +135,10 @@ func (m *model) step(answer relaytest.Answer, crash bool) bool {
 		return false
 	}
 	oldest := func(a, b *modelProblem) int { return cmp.Compare(a.queue[0].Seq, b.queue[0].Seq) }
-	slices.SortFunc(ready, func(a, b *modelProblem) int { return cmp.Or(rank(b)-rank(a), oldest(a, b)) })
+	slices.SortFunc(ready, func(a, b *modelProblem) int {
+		return cmp.Or(rank(b)-rank(a),
+			oldest(a, b))
+	})
 	m.sends++
 	if m.sends%8 == 0 {
 		slices.SortFunc(ready, oldest)
@@ -155,11 +160,12 @@ func (m *model) step(answer relaytest.Answer, crash bool) bool {
 		return true
 	case answer == relaytest.Unknown || answer == relaytest.Throttled:
 		return true
-	case answer == relaytest.Taken && crash: // the mark is lost
+	case answer == relaytest.Taken && crash: // the outcome is not recorded
 		return true
 	}
 	outcome := map[relaytest.Answer]store.Outcome{
-		relaytest.Taken: store.Delivered, relaytest.Refused: store.Dead, relaytest.Unsent: store.Ignored,
+		relaytest.Taken: store.Delivered, relaytest.Refused: store.Dead,
+		relaytest.Unsent: store.Ignored,
 	}[answer]
 	m.settles(e.Seq, m.now+.1, outcome)
 	if outcome == store.Dead {
@@ -178,19 +184,20 @@ func TestLegalHistoriesPass(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		h := legalHistory(t)
 		if err := h.Check(&modelRules); err != nil {
-			t.Fatalf("a legal history is refused: %v\n%s", err, stories(h))
+			t.Fatalf("a legal history is refused: %v\n%s", err, timelines(h))
 		}
 	})
 }
 
-func stories(h *tale) (all string) {
+func timelines(h *tale) (all string) {
 	for _, key := range []string{"a", "b", "c", "d", "e", "f"} {
-		all += h.Story(key) + "\n"
+		all += h.Timeline(key) + "\n"
 	}
 	return all
 }
 
-// A mutation spoils a history, and says which promises that breaks; none if it finds nothing to spoil.
+// A mutation changes a history and returns which promises that breaks; none if nothing can be
+// changed.
 type mutation struct {
 	name  string
 	spoil func(t *rapid.T, h *tale) (promises []int)
@@ -202,16 +209,19 @@ var mutations = []mutation{
 			return nil
 		}
 		seq := rapid.SampledFrom(h.Settled).Draw(t, "which").Seq
-		h.Settled = slices.DeleteFunc(h.Settled, func(s store.Settlement) bool { return s.Seq == seq })
+		h.Settled = slices.DeleteFunc(h.Settled,
+			func(s store.Settlement) bool { return s.Seq == seq })
 		return []int{2}
 	}},
 	{"an outcome is recorded twice", func(t *rapid.T, h *tale) []int {
-		final := slices.DeleteFunc(slices.Clone(h.Settled), func(s store.Settlement) bool { return s.Outcome == store.Dead })
+		final := slices.DeleteFunc(slices.Clone(h.Settled),
+			func(s store.Settlement) bool { return s.Outcome == store.Dead })
 		if len(final) == 0 {
 			return nil
 		}
 		s := rapid.SampledFrom(final).Draw(t, "which")
-		s.Outcome = rapid.SampledFrom([]store.Outcome{store.Delivered, store.Superseded, store.Ignored, store.Dead}).Draw(t, "as")
+		s.Outcome = rapid.SampledFrom([]store.Outcome{store.Delivered, store.Superseded,
+			store.Ignored, store.Dead}).Draw(t, "as")
 		h.Settled = append(h.Settled, s)
 		return []int{2}
 	}},
@@ -242,12 +252,13 @@ var mutations = []mutation{
 			return nil
 		}
 		h.sends(s.Seq, 1e6, relaytest.Taken)
-		return []int{2, 3} // 3 if something newer was sent
+		return []int{2, 3} // 3 if a newer entry was sent
 	}},
 	{"a stale entry is sent", func(t *rapid.T, h *tale) []int {
 		var stale []uint64
 		for _, a := range h.Attempts {
-			if slices.ContainsFunc(h.Attempts, func(b relaytest.Attempt) bool { return b.Problem == a.Problem && b.Seq > a.Seq }) {
+			if slices.ContainsFunc(h.Attempts,
+				func(b relaytest.Attempt) bool { return b.Problem == a.Problem && b.Seq > a.Seq }) {
 				stale = append(stale, a.Seq)
 			}
 		}
@@ -286,8 +297,13 @@ var mutations = []mutation{
 		}
 		for _, i := range said {
 			a := &h.Attempts[i]
-			dead := slices.ContainsFunc(h.Settled, func(s store.Settlement) bool { return s.Problem == a.Problem && s.Outcome == store.Dead })
-			later := slices.ContainsFunc(h.Attempts[i+1:], func(b relaytest.Attempt) bool { return b.Problem == a.Problem })
+			dead := slices.ContainsFunc(h.Settled,
+				func(s store.Settlement) bool {
+					return s.Problem == a.Problem &&
+						s.Outcome == store.Dead
+				})
+			later := slices.ContainsFunc(h.Attempts[i+1:],
+				func(b relaytest.Attempt) bool { return b.Problem == a.Problem })
 			if dead || later {
 				continue
 			}
@@ -322,14 +338,15 @@ var mutations = []mutation{
 }
 
 func drawSettled(t *rapid.T, h *tale, o store.Outcome) (store.Settlement, bool) {
-	some := slices.DeleteFunc(slices.Clone(h.Settled), func(s store.Settlement) bool { return s.Outcome != o })
+	some := slices.DeleteFunc(slices.Clone(h.Settled),
+		func(s store.Settlement) bool { return s.Outcome != o })
 	if len(some) == 0 {
 		return store.Settlement{}, false
 	}
 	return rapid.SampledFrom(some).Draw(t, "which"), true
 }
 
-// busiest counts, the slow and obvious way, the most attempts that begin within any span of time.
+// busiest counts, in a slow and simple way, the most attempts that begin within any span of time.
 func busiest(attempts []relaytest.Attempt, span time.Duration) (most int) {
 	for _, first := range attempts {
 		n := 0
@@ -359,8 +376,10 @@ func TestMutatedHistoriesAreCaught(t *testing.T) {
 					rules.Window, rules.PerMinute = time.Second, 3
 				}
 				err := h.Check(&rules)
-				if v, ok := err.(*relaytest.Violation); !ok || !slices.Contains(promises, v.Promise) {
-					t.Fatalf("Check says %v, want one of promises %v\n%s", err, promises, stories(h))
+				if v, ok := err.(*relaytest.Violation); !ok ||
+					!slices.Contains(promises, v.Promise) {
+					t.Fatalf("Check says %v, want one of promises %v\n%s", err, promises,
+						timelines(h))
 				}
 			})
 			if spoilt < 10 {
@@ -370,20 +389,23 @@ func TestMutatedHistoriesAreCaught(t *testing.T) {
 	}
 }
 
-// Promise 5 against counting every span.
+// Check finds the same violations of promise 5 as counting each window.
 func TestBudgetAgainstCounting(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		var h tale
 		for i, ms := range rapid.SliceOfN(rapid.IntRange(0, 20_000), 1, 60).Draw(t, "starts") {
 			h.takes(uint64(i)+1, fmt.Sprint("p", i), critical, 0)
-			// Whole steps make spans of exactly one window likely.
+			// Half seconds make spans of exactly one window likely.
 			h.delivers(uint64(i)+1, float64(ms/500)/2)
 		}
-		rules := relaytest.Rules{PerMinute: rapid.IntRange(1, 12).Draw(t, "allowed"), Window: 5 * time.Second, InFlight: 1000}
+		rules := relaytest.Rules{PerMinute: rapid.IntRange(1, 12).Draw(t, "allowed"),
+			Window: 5 * time.Second, InFlight: 1000}
 		most := busiest(h.Attempts, rules.Window)
 		err := h.Check(&rules)
-		if v, _ := err.(*relaytest.Violation); (most > rules.PerMinute) != (v != nil && v.Promise == 5) {
-			t.Fatalf("at most %d attempts in a window, allowed are %d, and Check says %v", most, rules.PerMinute, err)
+		if v, _ := err.(*relaytest.Violation); (most > rules.PerMinute) != (v != nil &&
+			v.Promise == 5) {
+			t.Fatalf("at most %d attempts in a window, allowed are %d, and Check says %v", most,
+				rules.PerMinute, err)
 		}
 	})
 }

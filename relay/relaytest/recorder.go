@@ -10,8 +10,9 @@ import (
 	"github.com/guance-relay/guance-relay/relay"
 )
 
-// A Recorder is a relay.Sink that keeps an [Attempt] for each delivery and leaves the answer to another sink. It may be used
-// concurrently, and by one relay after the other, as in a test of restarts. It keeps no Delivery and no Event.
+// A Recorder is a relay.Sink that records an [Attempt] for each delivery and passes the delivery to
+// another sink. It may be used concurrently, and by one relay after another in a test of restarts.
+// It keeps no Delivery and no Event.
 type Recorder struct {
 	mu       sync.Mutex
 	sink     relay.Sink
@@ -23,22 +24,25 @@ type Recorder struct {
 	changed  chan struct{} // closed and replaced whenever an attempt begins or ends
 }
 
-// Record returns a Recorder before s; nil means [Takes]. Make it within the synctest bubble that uses it.
+// Record returns a Recorder in front of s; nil means [Takes]. Call it in the synctest bubble that
+// uses the recorder.
 func Record(s relay.Sink) *Recorder {
-	r := &Recorder{flight: make(map[string]int), mostOf: make(map[string]int), changed: make(chan struct{})}
-	r.Answer(s)
+	r := &Recorder{flight: make(map[string]int), mostOf: make(map[string]int),
+		changed: make(chan struct{})}
+	r.Use(s)
 	return r
 }
 
-// Unwrap returns the sink behind, so that a lane finds its optional behaviour: a relay.Ignorer is asked what it ignores, and so on. What a
-// lane asks once, by Handle, is that of the sink that was behind then.
+// Unwrap returns the sink behind the recorder, so that a lane finds its optional behaviour, such as
+// relay.Ignorer. Some of it a lane reads only once, in Handle.
 func (r *Recorder) Unwrap() relay.Sink {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.sink
 }
 
-// Deliver records the attempt and has the sink behind answer it. A panic of that sink is recorded as [Unknown] and goes on.
+// Deliver records the attempt and passes it on. A panic of the sink behind is recorded as
+// [Unknown].
 func (r *Recorder) Deliver(ctx context.Context, d *relay.Delivery) (err error) {
 	i, problem, sink := r.begin(d)
 	answer := Unknown
@@ -52,7 +56,8 @@ func (r *Recorder) begin(d *relay.Delivery) (i int, problem string, sink relay.S
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.attempts = append(r.attempts, Attempt{
-		Seq: d.Seq, ID: relay.EventID(d.Event), Problem: d.Problem, State: d.Event.State(), Level: d.Event.Level(), Number: d.Attempt,
+		Seq: d.Seq, ID: relay.EventID(d.Event), Problem: d.Problem, State: d.Event.State(),
+		Level: d.Event.Level(), Number: d.Attempt,
 		Start: time.Now(),
 	})
 	r.inFlight++
@@ -75,14 +80,14 @@ func (r *Recorder) end(i int, problem string, answer Answer, err error) {
 	r.tell()
 }
 
-// tell wakes who waits. mu is held.
+// tell wakes the callers of Wait. mu is held.
 func (r *Recorder) tell() {
 	close(r.changed)
 	r.changed = make(chan struct{})
 }
 
-// Answer has deliveries from now on answered by s: the target breaks, or is mended. Nil means [Takes].
-func (r *Recorder) Answer(s relay.Sink) {
+// Use passes later deliveries to s, as if the target broke or recovered. Nil means [Takes].
+func (r *Recorder) Use(s relay.Sink) {
 	if s == nil {
 		s = Takes()
 	}
@@ -91,17 +96,18 @@ func (r *Recorder) Answer(s relay.Sink) {
 	r.sink = s
 }
 
-// Attempts returns all attempts in the order in which they began. Those in flight have no End and are [Unknown].
+// Attempts returns all attempts in the order of Start. Those in flight have no End and are
+// [Unknown].
 func (r *Recorder) Attempts() []Attempt {
 	return r.where(func(*Attempt) bool { return true })
 }
 
-// Of returns the attempts of one problem in the order in which they began.
+// Of returns the attempts of one problem in the order of Start.
 func (r *Recorder) Of(problem string) []Attempt {
 	return r.where(func(a *Attempt) bool { return a.Problem == problem })
 }
 
-// Taken returns the attempts that were taken in the order in which they began.
+// Taken returns the attempts that were taken, in the order of Start.
 func (r *Recorder) Taken() []Attempt {
 	return r.where(func(a *Attempt) bool { return a.Answer == Taken })
 }
@@ -124,19 +130,21 @@ func (r *Recorder) MaxConcurrent() int {
 	return r.most
 }
 
-// MaxConcurrentOf returns the most attempts of one problem that were ever in flight at once; a lane allows one.
+// MaxConcurrentOf returns the most attempts of one problem that were ever in flight at once; a lane
+// allows one.
 func (r *Recorder) MaxConcurrentOf(problem string) int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.mostOf[problem]
 }
 
-// Wait returns nil once is reports true of all attempts so far, and the cause of ctx's end if that comes first. Is is called again
-// whenever an attempt begins or ends; it must neither change the slice nor call the recorder.
-func (r *Recorder) Wait(ctx context.Context, is func(attempts []Attempt) bool) error {
+// Wait returns nil once done returns true for the attempts so far, or the cause of ctx if that ends
+// first. It calls done again whenever an attempt begins or ends. done must neither change the slice
+// nor call the recorder.
+func (r *Recorder) Wait(ctx context.Context, done func(attempts []Attempt) bool) error {
 	for {
 		r.mu.Lock()
-		ok, n, changed := is(slices.Clip(r.attempts)), len(r.attempts), r.changed
+		ok, n, changed := done(slices.Clip(r.attempts)), len(r.attempts), r.changed
 		r.mu.Unlock()
 		if ok {
 			return nil
@@ -144,7 +152,8 @@ func (r *Recorder) Wait(ctx context.Context, is func(attempts []Attempt) bool) e
 		select {
 		case <-changed:
 		case <-ctx.Done():
-			return fmt.Errorf("relaytest: what was waited for did not come, after %d attempts: %w", n, context.Cause(ctx))
+			return fmt.Errorf("relaytest: what was waited for did not come, after %d attempts: %w",
+				n, context.Cause(ctx))
 		}
 	}
 }

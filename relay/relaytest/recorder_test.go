@@ -20,15 +20,20 @@ import (
 
 func event(t testing.TB, id, problem, status string) *guance.Event {
 	t.Helper()
-	events, err := guance.Decode(fmt.Appendf(nil, `{"df_event_id":%q,"df_monitor_checker_event_ref":%q,"df_status":%q,"df_title":"t"}`, id, problem, status), "application/json")
+	events,
+		err := guance.Decode(fmt.Appendf(nil,
+		`{"df_event_id":%q,"df_monitor_checker_event_ref":%q,"df_status":%q,"df_title":"t"}`,
+		id, problem, status), "application/json")
 	if err != nil || len(events) != 1 {
 		t.Fatalf("Decode: %d events, %v", len(events), err)
 	}
 	return events[0]
 }
 
-// run starts a relay with one lane, in a bubble, and returns what stops it.
-func run(t testing.TB, db store.Store, sink relay.Sink, opts *relay.SinkOptions) (r *relay.Relay, stop func()) {
+// run starts a relay with one lane, in a bubble, and returns a function that stops it.
+func run(
+	t testing.TB, db store.Store, sink relay.Sink, opts *relay.SinkOptions,
+) (r *relay.Relay, stop func()) {
 	t.Helper()
 	r, err := relay.New(db, &relay.Options{Logger: slog.New(slog.NewTextHandler(t.Output(), nil))})
 	if err != nil {
@@ -48,7 +53,8 @@ func run(t testing.TB, db store.Store, sink relay.Sink, opts *relay.SinkOptions)
 }
 
 func delivery(t testing.TB, seq uint64, problem, status string) *relay.Delivery {
-	return &relay.Delivery{Event: event(t, fmt.Sprint("e", seq), problem, status), Problem: problem, Seq: seq, Attempt: 1}
+	return &relay.Delivery{Event: event(t, fmt.Sprint("e", seq), problem, status), Problem: problem,
+		Seq: seq, Attempt: 1}
 }
 
 func TestScripts(t *testing.T) {
@@ -63,16 +69,26 @@ func TestScripts(t *testing.T) {
 			{"takes", relaytest.Takes(), []relaytest.Answer{relaytest.Taken, relaytest.Taken}, 0},
 			{"fails", relaytest.Fails(bad), []relaytest.Answer{relaytest.Unknown}, 0},
 			{"refuses", relaytest.Refuses("no"), []relaytest.Answer{relaytest.Refused}, 0},
-			{"throttles", relaytest.Throttles(time.Second), []relaytest.Answer{relaytest.Throttled}, 0},
-			{"throttles for a time of its own", relaytest.Throttles(0), []relaytest.Answer{relaytest.Throttled}, 0},
+			{"throttles", relaytest.Throttles(time.Second), []relaytest.Answer{relaytest.Throttled},
+				0},
+			{"throttles for a time of its own", relaytest.Throttles(0),
+				[]relaytest.Answer{relaytest.Throttled}, 0},
 			{"ignores", relaytest.Ignores("info"), []relaytest.Answer{relaytest.Unsent}, 0},
-			{"ignores, joined and wrapped", relaytest.Fails(fmt.Errorf("sink: %w", errors.Join(bad, relay.Ignore("info")))), []relaytest.Answer{relaytest.Unsent}, 0},
+			{"ignores, joined and wrapped", relaytest.Fails(fmt.Errorf("sink: %w",
+				errors.Join(bad, relay.Ignore("info")))), []relaytest.Answer{relaytest.Unsent}, 0},
 			{"hangs", relaytest.Hangs(), []relaytest.Answer{relaytest.Unknown}, time.Minute},
-			{"slow", relaytest.Slow(time.Second, relaytest.Refuses("no")), []relaytest.Answer{relaytest.Refused}, time.Second},
-			{"too slow", relaytest.Slow(time.Hour, relaytest.Takes()), []relaytest.Answer{relaytest.Unknown}, time.Minute},
-			{"times", relaytest.Times(2, relaytest.Fails(bad), relaytest.Takes()), []relaytest.Answer{relaytest.Unknown, relaytest.Unknown, relaytest.Taken, relaytest.Taken}, 0},
-			{"by problem", relaytest.ByProblem(map[string]relay.Sink{"a": relaytest.Refuses("no")}, relaytest.Takes()), []relaytest.Answer{relaytest.Refused}, 0},
-			{"by another problem", relaytest.ByProblem(map[string]relay.Sink{"b": relaytest.Refuses("no")}, relaytest.Takes()), []relaytest.Answer{relaytest.Taken}, 0},
+			{"slow", relaytest.Slow(time.Second, relaytest.Refuses("no")),
+				[]relaytest.Answer{relaytest.Refused}, time.Second},
+			{"too slow", relaytest.Slow(time.Hour, relaytest.Takes()),
+				[]relaytest.Answer{relaytest.Unknown}, time.Minute},
+			{"times", relaytest.Times(2, relaytest.Fails(bad), relaytest.Takes()),
+				[]relaytest.Answer{relaytest.Unknown, relaytest.Unknown, relaytest.Taken,
+					relaytest.Taken}, 0},
+			{"by problem", relaytest.ByProblem(map[string]relay.Sink{"a": relaytest.Refuses("no")},
+				relaytest.Takes()), []relaytest.Answer{relaytest.Refused}, 0},
+			{"by another problem",
+				relaytest.ByProblem(map[string]relay.Sink{"b": relaytest.Refuses("no")},
+					relaytest.Takes()), []relaytest.Answer{relaytest.Taken}, 0},
 		} {
 			rec := relaytest.Record(tc.sink)
 			for i, want := range tc.want {
@@ -81,7 +97,8 @@ func TestScripts(t *testing.T) {
 				cancel()
 				a := rec.Attempts()[i]
 				if a.Answer != want || !errors.Is(a.Err, err) || a.End.Sub(a.Start) != tc.took {
-					t.Errorf("%s: attempt %d is %v after %v with error %v, want %v after %v", tc.name, i+1, a.Answer, a.End.Sub(a.Start), a.Err, want, tc.took)
+					t.Errorf("%s: attempt %d is %v after %v with error %v, want %v after %v",
+						tc.name, i+1, a.Answer, a.End.Sub(a.Start), a.Err, want, tc.took)
 				}
 			}
 		}
@@ -118,26 +135,29 @@ func TestRecorderKeepsAPanic(t *testing.T) {
 		_ = rec.Deliver(t.Context(), delivery(t, 1, "a", "ok"))
 	}()
 	a := rec.Attempts()[0]
-	if a.Answer != relaytest.Unknown || a.End.IsZero() || a.State != guance.StateRecovered || a.Seq != 1 || a.ID != "e1/ok//a" {
+	if a.Answer != relaytest.Unknown || a.End.IsZero() || a.State != guance.StateRecovered ||
+		a.Seq != 1 || a.ID != "e1/ok//a" {
 		t.Errorf("recorded %+v", a)
 	}
 }
 
-// The recorder in its place: a lane with retries, concurrency, waiting and an answer that changes.
+// The recorder in a lane with retries and concurrency, whose target recovers.
 func TestRecorderInALane(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		rec := relaytest.Record(relaytest.Slow(10*time.Second, relaytest.Fails(errors.New("502"))))
 		r, stop := run(t, memstore.New(), rec, &relay.SinkOptions{Concurrency: 3})
 		defer stop()
 		for i := range 5 {
-			if _, err := r.Accept(t.Context(), event(t, fmt.Sprint(i), fmt.Sprint("p", i), "critical")); err != nil {
+			if _, err := r.Accept(t.Context(), event(t, fmt.Sprint(i), fmt.Sprint("p", i),
+				"critical")); err != nil {
 				t.Fatal(err)
 			}
 		}
-		if err := rec.Wait(t.Context(), func(a []relaytest.Attempt) bool { return len(a) >= 5 }); err != nil {
+		if err := rec.Wait(t.Context(),
+			func(a []relaytest.Attempt) bool { return len(a) >= 5 }); err != nil {
 			t.Fatal(err)
 		}
-		rec.Answer(nil)
+		rec.Use(nil)
 		if err := rec.WaitTaken(t.Context(), 5); err != nil {
 			t.Fatal(err)
 		}
@@ -149,18 +169,19 @@ func TestRecorderInALane(t *testing.T) {
 		}
 		ctx, cancel := context.WithTimeoutCause(t.Context(), time.Minute, errors.New("enough"))
 		defer cancel()
-		if err := rec.WaitTaken(ctx, 6); err == nil || err.Error() != "relaytest: what was waited for did not come, after "+fmt.Sprint(len(rec.Attempts()))+" attempts: enough" {
+		if err := rec.WaitTaken(ctx, 6); err == nil || err.Error() != "relaytest: what was "+
+			"waited for did not come, after "+fmt.Sprint(len(rec.Attempts()))+" attempts: enough" {
 			t.Errorf("Wait past the end: %v", err)
 		}
 	})
 }
 
-// every is a sink that wants each event.
+// every is a sink that must be sent each event.
 type every struct{ relay.Sink }
 
 func (every) EveryEvent() bool { return true }
 
-// A recorder hides nothing of the sink behind it.
+// A recorder does not hide the optional behaviour of its sink.
 func TestReport33RecorderPassesOptionalBehaviourOn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		rec := relaytest.Record(every{relaytest.Takes()})
@@ -168,7 +189,8 @@ func TestReport33RecorderPassesOptionalBehaviourOn(t *testing.T) {
 		r, stop := run(t, db, rec, nil)
 		defer stop()
 		var events []*guance.Event
-		for i, status := range []string{"critical", "error", "warning", "critical", "error", "warning", "critical", "error", "ok"} {
+		for i, status := range []string{"critical", "error", "warning", "critical", "error",
+			"warning", "critical", "error", "ok"} {
 			events = append(events, event(t, fmt.Sprint(i), "p", status))
 		}
 		if _, err := r.Accept(t.Context(), events...); err != nil {
@@ -180,7 +202,9 @@ func TestReport33RecorderPassesOptionalBehaviourOn(t *testing.T) {
 		}
 	})
 	for name, sink := range map[string]relay.Sink{
-		"once": relaytest.Record(pagerdutysink.New(&pagerduty.Client{}, nil)), "twice": relaytest.Record(relaytest.Record(pagerdutysink.New(&pagerduty.Client{}, nil))),
+		"once": relaytest.Record(pagerdutysink.New(&pagerduty.Client{}, nil)),
+		"twice": relaytest.Record(relaytest.Record(pagerdutysink.New(&pagerduty.Client{},
+			nil))),
 	} {
 		if _, ok := relay.SinkAs[relay.Ignorer](sink); !ok {
 			t.Errorf("recorded %s, what the sink ignores is not seen", name)

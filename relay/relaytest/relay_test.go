@@ -21,13 +21,16 @@ import (
 	"github.com/guance-relay/guance-relay/relay/relaytest"
 )
 
-// moody answers at random, for every seed in its own way.
-func moody(seed uint64) relay.Sink {
+// atRandom answers at random; the seed decides.
+func atRandom(seed uint64) relay.Sink {
 	rng := rand.New(rand.NewPCG(seed, 1))
 	answers := []relay.Sink{
-		relaytest.Takes(), relaytest.Takes(), relaytest.Takes(), relaytest.Slow(3*time.Second, relaytest.Takes()),
-		relaytest.Fails(errors.New("502")), relaytest.Slow(20*time.Second, relaytest.Fails(errors.New("504"))), relaytest.Hangs(),
-		relaytest.Refuses("400"), relaytest.Throttles(20 * time.Second), relaytest.Throttles(0), relaytest.Panics("a bug"),
+		relaytest.Takes(), relaytest.Takes(), relaytest.Takes(),
+		relaytest.Slow(3*time.Second, relaytest.Takes()),
+		relaytest.Fails(errors.New("502")), relaytest.Slow(20*time.Second,
+			relaytest.Fails(errors.New("504"))), relaytest.Hangs(),
+		relaytest.Refuses("400"), relaytest.Throttles(20 * time.Second), relaytest.Throttles(0),
+		relaytest.Panics("a bug"),
 	}
 	var mu sync.Mutex
 	return relay.SinkFunc(func(ctx context.Context, d *relay.Delivery) error {
@@ -38,39 +41,44 @@ func moody(seed uint64) relay.Sink {
 	})
 }
 
-// A real relay over a bad target, stopped and started again: how a history is filled in process, by its sender's truth.
+// A real relay with a bad target, stopped and started again. It shows how to fill a history in
+// process.
 func TestHistoryOfARelay(t *testing.T) {
 	for seed := range uint64(8) {
 		for _, every := range []bool{false, true} {
 			synctest.Test(t, func(t *testing.T) {
 				var h relaytest.History
 				db, opts := memstore.New(), &relay.SinkOptions{EveryEvent: every}
-				target := relaytest.Record(moody(seed))
+				target := relaytest.Record(atRandom(seed))
 				r, stop := run(t, db, target, opts)
 				i := 0
-				for d := range (guancetest.Storm{Seed: seed, Problems: 12, Events: 150, Settle: true}).Deliveries() {
+				for d := range (guancetest.Storm{Seed: seed, Problems: 12, Events: 150,
+					Settle: true}).Deliveries() {
 					receipts, err := r.Accept(t.Context(), d.Event)
 					if err != nil {
 						t.Fatal(err)
 					}
-					h.Accepted = append(h.Accepted, relaytest.Told(d.Event, receipts[0].Problem, time.Now()))
+					h.Accepted = append(h.Accepted,
+						relaytest.Told(d.Event, receipts[0].Problem, time.Now()))
 					time.Sleep(time.Second)
 					if i++; i%50 == 0 {
 						stop()
 						r, stop = run(t, db, target, opts)
 					}
 				}
-				target.Answer(relaytest.Takes())
+				target.Use(relaytest.Takes())
 				time.Sleep(3 * time.Hour)
 				stop()
 				var err error
-				if h.Settled, err = relaytest.Settled(t.Context(), db, "lane", h.Accepted); err != nil {
+				if h.Settled, err = relaytest.Settled(t.Context(), db, "lane",
+					h.Accepted); err != nil {
 					t.Fatal(err)
 				}
 				h.Attempts = target.Attempts()
 				if err := h.Check(&relaytest.Rules{Every: every}); err != nil {
 					v, _ := errors.AsType[*relaytest.Violation](err)
-					t.Errorf("seed %d, every event %v: %v\n%s", seed, every, err, h.Story(cmp.Or(v, &relaytest.Violation{}).Problem))
+					t.Errorf("seed %d, every event %v: %v\n%s", seed, every, err,
+						h.Timeline(cmp.Or(v, &relaytest.Violation{}).Problem))
 				}
 				if len(h.Attempts) < 20 {
 					t.Errorf("seed %d: only %d attempts: nothing was tried", seed, len(h.Attempts))
@@ -80,8 +88,10 @@ func TestHistoryOfARelay(t *testing.T) {
 	}
 }
 
-// attemptsOf reads a fake PagerDuty's log: how a history is filled from the wire, without a look into the process.
-func attemptsOf(t *testing.T, requests []pagerdutytest.Request, h *relaytest.History) (attempts []relaytest.Attempt) {
+// attemptsOf fills a history from the requests that a fake PagerDuty received.
+func attemptsOf(
+	t *testing.T, requests []pagerdutytest.Request, h *relaytest.History,
+) (attempts []relaytest.Attempt) {
 	t.Helper()
 	byID := make(map[string]relaytest.Accepted)
 	for _, a := range h.Accepted {
@@ -100,10 +110,13 @@ func attemptsOf(t *testing.T, requests []pagerdutytest.Request, h *relaytest.His
 		if err := json.Unmarshal(r.Body, &body); err != nil {
 			t.Fatalf("the fake was sent %.200s: %v", r.Body, err)
 		}
-		id := body.Payload.Details.EventID + "/" + body.Payload.Details.Status + "/" + body.Payload.Details.SubStatus
+		id := body.Payload.Details.EventID + "/" + body.Payload.Details.Status + "/" +
+			body.Payload.Details.SubStatus
 		said := byID[id]
-		// The state is the wire's word, so that a wrong mapping shows; the level is Guance's, as PagerDuty has fewer.
-		a := relaytest.Attempt{ID: id, Problem: r.DedupKey, State: said.State, Level: said.Level, Start: r.Time}
+		// The state is compared with what was sent, to find a wrong mapping. The level is Guance's,
+		// as PagerDuty has fewer.
+		a := relaytest.Attempt{ID: id, Problem: r.DedupKey, State: said.State, Level: said.Level,
+			Start: r.Time}
 		if (r.Action == "resolve") != (said.State == 2) {
 			t.Errorf("event %s of state %v was sent as %s", id, said.State, r.Action)
 		}
@@ -120,7 +133,7 @@ func attemptsOf(t *testing.T, requests []pagerdutytest.Request, h *relaytest.His
 	return attempts
 }
 
-// A real relay, client and sink, judged by what a fake PagerDuty saw.
+// A real relay, client and sink, tested by what a fake PagerDuty received.
 func TestHistoryOfTheWire(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		fake := pagerdutytest.NewTransport()
@@ -136,12 +149,14 @@ func TestHistoryOfTheWire(t *testing.T) {
 		var h relaytest.History
 		db := memstore.New()
 		r, stop := run(t, db, pagerdutysink.New(client, nil), nil)
-		for d := range (guancetest.Storm{Seed: 1, Problems: 40, Events: 400, Settle: true}).Deliveries() {
+		for d := range (guancetest.Storm{Seed: 1, Problems: 40, Events: 400,
+			Settle: true}).Deliveries() {
 			receipts, err := r.Accept(t.Context(), d.Event)
 			if err != nil {
 				t.Fatal(err)
 			}
-			h.Accepted = append(h.Accepted, relaytest.Told(d.Event, receipts[0].Problem, time.Now()))
+			h.Accepted = append(h.Accepted, relaytest.Told(d.Event, receipts[0].Problem,
+				time.Now()))
 			time.Sleep(time.Second)
 		}
 		time.Sleep(3 * time.Hour)
@@ -150,16 +165,19 @@ func TestHistoryOfTheWire(t *testing.T) {
 		if h.Settled, err = relaytest.Settled(t.Context(), db, "lane", h.Accepted); err != nil {
 			t.Fatal(err)
 		}
-		if err := h.Check(&relaytest.Rules{InFlight: 6 * relay.DefaultConcurrency}); err != nil { // each with two quick retries
+		// each sends up to three requests
+		if err := h.Check(&relaytest.Rules{InFlight: 6 * relay.DefaultConcurrency}); err != nil {
 			t.Error(err)
 		}
 		if open := fake.Open(); len(open) > 0 {
-			t.Errorf("%d incidents are open at the end, as %v", len(open), fmt.Sprint(open[0].DedupKey))
+			t.Errorf("%d incidents are open at the end, as %v", len(open),
+				fmt.Sprint(open[0].DedupKey))
 		}
 	})
 }
 
-// The default rules fit the default lane: a new problem waits for as many sends as may be in flight, which were chosen before it came.
+// The default rules fit the default lane: a new problem may wait for as many attempts as can be in
+// flight, which the lane chose before it came.
 func TestReport39DefaultRulesFitTheDefaultLane(t *testing.T) {
 	for _, lesser := range []int{10, 40, 300} {
 		synctest.Test(t, func(t *testing.T) {
@@ -181,11 +199,11 @@ func TestReport39DefaultRulesFitTheDefaultLane(t *testing.T) {
 				}
 				h.Accepted = append(h.Accepted, relaytest.Told(e, problem, time.Now()))
 			}
-			time.Sleep(time.Minute) // the lane has its whole burst
+			time.Sleep(time.Minute) // until the token bucket is full
 			for i := range lesser {
 				accept(fmt.Sprint("e", i), fmt.Sprint("lesser", i), "warning")
 			}
-			time.Sleep(time.Second) // as many as may be in flight wait for the disk
+			time.Sleep(time.Second) // until the disk delays as many attempts as can be in flight
 			accept("page", "page", "fatal")
 			time.Sleep(time.Hour)
 			stop()
@@ -197,7 +215,8 @@ func TestReport39DefaultRulesFitTheDefaultLane(t *testing.T) {
 			if err := h.Check(&relaytest.Rules{PerMinute: 12_000}); err != nil {
 				t.Errorf("%d lesser problems: %v", lesser, err)
 			}
-			if err := h.Check(&relaytest.Rules{PerMinute: 12_000, InFlight: 8}); (err == nil) != (lesser < relay.DefaultConcurrency) {
+			if err := h.Check(&relaytest.Rules{PerMinute: 12_000,
+				InFlight: 8}); (err == nil) != (lesser < relay.DefaultConcurrency) {
 				t.Errorf("%d lesser problems: with 8 in flight: %v", lesser, err)
 			}
 		})

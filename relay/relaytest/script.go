@@ -14,20 +14,20 @@ func Takes() relay.Sink {
 	return relay.SinkFunc(func(context.Context, *relay.Delivery) error { return nil })
 }
 
-// Fails returns a sink that answers every delivery with err.
+// Fails returns a sink that returns err for each delivery.
 func Fails(err error) relay.Sink {
 	return relay.SinkFunc(func(context.Context, *relay.Delivery) error { return err })
 }
 
-// Refuses returns a sink that refuses every delivery for good.
+// Refuses returns a sink that refuses each delivery with a permanent error.
 func Refuses(reason string) relay.Sink { return Fails(relay.Permanent(errors.New(reason))) }
 
-// Throttles returns a sink that wants to be left alone for d, or for as long as the lane chooses if d is zero.
+// Throttles returns a sink that asks for a pause of d. If d is zero, the lane chooses the pause.
 func Throttles(d time.Duration) relay.Sink {
 	return Fails(relay.RetryAfter(errors.New("too many requests"), d))
 }
 
-// Ignores returns a sink to which no delivery asks for anything. It says so when it is called, not as a relay.Ignorer.
+// Ignores returns a sink that ignores each delivery in Deliver. It is no relay.Ignorer.
 func Ignores(reason string) relay.Sink { return Fails(relay.Ignore(reason)) }
 
 // Panics returns a sink that panics with v.
@@ -35,7 +35,7 @@ func Panics(v any) relay.Sink {
 	return relay.SinkFunc(func(context.Context, *relay.Delivery) error { panic(v) })
 }
 
-// Hangs returns a sink that answers nothing until the delivery's context ends, and then the context's error.
+// Hangs returns a sink that returns when the context of the delivery ends, with its error.
 func Hangs() relay.Sink {
 	return relay.SinkFunc(func(ctx context.Context, _ *relay.Delivery) error {
 		<-ctx.Done()
@@ -43,7 +43,7 @@ func Hangs() relay.Sink {
 	})
 }
 
-// Slow returns a sink that waits for d and then answers as then does, or gives up when the context ends.
+// Slow returns a sink that waits for d and then calls then. It returns early if the context ends.
 func Slow(d time.Duration, then relay.Sink) relay.Sink {
 	return relay.SinkFunc(func(ctx context.Context, del *relay.Delivery) error {
 		timer := time.NewTimer(d)
@@ -57,7 +57,7 @@ func Slow(d time.Duration, then relay.Sink) relay.Sink {
 	})
 }
 
-// Times returns a sink that answers the first n deliveries as first does and all others as then does.
+// Times returns a sink that passes the first n deliveries to first and all others to then.
 func Times(n int, first, then relay.Sink) relay.Sink {
 	var mu sync.Mutex
 	return relay.SinkFunc(func(ctx context.Context, d *relay.Delivery) error {
@@ -71,8 +71,8 @@ func Times(n int, first, then relay.Sink) relay.Sink {
 	})
 }
 
-// ByProblem returns a sink that answers for each problem, by its key, as the table says, and as otherwise does for those that are
-// not in it. The table must not be changed afterwards.
+// ByProblem returns a sink that looks up the problem key in table, and passes the delivery to the
+// sink found or to otherwise. The table must not change afterwards.
 func ByProblem(table map[string]relay.Sink, otherwise relay.Sink) relay.Sink {
 	return relay.SinkFunc(func(ctx context.Context, d *relay.Delivery) error {
 		if s, ok := table[d.Problem]; ok {
@@ -82,7 +82,8 @@ func ByProblem(table map[string]relay.Sink, otherwise relay.Sink) relay.Sink {
 	})
 }
 
-// EachProblem returns a sink that has a script of its own for each problem, made when the problem is first delivered.
+// EachProblem returns a sink that calls script for each new problem and passes the problem's
+// deliveries to the sink returned.
 func EachProblem(script func(problem string) relay.Sink) relay.Sink {
 	var mu sync.Mutex
 	scripts := make(map[string]relay.Sink)

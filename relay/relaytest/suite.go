@@ -11,80 +11,80 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"testing"
 	"time"
 
 	"github.com/guance-relay/guance-relay/guance"
 	"github.com/guance-relay/guance-relay/relay"
 )
 
-// SuiteOptions tell the suite about a target. A nil *SuiteOptions and a zero field mean the defaults.
+// SuiteOptions describe a target. A nil *SuiteOptions and a zero field mean the defaults.
 type SuiteOptions struct {
-	// Takes is how the target answers when all is well. It may check what it is sent, such as a signature, and refuse what is
-	// wrong. Nil means 202 and an empty JSON object.
+	// Takes answers as the target does when it takes an event. It may check the request, such as a
+	// signature, and refuse a wrong one. Nil means 202 and an empty JSON object.
 	Takes http.Handler
-	// Refuses is how the target says that it will never take an event. Nil means status 400, whatever the body.
+	// Refuses answers as the target does when it will never take an event. Nil means status 400,
+	// whatever the body.
 	Refuses http.Handler
-	// Confirms says that the target answers in words of its own, which Takes and Refuses have, and that the sink looks for them: a
-	// login page with status 200, or a gateway's 403, is then neither a delivery nor a refusal, and has to be tried again. False
-	// lets the sink go by the status.
+	// Confirms says that the bodies of Takes and Refuses are the target's own, and that the sink
+	// checks them. A login page with status 200, or a 403 of a gateway, is then neither a delivery
+	// nor a refusal, and must be tried again. If it is false, the sink may go by the status alone.
 	Confirms bool
-	// Throttles is how the target says that it is sent too much, if it has another way than status 429, which is always tried.
+	// Throttles answers as the target does when it gets too many requests, if it does not use
+	// status 429. Status 429 is always tested.
 	Throttles http.Handler
-	// Secrets are what newSink gave the sink and nobody may read in an error: keys, tokens, a path with a token in it.
+	// Secrets are what newSink gave the sink and no error may show: keys, tokens, a path with a
+	// token in it.
 	Secrets []string
-	// Patience is how soon is soon; zero means 2 s. On a machine that may be busy with other work, more makes a sound sink pass for certain.
+	// Patience is how long a sink may take to return after its context has ended; zero means 2 s.
+	// Use more on a busy machine.
 	Patience time.Duration
 }
 
-// Tester is what the suite needs of a test; *testing.T has it.
-type Tester[T any] interface {
-	Helper()
-	Errorf(format string, args ...any)
-	Fatalf(format string, args ...any)
-	Cleanup(func())
-	Run(name string, f func(T)) bool
-}
-
-// TestSink holds a sink to the contract of relay.Sink, in one subtest for each duty. newSink is called once for each and makes a sink
-// that sends to target.URL; the sink has to deliver an event of a critical problem. Run it under -race as well: that is how shared
-// state shows. It takes a few seconds of real time.
+// TestSink tests a sink against the contract of relay.Sink, one subtest for each duty. newSink is
+// called once a subtest and makes a sink that sends to target.URL. The sink must deliver an event
+// of a critical problem. Run it under -race too, which finds shared state. It takes a few seconds.
 //
-// What is held: Deliver returns once the target has answered and not before, soon after its context ends and with the context's
-// error; the target's refusal is relay.Permanent, 429 is relay.RetryAfter with the target's delay and without another try, 5xx and
-// failures of the connection are to be tried again, and what is not the target's answer pauses nothing and, with Confirms, decides
-// nothing; redirects are not followed, answers without end not read; what the sink is given is neither changed nor kept; deliveries do
-// not wait for each other; no event makes it panic or be tried for ever; what Deliver ignores Ignores has ignored before, and a
-// decorator does not hide the methods of the sink within; no error has a secret in it, even where the target's answer has.
-func TestSink[T Tester[T]](t T, newSink func(t T, target *Target) relay.Sink, opts *SuiteOptions) {
+// It tests that:
+//
+//   - Deliver returns after the target has answered, not before; and soon after its context ends,
+//     with the context's error;
+//   - a refusal by the target is relay.Permanent; 429 is relay.RetryAfter with the target's delay,
+//     and is not tried again by the sink; 5xx and failures of the connection are tried again by the
+//     lane; an answer that is not the target's pauses nothing and, with Confirms, decides nothing;
+//   - the sink follows no redirect and does not read an endless answer;
+//   - it neither changes nor keeps a Delivery or an Event; deliveries do not wait for each other;
+//   - no event makes it panic, or fails for ever;
+//   - what Deliver ignores, Ignores has ignored before; a decorator does not hide the methods of
+//     the sink within;
+//   - no error shows a secret, even if the target's answer has it.
+func TestSink(
+	t *testing.T, newSink func(t *testing.T, target *Target) relay.Sink, opts *SuiteOptions,
+) {
 	t.Helper()
-	for _, c := range duties {
-		t.Run(c.name, func(t T) {
-			t.Helper()
-			target, err := newTarget()
-			if err != nil {
-				t.Fatalf("%v", err)
-			}
-			t.Cleanup(target.close)
+	for _, c := range checks {
+		t.Run(c.name, func(t *testing.T) {
+			target := newTarget(t)
 			sink := newSink(t, target)
 			if sink == nil {
-				t.Fatalf("newSink returned nil")
+				t.Fatal("newSink returned nil")
 			}
-			if err := c.hold(sink, target, opts); err != nil {
-				t.Errorf("the sink does not keep the contract of relay.Sink: %v", err)
+			if err := c.test(sink, target, opts); err != nil {
+				t.Errorf("the sink breaks the contract of relay.Sink: %v", err)
 			}
 		})
 	}
 }
 
-// A duty is one thing that a sink owes.
-type duty struct {
+// A check tests one duty of a sink.
+type check struct {
 	name string
-	// run returns how the sink failed. What is asked of every delivery, complaints of the trial, need not be in it.
+	// run returns what is wrong, apart from what each delivery is tested for: see deliver.
 	run func(*trial) error
 }
 
-// hold returns how a sink fails in its duty, or nil.
-func (c duty) hold(sink relay.Sink, target *Target, opts *SuiteOptions) error {
+// test returns what is wrong with a sink, or nil.
+func (c check) test(sink relay.Sink, target *Target, opts *SuiteOptions) error {
 	tr := &trial{sink: sink, target: target}
 	if opts != nil {
 		tr.SuiteOptions = *opts
@@ -99,46 +99,48 @@ func (c duty) hold(sink relay.Sink, target *Target, opts *SuiteOptions) error {
 	if tr.Patience <= 0 {
 		tr.Patience = 2 * time.Second
 	}
-	target.as(tr.Takes)
+	target.handle(tr.Takes)
 	err := c.run(tr)
-	return errors.Join(append(tr.complaints, err)...)
+	return errors.Join(append(tr.found, err)...)
 }
 
-// A trial is one sink under one duty.
+// A trial is one run of a check.
 type trial struct {
 	SuiteOptions
 	sink   relay.Sink
 	target *Target
 	seq    atomic.Uint64
 
-	mu         sync.Mutex
-	complaints []error
+	mu    sync.Mutex
+	found []error // by deliver; guarded by mu
 }
 
-func (tr *trial) complain(format string, args ...any) {
+// errorf reports what is wrong.
+func (tr *trial) errorf(format string, args ...any) {
 	tr.mu.Lock()
 	defer tr.mu.Unlock()
-	tr.complaints = append(tr.complaints, fmt.Errorf(format, args...))
+	tr.found = append(tr.found, fmt.Errorf(format, args...))
 }
 
-// errNoAnswer stands for what a sink that panicked or never came back would have returned.
-var errNoAnswer = errors.New("no answer of the sink")
+// errNoReturn is the result of a sink that panicked or never returned.
+var errNoReturn = errors.New("the sink did not return")
 
-// longest bounds every delivery: an attempt of a lane has 30 s.
-const longest = 30 * time.Second
+// attemptTimeout bounds each delivery. It is the default of a lane.
+const attemptTimeout = 30 * time.Second
 
-// deliver has the sink deliver a body and returns its error. Whatever is asked of every delivery is asked here.
+// deliver calls the sink with the event of a body and returns its error. It tests what holds for
+// each delivery: no panic, the Delivery unchanged and not kept, no secret in the error.
 func (tr *trial) deliver(ctx context.Context, body string) error {
-	ctx, cancel := context.WithTimeout(ctx, longest)
+	ctx, cancel := context.WithTimeout(ctx, attemptTimeout)
 	defer cancel()
 	d := tr.delivery(body)
-	before := state(d)
+	before := dump(d)
 	done := make(chan error, 1)
 	go func() {
 		defer func() {
 			if p := recover(); p != nil {
-				tr.complain("Deliver panicked on %.200s: %v\n%s", body, p, debug.Stack())
-				done <- errNoAnswer
+				tr.errorf("Deliver panicked on %.200s: %v\n%s", body, p, debug.Stack())
+				done <- errNoReturn
 			}
 		}()
 		done <- tr.sink.Deliver(ctx, d)
@@ -150,15 +152,15 @@ func (tr *trial) deliver(ctx context.Context, body string) error {
 		select {
 		case err = <-done:
 		case <-time.After(tr.Patience):
-			tr.complain("Deliver did not return within %v of the end of its context", tr.Patience)
-			return errNoAnswer // the sink still has the delivery: it is not ours to look at
+			tr.errorf("Deliver did not return within %v of the end of its context", tr.Patience)
+			return errNoReturn // the sink still uses the delivery
 		}
 	}
-	if after := state(d); after != before {
-		tr.complain("Deliver changed what it was given, from %.300s to %.300s", before, after)
+	if after := dump(d); after != before {
+		tr.errorf("Deliver changed what it was given, from %.300s to %.300s", before, after)
 	}
-	// Whoever kept it now holds nonsense, and a data race.
-	*d.Event = *oddOne()
+	// A sink that kept it now finds another event in it, and -race finds the access.
+	*d.Event = *otherEvent()
 	*d = relay.Delivery{Event: d.Event, Problem: "used after Deliver returned"}
 	tr.lookForSecrets(err)
 	return err
@@ -174,24 +176,26 @@ func (tr *trial) delivery(body string) *relay.Delivery {
 		panic(fmt.Sprintf("relaytest: the suite's own event does not decode to one event: %v", err))
 	}
 	return &relay.Delivery{
-		Event: events[0], Lane: "suite", Problem: events[0].ProblemKey(), Seq: tr.seq.Add(1), Attempt: 1, Accepted: time.Now(),
+		Event: events[0], Lane: "suite", Problem: events[0].ProblemKey(), Seq: tr.seq.Add(1),
+		Attempt: 1, Accepted: time.Now(),
 	}
 }
 
-// state is all that a sink could change.
-func state(d *relay.Delivery) string {
+// dump returns all that a sink could change.
+func dump(d *relay.Delivery) string {
 	e := *d.Event
-	e.Raw = nil // so that it is built of the fields
+	e.Raw = nil // so that MarshalJSON uses the fields
 	fields, err := e.MarshalJSON()
 	if err != nil {
 		fields = []byte(err.Error())
 	}
-	return fmt.Sprintf("%s %s %d %d %s, raw %s, fields %s", d.Lane, d.Problem, d.Seq, d.Attempt, d.Accepted, d.Event.Raw, fields)
+	return fmt.Sprintf("%s %s %d %d %s, raw %s, fields %s", d.Lane, d.Problem, d.Seq, d.Attempt,
+		d.Accepted, d.Event.Raw, fields)
 }
 
-func oddOne() *guance.Event { return &guance.Event{Title: "used after Deliver returned"} }
+func otherEvent() *guance.Event { return &guance.Event{Title: "used after Deliver returned"} }
 
-// lookForSecrets looks where a log would print: not only at Error.
+// lookForSecrets searches all that a log could print of an error, not only Error().
 func (tr *trial) lookForSecrets(err error) {
 	if err == nil {
 		return
@@ -201,7 +205,9 @@ func (tr *trial) lookForSecrets(err error) {
 		for _, secret := range tr.Secrets {
 			for _, form := range []string{secret, url.QueryEscape(secret), url.PathEscape(secret)} {
 				if secret != "" && strings.Contains(prints, form) {
-					tr.complain("an error holds a secret: %s", strings.ReplaceAll(fmt.Sprintf("%T: %.300v", err, err), form, "[the secret]"))
+					tr.errorf("an error holds a secret: %s",
+						strings.ReplaceAll(fmt.Sprintf("%T: %.300v", err, err), form,
+							"[the secret]"))
 					return
 				}
 			}
@@ -209,12 +215,12 @@ func (tr *trial) lookForSecrets(err error) {
 	}
 }
 
-// soon returns a context that ends when nothing that is waited for can still come.
-func (tr *trial) soon() (context.Context, context.CancelFunc) {
-	return context.WithTimeout(context.Background(), longest)
+// bounded returns a context that ends when the check has failed anyway.
+func (tr *trial) bounded() (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.Background(), attemptTimeout)
 }
 
-// A class is what a lane makes of an error.
+// A class is how a lane treats an error.
 type class string
 
 const (
@@ -223,14 +229,14 @@ const (
 	permanent class = "permanent"
 	throttled class = "throttled"
 	ignored   class = "ignored"
-	none      class = "nothing, as the sink gave no answer"
+	none      class = "unknown, as the sink did not return"
 )
 
 func classOf(err error) class {
 	switch {
 	case err == nil:
 		return taken
-	case errors.Is(err, errNoAnswer):
+	case errors.Is(err, errNoReturn):
 		return none
 	}
 	switch answerOf(err) {
@@ -244,7 +250,7 @@ func classOf(err error) class {
 	return again
 }
 
-// want returns an error unless err is of one of the classes.
+// want returns an error unless the class of err is one of classes.
 func want(what string, err error, classes ...class) error {
 	got := classOf(err)
 	var names []string
@@ -254,10 +260,11 @@ func want(what string, err error, classes ...class) error {
 		}
 		names = append(names, string(c))
 	}
-	return fmt.Errorf("%s: the delivery is %s, want %s (error: %.300v)", what, got, strings.Join(names, " or "), err)
+	return fmt.Errorf("%s: the delivery is %s, want %s (error: %.300v)", what, got,
+		strings.Join(names, " or "), err)
 }
 
-// holds reports whether a request has a word anywhere.
-func (r request) holds(word string) bool {
+// contains reports whether a word is in a request.
+func (r request) contains(word string) bool {
 	return strings.Contains(r.head, word) || bytes.Contains(r.body, []byte(word))
 }

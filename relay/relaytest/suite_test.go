@@ -25,10 +25,10 @@ import (
 
 const secret = "s3cr3t/to+ken"
 
-// A sound sink has as long as a busy machine may need. What never returns, however long it is waited for, need not be waited for long.
+// patient is for sinks that return, on a busy machine. impatient is for sinks that never return.
 const patient, impatient = time.Minute, 500 * time.Millisecond
 
-// A hook is a sink that keeps the contract; each field that is set breaks it.
+// A hook is a sink that keeps the contract. Each field that is set breaks it in one way.
 type hook struct {
 	url    string
 	client *http.Client
@@ -49,7 +49,7 @@ type hook struct {
 	keepsBuffer  bool
 	changes      bool
 	panicsOn     string
-	confirms     bool // of the suite: the sink claims to look for the target's words
+	confirms     bool // for SuiteOptions: the sink claims to check the body
 	retryOdd     bool
 	sticky       bool
 	unrefused    bool
@@ -60,7 +60,7 @@ type hook struct {
 	ignoreAll    bool
 	ignoreLevel  guance.Level
 	breaksOn     func(*guance.Event) bool
-	misreads     func(code int, answer string, err error) (error, bool)
+	misread      func(code int, answer string, err error) (error, bool)
 
 	mu     sync.Mutex
 	buffer bytes.Buffer
@@ -146,20 +146,21 @@ func (h *hook) Deliver(ctx context.Context, d *relay.Delivery) (err error) {
 }
 
 func (h *hook) send(ctx context.Context, body []byte) error {
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, h.url+"/hook/"+secret, bytes.NewReader(body))
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, h.url+"/hook/"+secret,
+		bytes.NewReader(body))
 	if err != nil {
-		return relay.Permanent(errors.New("the URL is none"))
+		return relay.Permanent(errors.New("invalid URL"))
 	}
 	req.Header.Set("Authorization", "Bearer "+secret)
 	resp, err := h.client.Do(req)
-	if err != nil && h.misreads != nil {
-		if misread, ok := h.misreads(0, "", err); ok {
-			return misread
+	if err != nil && h.misread != nil {
+		if wrong, ok := h.misread(0, "", err); ok {
+			return wrong
 		}
 	}
 	if err != nil {
 		if !h.quoteURL {
-			err = errors.Unwrap(err) // a *url.Error says the URL, and that has the secret in it
+			err = errors.Unwrap(err) // a *url.Error shows the URL with the secret
 		}
 		if h.permanentNet && ctx.Err() == nil {
 			err = relay.Permanent(err)
@@ -175,9 +176,9 @@ func (h *hook) send(ctx context.Context, body []byte) error {
 	if err != nil && resp.StatusCode/100 != 2 {
 		return err
 	}
-	if h.misreads != nil {
-		if misread, ok := h.misreads(resp.StatusCode, string(answer), nil); ok {
-			return misread
+	if h.misread != nil {
+		if wrong, ok := h.misread(resp.StatusCode, string(answer), nil); ok {
+			return wrong
 		}
 	}
 	err = errors.New(resp.Status)
@@ -203,7 +204,8 @@ func (h *hook) send(ctx context.Context, body []byte) error {
 func noRedirect(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 
 func newHook(url string, spoil func(*hook)) *hook {
-	h := &hook{url: url, client: &http.Client{CheckRedirect: noRedirect, Transport: &http.Transport{}}}
+	h := &hook{url: url, client: &http.Client{CheckRedirect: noRedirect,
+		Transport: &http.Transport{}}}
 	if spoil != nil {
 		spoil(h)
 	}
@@ -215,7 +217,8 @@ func newHook(url string, spoil func(*hook)) *hook {
 
 func TestSinkThatKeepsTheContract(t *testing.T) {
 	t.Parallel()
-	TestSink(t, func(_ *testing.T, target *Target) relay.Sink { return newHook(target.URL, nil) }, &SuiteOptions{Secrets: []string{secret}, Patience: patient})
+	TestSink(t, func(_ *testing.T, target *Target) relay.Sink { return newHook(target.URL, nil) },
+		&SuiteOptions{Secrets: []string{secret}, Patience: patient})
 }
 
 func pagerDuty(status int, body string) http.Handler {
@@ -239,80 +242,108 @@ func TestPagerDutySinkKeepsTheContract(t *testing.T) {
 		}
 		return pagerdutysink.New(client, nil)
 	}, &SuiteOptions{
-		Takes:    pagerDuty(http.StatusAccepted, `{"status":"success","message":"Event processed","dedup_key":"k"}`),
-		Refuses:  pagerDuty(http.StatusBadRequest, `{"status":"invalid event","message":"Event object is invalid","errors":["'payload.source' is missing or blank"]}`),
+		Takes: pagerDuty(http.StatusAccepted,
+			`{"status":"success","message":"Event processed","dedup_key":"k"}`),
+		Refuses: pagerDuty(http.StatusBadRequest,
+			`{"status":"invalid event","message":"Event object is invalid",`+
+				`"errors":["'payload.source' is missing or blank"]}`),
 		Confirms: true,
 		Secrets:  []string{key},
 		Patience: patient,
 	})
 }
 
-// Each of these sinks is wrong in one way that somebody's sink was wrong in; the suite has to name it.
-func TestSuiteNamesFaultySinks(t *testing.T) {
+// Each sink has one mistake that real sinks have made. The suite must report it.
+func TestSuiteFindsFaultySinks(t *testing.T) {
 	t.Parallel()
 	for _, fault := range []struct {
 		name  string
 		spoil func(*hook)
-		duty  string // that is not kept
+		check string // that must fail
 		says  string
 	}{
-		{"sends without the context", func(h *hook) { h.noContext = true }, "ContextEndsTheDelivery", "did not return"},
-		{"hides the context's error", func(h *hook) { h.hideError = true }, "ContextEndsTheDelivery", "not the context's"},
-		{"sleeps between retries", func(h *hook) { h.retries, h.retrySleeps = 20, true }, "ContextEndsRetries", "did not return"},
-		{"sends in the background", func(h *hook) { h.background = true }, "ReturnsAfterTheAnswer", "nobody would learn of a failure"},
-		{"sends one at a time", func(h *hook) { h.serial = true }, "DeliveriesDoNotWaitForEachOther", "to a target that answers once it has all, of which it got"},
-		{"follows redirects", func(h *hook) { h.follow = true }, "RedirectIsNotFollowed", "took the event and its secrets along"},
-		{"prints its URL", func(h *hook) { h.quoteURL = true }, "ConnectionErrorIsTriedAgain", "holds a secret"},
-		{"prints the answer", func(h *hook) { h.quoteAnswer = true }, "RefusalIsPermanent", "holds a secret"},
-		{"does not look at the status", func(h *hook) { h.ignoreStatus = true }, "RefusalIsPermanent", "the delivery is taken"},
-		{"reads all of an answer", func(h *hook) { h.readAll = true }, "EndlessAnswerIsNotRead", "without end"},
-		{"tries 429 again at once", func(h *hook) { h.retries, h.retry429 = 3, true }, "ThrottlingPausesTheLane", "4 requests"},
-		{"tries 500 again and again", func(h *hook) { h.retries = 20 }, "ServerErrorIsTriedAgain", "21 requests"},
+		{"sends without the context", func(h *hook) { h.noContext = true },
+			"ContextEndsTheDelivery", "did not return"},
+		{"hides the context's error", func(h *hook) { h.hideError = true },
+			"ContextEndsTheDelivery", "not the context's"},
+		{"sleeps between retries", func(h *hook) { h.retries, h.retrySleeps = 20, true },
+			"ContextEndsRetries", "did not return"},
+		{"sends in the background", func(h *hook) { h.background = true }, "ReturnsAfterTheAnswer",
+			"nobody would learn of a failure"},
+		{"sends one at a time", func(h *hook) { h.serial = true },
+			"DeliveriesDoNotWaitForEachOther", "to a target that answers once it has all, of " +
+				"which it got"},
+		{"follows redirects", func(h *hook) { h.follow = true }, "RedirectIsNotFollowed",
+			"followed the redirect"},
+		{"prints its URL", func(h *hook) { h.quoteURL = true }, "ConnectionErrorIsTriedAgain",
+			"holds a secret"},
+		{"prints the answer", func(h *hook) { h.quoteAnswer = true }, "RefusalIsPermanent",
+			"holds a secret"},
+		{"does not look at the status", func(h *hook) { h.ignoreStatus = true },
+			"RefusalIsPermanent", "the delivery is taken"},
+		{"reads all of an answer", func(h *hook) { h.readAll = true }, "EndlessAnswerIsNotRead",
+			"without end"},
+		{"tries 429 again at once", func(h *hook) { h.retries, h.retry429 = 3, true },
+			"ThrottlingPausesTheLane", "4 requests"},
+		{"tries 500 again and again", func(h *hook) { h.retries = 20 }, "ServerErrorIsTriedAgain",
+			"21 requests"},
 		{"keeps the first delivery", func(h *hook) { h.keeps = true }, "NothingIsKept", "was kept"},
 		{"keeps a buffer", func(h *hook) { h.keepsBuffer = true }, "NothingIsKept", "was kept"},
-		{"shares a buffer", func(h *hook) { h.keepsBuffer = true }, "DeliveriesDoNotWaitForEachOther", "deliveries at once mix"},
-		{"changes the event", func(h *hook) { h.changes = true }, "TakesEvents", "changed what it was given"},
-		{"panics on an event", func(h *hook) { h.panicsOn = "purple" }, "OddEventsSettle", "panicked"},
-		{"tries odd events for ever", func(h *hook) { h.retryOdd = true }, "OddEventsSettle", "to be tried again"},
-		{"stays broken", func(h *hook) { h.sticky = true }, "FailureIsForgotten", "an event after one that was"},
-		{"tries a refusal again", func(h *hook) { h.unrefused = true }, "RefusalIsPermanent", "to be tried again"},
-		{"tries no path again", func(h *hook) { h.confirms = true }, "RoadIsNoTarget", "the delivery is permanent"},
-		{"takes a login page for an answer", func(h *hook) { h.confirms = true }, "GarbageIsNoRefusal", "the delivery is taken"},
-		{"takes 5xx for a refusal", func(h *hook) { h.permanent5xx = true }, "ServerErrorIsTriedAgain", "the delivery is permanent"},
-		{"takes a reset for a refusal", func(h *hook) { h.permanentNet = true }, "ConnectionErrorIsTriedAgain", "the delivery is permanent"},
-		{"forgets the delay", func(h *hook) { h.noDelay = true }, "ThrottlingPausesTheLane", "asked to wait for 0s"},
-		{"ignores a critical problem", func(h *hook) { h.ignoreAll = true }, "TakesEvents", "the delivery is ignored"},
-		{"ignores errors unasked", func(h *hook) { h.ignoreLevel = guance.LevelError }, "IgnoresOnlyWhatItSaidBefore", "was not asked before"},
+		{"shares a buffer", func(h *hook) { h.keepsBuffer = true },
+			"DeliveriesDoNotWaitForEachOther", "deliveries at once mix"},
+		{"changes the event", func(h *hook) { h.changes = true }, "TakesEvents",
+			"changed what it was given"},
+		{"panics on an event", func(h *hook) { h.panicsOn = "purple" }, "OddEventsSettle",
+			"panicked"},
+		{"tries odd events for ever", func(h *hook) { h.retryOdd = true }, "OddEventsSettle",
+			"to be tried again"},
+		{"stays broken", func(h *hook) { h.sticky = true }, "FailureIsForgotten",
+			"an event after one that was"},
+		{"tries a refusal again", func(h *hook) { h.unrefused = true }, "RefusalIsPermanent",
+			"to be tried again"},
+		{"tries no path again", func(h *hook) { h.confirms = true }, "GatewayIsNoTarget",
+			"the delivery is permanent"},
+		{"takes a login page for an answer", func(h *hook) { h.confirms = true },
+			"GarbageIsNoRefusal", "the delivery is taken"},
+		{"takes 5xx for a refusal", func(h *hook) { h.permanent5xx = true },
+			"ServerErrorIsTriedAgain", "the delivery is permanent"},
+		{"takes a reset for a refusal", func(h *hook) { h.permanentNet = true },
+			"ConnectionErrorIsTriedAgain", "the delivery is permanent"},
+		{"forgets the delay", func(h *hook) { h.noDelay = true }, "ThrottlingPausesTheLane",
+			"the delay is 0s"},
+		{"ignores a critical problem", func(h *hook) { h.ignoreAll = true }, "TakesEvents",
+			"the delivery is ignored"},
+		{"ignores errors unasked", func(h *hook) { h.ignoreLevel = guance.LevelError },
+			"IgnoresOnlyWhatItSaidBefore", "no method Ignores was found"},
 	} {
 		t.Run(fault.name, func(t *testing.T) {
 			t.Parallel()
-			opts := &SuiteOptions{Confirms: newHook("", fault.spoil).confirms, Secrets: []string{secret}, Patience: patient}
-			if fault.says == "did not return" || fault.name == "sends one at a time" { // found when patience ends
+			opts := &SuiteOptions{Confirms: newHook("", fault.spoil).confirms,
+				Secrets: []string{secret}, Patience: patient}
+			// found when Patience is over
+			if fault.says == "did not return" || fault.name == "sends one at a time" {
 				opts.Patience = impatient
 			}
-			if err := holdOne(t, fault.duty, fault.spoil, opts); err == nil || !strings.Contains(err.Error(), fault.says) {
-				t.Errorf("%s says %v, want %q", fault.duty, err, fault.says)
+			if err := testOne(t, fault.check, fault.spoil, opts); err == nil ||
+				!strings.Contains(err.Error(), fault.says) {
+				t.Errorf("%s says %v, want %q", fault.check, err, fault.says)
 			}
 		})
 	}
 }
 
-// holdOne returns what a duty says of a hook.
-func holdOne(t *testing.T, name string, spoil func(*hook), opts *SuiteOptions) error {
+// testOne runs one check on a hook.
+func testOne(t *testing.T, name string, spoil func(*hook), opts *SuiteOptions) error {
 	t.Helper()
-	i := slices.IndexFunc(duties, func(d duty) bool { return d.name == name })
+	i := slices.IndexFunc(checks, func(c check) bool { return c.name == name })
 	if i < 0 {
-		t.Fatalf("there is no duty %s", name)
+		t.Fatalf("there is no check %s", name)
 	}
-	target, err := newTarget()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(target.close)
-	return duties[i].hold(newHook(target.URL, spoil), target, opts)
+	target := newTarget(t)
+	return checks[i].test(newHook(target.URL, spoil), target, opts)
 }
 
-// A sink that cannot cope with one kind of event is told which.
+// The suite names the event on which a sink fails.
 func TestSuiteNamesTheOddEvent(t *testing.T) {
 	t.Parallel()
 	raw := func(part string) func(*guance.Event) bool {
@@ -322,16 +353,18 @@ func TestSuiteNamesTheOddEvent(t *testing.T) {
 		return func(e *guance.Event) bool { return string(e.Raw) == body }
 	}
 	for what, breaksOn := range map[string]func(*guance.Event) bool{
-		"no field at all":               is(`{}`),
-		"a status and nothing else":     is(`{"df_status":"critical"}`),
-		"a recovery, nothing else":      is(`{"df_status":"ok"}`),
-		"an unknown status":             raw(`"purple"`),
-		"an unknown kind":               raw(`"hello"`),
-		"nulls":                         raw(`"df_title":null`),
-		"wrong types":                   raw(`"df_title":{`),
-		"empty texts":                   raw(`"df_title":"","df_message":" "`),
-		"texts of 500 kB":               func(e *guance.Event) bool { return len(e.Message) > 400_000 },
-		"a key of 10,000 characters":    func(e *guance.Event) bool { return len(e.ProblemKey()) >= 10_000 },
+		"no field at all":           is(`{}`),
+		"a status and nothing else": is(`{"df_status":"critical"}`),
+		"a recovery, nothing else":  is(`{"df_status":"ok"}`),
+		"an unknown status":         raw(`"purple"`),
+		"an unknown kind":           raw(`"hello"`),
+		"nulls":                     raw(`"df_title":null`),
+		"wrong types":               raw(`"df_title":{`),
+		"empty texts":               raw(`"df_title":"","df_message":" "`),
+		"texts of 500 kB":           func(e *guance.Event) bool { return len(e.Message) > 400_000 },
+		"a key of 10,000 characters": func(e *guance.Event) bool {
+			return len(e.ProblemKey()) >= 10_000
+		},
 		"Chinese, emoji, right-to-left": raw("𠮷野家"),
 		"control characters":            raw(`\u0007`),
 		"formats and markup":            raw(`{{.Name}}`),
@@ -339,57 +372,81 @@ func TestSuiteNamesTheOddEvent(t *testing.T) {
 		"a link that is none":           raw(`"df_event_url":"http://[::1"`),
 		"a deep result":                 raw(`"Result":{"a":[{"b"`),
 		"a number beyond floats":        raw(`1e400`),
-		"a thousand tags":               func(e *guance.Event) bool { return len(e.DimensionTags) == 1000 },
-		"the form of old versions":      func(e *guance.Event) bool { return strings.Contains(e.Title+e.Message, "95%") },
-		"no data":                       raw(`"df_status":"nodata"`),
-		"info":                          raw(`"df_status":"info"`),
+		"a thousand tags": func(e *guance.Event) bool {
+			return len(e.DimensionTags) == 1000
+		},
+		"the form of old versions": func(e *guance.Event) bool {
+			return strings.Contains(e.Title+e.Message, "95%")
+		},
+		"no data": raw(`"df_status":"nodata"`),
+		"info":    raw(`"df_status":"info"`),
 	} {
 		t.Run(what, func(t *testing.T) {
 			t.Parallel()
-			err := holdOne(t, "OddEventsSettle", func(h *hook) { h.breaksOn = breaksOn }, &SuiteOptions{Patience: patient})
-			if err == nil || !strings.HasPrefix(err.Error(), what+": the delivery is to be tried again") {
+			err := testOne(t, "OddEventsSettle", func(h *hook) { h.breaksOn = breaksOn },
+				&SuiteOptions{Patience: patient})
+			if err == nil || !strings.HasPrefix(err.Error(), what+
+				": the delivery is to be tried again") {
 				t.Errorf("the suite says %v, want the event named", err)
 			}
 		})
 	}
 }
 
-// A sink that misreads one answer, and reads all others as it should, is told which.
+// The suite names the one answer that a sink misreads.
 func TestSuiteNamesTheAnswerThatIsMisread(t *testing.T) {
 	t.Parallel()
-	type misreads = func(code int, answer string, err error) (error, bool)
-	status := func(wrong int, as error) misreads {
+	type misread = func(code int, answer string, err error) (error, bool)
+	status := func(wrong int, as error) misread {
 		return func(code int, _ string, _ error) (error, bool) { return as, code == wrong }
 	}
-	broken := func(is func(error) bool) misreads {
-		return func(_ int, _ string, err error) (error, bool) { return relay.Permanent(err), err != nil && is(err) }
+	broken := func(is func(error) bool) misread {
+		return func(_ int, _ string, err error) (error, bool) {
+			return relay.Permanent(err),
+				err != nil && is(err)
+		}
 	}
-	type misread struct {
-		duty, what string
-		misreads   misreads
+	type faulty struct {
+		check, what string
+		misread     misread
 	}
-	reset := func(err error) bool { return errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) }
+	reset := func(err error) bool {
+		return errors.Is(err, io.EOF) ||
+			errors.Is(err, syscall.ECONNRESET)
+	}
 	notHTTP := func(err error) bool { return strings.Contains(err.Error(), "malformed HTTP") }
-	all := []misread{
+	all := []faulty{
 		{"ConnectionErrorIsTriedAgain", "a connection that is reset", broken(reset)},
-		{"ConnectionErrorIsTriedAgain", "an answer cut in its head", broken(func(err error) bool { return strings.Contains(err.Error(), "malformed HTTP status") })},
-		{"ConnectionErrorIsTriedAgain", "a connection that is refused", broken(func(err error) bool { return errors.Is(err, syscall.ECONNREFUSED) })},
+		{"ConnectionErrorIsTriedAgain", "an answer cut in its head",
+			broken(func(err error) bool {
+				return strings.Contains(err.Error(),
+					"malformed HTTP status")
+			})},
+		{"ConnectionErrorIsTriedAgain", "a connection that is refused",
+			broken(func(err error) bool { return errors.Is(err, syscall.ECONNREFUSED) })},
 		{"GarbageIsNoRefusal", "an answer that is not HTTP", broken(notHTTP)},
 	}
 	for _, code := range []int{500, 502, 503, 504} {
-		all = append(all, misread{"ServerErrorIsTriedAgain", fmt.Sprint("status ", code), status(code, relay.Permanent(errors.New("refused")))})
+		all = append(all, faulty{"ServerErrorIsTriedAgain", fmt.Sprint("status ", code),
+			status(code, relay.Permanent(errors.New("refused")))})
 	}
 	for _, code := range []int{302, 401, 403, 404, 407, 413, 421, 451} {
-		all = append(all, misread{"RoadIsNoTarget", fmt.Sprint("status ", code, " of a gateway"), status(code, nil)})
+		all = append(all, faulty{"GatewayIsNoTarget", fmt.Sprint("status ", code, " of a gateway"),
+			status(code, nil)})
 	}
 	for _, code := range []int{301, 302, 303, 307, 308} {
-		all = append(all, misread{"RedirectIsNotFollowed", fmt.Sprint("status ", code), status(code, nil)})
+		all = append(all, faulty{"RedirectIsNotFollowed", fmt.Sprint("status ", code),
+			status(code, nil)})
 	}
-	for _, body := range []string{"", "null", "[]", "{}", `{"code":`, `{"status":200}`, "<html>please log in</html>", "\x00\xff\xfe"} {
+	for _, body := range []string{"", "null", "[]", "{}", `{"code":`, `{"status":200}`,
+		"<html>please log in</html>", "\x00\xff\xfe"} {
 		for _, wrong := range []int{200, 202} {
-			all = append(all, misread{"GarbageIsNoRefusal", fmt.Sprintf("status %d with the body %q", wrong, body), func(code int, answer string, _ error) (error, bool) {
-				return relay.Permanent(errors.New("no answer of the target's")), code == wrong && answer == body
-			}})
+			all = append(all, faulty{"GarbageIsNoRefusal",
+				fmt.Sprintf("status %d with the body %q", wrong, body),
+				func(code int, answer string, _ error) (error, bool) {
+					return relay.Permanent(errors.New("not the target's answer")), code == wrong &&
+						answer == body
+				}})
 		}
 	}
 	for what, is := range map[string]func(code int, err error) bool{
@@ -400,31 +457,33 @@ func TestSuiteNamesTheAnswerThatIsMisread(t *testing.T) {
 		"answered with garbage": func(_ int, err error) bool { return err != nil && notHTTP(err) },
 	} {
 		stuck := false
-		all = append(all, misread{"FailureIsForgotten", "an event after one that was " + what, func(code int, _ string, err error) (error, bool) {
-			stuck = stuck || is(code, err)
-			return errors.New("as before"), stuck && code == 202
-		}})
+		all = append(all, faulty{"FailureIsForgotten", "an event after one that was " + what,
+			func(code int, _ string, err error) (error, bool) {
+				stuck = stuck || is(code, err)
+				return errors.New("as before"), stuck && code == 202
+			}})
 	}
 	for _, m := range all {
-		t.Run(m.duty+"/"+m.what, func(t *testing.T) {
+		t.Run(m.check+"/"+m.what, func(t *testing.T) {
 			t.Parallel()
-			err := holdOne(t, m.duty, func(h *hook) { h.misreads = m.misreads }, &SuiteOptions{Patience: patient})
+			err := testOne(t, m.check, func(h *hook) { h.misread = m.misread },
+				&SuiteOptions{Patience: patient})
 			if err == nil || !strings.HasPrefix(err.Error(), m.what+": the delivery is ") {
-				t.Errorf("%s says %v, want %q", m.duty, err, m.what)
+				t.Errorf("%s says %v, want %q", m.check, err, m.what)
 			}
 		})
 	}
 }
 
-// A Chooser that panics, changes its mind or the event.
-type chooser struct {
+// An ignorer is a relay.Ignorer with a mistake.
+type ignorer struct {
 	hook
 	ignores func(*guance.Event) string
 }
 
-func (c *chooser) Ignores(e *guance.Event) string { return c.ignores(e) }
+func (c *ignorer) Ignores(e *guance.Event) string { return c.ignores(e) }
 
-func TestSuiteNamesFaultyChoosers(t *testing.T) {
+func TestSuiteFindsFaultyIgnorers(t *testing.T) {
 	t.Parallel()
 	calls := 0
 	for _, fault := range []struct {
@@ -432,26 +491,29 @@ func TestSuiteNamesFaultyChoosers(t *testing.T) {
 		ignores func(*guance.Event) string
 		says    string
 	}{
-		{"panics", func(e *guance.Event) string { return e.DimensionTags["host"][:1] }, "Ignores panicked"},
-		{"changes its mind", func(*guance.Event) string { calls++; return strings.Repeat("x", calls) }, "for one event"},
-		{"changes the event", func(e *guance.Event) string { e.Title = "mine"; return "" }, "Ignores changed"},
+		{"panics", func(e *guance.Event) string { return e.DimensionTags["host"][:1] },
+			"Ignores panicked"},
+		{"changes its mind", func(*guance.Event) string {
+			calls++
+			return strings.Repeat("x",
+				calls)
+		}, "for one event"},
+		{"changes the event", func(e *guance.Event) string { e.Title = "mine"; return "" },
+			"Ignores changed"},
 	} {
 		t.Run(fault.name, func(t *testing.T) {
-			target, err := newTarget()
-			if err != nil {
-				t.Fatal(err)
-			}
-			t.Cleanup(target.close)
-			sink := &chooser{ignores: fault.ignores}
+			target := newTarget(t)
+			sink := &ignorer{ignores: fault.ignores}
 			sink.url, sink.client = target.URL, &http.Client{CheckRedirect: noRedirect}
-			if err := (duty{"OddEventsSettle", oddEventsSettle}).hold(sink, target, nil); err == nil || !strings.Contains(err.Error(), fault.says) {
+			if err := (check{"OddEventsSettle", oddEventsSettle}).test(sink, target,
+				nil); err == nil || !strings.Contains(err.Error(), fault.says) {
 				t.Errorf("the suite says %v, want %q", err, fault.says)
 			}
 		})
 	}
 }
 
-// Decorators as people write them, and the same with Unwrap.
+// Decorators as people write them; open has Unwrap.
 type (
 	plain    struct{ s relay.Sink }
 	embedded struct{ relay.Sink }
@@ -469,11 +531,12 @@ func TestReport31SuiteNamesDecorators(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		client, err := pagerduty.NewClient(k, &pagerduty.Options{BaseURL: url})
+		client, err := pagerduty.NewClient(k, &pagerduty.Options{BaseURL: url, Retries: -1})
 		if err != nil {
 			t.Fatal(err)
 		}
-		return pagerdutysink.New(client, &pagerdutysink.Options{Map: func(e *guance.Event, _ *pagerduty.Event) bool {
+		return pagerdutysink.New(client, &pagerdutysink.Options{Map: func(e *guance.Event,
+			_ *pagerduty.Event) bool {
 			return e.Level() != guance.LevelWarning
 		}})
 	}
@@ -481,39 +544,43 @@ func TestReport31SuiteNamesDecorators(t *testing.T) {
 	for _, tc := range []struct {
 		name     string
 		decorate func(relay.Sink) relay.Sink
-		says     map[string]string // by duty
+		says     map[string]string // by check
 	}{
 		{"none", func(s relay.Sink) relay.Sink { return s }, nil},
 		{"with Unwrap", func(s relay.Sink) relay.Sink { return open{plain{s}} }, nil},
 		{"the recorder", func(s relay.Sink) relay.Sink { return Record(s) }, nil},
 		{"a struct", func(s relay.Sink) relay.Sink { return plain{s} }, map[string]string{
-			"IgnoresOnlyWhatItSaidBefore": "was not asked before", "OptionalBehaviourIsSeen": "hides its Ignores, Account",
+			"IgnoresOnlyWhatItSaidBefore": "no method Ignores was found",
+			"OptionalBehaviourIsSeen":     "hides its Ignores, Account",
 		}},
-		{"an embedded interface", func(s relay.Sink) relay.Sink { return &embedded{s} }, map[string]string{
-			"IgnoresOnlyWhatItSaidBefore": "was not asked before", "OptionalBehaviourIsSeen": "hides its Ignores, Account",
-		}},
-		{"behind one with Unwrap", func(s relay.Sink) relay.Sink { return open{plain{plain{s}}} }, map[string]string{
-			"IgnoresOnlyWhatItSaidBefore": "was not asked before", "OptionalBehaviourIsSeen": "hides its Ignores, Account",
-		}},
-		{"a function", function, map[string]string{"IgnoresOnlyWhatItSaidBefore": "was not asked before"}}, // what it holds cannot be seen
+		{"an embedded interface", func(s relay.Sink) relay.Sink { return &embedded{s} },
+			map[string]string{
+				"IgnoresOnlyWhatItSaidBefore": "no method Ignores was found",
+				"OptionalBehaviourIsSeen":     "hides its Ignores, Account",
+			}},
+		{"behind one with Unwrap", func(s relay.Sink) relay.Sink { return open{plain{plain{s}}} },
+			map[string]string{
+				"IgnoresOnlyWhatItSaidBefore": "no method Ignores was found",
+				"OptionalBehaviourIsSeen":     "hides its Ignores, Account",
+			}},
+		// reflection does not see into it
+		{"a function", function,
+			map[string]string{"IgnoresOnlyWhatItSaidBefore": "no method Ignores was found"}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
-			for _, d := range duties {
-				if d.name != "IgnoresOnlyWhatItSaidBefore" && d.name != "OptionalBehaviourIsSeen" {
+			for _, c := range checks {
+				if c.name != "IgnoresOnlyWhatItSaidBefore" && c.name != "OptionalBehaviourIsSeen" {
 					continue
 				}
-				target, err := newTarget()
-				if err != nil {
-					t.Fatal(err)
-				}
-				t.Cleanup(target.close)
-				err = d.hold(tc.decorate(pager(t, target.URL)), target, &SuiteOptions{Patience: patient})
-				switch says := tc.says[d.name]; {
+				target := newTarget(t)
+				err := c.test(tc.decorate(pager(t, target.URL)), target,
+					&SuiteOptions{Patience: patient})
+				switch says := tc.says[c.name]; {
 				case says == "" && err != nil:
-					t.Errorf("%s says %v of a sink that keeps it", d.name, err)
+					t.Errorf("%s says %v of a sound sink", c.name, err)
 				case says != "" && (err == nil || !strings.Contains(err.Error(), says)):
-					t.Errorf("%s says %v, want %q", d.name, err, says)
+					t.Errorf("%s says %v, want %q", c.name, err, says)
 				}
 			}
 		})

@@ -3,71 +3,73 @@ package relaytest
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"sync"
+	"testing"
 )
 
-// A Target is the server that a sink under test has to talk to.
+// A Target is the server that a sink under test sends to.
 type Target struct {
 	// URL is http://, the loopback and a port, without a path.
 	URL string
 
-	listener net.Listener
-	server   *http.Server
+	server *http.Server
 
 	mu       sync.Mutex
-	mood     http.Handler
+	handler  http.Handler
 	requests []request
 	arrived  chan struct{} // closed and replaced when a request has arrived
 }
 
-// A request is what a target was sent.
+// A request is one that the target received.
 type request struct {
 	head string // request line and header fields, as far as net/http keeps them
 	body []byte
 }
 
-func newTarget() (*Target, error) {
+// newTarget returns a target on the loopback. It is closed with the test.
+func newTarget(t *testing.T) *Target {
+	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
-		return nil, fmt.Errorf("relaytest: the suite's target needs a port on the loopback: %w", err)
+		t.Fatalf("relaytest: the target of the suite needs a port on the loopback: %v", err)
 	}
-	t := &Target{URL: "http://" + l.Addr().String(), listener: l, arrived: make(chan struct{})}
-	t.server = &http.Server{Handler: http.HandlerFunc(t.serve)}
-	go func() { _ = t.server.Serve(l) }() // ends with close
-	return t, nil
+	target := &Target{URL: "http://" + l.Addr().String(), arrived: make(chan struct{})}
+	target.server = &http.Server{Handler: http.HandlerFunc(target.serve)}
+	go func() { _ = target.server.Serve(l) }() // returns after close
+	t.Cleanup(target.close)
+	return target
 }
 
 // close ends the server and every connection to it.
 func (t *Target) close() { _ = t.server.Close() }
 
-// as has requests from now on answered by h.
-func (t *Target) as(h http.Handler) {
+// handle answers all later requests with h.
+func (t *Target) handle(h http.Handler) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.mood = h
+	t.handler = h
 }
 
 func (t *Target) serve(w http.ResponseWriter, r *http.Request) {
 	body, err := io.ReadAll(io.LimitReader(r.Body, 16<<20))
 	if err != nil {
-		return // the sink went away in the middle of its request
+		return // the sink closed the connection within its request
 	}
 	var head bytes.Buffer
 	fmt.Fprintf(&head, "%s %s\n", r.Method, r.RequestURI)
-	_ = r.Header.Write(&head) // a Buffer takes everything
+	_ = r.Header.Write(&head) // a Buffer returns no error
 	t.mu.Lock()
 	t.requests = append(t.requests, request{head.String(), body})
 	close(t.arrived)
 	t.arrived = make(chan struct{})
-	mood := t.mood
+	handler := t.handler
 	t.mu.Unlock()
 	r.Body = io.NopCloser(bytes.NewReader(body))
-	mood.ServeHTTP(w, r)
+	handler.ServeHTTP(w, r)
 }
 
 // seen returns the requests so far.
@@ -77,7 +79,7 @@ func (t *Target) seen() []request {
 	return t.requests[:len(t.requests):len(t.requests)]
 }
 
-// forget drops the requests so far.
+// forget deletes the requests so far.
 func (t *Target) forget() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -96,13 +98,14 @@ func (t *Target) wait(ctx context.Context, n int) error {
 		select {
 		case <-arrived:
 		case <-ctx.Done():
-			return fmt.Errorf("%d requests reached the target, waited for %d: %w", got, n, ctx.Err())
+			return fmt.Errorf("%d requests reached the target, waited for %d: %w", got, n,
+				ctx.Err())
 		}
 	}
 }
 
-// answers returns a target that answers with a status, header fields given in pairs, and everything that it was sent: an error that
-// quotes the answer then quotes the sink's own secrets.
+// answers returns a handler that answers with a status and with header fields, given in pairs. The
+// body repeats the request, so that an error that quotes it shows the secrets of the sink.
 func answers(status int, header ...string) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		for i := 0; i+1 < len(header); i += 2 {
@@ -111,16 +114,16 @@ func answers(status int, header ...string) http.Handler {
 		w.WriteHeader(status)
 		fmt.Fprintf(w, "you sent %s\n", r.RequestURI)
 		_ = r.Header.Write(w)
-		_, _ = io.Copy(w, r.Body) // a client that is gone wants no answer
+		_, _ = io.Copy(w, r.Body) // the client may be gone
 	})
 }
 
-// hangs returns a target that never answers.
+// hangs returns a handler that never answers.
 func hangs() http.Handler {
 	return http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
 }
 
-// stalls returns a target that begins a good answer and never ends it.
+// stalls returns a handler that begins a good answer and never ends it.
 func stalls() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Length", "1000")
@@ -131,14 +134,14 @@ func stalls() http.Handler {
 	})
 }
 
-// says returns a target that writes bytes that need not be HTTP, and drops the connection: with a reset if it says nothing. An answer
-// that is whole must say Connection: close: otherwise the next request may go out on the dead connection, and what it was to be
-// answered is never seen.
-func says(what string) http.Handler {
+// writes returns a handler that writes bytes, which need not be HTTP, and closes the connection:
+// with a reset if there are none. A whole answer must have "Connection: close". Otherwise the next
+// request may use the closed connection and never reach the target.
+func writes(what string) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		conn, _, err := http.NewResponseController(w).Hijack()
 		if err != nil {
-			panic(errors.Join(errors.New("relaytest: the target cannot take its connection over"), err))
+			panic(fmt.Errorf("relaytest: hijacking a connection: %w", err))
 		}
 		if tcp, ok := conn.(*net.TCPConn); ok && what == "" {
 			_ = tcp.SetLinger(0)

@@ -14,15 +14,46 @@ import (
 func keepsAll(r *run) {
 	odd := []*store.Entry{
 		{Lane: lane, Accepted: noon, Body: []byte("{}")},
-		{Lane: lane, ID: "all", Problem: "a problem", State: guance.StateProblem, Level: guance.LevelFatal, Time: noon, Accepted: noon.Add(time.Nanosecond),
-			Trace: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", Body: []byte(`{"df_event_id":"all"}`)},
-		{Lane: lane, ID: "recovered", Problem: "a problem", State: guance.StateRecovered, Time: noon.Add(-time.Hour), Accepted: noon, Body: []byte(`{}`)},
-		{Lane: lane, ID: strings.Repeat("i", 1000), Problem: strings.Repeat("\xff/\x00", 85), Level: guance.LevelNoData, Accepted: noon, Body: []byte("\x00\xff\n")},
+		{
+			Lane:     lane,
+			ID:       "all",
+			Problem:  "a problem",
+			State:    guance.StateProblem,
+			Level:    guance.LevelFatal,
+			Time:     noon,
+			Accepted: noon.Add(time.Nanosecond),
+			Trace:    "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+			Body:     []byte(`{"df_event_id":"all"}`),
+		},
+		{
+			Lane:     lane,
+			ID:       "recovered",
+			Problem:  "a problem",
+			State:    guance.StateRecovered,
+			Time:     noon.Add(-time.Hour),
+			Accepted: noon,
+			Body:     []byte(`{}`),
+		},
+		{
+			Lane:     lane,
+			ID:       strings.Repeat("i", 1000),
+			Problem:  strings.Repeat("\xff/\x00", 85),
+			Level:    guance.LevelNoData,
+			Accepted: noon,
+			Body:     []byte("\x00\xff\n"),
+		},
 		{Lane: lane, ID: "no body", Problem: "no body", State: guance.StateProblem, Accepted: noon},
-		{Lane: lane, ID: "large", Problem: "主机 CPU 使用率过高", State: guance.StateProblem, Accepted: noon.In(time.FixedZone("CST", 8*3600)),
-			Body: []byte(strings.Repeat("a body that needs many pages. ", 20_000))},
+		{
+			Lane:     lane,
+			ID:       "large",
+			Problem:  "主机 CPU 使用率过高",
+			State:    guance.StateProblem,
+			Accepted: noon.In(time.FixedZone("CST", 8*3600)),
+			Body:     []byte(strings.Repeat("a body that needs many pages. ", 20_000)),
+		},
 	}
-	for _, level := range []guance.Level{guance.LevelNone, guance.LevelInfo, guance.LevelWarning, guance.LevelError, guance.LevelCritical} {
+	for _, level := range []guance.Level{guance.LevelNone, guance.LevelInfo, guance.LevelWarning,
+		guance.LevelError, guance.LevelCritical} {
 		e := event(lane, fmt.Sprint("level ", level), fmt.Sprint("level ", level))
 		e.Level = level
 		odd = append(odd, e)
@@ -35,25 +66,27 @@ func keepsAll(r *run) {
 			r.errorf("Read of entry %d: got a body", got.Seq)
 		}
 		if got.Begun || got.Failed != 0 {
-			r.errorf("Read of entry %d that nobody tried: begun %v, failed %d", got.Seq, got.Begun, got.Failed)
+			r.errorf("Read of entry %d that nobody tried: begun %v, failed %d", got.Seq, got.Begun,
+				got.Failed)
 		}
 		r.body(l, odd[i])
 	}
-	r.append() // nothing is no error
+	r.append() // no entry: no error
 }
 
 func numbersLanes(r *run) {
 	var last uint64
 	for i := range 5 {
 		a, b := event(lane, fmt.Sprint("a", i), "p"), event(lane, fmt.Sprint("b", i), "q")
-		a.Seq, b.Seq = 99, 98 // not the caller's to choose
+		a.Seq, b.Seq = 99, 98 // the store must overwrite them
 		r.append(a, b)
 		if a.Seq <= last || b.Seq <= a.Seq {
-			r.errorf("Append number %d: got the sequence numbers %d and %d after %d", i, a.Seq, b.Seq, last)
+			r.errorf("Append number %d: got the sequence numbers %d and %d after %d", i, a.Seq,
+				b.Seq, last)
 		}
 		last = b.Seq
 	}
-	// One call for several lanes: each has its own order.
+	// One call for several lanes: each lane has its own order.
 	x, y := event("x", "1", "p"), event("y", "1", "p")
 	x2, y2 := event("x", "2", "p"), event("y", "2", "p")
 	r.append(x, y, x2, y2)
@@ -72,7 +105,8 @@ func recognisesDuplicates(r *run) {
 	first, again := event(lane, "a", "p"), event(lane, "a", "p")
 	r.append(first, again)
 	if first.Seq == 0 || again.Seq != 0 {
-		r.errorf("one ID twice in one call: got the sequence numbers %d and %d, want the second to be a duplicate", first.Seq, again.Seq)
+		r.errorf("one ID twice in one call: got the sequence numbers %d and %d, want the second "+
+			"to be a duplicate", first.Seq, again.Seq)
 	}
 	duplicate("the same ID again", event(lane, "a", "p"))
 	duplicate("the same ID with another problem", event(lane, "a", "q"))
@@ -148,7 +182,10 @@ func visibleInOrder(r *run) {
 			defer wg.Done()
 			last := uint64(0)
 			for j := range calls {
-				pair := []*store.Entry{event(lane, fmt.Sprint(i, "-", j), "p"), event(lane, fmt.Sprint(i, "-", j, "-2"), "p")}
+				pair := []*store.Entry{
+					event(lane, fmt.Sprint(i, "-", j), "p"),
+					event(lane, fmt.Sprint(i, "-", j, "-2"), "p"),
+				}
 				if err := r.store.Append(r.ctx, pair); err != nil {
 					r.errorf("Append: %v", err)
 					return
@@ -163,14 +200,16 @@ func visibleInOrder(r *run) {
 			}
 		}()
 	}
-	// A reader who has read up to an entry never finds another below it later.
+	// Once a reader has seen an entry, no entry with a lower number appears.
 	live := r.read(l, 0, callers*calls*2)
 	wg.Wait()
 	slices.SortFunc(all, func(a, b *store.Entry) int { return int(int64(a.Seq) - int64(b.Seq)) })
 	settled := r.read(l, 0, len(all))
 	for i := range all {
-		if i >= len(live) || live[i].Seq != all[i].Seq || settled[i].Seq != all[i].Seq || live[i].ID != all[i].ID {
-			r.fatalf("entry %d of the lane: its caller got %d, a reader of that time %d and a reader of now %d", i, all[i].Seq, live[i].Seq, settled[i].Seq)
+		if i >= len(live) || live[i].Seq != all[i].Seq || settled[i].Seq != all[i].Seq ||
+			live[i].ID != all[i].ID {
+			r.fatalf("entry %d of the lane: its caller got %d, a reader of that time %d and a "+
+				"reader of now %d", i, all[i].Seq, live[i].Seq, settled[i].Seq)
 		}
 	}
 	r.nothing(l, all[len(all)-1].Seq)
@@ -180,21 +219,23 @@ func fullKeepsNothing(r *run) {
 	n := r.harness.MaxEntries
 	have := events(lane, n-1)
 	r.append(have...)
-	// All or none, over lanes: one fits and two do not.
+	// All or none, in all lanes: one entry fits and two do not.
 	two := []*store.Entry{event(lane, "x", "x"), event("other", "y", "y")}
 	err := r.store.Append(r.ctx, two)
 	r.is("Append of two entries where one fits", err, store.ErrFull)
 	r.pending("other")
-	r.append(have[0]) // what is there already needs no room
+	r.append(have[0]) // a duplicate needs no space
 	if have[0].Seq != 0 {
-		r.errorf("a duplicate in a store that is nearly full: got the sequence number %d", have[0].Seq)
+		r.errorf("a duplicate in a store that is nearly full: got the sequence number %d",
+			have[0].Seq)
 	}
 	one := event("other", "y", "y")
 	r.append(one)
 	if one.Seq == 0 {
 		r.errorf("an entry of a refused call: taken for a duplicate")
 	}
-	r.is("Append to a full store", r.store.Append(r.ctx, []*store.Entry{event(lane, "z", "z")}), store.ErrFull)
+	r.is("Append to a full store", r.store.Append(r.ctx, []*store.Entry{event(lane, "z", "z")}),
+		store.ErrFull)
 	r.append(event("other", "y", "y"))
 	l := r.acquire("other")
 	r.read(l, 0, 1)
@@ -202,7 +243,7 @@ func fullKeepsNothing(r *run) {
 	again := event(lane, "z", "z")
 	r.append(again)
 	if again.Seq == 0 {
-		r.errorf("an entry that was refused: taken for a duplicate when there was room")
+		r.errorf("an entry that was refused: taken for a duplicate when there was space")
 	}
 }
 

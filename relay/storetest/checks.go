@@ -1,6 +1,6 @@
 package storetest
 
-// checks are all duties, in the order of the contract.
+// checks are all checks, in the order of the contract.
 var checks = []check{
 	{"Append keeps all of an entry", nothing, keepsAll},
 	{"Append numbers each lane in order", nothing, numbersLanes},

@@ -14,25 +14,28 @@ func setsKept(r *run) {
 	for i := range 5 {
 		a, b := event(lane, fmt.Sprint("a", i), "p"), event(lane, fmt.Sprint("b", i), "ignored")
 		b.Ignored = "not wanted"
-		a.Kept, b.Kept = time.Hour, 1e6*time.Hour // not the caller's to choose
+		a.Kept, b.Kept = time.Hour, 1e6*time.Hour // the store must overwrite them
 		before := r.store.Clock()
 		r.append(a, b)
 		after := r.store.Clock()
 		for _, e := range []*store.Entry{a, b} {
 			if e.Kept <= 0 || e.Kept < before || e.Kept > after {
-				r.errorf("Append at some time from %v to %v: entry %d was kept at %v", before, after, e.Seq, e.Kept)
+				r.errorf("Append at some time from %v to %v: entry %d was kept at %v", before,
+					after, e.Seq, e.Kept)
 			}
 			if e.Kept < last {
-				r.errorf("Append: entry %d was kept at %v, and the one before it at %v", e.Seq, e.Kept, last)
+				r.errorf("Append: entry %d was kept at %v, and the one before it at %v", e.Seq,
+					e.Kept, last)
 			}
 			last = e.Kept
 		}
 		all = append(all, a)
-		time.Sleep(time.Millisecond) // so that each has a time of its own
+		time.Sleep(time.Millisecond) // so that the times differ
 	}
 	for i, e := range r.read(l, 0, len(all)) {
 		if e.Kept != all[i].Kept {
-			r.errorf("Read of entry %d: it was kept at %v, and Append said %v", e.Seq, e.Kept, all[i].Kept)
+			r.errorf("Read of entry %d: it was kept at %v, and Append said %v", e.Seq, e.Kept,
+				all[i].Kept)
 		}
 		r.body(l, all[i])
 	}
@@ -47,7 +50,7 @@ func setsKept(r *run) {
 	}
 }
 
-// clockGrows allows for a clock of its own that goes a fifth faster or slower than this process's.
+// clockGrows allows the store a clock that runs a fifth faster or slower than this process's.
 func clockGrows(r *run) {
 	for range 3 {
 		outer := time.Now()
@@ -76,10 +79,12 @@ func clockGoesOn(r *run) {
 		now := r.store.Clock()
 		open += time.Since(begin)
 		if now < from || now < e.Kept {
-			r.errorf("Clock: %v when opened again, %v before the close, and an entry was kept at %v", now, from, e.Kept)
+			r.errorf("Clock: %v when opened again, %v before the close, and an entry was kept at "+
+				"%v", now, from, e.Kept)
 		}
 		if grown := now - from; grown > open*6/5 {
-			r.errorf("Clock: grew by %v over a close; the store was open for %v of it at most", grown, open)
+			r.errorf("Clock: grew by %v over a close; the store was open for %v of it at most",
+				grown, open)
 		}
 		if now > 1e6*time.Hour {
 			r.errorf("Clock: %v, in a store that is new", now)
@@ -93,7 +98,7 @@ func clockGoesOn(r *run) {
 	}
 }
 
-// revive revives a dead letter, and gives e the new time.
+// revive revives a dead letter and sets e.Kept to its new time.
 func (r *run) revive(l store.Lane, e *store.Entry) *store.Entry {
 	before := r.store.Clock()
 	revived, err := l.Revive(r.ctx, e.Seq)
@@ -101,7 +106,8 @@ func (r *run) revive(l store.Lane, e *store.Entry) *store.Entry {
 		r.fatalf("Revive of entry %d: %v", e.Seq, err)
 	}
 	if after := r.store.Clock(); revived.Kept < before || revived.Kept > after {
-		r.errorf("Revive at some time from %v to %v: entry %d was kept at %v", before, after, e.Seq, revived.Kept)
+		r.errorf("Revive at some time from %v to %v: entry %d was kept at %v", before, after, e.Seq,
+			revived.Kept)
 	}
 	e.Kept = revived.Kept
 	r.same(revived, e)

@@ -12,17 +12,19 @@ import (
 	"github.com/guance-relay/guance-relay/relay/store"
 )
 
-// The moment at which all events of the checks happen: with nanoseconds, as a store must keep them, and not long ago, as a store may forget
-// what is.
+// noon is when all events of the checks happen. It has nanoseconds, as a store must keep them. It
+// is not long ago, as a store may delete what is old.
 var noon = time.Now().UTC().Truncate(time.Hour).Add(-3*time.Hour + 123456789)
 
 const lane = "lane" // where a check needs one lane
 
-// event returns an entry of a problem. Its body tells it from all others.
+// event returns an entry of a problem, with a body that no other entry has.
 func event(lane, id, problem string) *store.Entry {
 	return &store.Entry{
-		Lane: lane, ID: id, Problem: problem, State: guance.StateProblem, Level: guance.LevelCritical,
-		Time: noon, Accepted: noon.Add(time.Second), Body: fmt.Appendf(nil, `{"id":%q,"problem":%q}`, id, problem),
+		Lane: lane, ID: id, Problem: problem,
+		State: guance.StateProblem, Level: guance.LevelCritical,
+		Time: noon, Accepted: noon.Add(time.Second),
+		Body: fmt.Appendf(nil, `{"id":%q,"problem":%q}`, id, problem),
 	}
 }
 
@@ -35,11 +37,11 @@ func events(lane string, n int) []*store.Entry {
 	return list
 }
 
-// mark returns the mark of an entry, at a moment of its own for each outcome.
+// mark returns a mark of an entry. Each outcome has a time of its own.
 func mark(e *store.Entry, o store.Outcome, reason string) store.Mark {
 	return store.Mark{
-		Seq: e.Seq, Problem: e.Problem, State: e.State, Level: e.Level, Time: e.Time, Outcome: o, Reason: reason,
-		At: noon.Add(time.Minute + time.Duration(o)*time.Second),
+		Seq: e.Seq, Problem: e.Problem, State: e.State, Level: e.Level, Time: e.Time,
+		Outcome: o, Reason: reason, At: noon.Add(time.Minute + time.Duration(o)*time.Second),
 	}
 }
 
@@ -49,7 +51,7 @@ func (r *run) append(entries ...*store.Entry) {
 	}
 }
 
-// lease makes the caller the owner of lanes.
+// lease acquires lanes as one group.
 func (r *run) lease(lanes ...string) store.Lease {
 	l, err := r.store.Acquire(r.ctx, store.Group{Name: lanes[0], Lanes: lanes})
 	if err != nil {
@@ -58,7 +60,7 @@ func (r *run) lease(lanes ...string) store.Lease {
 	return l
 }
 
-// acquire makes the caller the owner of one lane.
+// acquire acquires one lane.
 func (r *run) acquire(lane string) store.Lane { return r.lease(lane).Lane(lane) }
 
 func (r *run) mark(l store.Lane, marks ...store.Mark) {
@@ -95,11 +97,12 @@ func (r *run) nothing(l store.Lane, after uint64) {
 	ctx, cancel := context.WithTimeout(r.ctx, moment)
 	defer cancel()
 	if found, err := l.Read(ctx, after, 10); !errors.Is(err, context.DeadlineExceeded) {
-		r.errorf("Read after %d, where there is nothing: got %s, %v; want it to wait for the end of its context", after, seqs(found), err)
+		r.errorf("Read after %d, where there is nothing: got %s, %v; want it to wait for the end "+
+			"of its context", after, seqs(found), err)
 	}
 }
 
-// pending checks which entries of a lane are unsettled, for a new owner.
+// pending acquires a lane and checks which entries are unsettled.
 func (r *run) pending(lane string, want ...*store.Entry) store.Lane {
 	l := r.acquire(lane)
 	last := uint64(0)
@@ -124,7 +127,7 @@ func (r *run) history(lane, problem string) []store.Settlement {
 	return h
 }
 
-// ended checks how an entry ended, and that its problem has no other settlement.
+// ended checks that an entry is the only one of its problem that is settled, and how.
 func (r *run) ended(e *store.Entry, o store.Outcome, reason string, at time.Time) {
 	h := r.history(e.Lane, e.Problem)
 	if len(h) != 1 {
@@ -134,9 +137,12 @@ func (r *run) ended(e *store.Entry, o store.Outcome, reason string, at time.Time
 	r.settlement(h[0], e, o, reason, at, false)
 }
 
-func (r *run) settlement(got store.Settlement, e *store.Entry, o store.Outcome, reason string, at time.Time, body bool) {
+func (r *run) settlement(
+	got store.Settlement, e *store.Entry, o store.Outcome, reason string, at time.Time, body bool,
+) {
 	if got.Outcome != o || got.Reason != reason || !got.At.Equal(at) {
-		r.errorf("entry %d: got %v, %q at %v; want %v, %q at %v", e.Seq, got.Outcome, got.Reason, got.At, o, reason, at)
+		r.errorf("entry %d: got %v, %q at %v; want %v, %q at %v", e.Seq, got.Outcome, got.Reason,
+			got.At, o, reason, at)
 	}
 	r.same(&got.Entry, e)
 	switch {
@@ -147,7 +153,7 @@ func (r *run) settlement(got store.Settlement, e *store.Entry, o store.Outcome, 
 	}
 }
 
-// same checks that an entry is what was appended, apart from how far it has gone and its body.
+// same checks that an entry is as it was appended. It ignores the body, Begun and Failed.
 func (r *run) same(got, want *store.Entry) {
 	type identity struct {
 		lane           string
@@ -161,7 +167,10 @@ func (r *run) same(got, want *store.Entry) {
 		trace          string
 	}
 	of := func(e *store.Entry) identity {
-		id := identity{e.Lane, e.Seq, e.ID, e.Problem, e.State, e.Level, 0, 0, e.Time.IsZero(), e.Kept, e.Trace}
+		id := identity{
+			e.Lane, e.Seq, e.ID, e.Problem, e.State, e.Level, 0, 0, e.Time.IsZero(), e.Kept,
+			e.Trace,
+		}
 		if !e.Time.IsZero() {
 			id.time = e.Time.UnixNano()
 		}
@@ -182,7 +191,8 @@ func (r *run) body(l store.Lane, want *store.Entry) {
 	}
 	r.same(got, want)
 	if !bytes.Equal(got.Body, want.Body) {
-		r.errorf("Load of entry %d: got the body %.100q, want %.100q", want.Seq, got.Body, want.Body)
+		r.errorf("Load of entry %d: got the body %.100q, want %.100q", want.Seq, got.Body,
+			want.Body)
 	}
 }
 
@@ -196,7 +206,8 @@ func (r *run) record(l store.Lane, problem string) store.Record {
 
 func (r *run) sameRecord(what string, got, want store.Record) {
 	if !got.Time.Equal(want.Time) || !got.At.Equal(want.At) {
-		r.errorf("%s: got the times %v and %v, want %v and %v", what, got.Time, got.At, want.Time, want.At)
+		r.errorf("%s: got the times %v and %v, want %v and %v", what, got.Time, got.At, want.Time,
+			want.At)
 	}
 	got.Time, got.At, want.Time, want.At = time.Time{}, time.Time{}, time.Time{}, time.Time{}
 	if got != want {
@@ -236,19 +247,29 @@ func (r *run) is(what string, err, want error) {
 	}
 }
 
-// calls are all methods of a store and a lease that can fail, with arguments that name an unsettled entry and a dead letter. Release is not
-// among them: it is no error to release what is gone.
-func calls(s store.Store, l store.Lane, lane string, pending, dead *store.Entry) map[string]func(context.Context) error {
+// calls returns a call of each method of a store and a lane that can fail. Release is not among
+// them: it succeeds for an ownership that has ended.
+func calls(
+	s store.Store, l store.Lane, lane string, pending, dead *store.Entry,
+) map[string]func(context.Context) error {
 	all := map[string]func(context.Context) error{
-		"Append": func(ctx context.Context) error { return s.Append(ctx, []*store.Entry{event(lane, "new", "new")}) },
+		"Append": func(ctx context.Context) error {
+			return s.Append(ctx, []*store.Entry{event(lane, "new", "new")})
+		},
 		"Acquire": func(ctx context.Context) error {
 			_, err := s.Acquire(ctx, store.Group{Name: lane, Lanes: []string{lane}})
 			return err
 		},
-		"Check":       func(ctx context.Context) error { return s.Check(ctx) },
-		"Holdings":    func(ctx context.Context) error { _, err := s.Holdings(ctx); return err },
-		"History":     func(ctx context.Context) error { _, err := s.History(ctx, lane, dead.Problem); return err },
-		"DeadLetters": func(ctx context.Context) error { _, err := s.DeadLetters(ctx, lane, 0, 10); return err },
+		"Check":    func(ctx context.Context) error { return s.Check(ctx) },
+		"Holdings": func(ctx context.Context) error { _, err := s.Holdings(ctx); return err },
+		"History": func(ctx context.Context) error {
+			_, err := s.History(ctx, lane, dead.Problem)
+			return err
+		},
+		"DeadLetters": func(ctx context.Context) error {
+			_, err := s.DeadLetters(ctx, lane, 0, 10)
+			return err
+		},
 	}
 	for name, call := range laneCalls(l, pending, dead) {
 		all[name] = call
@@ -258,9 +279,15 @@ func calls(s store.Store, l store.Lane, lane string, pending, dead *store.Entry)
 
 func laneCalls(l store.Lane, pending, dead *store.Entry) map[string]func(context.Context) error {
 	return map[string]func(context.Context) error{
-		"Read":    func(ctx context.Context) error { _, err := l.Read(ctx, 0, 10); return err },
-		"Load":    func(ctx context.Context) error { _, err := l.Load(ctx, pending.Seq); return err },
-		"Records": func(ctx context.Context) error { _, err := l.Records(ctx, []string{pending.Problem}); return err },
+		"Read": func(ctx context.Context) error { _, err := l.Read(ctx, 0, 10); return err },
+		"Load": func(ctx context.Context) error {
+			_, err := l.Load(ctx, pending.Seq)
+			return err
+		},
+		"Records": func(ctx context.Context) error {
+			_, err := l.Records(ctx, []string{pending.Problem})
+			return err
+		},
 		"Mark": func(ctx context.Context) error {
 			return l.Mark(ctx, []store.Mark{mark(pending, store.Delivered, "")})
 		},
@@ -269,14 +296,14 @@ func laneCalls(l store.Lane, pending, dead *store.Entry) map[string]func(context
 	}
 }
 
-// try makes a call that may wait for ever in a broken store.
+// try makes a call that a broken store might never return from.
 func (r *run) try(call func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(r.ctx, patience)
 	defer cancel()
 	return call(ctx)
 }
 
-// both makes an unsettled entry and a dead letter.
+// both appends an unsettled entry and a dead letter.
 func (r *run) both() (l store.Lane, pending, dead *store.Entry) {
 	pending, dead = event(lane, "pending", "pending"), event(lane, "dead", "dead")
 	r.append(pending, dead)
@@ -285,7 +312,7 @@ func (r *run) both() (l store.Lane, pending, dead *store.Entry) {
 	return l, pending, dead
 }
 
-// unchanged checks that an entry is still unsettled and a dead letter still dead, and that nothing was appended.
+// unchanged checks that one entry is still unsettled, the other still dead, and nothing appended.
 func (r *run) unchanged(pending, dead *store.Entry) {
 	l := r.pending(lane, pending)
 	r.body(l, pending)
@@ -302,7 +329,7 @@ func (r *run) unchanged(pending, dead *store.Entry) {
 	}
 }
 
-// eventually checks that a call which waits returns an error in time.
+// eventually checks that a waiting call returns an error in time.
 func (r *run) eventually(what string, done <-chan error, want error) {
 	select {
 	case err := <-done:
@@ -312,7 +339,7 @@ func (r *run) eventually(what string, done <-chan error, want error) {
 	}
 }
 
-// waiting starts a Read that finds nothing, and returns once it is likely to wait.
+// waiting starts a Read that finds nothing, and gives it a moment to begin to wait.
 func (r *run) waiting(l store.Lane, after uint64) <-chan error {
 	done := make(chan error, 1)
 	go func() {

@@ -20,7 +20,10 @@ func findsEverything(r *run) {
 	begun := mark(all[1], 0, "")
 	begun.Failed, begun.Doubt = 5, true
 	r.mark(l, begun)
-	outcomes := map[int]store.Outcome{2: store.Delivered, 3: store.Superseded, 4: store.Ignored, 5: store.Dead, 6: store.Dead, 7: store.Dead}
+	outcomes := map[int]store.Outcome{
+		2: store.Delivered, 3: store.Superseded, 4: store.Ignored, 5: store.Dead, 6: store.Dead,
+		7: store.Dead,
+	}
 	var records []store.Record
 	for i := 2; i < 8; i++ {
 		r.mark(l, mark(all[i], outcomes[i], fmt.Sprint("reason ", i)))
@@ -33,12 +36,13 @@ func findsEverything(r *run) {
 	for _, e := range all {
 		records = append(records, r.record(l, e.Problem))
 	}
-	for round := range 2 { // opening must not change anything
+	for round := range 2 { // opening a second time finds the same
 		old := l
 		r.reopen()
 		_, err := old.Load(r.ctx, all[0].Seq)
 		if !errors.Is(err, store.ErrClosed) && !errors.Is(err, store.ErrFenced) {
-			r.errorf("a lease of before: got the error %v, want ErrClosed or ErrFenced", err)
+			r.errorf("a lease from before the close: got the error %v, want ErrClosed or ErrFenced",
+				err)
 		}
 		l = r.pending(lane, all[0], all[1], all[7])
 		for i, got := range r.read(l, 0, 3) {
@@ -46,27 +50,32 @@ func findsEverything(r *run) {
 			r.same(got, want)
 			r.body(l, want)
 			if got.Begun != (i > 0) || got.Failed != []int{0, 5, 0}[i] {
-				r.errorf("entry %d opened again: begun %v, %d failed attempts", got.Seq, got.Begun, got.Failed)
+				r.errorf("entry %d opened again: begun %v, %d failed attempts", got.Seq, got.Begun,
+					got.Failed)
 			}
 		}
 		for i, e := range all {
-			r.sameRecord(fmt.Sprintf("opened again, round %d, entry %d", round, e.Seq), r.record(l, e.Problem), records[i])
+			r.sameRecord(fmt.Sprintf("opened again, round %d, entry %d", round, e.Seq),
+				r.record(l, e.Problem), records[i])
 			if o := outcomes[i]; o != 0 {
 				r.ended(e, o, fmt.Sprint("reason ", i), mark(e, o, "").At)
 			}
 		}
 		r.ended(ignored, store.Ignored, ignored.Ignored, ignored.Accepted)
-		if dead := r.dead(lane); len(dead) != 1 || dead[0].Seq != all[5].Seq || string(dead[0].Body) != string(all[5].Body) {
-			r.errorf("DeadLetters opened again: got %d, want entry %d with its body", len(dead), all[5].Seq)
+		if dead := r.dead(lane); len(dead) != 1 || dead[0].Seq != all[5].Seq ||
+			string(dead[0].Body) != string(all[5].Body) {
+			r.errorf("DeadLetters opened again: got %d, want entry %d with its body", len(dead),
+				all[5].Seq)
 		}
 		r.holdings(map[string]store.Holdings{lane: {Pending: 3, Dead: 1}, "other": {Pending: 1}})
 	}
 	next := event(lane, "next", "next")
 	r.append(next)
 	if next.Seq <= ignored.Seq {
-		r.errorf("the first entry after opening again: got the sequence number %d, which was given out before", next.Seq)
+		r.errorf("the first entry after opening again: got the sequence number %d, which was "+
+			"given out before", next.Seq)
 	}
-	// A lane that has nothing left has not begun anew either.
+	// An empty lane goes on with its numbers too.
 	l = r.acquire(lane)
 	for _, e := range []*store.Entry{all[0], all[1], all[7], next} {
 		r.mark(l, mark(e, store.Delivered, ""))
@@ -75,7 +84,8 @@ func findsEverything(r *run) {
 	last := event(lane, "last", "last")
 	r.append(last)
 	if last.Seq <= next.Seq {
-		r.errorf("the first entry of an empty lane opened again: got the sequence number %d after %d", last.Seq, next.Seq)
+		r.errorf("the first entry of an empty lane opened again: got the sequence number %d "+
+			"after %d", last.Seq, next.Seq)
 	}
 }
 
@@ -90,7 +100,8 @@ func findsDuplicates(r *run) {
 		for i, e := range events(lane, 4) {
 			r.append(e)
 			if e.Seq != 0 {
-				r.errorf("duplicate number %d after opening again: got the sequence number %d", i, e.Seq)
+				r.errorf("duplicate number %d after opening again: got the sequence number %d", i,
+					e.Seq)
 			}
 		}
 	}
@@ -130,12 +141,13 @@ func answersFailed(r *run) {
 	}
 }
 
-// failing checks what is there once a store that failed was closed and opened again, with and without the write on the disk.
+// failing has a write fail, closes the store and opens it again. It does so twice: the write is not
+// on the disk, then it is.
 func (r *run) failing(fail func(), check func(landed bool)) {
 	for _, landed := range []bool{false, true} {
 		r.harness.Fail(r.store, errDisk, landed)
 		fail()
-		_ = r.harness.Close(r.store) // a failed store may say so
+		_ = r.harness.Close(r.store) // a failed store may return an error
 		r.store = r.open()
 		check(landed)
 	}
@@ -146,22 +158,28 @@ func failedAppend(r *run) {
 	r.append(kept)
 	round := 0
 	lost := func() []*store.Entry {
-		return []*store.Entry{event(lane, fmt.Sprint("x", round), "x"), event("other", fmt.Sprint("y", round), "y"), event(lane, fmt.Sprint("z", round), "z")}
+		return []*store.Entry{
+			event(lane, fmt.Sprint("x", round), "x"),
+			event("other", fmt.Sprint("y", round), "y"),
+			event(lane, fmt.Sprint("z", round), "z"),
+		}
 	}
 	var inLane, inOther []*store.Entry
 	inLane = append(inLane, kept)
 	r.failing(func() {
 		r.is("Append that the disk refuses", r.store.Append(r.ctx, lost()), store.ErrFailed)
 	}, func(landed bool) {
-		// The sender sends it again: it is there once, whether it was there already or not.
+		// The sender sends it again. It is there once, whether the first write landed or not.
 		again := lost()
 		r.append(again...)
 		for i, e := range again {
 			if (e.Seq == 0) != (again[0].Seq == 0) {
-				r.fatalf("an append that failed (on the disk: %v) is there in part: sent again, the sequence numbers are %s", landed, seqs(again))
+				r.fatalf("an append that failed (on the disk: %v) is there in part: sent again, "+
+					"the sequence numbers are %s", landed, seqs(again))
 			}
 			if (e.Seq == 0) != landed {
-				r.errorf("entry %d of an append that failed (on the disk: %v), sent again: got the sequence number %d", i, landed, e.Seq)
+				r.errorf("entry %d of an append that failed (on the disk: %v), sent again: got "+
+					"the sequence number %d", i, landed, e.Seq)
 			}
 		}
 		l := r.acquire(lane)
@@ -171,8 +189,10 @@ func failedAppend(r *run) {
 		other := r.acquire("other")
 		inOther = r.read(other, 0, len(inOther)+1)
 		r.nothing(other, inOther[len(inOther)-1].Seq)
-		if got := []string{found[len(found)-2].Problem, found[len(found)-1].Problem, inOther[len(inOther)-1].Problem}; !slices.Equal(got, []string{"x", "z", "y"}) {
-			r.errorf("an append that failed (on the disk: %v) and was sent again: got %v", landed, got)
+		if got := []string{found[len(found)-2].Problem, found[len(found)-1].Problem,
+			inOther[len(inOther)-1].Problem}; !slices.Equal(got, []string{"x", "z", "y"}) {
+			r.errorf("an append that failed (on the disk: %v) and was sent again: got %v", landed,
+				got)
 		}
 		round++
 	})
@@ -184,13 +204,17 @@ func failedMark(r *run) {
 	r.append(trigger, recovery)
 	r.failing(func() {
 		l := r.acquire(lane)
-		err := l.Mark(r.ctx, []store.Mark{mark(trigger, store.Superseded, "recovered"), mark(recovery, store.Superseded, "recovered")})
+		err := l.Mark(r.ctx, []store.Mark{
+			mark(trigger, store.Superseded, "recovered"),
+			mark(recovery, store.Superseded, "recovered"),
+		})
 		r.is("Mark that the disk refuses", err, store.ErrFailed)
 	}, func(landed bool) {
 		if landed {
 			r.pending(lane)
 			if h := r.history(lane, "p"); len(h) != 2 {
-				r.errorf("marks that failed, and are on the disk: got %d settlements, want 2", len(h))
+				r.errorf("marks that failed, and are on the disk: got %d settlements, want 2",
+					len(h))
 			}
 			return
 		}

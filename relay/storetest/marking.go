@@ -15,7 +15,7 @@ func marksApply(r *run) {
 	states := []guance.State{guance.StateNeither, guance.StateProblem, guance.StateRecovered}
 	l := r.acquire(lane)
 	var want store.Record
-	rnd := rand.New(rand.NewPCG(1, 2)) // the same each time
+	rnd := rand.New(rand.NewPCG(1, 2)) // a fixed seed
 	for i := range 60 {
 		e := event(lane, fmt.Sprint(i), "p")
 		e.State = states[rnd.IntN(len(states))]
@@ -42,12 +42,14 @@ func marksApply(r *run) {
 				r.mark(l, m)
 			}
 		}
-		r.sameRecord(fmt.Sprintf("after entry %d, %v, %v", e.Seq, e.State, marks[len(marks)-1].Outcome), r.record(l, "p"), want)
+		r.sameRecord(fmt.Sprintf("after entry %d, %v, %v", e.Seq, e.State,
+			marks[len(marks)-1].Outcome), r.record(l, "p"), want)
 	}
 }
 
 func marksOutcomes(r *run) {
-	for _, o := range []store.Outcome{store.Delivered, store.Superseded, store.Ignored, store.Dead} {
+	for _, o := range []store.Outcome{store.Delivered, store.Superseded, store.Ignored,
+		store.Dead} {
 		e := event(lane, o.String(), o.String())
 		r.append(e)
 		l := r.pending(lane, e)
@@ -80,7 +82,8 @@ func marksOnce(r *run) {
 	late.At = noon.Add(time.Hour)
 	begin := mark(a, 0, "")
 	begin.At = noon.Add(time.Hour)
-	unknown := mark(&store.Entry{Seq: b.Seq + 1000, Problem: "p", State: guance.StateProblem}, store.Delivered, "")
+	unknown := mark(&store.Entry{Seq: b.Seq + 1000, Problem: "p", State: guance.StateProblem},
+		store.Delivered, "")
 	r.mark(l, late)
 	r.mark(l, begin)
 	r.mark(l, ended)
@@ -91,13 +94,14 @@ func marksOnce(r *run) {
 		r.errorf("DeadLetters: a mark of what is settled made %d", len(dead))
 	}
 	r.pending(lane, b)
-	// Together with one that counts.
+	// In one call with a mark that counts.
 	l = r.acquire(lane)
 	r.mark(l, late, mark(b, store.Superseded, "counts"), mark(b, store.Delivered, "comes too late"))
 	if h := r.history(lane, "p"); len(h) != 2 || h[1].Outcome != store.Superseded {
-		r.errorf("History after marks of which one counts: got %d settlements, want 2, the last one superseded", len(h))
+		r.errorf("History after marks of which one counts: got %d settlements, want 2, the last "+
+			"one superseded", len(h))
 	}
-	r.mark(r.acquire("unknown"), ended) // nothing there: nothing changes
+	r.mark(r.acquire("unknown"), ended) // the lane has no such entry: nothing changes
 	r.holdings(nil)
 }
 
@@ -133,49 +137,54 @@ func revives(r *run) {
 		m.Failed = 7
 		r.mark(l, m, mark(all[i], store.Dead, "refused"))
 	}
-	for what, seq := range map[string]uint64{"an unsettled entry": all[0].Seq, "an entry to come": all[4].Seq + 1000, "entry 0": 0} {
+	for what, seq := range map[string]uint64{"an unsettled entry": all[0].Seq,
+		"an entry to come": all[4].Seq + 1000, "entry 0": 0} {
 		_, err := l.Revive(r.ctx, seq)
 		r.is("Revive of "+what, err, store.ErrNotFound)
 	}
 	before := r.record(l, all[3].Problem)
 	e := r.revive(l, all[3])
 	if e.Body != nil || !e.Begun || e.Failed != 0 {
-		r.errorf("Revive: got a body of %d bytes, begun %v, %d failed attempts; want no body, begun, none", len(e.Body), e.Begun, e.Failed)
+		r.errorf("Revive: got a body of %d bytes, begun %v, %d failed attempts; want no body, "+
+			"begun, none", len(e.Body), e.Begun, e.Failed)
 	}
 	r.sameRecord("Revive", r.record(l, all[3].Problem), before)
 	_, err := l.Revive(r.ctx, all[3].Seq)
 	r.is("Revive of what is revived", err, store.ErrNotFound)
 	r.is("Drop of what is revived", l.Drop(r.ctx, all[3].Seq), store.ErrNotFound)
 	r.body(l, all[3])
-	if dead := r.dead(lane); len(dead) != 2 || dead[0].Seq != all[1].Seq || dead[1].Seq != all[4].Seq {
+	if dead := r.dead(lane); len(dead) != 2 || dead[0].Seq != all[1].Seq ||
+		dead[1].Seq != all[4].Seq {
 		r.errorf("DeadLetters after Revive: got %d, want the other two", len(dead))
 	}
 	r.holdings(map[string]store.Holdings{lane: {Pending: 3, Dead: 2}})
 
-	// It stands in its old place, in front of what came later.
+	// It has its old sequence number, before later entries.
 	l = r.pending(lane, all[0], all[2], all[3])
 	if got := r.read(l, 0, 3)[2]; !got.Begun || got.Failed != 0 {
 		r.errorf("a revived entry: begun %v, %d failed attempts", got.Begun, got.Failed)
 	}
-	// It ends once more, as often as it takes.
+	// It may die and be revived again.
 	r.mark(l, mark(all[3], store.Dead, "again"))
 	r.revive(l, all[3])
 	r.mark(l, mark(all[0], store.Delivered, ""), mark(all[2], store.Delivered, ""))
-	r.revive(l, all[1]) // when nothing around it is left
+	r.revive(l, all[1]) // while no entry beside it is left
 	l = r.pending(lane, all[1], all[3])
 	r.body(l, all[1])
 	r.body(l, all[3])
 	r.mark(l, mark(all[3], store.Delivered, "at last"), mark(all[1], store.Superseded, ""))
 	h := r.history(lane, all[3].Problem)
 	if len(h) == 0 || h[len(h)-1].Outcome != store.Delivered || h[len(h)-1].Reason != "at last" {
-		r.errorf("History of what was revived and delivered: got %d settlements, the last one not that", len(h))
+		r.errorf("History of what was revived and delivered: got %d settlements, the last one "+
+			"not that", len(h))
 	}
 	r.pending(lane)
 }
 
 func drops(r *run) {
 	l, pending, dead := r.both()
-	for what, seq := range map[string]uint64{"an unsettled entry": pending.Seq, "an entry to come": dead.Seq + 1000} {
+	for what, seq := range map[string]uint64{"an unsettled entry": pending.Seq,
+		"an entry to come": dead.Seq + 1000} {
 		r.is("Drop of "+what, l.Drop(r.ctx, seq), store.ErrNotFound)
 	}
 	if err := l.Drop(r.ctx, dead.Seq); err != nil {
@@ -201,13 +210,14 @@ func settlesOnce(r *run) {
 		go func() {
 			defer wg.Done()
 			for j := range each {
-				if err := r.store.Append(r.ctx, []*store.Entry{event(lane, fmt.Sprint(i, "-", j), fmt.Sprint("problem ", j))}); err != nil {
+				if err := r.store.Append(r.ctx, []*store.Entry{event(lane, fmt.Sprint(i, "-", j),
+					fmt.Sprint("problem ", j))}); err != nil {
 					r.errorf("Append: %v", err)
 				}
 			}
 		}()
 	}
-	// One reads, several mark, and all the while somebody looks.
+	// One goroutine reads, four mark, and one makes other calls.
 	arrived := make(chan *store.Entry)
 	for range 4 {
 		wg.Add(1)
@@ -273,7 +283,8 @@ func settlesOnce(r *run) {
 	if found != callers*each {
 		r.errorf("got %d settlements of %d entries", found, callers*each)
 	}
-	if dead := r.dead(lane); !slices.IsSortedFunc(dead, func(a, b store.Settlement) int { return int(int64(a.Seq) - int64(b.Seq)) }) {
+	if dead := r.dead(lane); !slices.IsSortedFunc(dead,
+		func(a, b store.Settlement) int { return int(int64(a.Seq) - int64(b.Seq)) }) {
 		r.errorf("DeadLetters: out of sequence")
 	}
 }

@@ -14,7 +14,7 @@ func fencesOwner(r *run) {
 	for name, call := range laneCalls(old, pending, dead) {
 		r.is(name+" of the earlier owner", r.try(call), store.ErrFenced)
 	}
-	r.body(now, pending) // the new one is not fenced by it
+	r.body(now, pending) // the new owner is not fenced
 	r.mark(now)
 	other := r.acquire("other")
 	r.mark(other)
@@ -42,14 +42,15 @@ func releases(r *run) {
 	r.release(old)
 	now := r.lease(lane)
 	for range 2 {
-		r.release(old) // what another owner has
+		r.release(old) // must not end the ownership of now
 	}
 	r.body(now.Lane(lane), pending)
 	r.mark(now.Lane(lane), mark(pending, 0, ""))
 	for range 2 {
 		r.release(now)
 	}
-	r.is("Mark of an owner before the last", oldLane.Mark(r.ctx, []store.Mark{mark(pending, store.Delivered, "")}), store.ErrFenced)
+	r.is("Mark of an owner before the last", oldLane.Mark(r.ctx,
+		[]store.Mark{mark(pending, store.Delivered, "")}), store.ErrFenced)
 	r.pending(lane, pending)
 	r.holdings(map[string]store.Holdings{lane: {Pending: 1, Dead: 1}})
 }
@@ -60,7 +61,7 @@ func (r *run) release(l store.Lease) {
 	}
 }
 
-// ownsGroups: who loses one lane of a group loses all of them, and hears of it.
+// ownsGroups checks that an owner who loses one lane of a group loses all lanes, and is told.
 func ownsGroups(r *run) {
 	a, b := event("a", "1", "p"), event("b", "1", "p")
 	r.append(a, b)
@@ -109,9 +110,10 @@ func endedContext(r *run) {
 	cancel()
 	for name, call := range calls(r.store, l, lane, pending, dead) {
 		if err := call(ctx); !errors.Is(err, context.Canceled) {
-			r.errorf("%s with a context that has ended: got the error %v, want context.Canceled", name, err)
+			r.errorf("%s with a context that has ended: got the error %v, want context.Canceled",
+				name, err)
 		}
 	}
-	r.body(l, pending) // nobody else has acquired the lane
+	r.body(l, pending) // Acquire failed too: l is still the owner
 	r.unchanged(pending, dead)
 }

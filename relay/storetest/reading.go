@@ -30,7 +30,8 @@ func tellsHistory(r *run) {
 	for i := range 6 {
 		e := event(lane, fmt.Sprint(i), "own")
 		own = append(own, e)
-		r.append(e, event(lane, fmt.Sprint("other ", i), "other"), event("elsewhere", fmt.Sprint(i), "own"))
+		r.append(e, event(lane, fmt.Sprint("other ", i), "other"),
+			event("elsewhere", fmt.Sprint(i), "own"))
 	}
 	l := r.acquire(lane)
 	// Settled in another order than accepted.
@@ -70,7 +71,8 @@ func deadInPages(r *run) {
 		}
 		for _, st := range page {
 			i := slices.Index(all, want[n])
-			r.settlement(st, want[n], store.Dead, fmt.Sprint("reason ", i), mark(want[n], store.Dead, "").At, true)
+			r.settlement(st, want[n], store.Dead, fmt.Sprint("reason ", i),
+				mark(want[n], store.Dead, "").At, true)
 			after = st.Seq
 			n++
 		}
@@ -81,7 +83,7 @@ func deadInPages(r *run) {
 	if page, err := r.store.DeadLetters(r.ctx, "unknown", 0, 4); err != nil || len(page) != 0 {
 		r.errorf("DeadLetters of an unknown lane: got %d, %v", len(page), err)
 	}
-	// What a caller does to them is the caller's.
+	// A caller may change the body that it got.
 	page := r.dead(lane)
 	clear(page[0].Body)
 	if again := r.dead(lane); string(again[0].Body) != string(want[0].Body) {
@@ -98,7 +100,8 @@ func readsInSequence(r *run) {
 	if got := r.read(l, 0, len(all)); !ascending(got) {
 		r.errorf("Read: out of sequence: %s", seqs(got))
 	}
-	if got := r.read(l, all[149].Seq, 10); got[0].Seq != all[150].Seq || got[9].Seq != all[159].Seq {
+	if got := r.read(l, all[149].Seq, 10); got[0].Seq != all[150].Seq ||
+		got[9].Seq != all[159].Seq {
 		r.errorf("Read after entry %d: got %s", all[149].Seq, seqs(got))
 	}
 	var left []*store.Entry
@@ -123,8 +126,10 @@ func readsInSequence(r *run) {
 			if e.Seq != left[n].Seq {
 				r.fatalf("Read: got entry %d, want %d", e.Seq, left[n].Seq)
 			}
-			if begun := i%7 == 1; e.Begun != begun || begun && e.Failed != i || !begun && e.Failed != 0 {
-				r.errorf("entry %d: begun %v after %d failed attempts; want %v, %d", e.Seq, e.Begun, e.Failed, begun, i)
+			if begun := i%7 == 1; e.Begun != begun || begun && e.Failed != i ||
+				!begun && e.Failed != 0 {
+				r.errorf("entry %d: begun %v after %d failed attempts; want %v, %d", e.Seq, e.Begun,
+					e.Failed, begun, i)
 			}
 			r.body(l, left[n])
 		}
@@ -155,9 +160,9 @@ func readWaits(r *run) {
 			read <- got[0]
 		}()
 		if i%2 == 0 {
-			time.Sleep(moment / 10) // it waits already, or is about to
+			time.Sleep(moment / 10) // so that it waits by now
 		}
-		r.append(event("other", fmt.Sprint(i), "p")) // is not for it
+		r.append(event("other", fmt.Sprint(i), "p")) // must not wake it with an entry
 		e := event(lane, fmt.Sprint(i), "p")
 		r.append(e)
 		select {
@@ -202,7 +207,8 @@ func loadsOne(r *run) {
 	if got, err := l.Load(r.ctx, all[1].Seq); err != nil || !got.Begun || got.Failed != 3 {
 		r.errorf("Load of a begun entry: got %+v, %v", got, err)
 	}
-	for what, seq := range map[string]uint64{"a settled entry": all[2].Seq, "entry 0": 0, "an entry to come": all[2].Seq + 1000} {
+	for what, seq := range map[string]uint64{"a settled entry": all[2].Seq, "entry 0": 0,
+		"an entry to come": all[2].Seq + 1000} {
 		_, err := l.Load(r.ctx, seq)
 		r.is("Load of "+what, err, store.ErrNotFound)
 	}
@@ -217,7 +223,9 @@ func recordsInOrder(r *run) {
 	for _, e := range all[:3] {
 		r.mark(l, mark(e, 0, ""))
 	}
-	asked := []string{all[2].Problem, "unknown", all[0].Problem, all[3].Problem, all[2].Problem, all[1].Problem}
+	asked := []string{
+		all[2].Problem, "unknown", all[0].Problem, all[3].Problem, all[2].Problem, all[1].Problem,
+	}
 	want := []uint64{all[2].Seq, 0, all[0].Seq, 0, all[2].Seq, all[1].Seq}
 	got, err := l.Records(r.ctx, asked)
 	if err != nil || len(got) != len(want) {

@@ -13,7 +13,8 @@
 // Each check has the name of the duty that it tests. A check assumes what the contract says and no
 // more: sequence numbers may have gaps, Read may return fewer entries than there are, and another
 // process may use the store. Where the contract sets no time, a check waits for up to 30 seconds.
-// Where something must not happen, it waits for a tenth of a second.
+// Where something must not happen, it waits for a tenth of a second. [Harness.Bubble] makes all of
+// these waits free.
 package storetest
 
 import (
@@ -24,6 +25,7 @@ import (
 	"runtime/debug"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/guance-relay/guance-relay/relay/store"
@@ -45,10 +47,13 @@ type Harness struct {
 	// is true, the write is on the disk nevertheless. Without it the checks of a failed store are
 	// left out.
 	Fail func(s store.Store, err error, landed bool)
+	// Bubble runs each check in a testing/synctest bubble, with Open called in it. It is for a
+	// store that uses no network and leaves no goroutine behind after Close.
+	Bubble bool
 }
 
-// Run runs all checks, each as a subtest with a harness of its own. It logs the checks that it leaves
-// out.
+// Run runs all checks, each as a subtest with a harness of its own. It logs the checks that it
+// leaves out.
 func Run(t *testing.T, harness func(*testing.T) Harness) {
 	t.Helper()
 	sample := harness(t)
@@ -58,9 +63,16 @@ func Run(t *testing.T, harness func(*testing.T) Harness) {
 			continue
 		}
 		t.Run(c.name, func(t *testing.T) {
-			t.Helper()
-			if err := c.run(t.Context(), harness(t)); err != nil {
-				t.Error(err)
+			h := harness(t)
+			test := func(t *testing.T) {
+				if err := c.run(t.Context(), h); err != nil {
+					t.Error(err)
+				}
+			}
+			if h.Bubble {
+				synctest.Test(t, test)
+			} else {
+				test(t)
 			}
 		})
 	}
@@ -167,7 +179,7 @@ func (r *run) close() {
 	}
 }
 
-// cleanup closes what is open, so that the place can be deleted.
+// cleanup closes the store that is open.
 func (r *run) cleanup() {
 	if r.harness.Close != nil && r.store != nil {
 		_ = r.harness.Close(r.store) // a check that closed it has had its error

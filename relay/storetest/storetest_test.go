@@ -14,8 +14,8 @@ import (
 	"github.com/guance-relay/guance-relay/relay/store"
 )
 
-// A broken store is a MemStore with one bug: each field that is set takes the place of a method. The suite must find it, by the check that
-// stands for the duty.
+// A broken store is a memstore.Store with one bug: a field that is set replaces the method of that
+// name. The check of that duty must find it.
 type broken struct {
 	mu     sync.Mutex
 	inner  *memstore.Store
@@ -30,8 +30,9 @@ type broken struct {
 	check       func(ctx context.Context) error
 	holdings    func(ctx context.Context) (map[string]store.Holdings, error)
 	history     func(ctx context.Context, lane, problem string) ([]store.Settlement, error)
-	deadLetters func(ctx context.Context, lane string, after uint64, limit int) ([]store.Settlement, error)
-	acquire     func(ctx context.Context, g store.Group) (store.Lease, error)
+	deadLetters func(ctx context.Context, lane string, after uint64, limit int) ([]store.Settlement,
+		error)
+	acquire func(ctx context.Context, g store.Group) (store.Lease, error)
 
 	read    func(l store.Lane, ctx context.Context, after uint64, limit int) ([]*store.Entry, error)
 	load    func(l store.Lane, ctx context.Context, seq uint64) (*store.Entry, error)
@@ -82,7 +83,12 @@ func (b *broken) History(ctx context.Context, lane, problem string) ([]store.Set
 	return b.inner.History(ctx, lane, problem)
 }
 
-func (b *broken) DeadLetters(ctx context.Context, lane string, after uint64, limit int) ([]store.Settlement, error) {
+func (b *broken) DeadLetters(
+	ctx context.Context,
+	lane string,
+	after uint64,
+	limit int,
+) ([]store.Settlement, error) {
 	if b.deadLetters != nil {
 		return b.deadLetters(ctx, lane, after, limit)
 	}
@@ -118,7 +124,11 @@ type brokenLease struct {
 	store.Lease
 }
 
-func (l *brokenLease) Lane(name string) store.Lane { return &brokenLane{l.broken, l.Lease.Lane(name)} }
+func (l *brokenLease) Lane(
+	name string,
+) store.Lane {
+	return &brokenLane{l.broken, l.Lease.Lane(name)}
+}
 
 func (l *brokenLease) Lost() <-chan struct{} {
 	if l.broken.lost != nil {
@@ -189,7 +199,12 @@ func brokenHarness(bug func(*broken)) Harness {
 		MaxEntries: limit,
 		Open: func() (store.Store, error) {
 			if b == nil {
-				b = &broken{inner: memstore.New(), seen: make(map[string]bool), bodies: make(map[uint64][]byte), times: make(map[uint64]time.Time)}
+				b = &broken{
+					inner:  memstore.New(),
+					seen:   make(map[string]bool),
+					bodies: make(map[uint64][]byte),
+					times:  make(map[uint64]time.Time),
+				}
 				b.inner.Limit(limit)
 				bug(b)
 				return b, nil
@@ -233,7 +248,8 @@ func rename(entries []*store.Entry, id func(*store.Entry) string, call func() er
 
 // onEntries changes what Read returns.
 func onEntries(b *broken, change func([]*store.Entry) []*store.Entry) {
-	b.read = func(l store.Lane, ctx context.Context, after uint64, limit int) ([]*store.Entry, error) {
+	b.read = func(l store.Lane, ctx context.Context, after uint64, limit int) ([]*store.Entry,
+		error) {
 		found, err := l.Read(ctx, after, limit)
 		return change(found), err
 	}
@@ -241,7 +257,8 @@ func onEntries(b *broken, change func([]*store.Entry) []*store.Entry) {
 
 // onDead changes what DeadLetters returns.
 func onDead(b *broken, change func([]store.Settlement) []store.Settlement) {
-	b.deadLetters = func(ctx context.Context, lane string, after uint64, limit int) ([]store.Settlement, error) {
+	b.deadLetters = func(ctx context.Context, lane string, after uint64,
+		limit int) ([]store.Settlement, error) {
 		found, err := b.inner.DeadLetters(ctx, lane, after, limit)
 		return change(found), err
 	}
@@ -292,9 +309,9 @@ func (a *apart) Lane(name string) store.Lane { return a.lanes[name].Lane(name) }
 var errOther = errors.New("an error of no kind")
 
 var bugs = []struct {
-	name string
-	bug  func(*broken)
-	duty string // the check that must find it
+	name  string
+	bug   func(*broken)
+	check string // that must find it
 }{
 	{"times lose their nanoseconds", func(b *broken) {
 		b.append = func(ctx context.Context, entries []*store.Entry) error {
@@ -373,7 +390,8 @@ var bugs = []struct {
 		})
 	}, "Append sets the store's time"},
 	{"a dead letter was kept when it died", func(b *broken) {
-		b.deadLetters = func(ctx context.Context, lane string, after uint64, limit int) ([]store.Settlement, error) {
+		b.deadLetters = func(ctx context.Context, lane string, after uint64,
+			limit int) ([]store.Settlement, error) {
 			found, err := b.inner.DeadLetters(ctx, lane, after, limit)
 			for i := range found {
 				found[i].Kept = b.inner.Clock()
@@ -460,7 +478,8 @@ var bugs = []struct {
 	}, "Append recognises duplicates"},
 	{"an empty ID is an ID", func(b *broken) {
 		b.append = func(ctx context.Context, entries []*store.Entry) error {
-			return rename(entries, func(e *store.Entry) string { return e.ID + "." }, func() error { return b.inner.Append(ctx, entries) })
+			return rename(entries, func(e *store.Entry) string { return e.ID + "." },
+				func() error { return b.inner.Append(ctx, entries) })
 		}
 	}, "Append recognises duplicates"},
 	{"a duplicate keeps the number it came with", func(b *broken) {
@@ -581,7 +600,8 @@ var bugs = []struct {
 		}
 	}, "Acquire fences the earlier owner"},
 	{"Read is not fenced", func(b *broken) {
-		b.read = func(_ store.Lane, ctx context.Context, after uint64, limit int) ([]*store.Entry, error) {
+		b.read = func(_ store.Lane, ctx context.Context, after uint64, limit int) ([]*store.Entry,
+			error) {
 			return b.current().Read(ctx, after, limit)
 		}
 	}, "Acquire fences the earlier owner"},
@@ -591,7 +611,8 @@ var bugs = []struct {
 		}
 	}, "Acquire fences the earlier owner"},
 	{"Records is not fenced", func(b *broken) {
-		b.records = func(_ store.Lane, ctx context.Context, problems []string) ([]store.Record, error) {
+		b.records = func(_ store.Lane, ctx context.Context, problems []string) ([]store.Record,
+			error) {
 			return b.current().Records(ctx, problems)
 		}
 	}, "Acquire fences the earlier owner"},
@@ -601,7 +622,10 @@ var bugs = []struct {
 		}
 	}, "Acquire fences the earlier owner"},
 	{"Drop is not fenced", func(b *broken) {
-		b.drop = func(_ store.Lane, ctx context.Context, seq uint64) error { return b.current().Drop(ctx, seq) }
+		b.drop = func(_ store.Lane, ctx context.Context,
+			seq uint64) error {
+			return b.current().Drop(ctx, seq)
+		}
 	}, "Acquire fences the earlier owner"},
 	{"a fenced Mark marks and then says so", func(b *broken) {
 		b.mark = func(l store.Lane, ctx context.Context, marks []store.Mark) error {
@@ -613,7 +637,8 @@ var bugs = []struct {
 		}
 	}, "Acquire fences the earlier owner"},
 	{"a Read that waits is not fenced", func(b *broken) {
-		b.read = func(l store.Lane, ctx context.Context, after uint64, limit int) ([]*store.Entry, error) {
+		b.read = func(l store.Lane, ctx context.Context, after uint64, limit int) ([]*store.Entry,
+			error) {
 			found, err := l.Read(ctx, after, limit)
 			if errors.Is(err, store.ErrFenced) && after == 0 {
 				<-ctx.Done()
@@ -681,7 +706,8 @@ var bugs = []struct {
 		})
 	}, "History tells how entries ended"},
 	{"a page of dead letters begins where the last ended", func(b *broken) {
-		b.deadLetters = func(ctx context.Context, lane string, after uint64, limit int) ([]store.Settlement, error) {
+		b.deadLetters = func(ctx context.Context, lane string, after uint64,
+			limit int) ([]store.Settlement, error) {
 			if after > 0 {
 				after--
 			}
@@ -689,7 +715,8 @@ var bugs = []struct {
 		}
 	}, "DeadLetters come in pages"},
 	{"a page of dead letters has no end", func(b *broken) {
-		b.deadLetters = func(ctx context.Context, lane string, after uint64, _ int) ([]store.Settlement, error) {
+		b.deadLetters = func(ctx context.Context, lane string, after uint64,
+			_ int) ([]store.Settlement, error) {
 			return b.inner.DeadLetters(ctx, lane, after, 1000)
 		}
 	}, "DeadLetters come in pages"},
@@ -702,7 +729,10 @@ var bugs = []struct {
 		})
 	}, "DeadLetters come in pages"},
 	{"dead letters come newest first", func(b *broken) {
-		onDead(b, func(found []store.Settlement) []store.Settlement { slices.Reverse(found); return found })
+		onDead(b, func(found []store.Settlement) []store.Settlement {
+			slices.Reverse(found)
+			return found
+		})
 	}, "DeadLetters come in pages"},
 	{"Read has bodies", func(b *broken) {
 		onEntries(b, func(found []*store.Entry) []*store.Entry {
@@ -713,10 +743,12 @@ var bugs = []struct {
 		})
 	}, "Append keeps all of an entry"},
 	{"Read is out of sequence", func(b *broken) {
-		onEntries(b, func(found []*store.Entry) []*store.Entry { slices.Reverse(found); return found })
+		onEntries(b,
+			func(found []*store.Entry) []*store.Entry { slices.Reverse(found); return found })
 	}, "Read returns what is unsettled, in sequence"},
 	{"Read begins with the entry it was told to begin after", func(b *broken) {
-		b.read = func(l store.Lane, ctx context.Context, after uint64, limit int) ([]*store.Entry, error) {
+		b.read = func(l store.Lane, ctx context.Context, after uint64, limit int) ([]*store.Entry,
+			error) {
 			if after > 0 {
 				after--
 			}
@@ -724,7 +756,8 @@ var bugs = []struct {
 		}
 	}, "Read returns what is unsettled, in sequence"},
 	{"Read has no limit", func(b *broken) {
-		b.read = func(l store.Lane, ctx context.Context, after uint64, _ int) ([]*store.Entry, error) {
+		b.read = func(l store.Lane, ctx context.Context, after uint64, _ int) ([]*store.Entry,
+			error) {
 			return l.Read(ctx, after, 1000)
 		}
 	}, "Read returns what is unsettled, in sequence"},
@@ -745,7 +778,8 @@ var bugs = []struct {
 		})
 	}, "Read returns what is unsettled, in sequence"},
 	{"Read does not wait", func(b *broken) {
-		b.read = func(l store.Lane, ctx context.Context, after uint64, limit int) ([]*store.Entry, error) {
+		b.read = func(l store.Lane, ctx context.Context, after uint64, limit int) ([]*store.Entry,
+			error) {
 			now, cancel := context.WithTimeout(ctx, time.Millisecond)
 			defer cancel()
 			found, err := l.Read(now, after, limit)
@@ -756,7 +790,8 @@ var bugs = []struct {
 		}
 	}, "Read waits and is woken"},
 	{"a wake-up is lost", func(b *broken) {
-		b.read = func(l store.Lane, ctx context.Context, after uint64, limit int) ([]*store.Entry, error) {
+		b.read = func(l store.Lane, ctx context.Context, after uint64, limit int) ([]*store.Entry,
+			error) {
 			now, cancel := context.WithTimeout(ctx, time.Millisecond)
 			defer cancel()
 			found, err := l.Read(now, after, limit)
@@ -768,7 +803,8 @@ var bugs = []struct {
 		}
 	}, "Read waits and is woken"},
 	{"a Read that waits does not end with its context", func(b *broken) {
-		b.read = func(l store.Lane, ctx context.Context, after uint64, limit int) ([]*store.Entry, error) {
+		b.read = func(l store.Lane, ctx context.Context, after uint64, limit int) ([]*store.Entry,
+			error) {
 			later, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*patience)
 			defer cancel()
 			return l.Read(later, after, limit)
@@ -798,7 +834,8 @@ var bugs = []struct {
 		}
 	}, "Load returns one unsettled entry"},
 	{"records come in an order of their own", func(b *broken) {
-		b.records = func(l store.Lane, ctx context.Context, problems []string) ([]store.Record, error) {
+		b.records = func(l store.Lane, ctx context.Context, problems []string) ([]store.Record,
+			error) {
 			return l.Records(ctx, slices.Sorted(slices.Values(problems)))
 		}
 	}, "Records come in the order asked for"},
@@ -914,7 +951,8 @@ var bugs = []struct {
 			return err
 		}
 		onHistory(b, func(found []store.Settlement) []store.Settlement {
-			return slices.DeleteFunc(found, func(st store.Settlement) bool { return dropped[st.Seq] })
+			return slices.DeleteFunc(found,
+				func(st store.Settlement) bool { return dropped[st.Seq] })
 		})
 	}, "Drop deletes a dead letter for good"},
 	{"Lost does not tell of another owner", func(b *broken) {
@@ -986,7 +1024,8 @@ var bugs = []struct {
 	}, "opening again finds the duplicates"},
 	{"records are forgotten by a restart", func(b *broken) {
 		b.restart = func() {
-			b.records = func(l store.Lane, ctx context.Context, problems []string) ([]store.Record, error) {
+			b.records = func(l store.Lane, ctx context.Context, problems []string) ([]store.Record,
+				error) {
 				_, err := l.Records(ctx, problems)
 				return make([]store.Record, len(problems)), err
 			}
@@ -996,7 +1035,10 @@ var bugs = []struct {
 		b.restart = func() { onDead(b, func([]store.Settlement) []store.Settlement { return nil }) }
 	}, "opening again finds everything"},
 	{"history is forgotten by a restart", func(b *broken) {
-		b.restart = func() { onHistory(b, func([]store.Settlement) []store.Settlement { return nil }) }
+		b.restart = func() {
+			onHistory(b,
+				func([]store.Settlement) []store.Settlement { return nil })
+		}
 	}, "opening again finds everything"},
 	{"what has begun is forgotten by a restart", func(b *broken) {
 		b.restart = func() {
@@ -1020,7 +1062,8 @@ var bugs = []struct {
 		}
 	}, "a closed store answers ErrClosed"},
 	{"a Read that waits outlives the store", func(b *broken) {
-		b.read = func(l store.Lane, ctx context.Context, after uint64, limit int) ([]*store.Entry, error) {
+		b.read = func(l store.Lane, ctx context.Context, after uint64, limit int) ([]*store.Entry,
+			error) {
 			found, err := l.Read(ctx, after, limit)
 			if errors.Is(err, store.ErrClosed) {
 				<-ctx.Done()
@@ -1054,7 +1097,8 @@ var bugs = []struct {
 					lost[e.ID] = true
 				}
 				b.append = func(ctx context.Context, entries []*store.Entry) error {
-					entries = slices.DeleteFunc(slices.Clone(entries), func(e *store.Entry) bool { return lost[e.ID] })
+					entries = slices.DeleteFunc(slices.Clone(entries),
+						func(e *store.Entry) bool { return lost[e.ID] })
 					return b.inner.Append(ctx, entries)
 				}
 				b.inner.Fail(err, false)
@@ -1076,7 +1120,8 @@ var bugs = []struct {
 
 // onEntriesLate hides every third entry from Read for a while.
 func onEntriesLate(b *broken) {
-	b.read = func(l store.Lane, ctx context.Context, after uint64, limit int) ([]*store.Entry, error) {
+	b.read = func(l store.Lane, ctx context.Context, after uint64, limit int) ([]*store.Entry,
+		error) {
 		for {
 			found, err := l.Read(ctx, after, limit)
 			if err != nil {
@@ -1101,8 +1146,9 @@ func onEntriesLate(b *broken) {
 	}
 }
 
-// The suite finds each bug by the check that stands for the duty, and finds none in a store without bugs. Time is that of a bubble:
-// what a bug waits for takes none, and on a busy machine a call that is to wait does so before the next one is made.
+// The suite finds each bug by the check that stands for the duty, and finds none in a store without
+// bugs. Time is that of a bubble: what a bug waits for takes none, and on a busy machine a call
+// that is to wait does so before the next one is made.
 func TestSuiteFindsBugs(t *testing.T) {
 	byName := make(map[string]*check)
 	tried := make(map[string]bool)
@@ -1113,17 +1159,17 @@ func TestSuiteFindsBugs(t *testing.T) {
 		}
 	}
 	for _, bug := range bugs {
-		c := byName[bug.duty]
+		c := byName[bug.check]
 		if c == nil {
-			t.Errorf("%s: there is no check %q", bug.name, bug.duty)
+			t.Errorf("%s: there is no check %q", bug.name, bug.check)
 			continue
 		}
-		tried[bug.duty] = true
+		tried[bug.check] = true
 		t.Run(bug.name, func(t *testing.T) {
 			t.Parallel()
 			err := inBubble(t, c, bug.bug)
 			if err == nil {
-				t.Errorf("%q does not find it", bug.duty)
+				t.Errorf("%q does not find it", bug.check)
 				return
 			}
 			t.Log(err)
