@@ -12,9 +12,9 @@
 //
 // # Request
 //
-// Each delivery is one POST. The body is the JSON of a [Payload], or what Options.Template makes of
-// it, or the message of Options.Format. A lane sends every event, unless Options.NewestOnly lets a
-// newer state of a problem take the place of an older one that was not sent yet.
+// Each delivery is one POST. The body is the JSON of a [Payload], or what Options.Template makes
+// of it, or the message of Options.Format. The lane sends every event, unless Options.NewestOnly
+// lets a newer state of a problem supersede an older one that was not sent yet.
 //
 // Without a format, requests have the headers of Standard Webhooks 1.0.0
 // (https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md):

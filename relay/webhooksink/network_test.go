@@ -161,6 +161,18 @@ func TestContextEnds(t *testing.T) {
 	}
 }
 
+// A response whose headers are longer than 64 KiB is not read to its end.
+func TestLongHeaders(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("X-Long", strings.Repeat("x", 200<<10))
+	}))
+	defer server.Close()
+	err := newSink(t, server.URL, webhooksink.Options{}).Deliver(context.Background(), delivery())
+	if err == nil || !lost(err) {
+		t.Errorf("the error is %v, want a lost answer", err)
+	}
+}
+
 // Errors of the network say what to do, and have no secret.
 func TestNoAnswer(t *testing.T) {
 	plain := httptest.NewServer(replies(204, ""))

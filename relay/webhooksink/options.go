@@ -40,8 +40,8 @@ type Options struct {
 	// AllowedNetworks are networks that the sink may connect to although they are not part of the
 	// public internet, such as 10.20.0.0/16 or 127.0.0.0/8. They cannot be given with Client.
 	AllowedNetworks []netip.Prefix
-	// NewestOnly lets a newer state of a problem take the place of an older one that was not sent
-	// yet, for targets that keep a state and no history. False sends every event.
+	// NewestOnly lets a newer state of a problem supersede an older one that was not sent yet, for
+	// targets that keep a state and no history. False sends every event.
 	NewestOnly bool
 }
 
@@ -73,6 +73,9 @@ func (o Options) LogValue() slog.Value { return slog.StringValue(o.String()) }
 // check returns what is wrong with options that exclude each other.
 func (o *Options) check() error {
 	switch {
+	case o.Format != nil && o.Format.body == nil:
+		return errors.New("Options.Format is empty: " +
+			"Feishu, DingTalk, WeCom, Slack and Teams return one")
 	case o.Format != nil && o.Template != "":
 		return errors.New("Options.Format and Options.Template exclude each other: " +
 			"both make the body")

@@ -55,6 +55,15 @@ func TestSignature(t *testing.T) {
 	})
 }
 
+func TestOneSecretIsOneSignature(t *testing.T) {
+	sent := sendTo(t, "https://example.com", webhooksink.Options{
+		Secrets: []string{hookSecret},
+	}, delivery())
+	if got := sent.header.Get("webhook-signature"); strings.Count(got, "v1,") != 1 {
+		t.Errorf("the signature is %q, want one", got)
+	}
+}
+
 func TestWithoutSecretNothingIsSigned(t *testing.T) {
 	sent := sendTo(t, "https://example.com", webhooksink.Options{}, delivery())
 	if sent.header.Get("webhook-signature") != "" || sent.header.Get("webhook-id") == "" {

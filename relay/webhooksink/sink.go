@@ -37,6 +37,11 @@ type Sink struct {
 	account string
 }
 
+var (
+	_ relay.EveryEvent   = (*Sink)(nil)
+	_ relay.AccountNamer = (*Sink)(nil)
+)
+
 // New returns a sink that posts to rawURL, which is http or https. A user and password in the URL
 // become basic authentication. An error has no word of the URL or of a secret.
 func New(rawURL string, opts *Options) (*Sink, error) {
@@ -135,12 +140,11 @@ func withoutRedirects(c *http.Client) *http.Client {
 	return &copied
 }
 
-// Every reports that the sink wants each event, and not the newest state of each problem alone,
-// unless Options.NewestOnly says otherwise.
-func (s *Sink) Every() bool { return s.every }
+// EveryEvent implements [relay.EveryEvent]: each event is sent, unless Options.NewestOnly is set.
+func (s *Sink) EveryEvent() bool { return s.every }
 
-// Account returns what the target counts requests by: the webhook of a chat. Lanes to one webhook
-// share its budget. Without a format it is "", and each lane has its own.
+// Account implements [relay.AccountNamer]: lanes to one webhook of a chat share its budget.
+// Without a format it is "", and each lane has its own.
 func (s *Sink) Account() string { return s.account }
 
 // LaneOptions returns options for a lane to this target, with the rate that the target of a format

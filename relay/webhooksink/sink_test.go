@@ -203,6 +203,7 @@ func TestNewRefuses(t *testing.T) {
 			"exclude"},
 		{url, webhooksink.Options{Format: webhooksink.Slack(), Template: "x"}, "exclude"},
 		{url, webhooksink.Options{Format: webhooksink.Slack(), ContentType: "x"}, "exclude"},
+		{url, webhooksink.Options{Format: &webhooksink.Format{}}, "Options.Format is empty"},
 		{url, webhooksink.Options{Client: &http.Client{}, AllowedNetworks: loopback}, "exclude"},
 		{url, webhooksink.Options{AllowedNetworks: []netip.Prefix{{}}}, "invalid network"},
 		{url, webhooksink.Options{AllowedNetworks: networks("::ffff:10.0.0.0/104")}, "IPv4"},
@@ -307,8 +308,8 @@ func TestOptionsAreCopied(t *testing.T) {
 	if err := sink.Deliver(context.Background(), delivery()); err != nil {
 		t.Fatal(err)
 	}
-	if got := target.requests[0].header.Get("X-Token"); got != "1" || !sink.Every() {
-		t.Errorf("X-Token is %q and every event is wanted: %v, want 1 and true", got, sink.Every())
+	if got := target.requests[0].header.Get("X-Token"); got != "1" || !sink.EveryEvent() {
+		t.Errorf("X-Token is %q, each event is sent: %v; want 1, true", got, sink.EveryEvent())
 	}
 }
 
