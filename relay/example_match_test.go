@@ -33,8 +33,8 @@ func ExampleMatchTag() {
 // A recovery says no level and is always taken.
 func ExampleAtLeast() {
 	match := relay.AtLeast(guance.LevelCritical)
-	for _, status := range []guance.Status{guance.StatusWarning, guance.StatusCritical, guance.StatusOK} {
-		fmt.Println(status, match(&guance.Event{Status: status}))
+	for _, s := range []guance.Status{guance.StatusWarning, guance.StatusCritical, guance.StatusOK} {
+		fmt.Println(s, match(&guance.Event{Status: s}))
 	}
 	// Output:
 	// warning false

@@ -70,8 +70,8 @@ func loopback(host string) bool {
 	return err == nil && addr.Unmap().IsLoopback() || host == "localhost"
 }
 
-// localOnly refuses requests of web pages, which reach loopback through the operator's browser: from
-// a host name that resolves to loopback (DNS rebinding), or by a cross-origin form.
+// localOnly refuses requests of web pages, which reach loopback through the operator's browser:
+// from a host name that resolves to loopback (DNS rebinding), or by a cross-origin form.
 func localOnly(h http.Handler) http.Handler {
 	var origins http.CrossOriginProtection
 	origins.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {

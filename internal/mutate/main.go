@@ -2,7 +2,7 @@
 //
 //	go run ./internal/mutate                       every bug of the list; a quarter of an hour
 //	go run ./internal/mutate -run 'budget'         those whose names match
-//	go run ./internal/mutate -random 100 -seed 1   a hundred small changes, drawn at random; an hour or two
+//	go run ./internal/mutate -random 100 -seed 1   a hundred small changes, drawn at random; an hour
 //
 // Each bug of the list breaks a promise. It prints a table of the bugs with the test that caught
 // each, for docs/guarantees.md, and fails if nothing caught one: then a test is missing.

@@ -32,7 +32,6 @@ func (s *Store) Append(ctx context.Context, entries []*store.Entry) error {
 
 // An appendOp adds the entries of one call.
 type appendOp struct {
-	noOperation
 	entries []newEntry
 	size    int64
 	kept    time.Duration

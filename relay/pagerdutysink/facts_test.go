@@ -75,7 +75,8 @@ func TestFact47LostAnswer(t *testing.T) {
 		reqs := fake.Requests()
 		if len(reqs) != 4 || string(reqs[0].Body) != string(reqs[1].Body) ||
 			string(reqs[2].Body) != string(reqs[3].Body) {
-			t.Errorf("%d requests, want the trigger twice with the same bytes, and the resolve a minute later once more", len(reqs))
+			t.Errorf("%d requests, want the trigger twice with the same bytes, and the resolve "+
+				"a minute later once more", len(reqs))
 		}
 	})
 }
