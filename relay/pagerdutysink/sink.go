@@ -43,7 +43,7 @@ var (
 )
 
 // New returns a sink that sends through client. It panics if client is nil, and if opts has a level
-// or a severity that is none, or EnrichRequired without Enrich.
+// or a severity that does not exist, or EnrichRequired without Enrich.
 func New(client *pagerduty.Client, opts *Options) *Sink {
 	if client == nil {
 		panic("pagerdutysink: New needs a client: pagerduty.NewClient returns one, or an error")
