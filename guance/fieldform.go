@@ -240,9 +240,6 @@ func appendPairs(dst []byte, m map[string]string) []byte {
 	if len(m) == 0 {
 		return dst
 	}
-	encoded, err := json.Marshal(m)
-	if err != nil {
-		return dst // cannot fail for strings
-	}
+	encoded, _ := json.Marshal(m) // which cannot fail for strings
 	return append(dst, bytes.TrimSpace(encoded)...)
 }

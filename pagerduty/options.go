@@ -10,7 +10,7 @@ import (
 )
 
 // Options configures a [Client]. Nil is the same as the zero Options. A zero field means its
-// default. A negative number or duration turns its feature off.
+// default. A negative number or duration turns its feature off, as each field says.
 type Options struct {
 	// Region is the service region of the account. Zero: [RegionUS].
 	Region Region

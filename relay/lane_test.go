@@ -261,6 +261,9 @@ func TestReport41HandlePanicsOnMisuse(t *testing.T) {
 			r.Handle("x", &recorder{},
 				&relay.SinkOptions{Middleware: nothing})
 		}, `lane "x": SinkOptions.Middleware returned nil`},
+		"a negative option": {func() {
+			r.Handle("x", &recorder{}, &relay.SinkOptions{MaxAge: -1})
+		}, "negative"},
 		"taken": {func() { r.Handle("taken", &recorder{}, nil) }, "two lanes named taken"},
 	} {
 		func() {
@@ -283,6 +286,10 @@ func TestReport41MisuseIsAnErrorThatNamesIt(t *testing.T) {
 		if _, err := relay.New(db, nil); err == nil || !contains(err, "New needs a Store") {
 			t.Errorf("New(%#v): %v", db, err)
 		}
+	}
+	if _, err := relay.New(memstore.New(), &relay.Options{DrainTimeout: -1}); err == nil ||
+		!contains(err, "DrainTimeout", "negative") {
+		t.Errorf("New with a negative DrainTimeout: %v", err)
 	}
 	if _, err := relay.NewHandler(nil, &relay.HandlerOptions{NoAuth: true}); err == nil ||
 		!contains(err, "NewHandler needs a Relay") {

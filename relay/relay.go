@@ -18,8 +18,8 @@ import (
 	"github.com/guance-relay/guance-relay/relay/store"
 )
 
-// Options are the settings of a [Relay]. A nil *Options means the defaults, and so does a field
-// that is nil, zero or negative.
+// Options are the settings of a [Relay]. A nil *Options has all defaults, and so has a field that
+// is nil or zero. A negative value is an error of [New].
 type Options struct {
 	// Logger is where the relay logs. Default: slog.Default().
 	Logger *slog.Logger
@@ -61,6 +61,9 @@ func New(db store.Store, opts *Options) (*Relay, error) {
 	if opts == nil {
 		opts = &Options{}
 	}
+	if opts.DrainTimeout < 0 {
+		return nil, fmt.Errorf("relay: DrainTimeout is %v; it must not be negative", opts.DrainTimeout)
+	}
 	r := &Relay{
 		store: db, clock: newClock(db, opts.Now), log: opts.Logger, drain: opts.DrainTimeout,
 		failed: make(chan error, 1), unrouted: newSampledLog(),
@@ -78,7 +81,7 @@ func New(db store.Store, opts *Options) (*Relay, error) {
 // leaves its backlog behind, see [Stats]. Handle logs a decorator that [CheckSink] finds.
 //
 // Handle panics after Run was called; if the name is empty, taken, longer than 64 bytes or holds a
-// slash; if s is nil or a nil pointer; and if Middleware returns nil.
+// slash; if s is nil or a nil pointer; if an option is negative; and if Middleware returns nil.
 func (r *Relay) Handle(name string, s Sink, opts *SinkOptions) {
 	switch {
 	case name == "" || len(name) > 64 || strings.Contains(name, "/"):

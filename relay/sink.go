@@ -25,8 +25,8 @@ type Sink interface {
 	Deliver(ctx context.Context, d *Delivery) error
 }
 
-// SinkOptions are the settings of a lane. A nil *SinkOptions means the defaults, and so does a
-// field that is nil, zero or negative.
+// SinkOptions are the settings of a lane. A nil *SinkOptions has all defaults, and so has a field
+// that is nil or zero. With a negative value Handle panics.
 type SinkOptions struct {
 	// Match reports whether the lane takes an event. Do not match on the level: a recovery has none,
 	// and would not reach the lane. Match may be called concurrently. If it panics, the lane takes the
@@ -64,6 +64,10 @@ func (o *SinkOptions) withDefaults() SinkOptions {
 	if o != nil {
 		d = *o
 	}
+	if n := min(int64(d.PerMinute), int64(d.Concurrency), int64(d.AttemptTimeout),
+		int64(d.MaxAttempts), int64(d.MaxAge)); n < 0 {
+		panic(fmt.Sprintf("relay: a field of SinkOptions is negative (%d); zero means the default", n))
+	}
 	orDefault(&d.PerMinute, 120)
 	orDefault(&d.Concurrency, DefaultConcurrency)
 	orDefault(&d.AttemptTimeout, 30*time.Second)
@@ -73,7 +77,7 @@ func (o *SinkOptions) withDefaults() SinkOptions {
 }
 
 func orDefault[T int | time.Duration](v *T, d T) {
-	if *v <= 0 {
+	if *v == 0 {
 		*v = d
 	}
 }

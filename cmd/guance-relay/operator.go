@@ -183,19 +183,19 @@ func (o *operator) explain(w http.ResponseWriter, req *http.Request, q url.Value
 		return errorf(http.StatusBadRequest,
 			"parameter \"problem\": must be a problem key, which is the dedup_key at PagerDuty")
 	}
-	histories, err := o.relay.Explain(req.Context(), problem)
+	hihistories, err := o.relay.Explain(req.Context(), problem)
 	if err != nil {
 		return err
 	}
-	if len(histories) == 0 {
+	if len(hihistories) == 0 {
 		return errorf(http.StatusNotFound, "there is no record of this problem, or no longer")
 	}
 	if !strings.Contains(strings.Join(req.Header.Values("Accept"), ","), "text/plain") {
-		writeJSON(w, http.StatusOK, histories)
+		writeJSON(w, http.StatusOK, hihistories)
 		return nil
 	}
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-	for _, history := range histories {
+	for _, history := range hihistories {
 		fmt.Fprint(w, strings.Map(printable, history.String())) // on an error the client is gone
 	}
 	return nil

@@ -94,8 +94,12 @@ var _ store.Store = (*Store)(nil)
 // returns [ErrLocked] if the store is open already, and [store.ErrDamaged] if the file is not what
 // a store wrote.
 func Open(dir string, opts *Options) (*Store, error) {
+	o, err := opts.withDefaults()
+	if err != nil {
+		return nil, err
+	}
 	s := &Store{
-		opts: opts.withDefaults(), requests: make(chan *request, maxBatch),
+		opts: o, requests: make(chan *request, maxBatch),
 		stop: make(chan struct{}), done: make(chan struct{}),
 		owners: make(map[string]*owner), holdings: make(map[string]store.Holdings),
 	}
@@ -103,7 +107,7 @@ func Open(dir string, opts *Options) (*Store, error) {
 	if err := s.openFile(dir); err != nil {
 		return nil, err
 	}
-	err := s.loadClock()
+	err = s.loadClock()
 	if err == nil {
 		err = s.loadIndex()
 	}

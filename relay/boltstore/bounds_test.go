@@ -4,7 +4,10 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -377,5 +380,22 @@ func recordsAreBounded(t *testing.T) {
 	if n := strings.Count(log.String(), "level=ERROR"); n == 0 || n > 20 ||
 		!strings.Contains(log.String(), "MaxRecords") {
 		t.Errorf("%d ERROR lines for open problems that were forgotten: %s", n, log.String())
+	}
+}
+
+// A negative bound is a mistake. It is no default, and it is found before anything is written.
+func TestNegativeOptions(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "data")
+	for _, opts := range []boltstore.Options{
+		{MaxEntries: -1}, {MaxBytes: -1}, {Remembered: -1}, {History: -1}, {MaxDead: -1},
+		{DeadAge: -1}, {MaxRecords: -1},
+	} {
+		if s, err := boltstore.Open(dir, &opts); err == nil {
+			s.Close()
+			t.Errorf("Open with %+v succeeded", opts)
+		}
+	}
+	if _, err := os.Stat(dir); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the directory: %v, want that it was not made", err)
 	}
 }

@@ -55,15 +55,11 @@ func (l *ownedLane) Revive(ctx context.Context, seq uint64) (*store.Entry, error
 	return op.revived, nil
 }
 
-// A dropOp deletes a dead letter.
+// A dropOp deletes a dead letter, a damaged one too.
 type dropOp struct {
 	ownerOp
 	key []byte
-	// What check has found.
-	tx     *laneTx
-	letter settlement
-	header header
-	body   []byte
+	tx  *laneTx // found by check
 }
 
 func newDropOp(l *ownedLane, seq uint64) *dropOp {
@@ -82,11 +78,6 @@ func (op *dropOp) check(c *commit) (err error) {
 		return fmt.Errorf("boltstore: lane %q: dead letter %d: %w",
 			op.lane.name, keySeq(op.key), store.ErrNotFound)
 	}
-	if op.letter, op.header, err = decodeSettlement(op.key, l.dead.Get(op.key)); err != nil {
-		return err
-	}
-	op.letter.header = slices.Clone(op.letter.header)
-	op.body = slices.Clone(l.bodies.Get(op.key))
 	return nil
 }
 
@@ -95,7 +86,24 @@ func (op *dropOp) write(*commit) error { return op.tx.removeDeadLetter(op.key) }
 // A reviveOp makes a dead letter pending again.
 type reviveOp struct {
 	*dropOp
+	// What check has found.
+	letter  settlement
+	header  header
+	body    []byte
 	revived *store.Entry
+}
+
+func (op *reviveOp) check(c *commit) (err error) {
+	if err := op.dropOp.check(c); err != nil {
+		return err
+	}
+	l := op.tx
+	if op.letter, op.header, err = decodeSettlement(op.key, l.dead.Get(op.key)); err != nil {
+		return err
+	}
+	op.letter.header = slices.Clone(op.letter.header)
+	op.body = slices.Clone(l.bodies.Get(op.key))
+	return nil
 }
 
 func (op *reviveOp) write(c *commit) error {

@@ -121,11 +121,18 @@ func (s *Store) loadLane(b *bolt.Bucket, l *laneIndex) error {
 			return err
 		}
 	}
+	bodies := b.Bucket(bodiesPart)
 	return b.Bucket(deadPart).ForEach(func(k, v []byte) error {
-		_, h, err := decodeSettlement(k, v)
 		l.letters++
+		_, h, err := decodeSettlement(k, v)
+		if err != nil { // one damaged dead letter must not keep the relay from starting
+			s.log.Error("boltstore: a dead letter cannot be read; it is kept, and can be dropped",
+				"seq", keySeq(k), "error", err.Error())
+			s.index.deadBytes += int64(len(bodies.Get(k)))
+			return nil
+		}
 		l.retain(hashProblem(h.problem))
 		s.index.deadBytes += int64(h.bodySize)
-		return err
+		return nil
 	})
 }

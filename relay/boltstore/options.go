@@ -1,12 +1,13 @@
 package boltstore
 
 import (
+	"fmt"
 	"log/slog"
 	"time"
 )
 
-// Options are the settings of a [Store]. Each field that is zero or negative has its default, and
-// a nil *Options has all of them.
+// Options are the settings of a [Store]. A nil *Options has all defaults, and so has a field that
+// is zero. A negative value is an error of [Open].
 type Options struct {
 	// MaxEntries is how many entries of all lanes together may be pending; by default 1,000,000.
 	// Above it Append returns [store.ErrFull].
@@ -36,10 +37,13 @@ type Options struct {
 	Logger *slog.Logger
 }
 
-func (o *Options) withDefaults() Options {
-	var d Options
+func (o *Options) withDefaults() (d Options, err error) {
 	if o != nil {
 		d = *o
+	}
+	if n := min(int64(d.MaxEntries), d.MaxBytes, int64(d.Remembered), int64(d.History),
+		int64(d.MaxDead), int64(d.DeadAge), int64(d.MaxRecords)); n < 0 {
+		return d, fmt.Errorf("boltstore: an option is negative (%d); zero means the default", n)
 	}
 	orDefault(&d.MaxEntries, 1_000_000)
 	orDefault(&d.MaxBytes, 4<<30)
@@ -51,11 +55,11 @@ func (o *Options) withDefaults() Options {
 	if d.Logger == nil {
 		d.Logger = slog.Default()
 	}
-	return d
+	return d, nil
 }
 
 func orDefault[T int | int64 | time.Duration](v *T, d T) {
-	if *v <= 0 {
+	if *v == 0 {
 		*v = d
 	}
 }
