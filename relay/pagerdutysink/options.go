@@ -11,8 +11,8 @@ import (
 	"github.com/guance-relay/guance-relay/pagerduty"
 )
 
-// Options are the settings of a [Sink]. A nil *Options means the defaults, and so does a field that
-// is zero.
+// Options are the settings of a [Sink]. A nil *Options has all defaults, and so has a field that is
+// zero.
 //
 // Severities, MinLevel and IgnoreMuted never ignore a recovery or an acknowledgement. An event that
 // is ignored changes nothing. So a problem that falls to an ignored level, or is muted, stays at
@@ -29,10 +29,10 @@ type Options struct {
 	MinLevel guance.Level
 	// IgnoreMuted ignores problems that are muted in Guance (df_is_silent). Default: they are sent.
 	IgnoreMuted bool
-	// KeepOpen ignores recoveries, by hand too, so that a person closes each incident. The relay then
-	// regards a problem as open for ever. If it comes back, PagerDuty opens a new incident only if the
-	// last one was closed; in a backlog it is sent after problems that are new, as a repeat. A problem
-	// that was over before it was sent is sent all the same. Default: a recovery resolves.
+	// KeepOpen ignores recoveries, by hand too, so that a person closes each incident. The record
+	// of a problem that was sent then stays open. If the problem comes back, PagerDuty opens a new
+	// incident only if the last one was closed. In a backlog the event ranks as a repeat, after new
+	// problems. A problem that is over before it was sent is sent too. Default: a recovery resolves.
 	KeepOpen bool
 	// Sibling also resolves the problem of the other phase of a monitor, when a recovery may end
 	// either phase: by hand, or because missing data counts as recovered. See
