@@ -34,18 +34,14 @@ func (r *repairer) images(images []Image) []Image {
 	}
 	kept := make([]Image, 0, len(images))
 	for _, image := range images {
-		src := cleanURL(image.Src)
-		fixed := Image{Src: httpsURL(src), Href: cleanURL(image.Href), Alt: clean(image.Alt, true)}
+		fixed := Image{Src: httpsURL(cleanURL(image.Src)), Href: cleanURL(image.Href), Alt: clean(image.Alt, true)}
 		if fixed.Href != "" && !isWebURL(fixed.Href) {
 			r.note("images", "an href that is not http or https left out")
 			fixed.Href, image.Href = "", ""
 		}
 		switch {
-		case src == "":
-			r.note("images", "one without src left out")
-			continue
 		case fixed.Src == "":
-			r.note("images", "one whose src is not https left out")
+			r.note("images", "one whose src is missing or not https left out")
 			continue
 		case fixed != image:
 			r.note("images", "white space, invalid UTF-8 or control characters replaced")

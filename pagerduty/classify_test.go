@@ -36,3 +36,18 @@ func TestClassifyFailure(t *testing.T) {
 		})
 	}
 }
+
+// A status whose cause is known has a hint of its own.
+func TestStatusesHaveTheirHints(t *testing.T) {
+	for status, hint := range map[int]string{
+		302: "does not redirect", 401: "needs no credentials", 402: "PagerDuty account",
+		403: "does not answer 403", 404: "base URL", 405: "base URL", 407: "proxy's URL",
+		410: "base URL", 413: "too large", 415: "base URL", 421: "another server",
+		451: "legal reasons", 418: "not about the event",
+	} {
+		got := classify(status, &response{}, false, false)
+		if got.class != ClassConfig || !strings.Contains(got.hint, hint) {
+			t.Errorf("%d: got %s, %q; want a hint with %q", status, got.class, got.hint, hint)
+		}
+	}
+}

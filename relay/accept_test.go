@@ -5,8 +5,11 @@ import (
 	"net/http"
 	"testing"
 
+	"go.opentelemetry.io/otel/trace"
+
 	"github.com/guance-relay/guance-relay/guance"
 	"github.com/guance-relay/guance-relay/relay"
+	"github.com/guance-relay/guance-relay/relay/memstore"
 	"github.com/guance-relay/guance-relay/relay/store"
 )
 
@@ -55,5 +58,31 @@ func TestEventID(t *testing.T) {
 				t.Errorf("an event with the id %q is recognised by %q", none, id)
 			}
 		}
+	}
+}
+
+// The trace of a webhook reaches the store, so that the attempt is part of it.
+func TestAcceptKeepsTheTrace(t *testing.T) {
+	db := memstore.New()
+	r, err := relay.New(db, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Handle("lane", &recorder{}, nil)
+	span := trace.NewSpanContext(trace.SpanContextConfig{
+		TraceID: trace.TraceID{1, 2}, SpanID: trace.SpanID{3}, TraceFlags: trace.FlagsSampled,
+	})
+	ctx := trace.ContextWithSpanContext(t.Context(), span)
+	if _, err := r.Accept(ctx, event(t, "1", "p", "critical")); err != nil {
+		t.Fatal(err)
+	}
+	lease, err := db.Acquire(t.Context(), store.Group{Name: "lane", Lanes: []string{"lane"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	entries, err := lease.Lane("lane").Read(t.Context(), 0, 10)
+	const want = "00-01020000000000000000000000000000-0300000000000000-01"
+	if err != nil || len(entries) != 1 || entries[0].Trace != want {
+		t.Errorf("got %d entries, %v; want one of the trace %s", len(entries), err, want)
 	}
 }

@@ -3,11 +3,13 @@ package relay_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/guance-relay/guance-relay/relay"
+	"github.com/guance-relay/guance-relay/relay/memstore"
 	"github.com/guance-relay/guance-relay/relay/store"
 )
 
@@ -187,4 +189,32 @@ func TestMaxAge(t *testing.T) {
 			t.Errorf("the sink took %v, want all five", got)
 		}
 	})
+}
+
+// What the store answers while a dead letter is replayed or dropped reaches the caller.
+func TestReplayReturnsErrorsOfTheStore(t *testing.T) {
+	for _, method := range []string{"DeadLetters", "Records", "Revive", "Drop"} {
+		t.Run(method, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				sink, _ := refuser()
+				r, db := run(t, sink, nil)
+				accept(t, r, event(t, "1", "p", "critical"))
+				time.Sleep(time.Minute)
+				seq := deadLetters(t, r)[0].Seq
+				db.Intercept(func(c memstore.Call, do func() error) error {
+					if c.Method == method {
+						return fmt.Errorf("connection reset: %w", store.ErrUnavailable)
+					}
+					return do()
+				})
+				err := r.Replay(t.Context(), "lane", seq)
+				if method == "Drop" {
+					err = r.Drop(t.Context(), "lane", seq)
+				}
+				if !errors.Is(err, store.ErrUnavailable) {
+					t.Errorf("got %v, want the error of %s", err, method)
+				}
+			})
+		})
+	}
 }

@@ -1,7 +1,9 @@
 package boltstore_test
 
 import (
+	"context"
 	"errors"
+	"fmt"
 	"path/filepath"
 	"strings"
 	"sync/atomic"
@@ -135,5 +137,22 @@ func TestCloseWritesTheTimeOnce(t *testing.T) {
 				t.Errorf("%d commits, want %d", n, test.commits)
 			}
 		}))
+	}
+}
+
+// A call whose context has ended writes nothing, however often it is made.
+func TestEndedContextWritesNothing(t *testing.T) {
+	s := open(t, t.TempDir(), nil)
+	count := s.CountCommits()
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	for i := range 500 {
+		err := s.Append(ctx, []*store.Entry{entry(fmt.Sprint(i), "p")})
+		if !errors.Is(err, context.Canceled) {
+			t.Fatalf("Append: %v, want context.Canceled", err)
+		}
+	}
+	if err := s.Check(t.Context()); err != nil || count() != 0 {
+		t.Errorf("%d commits, %v; want none", count(), err)
 	}
 }

@@ -643,3 +643,18 @@ func TestScheduleStuck(t *testing.T) {
 	b.answer(b.send(2), delivered)
 	stuck(0, time.Time{})
 }
+
+// A mark has what the store must know of the entry, the reason included.
+func TestMarkOfAnOutcome(t *testing.T) {
+	b := newBench(t, Policy{})
+	e := b.fault("p", guance.LevelError, 1)
+	b.accept(e, store.Record{})
+	tk := b.send(1)
+	want := store.Mark{
+		Seq: 1, State: guance.StateProblem, Level: guance.LevelError, Time: e.Time,
+		Outcome: store.Dead, Reason: "400",
+	}
+	if diff := gocmp.Diff(want, b.Answered(tk, refused, b.now)); diff != "" {
+		t.Error(diff)
+	}
+}
