@@ -13,8 +13,8 @@
 //	change, audit             as their status says, or a change event (Options.Changes)
 //	anything else             ignored
 //
-// The dedup_key is the problem key of the event. So a problem, its repeats and its recovery belong
-// to one incident.
+// The dedup_key is the problem key, [relay.Delivery].Problem. So a problem, its repeats and its
+// recovery belong to one incident, and no source can resolve an incident of another.
 package pagerdutysink
 
 import (
@@ -49,7 +49,8 @@ type Options struct {
 	// Map may change what is sent as an alert. If it returns false, the event is ignored. It is called
 	// when the event is accepted and when it is sent, from several goroutines, and must do the same
 	// each time. Events of one problem must keep one DedupKey, as only those of one problem are sent
-	// in order. Default: nothing is changed.
+	// in order. The DedupKey keeps sources apart, see [relay.ProblemKey]; when the event is accepted,
+	// the source is not part of it yet. Default: nothing is changed.
 	Map func(*guance.Event, *pagerduty.Event) (keep bool)
 }
 
@@ -83,7 +84,7 @@ func (s *Sink) Ignores(e *guance.Event) string {
 	if s.isChange(e) {
 		return ""
 	}
-	_, reason := s.event(e)
+	_, reason := s.event(e, e.ProblemKey())
 	return reason
 }
 
@@ -106,7 +107,7 @@ func (s *Sink) Deliver(ctx context.Context, d *relay.Delivery) error {
 		}
 		return err
 	}
-	ev, reason := s.event(d.Event)
+	ev, reason := s.event(d.Event, d.Problem)
 	if reason != "" {
 		return relay.Ignore(reason)
 	}
@@ -115,7 +116,7 @@ func (s *Sink) Deliver(ctx context.Context, d *relay.Delivery) error {
 	}
 	sibling := d.Event.SiblingKey()
 	if s.opts.Sibling && sibling != "" && ev.Action == pagerduty.ActionResolve {
-		ev.DedupKey = sibling
+		ev.DedupKey = relay.ProblemKey(d.Source, sibling)
 		return send(ctx, client, ev, d)
 	}
 	return nil

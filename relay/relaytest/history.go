@@ -55,7 +55,7 @@ type Accepted struct {
 
 // Told returns what a sender knows of an event that was accepted at a time: all but Seq.
 func Told(e *guance.Event, problem string, at time.Time) Accepted {
-	return Accepted{ID: relay.EventID(e), Problem: problem, State: e.State(), Level: e.Level(),
+	return Accepted{ID: relay.EventID("", e), Problem: problem, State: e.State(), Level: e.Level(),
 		Time: e.Time(), At: at}
 }
 
