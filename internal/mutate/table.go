@@ -432,6 +432,16 @@ var mutations = []mutation{
 		}`,
 	},
 	{
+		"4", "a muted recovery is ignored", "the incident of a fault from before the mute stays open", "relay/pagerdutysink",
+		`case e.State() == guance.StateRecovered && s.opts.KeepOpen:`,
+		`case e.State() == guance.StateRecovered && (s.opts.KeepOpen || s.opts.IgnoreMuted && e.IsSilent):`,
+	},
+	{
+		"4", "an unknown level is below the minimum", "a problem of a level that is new in Guance pages nobody", "relay/pagerdutysink",
+		`level != guance.LevelNone && level < s.opts.MinLevel`,
+		`level < s.opts.MinLevel`,
+	},
+	{
 		"4", "an answer that was lost before a success is not told", "PagerDuty handles the lost trigger after its resolve, and the incident stays open", "relay/pagerdutysink",
 		` || result != nil && result.AnswerLost`,
 		``,
@@ -442,6 +452,11 @@ var mutations = []mutation{
 		"5", "a sink's further requests are not paid for", "retries go beyond what PagerDuty allows", "relay/pagerdutysink",
 		`client := s.client.WithLimiter(d)`,
 		`client := s.client`,
+	},
+	{
+		"5", "a slow look-up is sent when its request is no longer counted", "look-ups that are slow and then fast send more than PagerDuty allows", "relay/pagerdutysink",
+		`if time.Since(began) > maxUncounted {`,
+		`if time.Since(began) > time.Hour {`,
 	},
 	{
 		"5", "lanes of one account have a budget each", "two lanes under one routing key send twice what PagerDuty allows", "relay",

@@ -113,3 +113,27 @@ func TestDamagedHistory(t *testing.T) {
 		t.Errorf("History: %v, %v; want ErrDamaged", found, err)
 	}
 }
+
+// Close saves the store's time if the last commit has not: it writes nothing for nothing.
+func TestCloseWritesTheTimeOnce(t *testing.T) {
+	for name, test := range map[string]struct {
+		idle    time.Duration
+		commits int64
+	}{
+		"right after a commit": {0, 1},
+		"a minute later":       {time.Minute, 2},
+	} {
+		t.Run(name, inBubble(func(t *testing.T) {
+			s := open(t, t.TempDir(), nil)
+			count := s.CountCommits()
+			add(t, s, entry("a", "p"))
+			time.Sleep(test.idle)
+			if err := s.Close(); err != nil {
+				t.Fatal(err)
+			}
+			if n := count(); n != test.commits {
+				t.Errorf("%d commits, want %d", n, test.commits)
+			}
+		}))
+	}
+}

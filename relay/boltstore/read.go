@@ -108,7 +108,7 @@ func (l *ownedLane) readSegment(
 		}
 		return whole && len(found) < limit
 	})
-	if err == nil && !whole {
+	if !whole { // and err is nil
 		err = damaged("segment", k)
 	}
 	return found, err

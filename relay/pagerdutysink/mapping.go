@@ -62,33 +62,35 @@ func links(e *guance.Event) []pagerduty.Link {
 	return []pagerduty.Link{{Href: e.Link(), Text: "Open in Guance"}}
 }
 
-// severities are those of the levels that always trigger.
-var severities = map[guance.Level]pagerduty.Severity{
-	guance.LevelFatal:    pagerduty.SeverityCritical,
-	guance.LevelCritical: pagerduty.SeverityCritical,
-	guance.LevelError:    pagerduty.SeverityError,
-	guance.LevelWarning:  pagerduty.SeverityWarning,
-}
-
 func (s *Sink) action(e *guance.Event) (pagerduty.Action, pagerduty.Severity, string) {
-	level := e.Level()
 	switch {
+	case e.State() == guance.StateRecovered && s.opts.KeepOpen:
+		return "", "", "a person closes the incident: Options.KeepOpen ignores recoveries"
 	case e.State() == guance.StateRecovered:
 		return pagerduty.ActionResolve, pagerduty.SeverityInfo, ""
 	case e.Acknowledged():
 		return pagerduty.ActionAcknowledge, pagerduty.SeverityInfo, ""
-	case level == guance.LevelInfo && s.opts.Info:
-		return pagerduty.ActionTrigger, pagerduty.SeverityInfo, ""
-	case level == guance.LevelInfo:
-		return "", "", "info is neither a problem nor a recovery"
-	case e.State() == guance.StateProblem && level == guance.LevelNoData:
-		return pagerduty.ActionTrigger, s.opts.NoData, ""
-	case e.State() == guance.StateProblem:
-		return pagerduty.ActionTrigger, cmp.Or(severities[level], s.opts.Unknown), ""
-	case e.Incident == nil && looksLikeAlert(e):
-		return pagerduty.ActionTrigger, s.opts.Unknown, ""
+	case e.State() == guance.StateProblem, e.Level() == guance.LevelInfo,
+		e.Incident == nil && looksLikeAlert(e):
+		return s.trigger(e)
 	}
 	return "", "", "neither a problem nor a recovery: kind " + string(e.Kind())
+}
+
+// trigger decides about what triggers unless an option ignores it.
+func (s *Sink) trigger(e *guance.Event) (pagerduty.Action, pagerduty.Severity, string) {
+	level := e.Level()
+	severity := s.opts.Severities[level]
+	switch {
+	case s.opts.IgnoreMuted && e.IsSilent:
+		return "", "", "it is muted in Guance: Options.IgnoreMuted ignores it"
+	case severity == Ignored:
+		return "", "", "Options.Severities ignores the level " + level.String()
+	case level != guance.LevelNone && level < s.opts.MinLevel:
+		return "", "", "the level " + level.String() + " is below Options.MinLevel, " +
+			s.opts.MinLevel.String()
+	}
+	return pagerduty.ActionTrigger, severity, ""
 }
 
 // looksLikeAlert reports whether a body of no known kind is an alert and no connectivity test. The
@@ -122,7 +124,8 @@ func class(e *guance.Event) string {
 	return cmp.Or(e.Checker, e.Source)
 }
 
-// details returns the three details of the vendor's script, and what a person on call looks for.
+// details returns the three details of the vendor's script, and what a person on call looks for. It
+// shares nothing with the event, as Map and Enrich may change what is in it.
 func details(e *guance.Event) map[string]any {
 	d := map[string]any{"result": e.Result, "description": e.Message}
 	if t := e.Date; !t.IsZero() {
@@ -142,10 +145,10 @@ func details(e *guance.Event) map[string]any {
 		}
 	}
 	if len(e.DimensionTags) > 0 {
-		d["tags"] = e.DimensionTags
+		d["tags"] = maps.Clone(e.DimensionTags)
 	}
 	if len(e.Label) > 0 {
-		d["labels"] = e.Label
+		d["labels"] = slices.Clone(e.Label)
 	}
 	if lasted := e.FaultLasted(); lasted > 0 {
 		d["lasted"] = lasted.String()

@@ -23,8 +23,15 @@ func decode(t *testing.T, body string) *guance.Event {
 // The rows are the mapping of the package comment; the statuses those of Guance's event level
 // description.
 func TestMapping(t *testing.T) {
-	everything := &Options{Info: true, NoData: pagerduty.SeverityError,
-		Unknown: pagerduty.SeverityError}
+	everything := &Options{Severities: map[guance.Level]pagerduty.Severity{
+		guance.LevelInfo: "info", guance.LevelNoData: "major", guance.LevelNone: "error",
+	}}
+	levels := &Options{MinLevel: guance.LevelError, Severities: map[guance.Level]pagerduty.Severity{
+		guance.LevelError: pagerduty.SeverityCritical, guance.LevelFatal: Ignored,
+	}}
+	muted, keepOpen := &Options{IgnoreMuted: true, Severities: map[guance.Level]pagerduty.Severity{
+		guance.LevelInfo: pagerduty.SeverityInfo,
+	}}, &Options{KeepOpen: true, IgnoreMuted: true}
 	tests := map[string]struct {
 		opts     *Options
 		body     string
@@ -57,6 +64,29 @@ func TestMapping(t *testing.T) {
 		"unknown, like an alert": {nil, `{"df_title":"a","df_message":"b"}`, "trigger", "info"},
 		"a message alone":        {nil, `{"df_message":"b"}`, "", ""},
 		"unknown":                {nil, `{"hello":"world"}`, "", ""},
+		"table, a severity":      {levels, `{"df_status":"error"}`, "trigger", "critical"},
+		"table, nothing":         {levels, `{"df_status":"fatal"}`, "", ""},
+		"table, recovered":       {levels, `{"df_status":"ok"}`, "resolve", "info"},
+		"table, not in it":       {levels, `{"df_status":"critical"}`, "trigger", "critical"},
+		"below the minimum":      {levels, `{"df_status":"warning"}`, "", ""},
+		"no data, below":         {levels, `{"df_status":"nodata"}`, "", ""},
+		"info, below":            {levels, `{"df_status":"info"}`, "", ""},
+		"recovered, no level":    {levels, `{"df_status":"warning","df_sub_status":"manual_ok"}`, "resolve", "info"},
+		"an Issue, below":        {levels, `{"incident_uuid":"incident_1","level":"warning","incidentsStatus":"open"}`, "", ""},
+		"acknowledged, below":    {levels, `{"incident_uuid":"incident_1","level":"warning","incidentsStatus":"working"}`, "acknowledge", "info"},
+		"text, minimum":          {levels, `{"df_title":"a","df_message":"b"}`, "trigger", "info"},
+		"level unknown, minimum": {levels, `{"df_status":"sev1","df_fault_status":"fault"}`, "trigger", "info"},
+		"muted":                  {nil, `{"df_status":"critical","df_is_silent":"true"}`, "trigger", "critical"},
+		"muted, ignored":         {muted, `{"df_status":"critical","df_is_silent":"true"}`, "", ""},
+		"muted info, ignored":    {muted, `{"df_status":"info","df_is_silent":"true"}`, "", ""},
+		"not muted":              {muted, `{"df_status":"critical","df_is_silent":"false"}`, "trigger", "critical"},
+		"muted recovery":         {muted, `{"df_status":"ok","df_is_silent":"true"}`, "resolve", "info"},
+		"muted acknowledgement":  {muted, `{"incident_uuid":"incident_1","incidentsStatus":"working","df_is_silent":"true"}`, "acknowledge", "info"},
+		"kept open":              {keepOpen, `{"df_status":"ok"}`, "", ""},
+		"kept open, by hand":     {keepOpen, `{"df_status":"critical","df_sub_status":"manual_ok"}`, "", ""},
+		"kept open, an Issue":    {keepOpen, `{"incident_uuid":"incident_1","incidentsStatus":"closed"}`, "", ""},
+		"kept open, a problem":   {keepOpen, `{"df_status":"critical"}`, "trigger", "critical"},
+		"kept open, in work":     {keepOpen, `{"incident_uuid":"incident_1","incidentsStatus":"working"}`, "acknowledge", "info"},
 		"the Map hook has a say": {&Options{Map: func(*guance.Event,
 			*pagerduty.Event) bool {
 			return false

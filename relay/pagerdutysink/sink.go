@@ -4,21 +4,23 @@
 //	fatal, critical           trigger, critical
 //	error, security high      trigger, error
 //	warning, security medium  trigger, warning
-//	no data                   trigger, warning (Options.NoData), class "no data"
-//	info, security low, info  ignored, or trigger, info (Options.Info)
+//	no data                   trigger, warning, class "no data"
+//	info, security low        ignored
 //	recovered, closed         resolve, with the full payload, as orchestration rules match on content
 //	Issue, Incident "working" acknowledge
 //	a problem of no known level, plain text, and a body of no known kind with title and message
-//	                          trigger, info (Options.Unknown)
+//	                          trigger, info
 //	change, audit             as their status says, or a change event (Options.Changes)
 //	anything else             ignored
 //
 // The dedup_key is the problem key, [relay.Delivery].Problem. So a problem, its repeats and its
 // recovery belong to one incident, and no source can resolve an incident of another.
+//
+// [Options] change the severities, ignore levels or muted problems, keep incidents open, and add
+// to alerts. Problems that are muted in Guance page unless Options.IgnoreMuted is set.
 package pagerdutysink
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -28,36 +30,11 @@ import (
 	"github.com/guance-relay/guance-relay/relay"
 )
 
-// Options are the settings of a [Sink]. A nil *Options means the defaults, and so does a field that
-// is zero.
-type Options struct {
-	// NoData is the severity of a no-data event. Default: warning.
-	NoData pagerduty.Severity
-	// Unknown is the severity of an alert that names no known level. Default: info.
-	Unknown pagerduty.Severity
-	// Info sends info events as triggers with severity info. Default: they are ignored.
-	Info bool
-	// Sibling also resolves the problem of the other phase of a monitor, when a recovery may end
-	// either phase: by hand, or because missing data counts as recovered. See
-	// [guance.Event.SiblingKey]. It costs one more request for each such recovery. PagerDuty drops a
-	// resolve of what is not open, but a new problem of the other phase at the same time is resolved.
-	Sibling bool
-	// Changes sends change and audit events as change events, which notify nobody. They need the
-	// integration key of a service: keys that begin with R take none (PagerDuty developer docs, Change
-	// Events).
-	Changes bool
-	// Map may change what is sent as an alert. If it returns false, the event is ignored. It is called
-	// when the event is accepted and when it is sent, from several goroutines, and must do the same
-	// each time. Events of one problem must keep one DedupKey, as only those of one problem are sent
-	// in order. The DedupKey keeps sources apart, see [relay.ProblemKey]; when the event is accepted,
-	// the source is not part of it yet. Default: nothing is changed.
-	Map func(*guance.Event, *pagerduty.Event) (keep bool)
-}
-
 // A Sink is a [relay.Sink] that sends to PagerDuty. It is safe for concurrent use.
 type Sink struct {
-	client *pagerduty.Client
-	opts   Options
+	client     *pagerduty.Client
+	opts       Options
+	enrichment *enrichment // nil: none
 }
 
 var (
@@ -65,17 +42,20 @@ var (
 	_ relay.AccountNamer = (*Sink)(nil)
 )
 
-// New returns a sink that sends through client. It panics if client is nil.
+// New returns a sink that sends through client. It panics if client is nil, and if opts has a level
+// or a severity that does not exist, or EnrichRequired without Enrich.
 func New(client *pagerduty.Client, opts *Options) *Sink {
 	if client == nil {
 		panic("pagerdutysink: New needs a client: pagerduty.NewClient returns one, or an error")
 	}
-	s := &Sink{client: client}
-	if opts != nil {
-		s.opts = *opts
+	all, err := opts.withDefaults()
+	if err != nil {
+		panic("pagerdutysink: New: " + err.Error())
 	}
-	s.opts.NoData = cmp.Or(s.opts.NoData, pagerduty.SeverityWarning)
-	s.opts.Unknown = cmp.Or(s.opts.Unknown, pagerduty.SeverityInfo)
+	s := &Sink{client: client, opts: all}
+	if all.Enrich != nil {
+		s.enrichment = newEnrichment(&all)
+	}
 	return s
 }
 
@@ -110,6 +90,16 @@ func (s *Sink) Deliver(ctx context.Context, d *relay.Delivery) error {
 	ev, reason := s.event(d.Event, d.Problem)
 	if reason != "" {
 		return relay.Ignore(reason)
+	}
+	if s.enrichment != nil {
+		same, reason := s.event(d.Event, d.Problem)
+		if reason != "" {
+			return relay.Ignore(reason)
+		}
+		var err error
+		if ev, err = s.enrichment.apply(ctx, d, ev, same); err != nil {
+			return err
+		}
 	}
 	if err := send(ctx, client, ev, d); err != nil {
 		return err

@@ -351,6 +351,9 @@ func TestScheduleProbesADeadTarget(t *testing.T) {
 	if n, oldest := b.Stuck(); n != 100 || !oldest.Equal(now) {
 		t.Errorf("%d entries are stuck since %v, want all", n, oldest)
 	}
+	if at, down := b.Probe(); !down || !at.After(b.now) {
+		t.Errorf("the next probe is at %v, down %v; want a later time of a target that is down", at, down)
+	}
 	if b.Limit(8) != 1 {
 		t.Errorf("%d attempts may be in flight at a dead target, want 1", b.Limit(8))
 	}
@@ -376,7 +379,7 @@ func TestScheduleProbesADeadTarget(t *testing.T) {
 	}
 	tk, _ := b.Next(b.now)
 	b.answer(tk, delivered)
-	if b.Limit(8) != 8 {
+	if _, down := b.Probe(); down || b.Limit(8) != 8 {
 		t.Error("a target that took an event still counts as dead")
 	}
 	if n := b.byTurn.Len(); n != 0 {
