@@ -83,7 +83,7 @@ func (HandlerOptions) Format(f fmt.State, _ rune) {
 //	202  each event of the body is durable, was so before (a duplicate), needs no action (ignored),
 //	     or was not kept because of the configuration; the Fate in its receipt says why
 //	400  the body is not JSON although its Content-Type is not text/plain, or did not arrive whole
-//	401  no valid secret
+//	401  no secret that is valid from the sender's network, or secrets of two sources
 //	403  the sender's network is not allowed, whatever secret it carries
 //	405  not POST
 //	408  the body did not arrive in time
@@ -239,7 +239,7 @@ func unavailable(err error) *webhook.Refusal {
 
 func (h *Handler) refuse(w http.ResponseWriter, req *http.Request, refusal *webhook.Refusal) {
 	level, log := slog.LevelWarn, &h.rejected
-	if refusal.Cause != nil { // this side has to do something, and the line must not be left out
+	if refusal.Cause != nil { // two sources have one token: a mistake of this side
 		level, log = slog.LevelError, &h.shared
 	}
 	if refusal.Code >= http.StatusInternalServerError {
