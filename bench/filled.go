@@ -123,7 +123,7 @@ func newMint(level guance.Level) (*mint, error) {
 		return nil, err
 	}
 	m := &mint{body: string(body), bytes: body, key: events[0].ProblemKey(),
-		id: relay.EventID(events[0]), event: *events[0]}
+		id: relay.EventID("", events[0]), event: *events[0]}
 	if !strings.Contains(m.key, problemMark) || !strings.Contains(m.id, eventMark) {
 		return nil, fmt.Errorf("the problem key %q or the event's ID %q has no mark", m.key, m.id)
 	}

@@ -45,7 +45,7 @@ func TestEventID(t *testing.T) {
 		{EventID: "1001", Status: "error", Title: "disk full"},
 		{EventID: "1001", Status: "error", Title: "host down"},
 	} {
-		id := relay.EventID(&e)
+		id := relay.EventID("", &e)
 		if same, known := seen[id]; known {
 			t.Errorf("%s %s %s and %s %s %s are both %q", e.EventID, e.Status, e.SubStatus, same.EventID,
 				same.Status, same.SubStatus, id)
@@ -54,7 +54,7 @@ func TestEventID(t *testing.T) {
 	}
 	for _, status := range []guance.Status{"critical", "ok"} {
 		for _, none := range []string{"", "0", "000"} {
-			if id := relay.EventID(&guance.Event{EventID: none, Status: status}); id != "" {
+			if id := relay.EventID("", &guance.Event{EventID: none, Status: status}); id != "" {
 				t.Errorf("an event with the id %q is recognised by %q", none, id)
 			}
 		}

@@ -52,8 +52,9 @@ func (l *lane) try(ctx context.Context, t schedule.Ticket) message {
 	var lost atomic.Bool
 	requests := &requests{lane: l}
 	err = deliver(ctx, l.decorated, &Delivery{
-		Event: events[0], Lane: l.name, Problem: e.Problem, Seq: e.Seq, Attempt: t.Attempt(),
-		Accepted: e.Accepted, wait: requests.wait, lost: func() { lost.Store(true) },
+		Event: events[0], Lane: l.name, Source: sourceOf(e.Problem), Problem: e.Problem,
+		Seq: e.Seq, Attempt: t.Attempt(), Accepted: e.Accepted,
+		wait: requests.wait, lost: func() { lost.Store(true) },
 		log: func(attrs ...slog.Attr) { a.attrs = append(a.attrs, attrs...) },
 	})
 	end(err)

@@ -42,6 +42,20 @@
 // At-least-once is the honest word for the wire: a request whose answer was lost is sent again,
 // with the same dedup_key, so that PagerDuty sees one incident.
 //
+// # Routing
+//
+// A lane takes the events for which SinkOptions.Match returns true, or all of them without Match.
+// The lane with SinkOptions.Fallback takes what no other lane takes. Without such a lane, that is
+// not kept: its [Receipt] has the fate "unrouted", and the log and a metric say so.
+//
+// # Sources
+//
+// Two systems that send webhooks may use one reference or event id. A [Source] keeps them apart: it
+// has its own secrets, networks and problems. An event of one source does not resolve, supersede or
+// outdate an event of another one, and is no duplicate of it. The source is part of the problem
+// key, see [ProblemKey]. Sinks send that key, [Delivery].Problem, and none of the fields of the
+// event. A program without sources has one source, which has no name.
+//
 // # The life of an entry
 //
 // An event becomes one entry in each lane that takes it.
@@ -126,8 +140,9 @@
 //
 // Each delivered event is one line at level Info, "relay: event delivered", with lane, seq, event,
 // problem, state, event_level, attempt, age (from acceptance), and what the sink adds with
-// [Delivery.LogAttrs]. An event that no lane takes counts in the metric relay.unrouted, and is a
-// warning at most once a minute, with the number of them.
+// [Delivery.LogAttrs]. An event that no lane takes counts in the metric relay.unrouted, and one
+// that its source may not send in relay.refused. Each is a warning at most once a minute, with the
+// number of them.
 //
 // # Concurrency
 //

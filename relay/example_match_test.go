@@ -1,10 +1,13 @@
 package relay_test
 
 import (
+	"context"
 	"fmt"
 
 	"github.com/guance-relay/guance-relay/guance"
+	"github.com/guance-relay/guance-relay/guance/guancetest"
 	"github.com/guance-relay/guance-relay/relay"
+	"github.com/guance-relay/guance-relay/relay/memstore"
 )
 
 // Two services have a lane each, and a chat has what is bad elsewhere.
@@ -19,6 +22,29 @@ func ExampleAll() {
 	}
 	fmt.Println(payments(e), search(e), chat(e))
 	// Output: false false true
+}
+
+// A chat has what no other lane takes.
+func ExampleSinkOptions_fallback() {
+	r, err := relay.New(memstore.New(), quiet)
+	if err != nil {
+		panic(err)
+	}
+	payments := &relay.SinkOptions{Match: relay.MatchTag("service", "payments")}
+	r.Handle("payments", relay.SinkFunc(nil), payments)
+	r.Handle("chat", relay.SinkFunc(nil), &relay.SinkOptions{Fallback: true})
+
+	for _, service := range []string{"payments", "search"} {
+		event := guancetest.NewProblem("latency", "service", service).Fault(guance.LevelError)
+		receipts, err := r.Accept(context.Background(), event)
+		if err != nil {
+			panic(err)
+		}
+		fmt.Println(service, receipts[0].Lanes)
+	}
+	// Output:
+	// payments map[payments:accepted]
+	// search map[chat:accepted]
 }
 
 func ExampleMatchTag() {

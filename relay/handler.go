@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/netip"
+	"slices"
 	"strconv"
 	"time"
 
@@ -22,7 +23,10 @@ import (
 //
 // Who may send webhooks has no default. Two rules apply together. If Allow is set, a webhook must
 // come from one of its networks. If any secret is set (Tokens, TokenSource, Basic), a webhook must
-// carry a valid one. With neither, [NewHandler] fails unless NoAuth is set.
+// carry a valid one. With neither, [NewHandler] fails unless NoAuth or Sources are set.
+//
+// These are the rules of the source without a name. Each of Sources has its own. If only Sources
+// are set, every webhook must be of one of them.
 type HandlerOptions struct {
 	// Tokens are secrets that a webhook may carry as Authorization: Bearer, in the header named by
 	// Header, or as ?token= in the URL. All of them are valid, so that they can be rotated.
@@ -45,8 +49,11 @@ type HandlerOptions struct {
 	// reads X-Forwarded-For only if the peer of the connection is one of them. The last address in
 	// it that is not a trusted proxy is the sender. Otherwise the peer is the sender.
 	TrustedProxies []netip.Prefix
-	// NoAuth takes webhooks without a secret. It cannot be set together with one.
+	// NoAuth takes webhooks without a secret. It cannot be set together with one, or with Sources.
 	NoAuth bool
+	// Sources are senders that have a name, and problems of their own. Empty means that there is only
+	// the source without a name.
+	Sources []Source
 	// MaxBytes bounds the size of a body, as sent and after decompression. Zero means 1 MiB, which is
 	// twice the largest event that PagerDuty takes. The maximum is guance.MaxBodySize.
 	MaxBytes int64
@@ -73,9 +80,10 @@ func (HandlerOptions) Format(f fmt.State, _ rune) {
 // wrong. reason names it for programs where the status code is not enough. events holds one
 // [Receipt] for each event of the body, in its order.
 //
-//	202  each event of the body is durable, was so before (a duplicate), or needs no action (ignored)
+//	202  each event of the body is durable, was so before (a duplicate), needs no action (ignored),
+//	     or was not kept because of the configuration; the Fate in its receipt says why
 //	400  the body is not JSON although its Content-Type is not text/plain, or did not arrive whole
-//	401  no valid secret
+//	401  no secret that is valid from the sender's network, or secrets of two sources
 //	403  the sender's network is not allowed, whatever secret it carries
 //	405  not POST
 //	408  the body did not arrive in time
@@ -92,7 +100,9 @@ func (HandlerOptions) Format(f fmt.State, _ rune) {
 type Handler struct {
 	relay    *Relay
 	receiver *webhook.Receiver
+	sources  map[string]Source
 	rejected sampledLog // webhooks with a mistake of the sender
+	shared   sampledLog // webhooks with a token of two sources
 	failed   sampledLog // webhooks that this side could not take
 	panics   sampledLog // of the TokenSource
 }
@@ -110,21 +120,45 @@ func NewHandler(r *Relay, opts *HandlerOptions) (*Handler, error) {
 	if opts == nil {
 		opts = &HandlerOptions{}
 	}
-	h := &Handler{relay: r}
-	h.rejected, h.failed, h.panics = newSampledLog(), newSampledLog(), newSampledLog()
-	config := webhook.Config(*opts)
-	if source := opts.TokenSource; source != nil {
-		config.TokenSource = func() (tokens []string) {
-			defer h.panics.recovered(r.log, "relay: TokenSource panicked; none of its tokens is good",
-				func() { tokens = nil })
-			return source()
+	h := &Handler{relay: r, sources: make(map[string]Source, len(opts.Sources))}
+	h.rejected, h.shared = newSampledLog(), newSampledLog()
+	h.failed, h.panics = newSampledLog(), newSampledLog()
+	config := webhook.Config{
+		Tokens: opts.Tokens, TokenSource: h.guarded(opts.TokenSource), Header: opts.Header,
+		Basic: opts.Basic, Allow: opts.Allow, TrustedProxies: opts.TrustedProxies, NoAuth: opts.NoAuth,
+		MaxBytes: opts.MaxBytes, MaxHeldBytes: opts.MaxHeldBytes, ReadTimeout: opts.ReadTimeout,
+	}
+	for _, s := range opts.Sources {
+		if err := s.check(); err != nil {
+			return nil, err
 		}
+		if _, known := h.sources[s.Name]; known {
+			return nil, fmt.Errorf("relay: two sources have the name %q", s.Name)
+		}
+		s.Workspaces = slices.Clone(s.Workspaces)
+		h.sources[s.Name] = s
+		config.Sources = append(config.Sources, webhook.Source{
+			Name: s.Name, Tokens: s.Tokens, TokenSource: h.guarded(s.TokenSource), Basic: s.Basic,
+			Allow: s.Allow,
+		})
 	}
 	var err error
 	if h.receiver, err = webhook.New(config); err != nil {
 		return nil, fmt.Errorf("relay: %w", err)
 	}
 	return h, nil
+}
+
+// guarded returns a TokenSource that returns no tokens if source panics.
+func (h *Handler) guarded(source func() []string) func() []string {
+	if source == nil {
+		return nil
+	}
+	return func() (tokens []string) {
+		defer h.panics.recovered(h.relay.log, "relay: TokenSource panicked; none of its tokens is good",
+			func() { tokens = nil })
+		return source()
+	}
 }
 
 // response is the body of every answer.
@@ -173,7 +207,7 @@ func (h *Handler) accept(w http.ResponseWriter, req *http.Request) ([]Receipt, *
 	if refusal := body.ReserveEvents(len(events)); refusal != nil {
 		return nil, refusal
 	}
-	receipts, err := h.relay.Accept(ctx, events...)
+	receipts, err := h.relay.accept(ctx, h.sources[body.Source], events)
 	if err != nil {
 		return nil, unavailable(err)
 	}
@@ -205,6 +239,9 @@ func unavailable(err error) *webhook.Refusal {
 
 func (h *Handler) refuse(w http.ResponseWriter, req *http.Request, refusal *webhook.Refusal) {
 	level, log := slog.LevelWarn, &h.rejected
+	if refusal.Cause != nil { // two sources have one token: a mistake of this side
+		level, log = slog.LevelError, &h.shared
+	}
 	if refusal.Code >= http.StatusInternalServerError {
 		level, log = slog.LevelError, &h.failed
 		w.Header().Set("Retry-After", strconv.Itoa(refusal.RetryAfter))

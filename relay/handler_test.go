@@ -108,6 +108,7 @@ type reply struct {
 	Events  []struct {
 		EventID string            `json:"event_id"`
 		Problem string            `json:"problem"`
+		Fate    string            `json:"fate"`
 		Lanes   map[string]string `json:"lanes"`
 	} `json:"events"`
 }
@@ -220,8 +221,8 @@ func TestReceipts(t *testing.T) {
 		{"df_status":"info","df_event_id":"e2","df_monitor_checker_event_ref":"p2"},
 		{"df_title":"not matched"}]`
 	for _, want := range []string{
-		`[{e1 p1 map[all:accepted choosy:accepted]} {e2 p2 map[all:accepted choosy:ignored]}`,
-		`[{e1 p1 map[all:duplicate choosy:duplicate]} {e2 p2 map[all:duplicate choosy:duplicate]}`,
+		`[{e1 p1  map[all:accepted choosy:accepted]} {e2 p2  map[all:accepted choosy:ignored]}`,
+		`[{e1 p1  map[all:duplicate choosy:duplicate]} {e2 p2  map[all:duplicate choosy:duplicate]}`,
 	} {
 		got := ask(t, h, webhookOf(body))
 		s := fmt.Sprint(got.Events)

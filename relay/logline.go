@@ -7,6 +7,9 @@ import (
 	"strings"
 	"time"
 
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/metric"
+
 	"github.com/guance-relay/guance-relay/guance"
 	"github.com/guance-relay/guance-relay/relay/store"
 )
@@ -45,15 +48,30 @@ func short(id string) string {
 
 var errNoLanes = errors.New("relay: no lane: accepted events are not kept; add a lane with Handle")
 
-// logUnrouted counts events that no lane takes, and logs one of them at most once a minute.
-func (r *Relay) logUnrouted(events []*guance.Event) {
-	for _, e := range events {
-		r.telemetry.unrouted.Add(context.Background(), 1)
-		r.unrouted.do(func(n uint64) {
-			r.log.Warn("relay: no lane takes the event; it was not kept. Add a lane whose Match takes it, "+
-				"or one without Match", "event", short(EventID(e)), "problem", problemKey(e),
-				"state", e.State().String(), "event_level", e.Level().String(),
-				"kind", string(e.Kind()), "lanes", len(r.lanes), "unrouted", n)
-		})
+// logNotKept counts the events of a source that were not kept. At most once a minute it logs one
+// that no lane takes, and one that its source may not send.
+func (r *Relay) logNotKept(source string, events []*guance.Event, receipts []Receipt) {
+	for i, e := range events {
+		switch receipts[i].Fate {
+		case fateUnrouted:
+			r.telemetry.unrouted.Add(context.Background(), 1)
+			r.unrouted.do(func(n uint64) {
+				r.log.Warn("relay: no lane takes the event; it was not kept. Add a lane whose Match takes "+
+					"it, or one with Fallback", "source", source, "event", short(EventID(source, e)),
+					"problem", receipts[i].Problem, "state", e.State().String(),
+					"event_level", e.Level().String(), "kind", string(e.Kind()), "lanes", len(r.lanes),
+					"unrouted", n)
+			})
+		case fateRefused:
+			r.telemetry.refused.Add(context.Background(), 1,
+				metric.WithAttributes(attribute.String("source", source)))
+			r.refused.do(func(n uint64) {
+				workspace, _ := e.Workspace()
+				r.log.Warn("relay: the source may not send events of the workspace; the event was not "+
+					"kept. Add the workspace to Workspaces of the source if it may", "source", source,
+					"workspace", short(workspace), "event", short(EventID(source, e)),
+					"problem", receipts[i].Problem, "refused", n)
+			})
+		}
 	}
 }

@@ -77,9 +77,9 @@ func blank(r rune) bool {
 }
 
 // Explain returns what became of the events of a problem in each lane that has any, and what the
-// pending ones wait for. The key is [guance.Event.ProblemKey]; receipts and logs name it. A store
-// keeps a bounded number of outcomes, so an old problem may be unknown. If a lane does not run in
-// this process, Explain returns only its entries that have ended.
+// pending ones wait for. The key is that of [ProblemKey]; receipts and logs name it. A store keeps
+// a bounded number of outcomes, so an old problem may be unknown. If a lane does not run in this
+// process, Explain returns only its entries that have ended.
 func (r *Relay) Explain(ctx context.Context, problem string) ([]ProblemHistory, error) {
 	var histories []ProblemHistory
 	for _, l := range r.lanes {

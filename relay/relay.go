@@ -2,7 +2,6 @@ package relay
 
 import (
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -14,7 +13,6 @@ import (
 	"go.opentelemetry.io/otel/metric"
 	"go.opentelemetry.io/otel/trace"
 
-	"github.com/guance-relay/guance-relay/guance"
 	"github.com/guance-relay/guance-relay/relay/store"
 )
 
@@ -48,7 +46,9 @@ type Relay struct {
 	started  atomic.Bool
 	closing  atomic.Bool
 	failed   chan error // the first failure of the store that a caller met
+	fallback *lane      // one of lanes; nil: there is none
 	unrouted sampledLog // events that no lane takes
+	refused  sampledLog // events that their source may not send
 	orphans  atomic.Pointer[map[string]store.Holdings]
 }
 
@@ -66,7 +66,7 @@ func New(db store.Store, opts *Options) (*Relay, error) {
 	}
 	r := &Relay{
 		store: db, clock: newClock(db, opts.Now), log: opts.Logger, drain: opts.DrainTimeout,
-		failed: make(chan error, 1), unrouted: newSampledLog(),
+		failed: make(chan error, 1), unrouted: newSampledLog(), refused: newSampledLog(),
 	}
 	if r.log == nil {
 		r.log = slog.Default()
@@ -81,7 +81,8 @@ func New(db store.Store, opts *Options) (*Relay, error) {
 // leaves its backlog behind, see [Stats]. Handle logs a decorator that [CheckSink] finds.
 //
 // Handle panics after Run was called; if the name is empty, taken, longer than 64 bytes or holds a
-// slash; if s is nil or a nil pointer; if an option is negative; and if Middleware returns nil.
+// slash; if s is nil or a nil pointer; if an option is negative; if Middleware returns nil; if
+// another lane is the fallback already; and if a fallback has a Match.
 func (r *Relay) Handle(name string, s Sink, opts *SinkOptions) {
 	switch {
 	case name == "" || len(name) > 64 || strings.Contains(name, "/"):
@@ -94,128 +95,18 @@ func (r *Relay) Handle(name string, s Sink, opts *SinkOptions) {
 	if r.findLane(name) != nil {
 		panic("relay: two lanes named " + name)
 	}
-	r.lanes = append(r.lanes, newLane(name, s, opts, r))
-}
-
-// A Receipt is what became of one event of [Relay.Accept].
-type Receipt struct {
-	EventID string `json:"event_id,omitempty"`
-	Problem string `json:"problem"`
-	// Lanes maps each lane that takes the event to "accepted", "duplicate" or "ignored".
-	Lanes map[string]string `json:"lanes"`
-}
-
-// Accept keeps events for every lane that takes them, all or none. They are durable once it returns
-// nil. An error wraps one of package store or of the context. Nothing was kept then, unless the
-// error is [store.ErrFailed] or [store.ErrUnavailable].
-func (r *Relay) Accept(ctx context.Context, events ...*guance.Event) ([]Receipt, error) {
-	if r.closing.Load() {
-		return nil, fmt.Errorf("relay: accepting: %w", store.ErrClosed)
-	}
-	now, parent := r.clock.wall(), traceparent(ctx)
-	receipts := make([]Receipt, len(events))
-	var entries []*store.Entry
-	var receiptOf []int // the index of the receipt of each entry
-	var unrouted []*guance.Event
-	for i, ev := range events {
-		if ev == nil {
-			return nil, fmt.Errorf("relay: event %d of %d is nil; nothing was kept", i+1, len(events))
+	l := newLane(name, s, opts, r)
+	if l.opts.Fallback {
+		switch {
+		case r.fallback != nil:
+			panic(fmt.Sprintf("relay: lanes %q and %q are both the fallback", r.fallback.name, name))
+		case l.opts.Match != nil:
+			panic("relay: the fallback takes what no other lane took; remove Match of lane " + name)
 		}
-		before := len(entries)
-		lanes := make(map[string]string, len(r.lanes))
-		receipts[i] = Receipt{EventID: ev.EventID, Problem: problemKey(ev), Lanes: lanes}
-		body, err := ev.MarshalJSON()
-		if err != nil {
-			return nil, fmt.Errorf("relay: encoding event %d, nothing was kept: %w", i+1, err)
-		}
-		for _, l := range r.lanes {
-			if !l.matches(ev) {
-				continue
-			}
-			e := &store.Entry{
-				Lane: l.name, ID: EventID(ev), Problem: receipts[i].Problem, State: ev.State(),
-				Level: ev.Level(), Time: eventTime(ev), Accepted: now, Trace: parent, Body: body,
-				Ignored: l.ignores(ev),
-			}
-			entries, receiptOf = append(entries, e), append(receiptOf, i)
-		}
-		if len(entries) == before {
-			unrouted = append(unrouted, ev)
-		}
+		r.fallback = l
 	}
-	if len(entries) == 0 {
-		r.logUnrouted(unrouted)
-		return receipts, nil
-	}
-	if err := r.store.Append(ctx, entries); err != nil {
-		return nil, r.stopIfFailed(fmt.Errorf("relay: keeping %d events: %w", len(events), err))
-	}
-	r.logUnrouted(unrouted)
-	for i, e := range entries {
-		receipts[receiptOf[i]].Lanes[e.Lane] = r.received(e)
-	}
-	return receipts, nil
+	r.lanes = append(r.lanes, l)
 }
-
-// received returns the word in the receipt for an entry after Append, and counts one that is
-// ignored.
-func (r *Relay) received(e *store.Entry) string {
-	switch {
-	case e.Seq == 0:
-		return "duplicate"
-	case e.Ignored == "":
-		return "accepted"
-	}
-	l := r.findLane(e.Lane)
-	l.ignored.Add(1)
-	l.log.Debug("relay: event ignored", "seq", e.Seq, "event", e.ID, "reason", e.Ignored)
-	r.telemetry.count(e.Lane, store.Ignored, 1)
-	return "ignored"
-}
-
-// maxKey is the longest problem key that is stored as it is. PagerDuty takes a dedup_key of at most
-// 255 characters, and bbolt fails a whole commit because of a key of 32 KiB.
-const maxKey = 255
-
-// problemKey returns the event's problem key, or a hash of it if it is too long.
-func problemKey(ev *guance.Event) string {
-	key := ev.ProblemKey()
-	if len(key) <= maxKey {
-		return key
-	}
-	return fmt.Sprintf("sha256:%x", sha256.Sum256([]byte(key)))
-}
-
-// eventTime returns when the event happened. Zero: that says nothing about the order, or it is not
-// a time that every store can write.
-func eventTime(ev *guance.Event) time.Time {
-	t := ev.OrderTime()
-	if y := t.UTC().Year(); y < 1970 || y > 9998 {
-		return time.Time{}
-	}
-	return t.UTC()
-}
-
-// EventID returns the text that identifies an event when its webhook is sent again:
-// [store.Entry].ID. It is empty for an event without df_event_id.
-//
-// The statuses are part of it, because some senders use one df_event_id for a fault and its
-// recovery. The problem key is part of it if the df_event_id is short and not made by Guance.
-func EventID(ev *guance.Event) string {
-	if strings.Trim(ev.EventID, "0") == "" { // some senders write zero for none
-		return ""
-	}
-	id := ev.EventID + "/" + string(ev.Status) + "/" + string(ev.SubStatus)
-	if len(ev.EventID) < uniqueID && !strings.HasPrefix(ev.EventID, "event-") {
-		id += "/" + problemKey(ev)
-	}
-	return id
-}
-
-// uniqueID is the length from which an id counts as globally unique, as a UUID is. A shorter one
-// that Guance did not make is a number of another system, and two such systems may use the same
-// numbers.
-const uniqueID = 32
 
 // Run delivers until ctx ends, and then waits for attempts in flight for at most the drain time. It
 // returns nil after a clean stop. An error means that the store has failed or was closed, and that

@@ -32,6 +32,10 @@ type SinkOptions struct {
 	// and would not reach the lane. Match may be called concurrently. If it panics, the lane takes the
 	// event, and the panic is logged at most once a minute. Default: the lane takes all events.
 	Match func(*guance.Event) bool
+	// Fallback makes the lane take the events that no other lane takes, and only these. Another lane
+	// takes an event also if it has it already, and if its sink ignores it. A relay has at most one
+	// fallback, which has no Match. Default: what no lane takes is not kept, see Receipt.Fate.
+	Fallback bool
 	// Middleware decorates the Deliver of the lane's sink, for example to log or to measure. Handle
 	// calls it once. The sink that it returns gets the deliveries and passes them on to next. Only its
 	// Deliver is used, and it must not be nil. Default: no decoration.
@@ -109,11 +113,13 @@ type EveryEvent interface {
 	EveryEvent() bool
 }
 
-// A Delivery is one attempt to bring one event to a target.
+// A Delivery is one attempt to bring one event to a target. Where the target needs a key, Problem
+// is the one to send: the keys in Event are what its sender wrote, and may name problems of others.
 type Delivery struct {
 	Event    *guance.Event
 	Lane     string
-	Problem  string    // the problem key
+	Source   string    // who sent it; empty for the source without a name, see [Source]
+	Problem  string    // the problem key, see [ProblemKey]
 	Seq      uint64    // the entry's place in its lane
 	Attempt  int       // 1, plus the number of failed attempts that counted
 	Accepted time.Time // when the relay took the event

@@ -18,7 +18,8 @@ import (
 
 const scope = "github.com/guance-relay/guance-relay/relay"
 
-// telemetry holds the instruments. Their labels have few values: lane, outcome, level and class.
+// telemetry holds the instruments. Their labels have few values: lane, source, outcome, level and
+// class.
 type telemetry struct {
 	tracer   trace.Tracer
 	meter    metric.Meter
@@ -30,6 +31,7 @@ type telemetry struct {
 	oldest   metric.Float64ObservableGauge
 	stuck    metric.Int64ObservableGauge
 	unrouted metric.Int64Counter
+	refused  metric.Int64Counter
 }
 
 // attemptBuckets are in seconds. OpenTelemetry's default ones are for milliseconds.
@@ -44,7 +46,7 @@ func newTelemetry(tracers trace.TracerProvider, meters metric.MeterProvider) (*t
 		meters = otel.GetMeterProvider()
 	}
 	t := &telemetry{tracer: tracers.Tracer(scope), meter: meters.Meter(scope)}
-	var errs [8]error
+	var errs [9]error
 	t.outcomes, errs[0] = t.meter.Int64Counter("relay.entries.settled", metric.WithUnit("{entry}"),
 		metric.WithDescription("Entries that ended, by lane and outcome."))
 	t.attempts, errs[1] = t.meter.Int64Counter("relay.attempts", metric.WithUnit("{attempt}"),
@@ -60,6 +62,8 @@ func newTelemetry(tracers trace.TracerProvider, meters metric.MeterProvider) (*t
 		metric.WithDescription("Age of the oldest pending entry, by lane; 0 if there is none."))
 	t.unrouted, errs[7] = t.meter.Int64Counter("relay.unrouted", metric.WithUnit("{event}"),
 		metric.WithDescription("Events that no lane takes, and that were not kept."))
+	t.refused, errs[8] = t.meter.Int64Counter("relay.refused", metric.WithUnit("{event}"),
+		metric.WithDescription("Events of workspaces that their source may not speak for, by source."))
 	t.stuck, errs[6] = t.meter.Int64ObservableGauge("relay.stuck", metric.WithUnit("{entry}"),
 		metric.WithDescription("Entries that do not get through, by lane. The log says why."))
 	for _, err := range errs {

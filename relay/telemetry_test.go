@@ -191,6 +191,7 @@ func TestInstruments(t *testing.T) {
 	}
 	want := map[string]string{
 		"relay.entries.settled": "counter in {entry}", "relay.attempts": "counter in {attempt}",
+		"relay.refused":          "counter in {event}",
 		"relay.unrouted":         "counter in {event}",
 		"relay.attempt.duration": "histogram in s", "relay.entry.age": "histogram in s",
 		"relay.backlog": "gauge in {entry}", "relay.stuck": "gauge in {entry}",

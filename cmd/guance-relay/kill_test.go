@@ -211,7 +211,7 @@ func attempts(t *testing.T, requests []pagerdutytest.Request) (as []relaytest.At
 		e := &guance.Event{EventID: body.Payload.Details.ID,
 			Status:    guance.Status(body.Payload.Details.Status),
 			SubStatus: guance.Status(body.Payload.Details.SubStatus)}
-		a := relaytest.Attempt{ID: relay.EventID(e), Problem: body.Key, State: e.State(),
+		a := relaytest.Attempt{ID: relay.EventID("", e), Problem: body.Key, State: e.State(),
 			Level: e.Level(), Start: req.Time}
 		if req.Status == http.StatusAccepted {
 			a.Answer, a.End = relaytest.Taken, req.Time

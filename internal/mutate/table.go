@@ -55,8 +55,33 @@ var mutations = []mutation{
 	},
 	{
 		"2", "a number of another system is an id of its own", "an alert of a second Zabbix is a duplicate of one of the first, and nobody is paged", "relay",
-		`id += "/" + problemKey(ev)`,
+		`id += "/" + ProblemKey("", ev.ProblemKey())`,
 		`id += ""`,
+	},
+	{
+		"2", "an event has one identity for all sources", "a decoy under its id makes an alert a duplicate, and nobody is paged", "relay",
+		`return prefix + id`,
+		`return id`,
+	},
+	{
+		"2", "the fallback takes what another lane took", "every alert of a team also pages whoever is there for the rest", "relay",
+		`if len(lanes) == 0 && r.fallback != nil {`,
+		`if r.fallback != nil {`,
+	},
+	{
+		"3", "problems of two sources meet", "a recovery of one team resolves the incident of another", "relay",
+		`return prefix + key`,
+		`return key`,
+	},
+	{
+		"3", "a reference may spell out the key of another source", "a recovery without a source resolves the incident of any source", "relay",
+		`|| prefix == "" && strings.HasPrefix(key, sourceMark)`,
+		``,
+	},
+	{
+		"3", "the sibling of a problem is of no source", "a recovery by hand resolves the incident of another source", "relay/pagerdutysink",
+		`ev.DedupKey = relay.ProblemKey(d.Source, sibling)`,
+		`ev.DedupKey = sibling`,
 	},
 	{
 		"1", "a file that is not in its place is written on", "events are accepted into a file without a name and gone at the restart", "relay/boltstore",
@@ -667,8 +692,9 @@ var mutations = []mutation{
 	},
 	{
 		"9", "an event that no lane takes is not told of", "a new team's alerts go nowhere, and nobody can see it", "relay",
-		`			unrouted = append(unrouted, ev)`,
-		`			_ = i`,
+		`r.telemetry.unrouted.Add(context.Background(), 1)
+			r.unrouted.do(func(n uint64) {`,
+		`_ = (func(n uint64) {`,
 	},
 	{
 		"9", "a relay without lanes is ready", "every alert is answered 202 and goes nowhere", "relay",
@@ -705,10 +731,25 @@ var mutations = []mutation{
 	},
 	{
 		"–", "X-Forwarded-For is believed from anybody", "the list of allowed networks keeps nobody out", "relay/internal/webhook",
-		`	if !contains(n.proxies, sender) {
+		`	if !contains(r.proxies, sender) {
 		return sender
 	}`,
 		``,
+	},
+	{
+		"–", "a secret is good from the network of another source", "whoever finds a secret of the bank can page from the shop", "relay/internal/webhook",
+		`case len(h) == 0 || !h[0].allowed(sender):`,
+		`case len(h) == 0:`,
+	},
+	{
+		"–", "a token of two sources is good for the first", "one source reports in the name of another", "relay/internal/webhook",
+		`		case len(h) > 1:`,
+		`		case false:`,
+	},
+	{
+		"–", "a source may speak for every workspace", "a team's own Guance pages another team", "relay",
+		`if !source.speaksFor(ev) {`,
+		`if false {`,
 	},
 	{
 		"–", "the bound on a decompressed body is gone", "one gzip bomb ends the process", "relay/internal/webhook",

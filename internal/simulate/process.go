@@ -137,7 +137,7 @@ func (w *world) begin(r *http.Request) int {
 		panic(err)
 	}
 	d := says.Payload.Details
-	id := relay.EventID(&guance.Event{EventID: d.ID, Status: guance.Status(d.Status),
+	id := relay.EventID("", &guance.Event{EventID: d.ID, Status: guance.Status(d.Status),
 		SubStatus: guance.Status(d.SubStatus)})
 	w.mu.Lock()
 	defer w.mu.Unlock()

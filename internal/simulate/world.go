@@ -191,7 +191,7 @@ func (w *world) post(events []*guance.Event, body []byte) bool {
 	switch answer.Code {
 	case http.StatusAccepted:
 		for _, e := range events {
-			w.answered[relay.EventID(e)] = time.Now()
+			w.answered[relay.EventID("", e)] = time.Now()
 		}
 		return true
 	case http.StatusServiceUnavailable:

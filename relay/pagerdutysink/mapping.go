@@ -10,8 +10,8 @@ import (
 	"github.com/guance-relay/guance-relay/pagerduty"
 )
 
-// event returns the alert for an event, or why the event is ignored.
-func (s *Sink) event(e *guance.Event) (*pagerduty.Event, string) {
+// event returns the alert for an event of a problem, or why the event is ignored.
+func (s *Sink) event(e *guance.Event, problem string) (*pagerduty.Event, string) {
 	action, severity, reason := s.action(e)
 	if reason != "" {
 		return nil, reason
@@ -19,7 +19,7 @@ func (s *Sink) event(e *guance.Event) (*pagerduty.Event, string) {
 	_, workspace := e.Workspace()
 	ev := &pagerduty.Event{
 		Action:    action,
-		DedupKey:  e.ProblemKey(),
+		DedupKey:  problem,
 		Summary:   summary(e),
 		Source:    source(e),
 		Severity:  severity,

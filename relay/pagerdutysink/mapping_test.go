@@ -96,7 +96,7 @@ func TestMapping(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s := New(&pagerduty.Client{}, test.opts)
 			e := decode(t, test.body)
-			got, reason := s.event(e)
+			got, reason := s.event(e, e.ProblemKey())
 			if test.action == "" {
 				if got != nil || reason == "" || s.Ignores(e) != reason {
 					t.Errorf("got %+v (%q), want it ignored with a reason", got, reason)
@@ -141,7 +141,7 @@ func TestEveryField(t *testing.T) {
 		FaultID: "event-0", UserName: "li", FaultDuration: 90 * time.Second,
 		DimensionTags: map[string]string{"host": "db-1", "service": "shop"}, Label: []string{"a"},
 	}
-	got, reason := New(&pagerduty.Client{}, nil).event(e)
+	got, reason := New(&pagerduty.Client{}, nil).event(e, e.ProblemKey())
 	if reason != "" {
 		t.Fatal(reason)
 	}
@@ -169,7 +169,7 @@ func TestEveryField(t *testing.T) {
 func TestFewFields(t *testing.T) {
 	at := time.Unix(1_790_000_000, 0)
 	got, reason := New(&pagerduty.Client{}, nil).event(&guance.Event{Status: "critical",
-		Timestamp: at})
+		Timestamp: at}, "problem")
 	if reason != "" {
 		t.Fatal(reason)
 	}
@@ -186,13 +186,13 @@ func TestFewFields(t *testing.T) {
 	}
 	tags, labels := map[string]string{"host": "db-1"}, []string{"a"}
 	got, _ = New(&pagerduty.Client{}, nil).event(&guance.Event{Status: "critical", DimensionTags: tags,
-		Label: labels})
+		Label: labels}, "problem")
 	if !reflect.DeepEqual(got.Details["tags"], tags) ||
 		!reflect.DeepEqual(got.Details["labels"], labels) {
 		t.Errorf("one tag and one label are %v and %v", got.Details["tags"], got.Details["labels"])
 	}
-	if got, _ := New(&pagerduty.Client{}, nil).event(&guance.Event{Status: "critical"}); got == nil ||
-		got.Details["date"] != nil {
+	got, _ = New(&pagerduty.Client{}, nil).event(&guance.Event{Status: "critical"}, "problem")
+	if got == nil || got.Details["date"] != nil {
 		t.Errorf("an event without a time has %+v", got)
 	}
 }

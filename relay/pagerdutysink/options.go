@@ -46,7 +46,8 @@ type Options struct {
 	// Map may change what is sent as an alert. If it returns false, the event is ignored. It is called
 	// when the event is accepted and when it is sent, from several goroutines, and must do the same
 	// each time. Events of one problem must keep one DedupKey, as only those of one problem are sent
-	// in order. Default: nothing is changed.
+	// in order. The DedupKey keeps sources apart, see [relay.ProblemKey]. When the event is accepted,
+	// the source is not part of it yet. Default: nothing is changed.
 	Map func(*guance.Event, *pagerduty.Event) (keep bool)
 	// Enrich adds to an alert what needs a look-up, such as the owner of a host. It is called after
 	// Map, once in each attempt to send, from several goroutines. It must not change the event of

@@ -13,8 +13,8 @@
 //	change, audit             as their status says, or a change event (Options.Changes)
 //	anything else             ignored
 //
-// The dedup_key is the problem key of the event. So a problem, its repeats and its recovery belong
-// to one incident.
+// The dedup_key is the problem key, [relay.Delivery].Problem. So a problem, its repeats and its
+// recovery belong to one incident, and no source can resolve an incident of another.
 //
 // [Options] change the severities, ignore levels or muted problems, keep incidents open, and add
 // to alerts. Problems that are muted in Guance page unless Options.IgnoreMuted is set.
@@ -64,7 +64,7 @@ func (s *Sink) Ignores(e *guance.Event) string {
 	if s.isChange(e) {
 		return ""
 	}
-	_, reason := s.event(e)
+	_, reason := s.event(e, e.ProblemKey())
 	return reason
 }
 
@@ -87,12 +87,12 @@ func (s *Sink) Deliver(ctx context.Context, d *relay.Delivery) error {
 		}
 		return err
 	}
-	ev, reason := s.event(d.Event)
+	ev, reason := s.event(d.Event, d.Problem)
 	if reason != "" {
 		return relay.Ignore(reason)
 	}
 	if s.enrichment != nil {
-		same, reason := s.event(d.Event)
+		same, reason := s.event(d.Event, d.Problem)
 		if reason != "" {
 			return relay.Ignore(reason)
 		}
@@ -106,7 +106,7 @@ func (s *Sink) Deliver(ctx context.Context, d *relay.Delivery) error {
 	}
 	sibling := d.Event.SiblingKey()
 	if s.opts.Sibling && sibling != "" && ev.Action == pagerduty.ActionResolve {
-		ev.DedupKey = sibling
+		ev.DedupKey = relay.ProblemKey(d.Source, sibling)
 		return send(ctx, client, ev, d)
 	}
 	return nil

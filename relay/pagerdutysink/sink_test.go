@@ -145,6 +145,48 @@ func TestSibling(t *testing.T) {
 	}
 }
 
+// Whatever one source says of the problems of another, no incident of that one is resolved: by a
+// recovery of the same problem, by the key of the sibling, or by a key that spells out another one.
+func TestSourcesDoNotMeet(t *testing.T) {
+	for _, attacker := range []string{"shop", ""} {
+		synctest.Test(t, func(t *testing.T) {
+			fake := pagerdutytest.NewTransport()
+			r, _ := start(t, fake, &pagerdutysink.Options{Sibling: true})
+			from := func(source string, events ...*guance.Event) {
+				t.Helper()
+				var err error
+				if source == "" {
+					_, err = r.Accept(t.Context(), events...)
+				} else {
+					_, err = r.AcceptFrom(t.Context(), source, events...)
+				}
+				if err != nil {
+					t.Fatal(err)
+				}
+				time.Sleep(10 * time.Second)
+			}
+			p := guancetest.NewProblem("heartbeat", "host", "web001")
+			fault, missing := p.Fault(guance.LevelCritical), p.NoData()
+			from("bank", fault, missing)
+			from(attacker, p.Recover(), p.RecoverByHand(), &guance.Event{
+				Status: guance.StatusOK, EventRef: "source:bank:" + fault.ProblemKey(),
+			})
+			if open := fake.Open(); len(open) != 2 {
+				t.Errorf("%q: %d incidents of the bank are open, want 2", attacker, len(open))
+			}
+			if in, ok := fake.Incident(relay.ProblemKey("bank", fault.ProblemKey())); !ok ||
+				in.Status != pagerdutytest.Triggered {
+				t.Errorf("%q: the incident of the fault is %+v", attacker, in)
+			}
+			from("bank", p.RecoverByHand())
+			if open := fake.Open(); len(open) != 0 {
+				t.Errorf("%d incidents are open after the bank's recovery and its sibling's, want none",
+					len(open))
+			}
+		})
+	}
+}
+
 func TestChanges(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		fake := pagerdutytest.NewTransport()

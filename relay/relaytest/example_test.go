@@ -77,13 +77,13 @@ func ExampleHistory_Check() {
 		after time.Duration
 	}{{fault, time.Second}, {recovery, 61 * time.Second}, {fault, 90 * time.Second}} {
 		h.Attempts = append(h.Attempts, relaytest.Attempt{
-			ID: relay.EventID(sent.event), Problem: "disk", State: sent.event.State(),
+			ID: relay.EventID("", sent.event), Problem: "disk", State: sent.event.State(),
 			Level: sent.event.Level(),
 			Start: t0.Add(sent.after), Answer: relaytest.Taken,
 		})
 	}
 	for _, e := range []*guance.Event{fault, recovery} {
-		h.Settled = append(h.Settled, store.Settlement{Entry: store.Entry{ID: relay.EventID(e),
+		h.Settled = append(h.Settled, store.Settlement{Entry: store.Entry{ID: relay.EventID("", e),
 			Problem: "disk"}, Outcome: store.Delivered})
 	}
 	v, _ := errors.AsType[*relaytest.Violation](h.Check(nil))

@@ -53,9 +53,10 @@ type Accepted struct {
 	Unsure bool
 }
 
-// Told returns what a sender knows of an event that was accepted at a time: all but Seq.
+// Told returns what a sender knows of an event that was accepted at a time: all but Seq. The sender
+// is the source without a name.
 func Told(e *guance.Event, problem string, at time.Time) Accepted {
-	return Accepted{ID: relay.EventID(e), Problem: problem, State: e.State(), Level: e.Level(),
+	return Accepted{ID: relay.EventID("", e), Problem: problem, State: e.State(), Level: e.Level(),
 		Time: e.Time(), At: at}
 }
 

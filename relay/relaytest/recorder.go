@@ -56,7 +56,7 @@ func (r *Recorder) begin(d *relay.Delivery) (i int, problem string, sink relay.S
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.attempts = append(r.attempts, Attempt{
-		Seq: d.Seq, ID: relay.EventID(d.Event), Problem: d.Problem, State: d.Event.State(),
+		Seq: d.Seq, ID: relay.EventID(d.Source, d.Event), Problem: d.Problem, State: d.Event.State(),
 		Level: d.Event.Level(), Number: d.Attempt,
 		Start: time.Now(),
 	})

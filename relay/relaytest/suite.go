@@ -189,8 +189,8 @@ func dump(d *relay.Delivery) string {
 	if err != nil {
 		fields = []byte(err.Error())
 	}
-	return fmt.Sprintf("%s %s %d %d %s, raw %s, fields %s", d.Lane, d.Problem, d.Seq, d.Attempt,
-		d.Accepted, d.Event.Raw, fields)
+	return fmt.Sprintf("%s %s %s %d %d %s, raw %s, fields %s", d.Lane, d.Source, d.Problem, d.Seq,
+		d.Attempt, d.Accepted, d.Event.Raw, fields)
 }
 
 func otherEvent() *guance.Event { return &guance.Event{Title: "used after Deliver returned"} }

@@ -63,6 +63,6 @@ func newSigner(secrets []string) (signer, error) {
 // number alone would come again in a store that begins anew.
 func idOf(d *relay.Delivery) string {
 	h := sha256.New()
-	fmt.Fprintf(h, "%q %d %q %q", d.Lane, d.Seq, d.Problem, relay.EventID(d.Event))
+	fmt.Fprintf(h, "%q %d %q %q", d.Lane, d.Seq, d.Problem, relay.EventID(d.Source, d.Event))
 	return "msg_" + hex.EncodeToString(h.Sum(nil)[:16])
 }

@@ -27,6 +27,8 @@ var buffers = sync.Pool{New: func() any { return new([bufferSize]byte) }}
 // A Body is a body that has arrived whole, and the memory that is reserved for it. It must not be
 // used concurrently.
 type Body struct {
+	Source string // the name of the source; empty for the one without a name
+
 	bytes      []byte
 	buffer     *[bufferSize]byte
 	memory     reservation

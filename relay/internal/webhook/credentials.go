@@ -1,44 +1,38 @@
 package webhook
 
 import (
-	"cmp"
 	"crypto/sha256"
 	"crypto/subtle"
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
-
-	"golang.org/x/net/http/httpguts"
 )
 
-// credentials are the secrets that a webhook may carry. They are kept as digests: these have one
-// length, so that the time of a comparison does not tell the length of a secret.
+// credentials are the secrets that a webhook of one source may carry. They are kept as digests:
+// these have one length, so that the time of a comparison does not tell the length of a secret.
 type credentials struct {
-	header        string
 	tokens, basic []digest
-	source        func() []string
+	source        func() []string // more tokens
 }
 
 type digest [sha256.Size]byte
 
 func digestOf(secret string) digest { return sha256.Sum256([]byte(secret)) }
 
-func newCredentials(config Config) (*credentials, error) {
-	c := &credentials{header: cmp.Or(config.Header, "X-Relay-Token"), source: config.TokenSource}
-	if !httpguts.ValidHeaderFieldName(c.header) {
-		return nil, fmt.Errorf("%q cannot be the name of a header", c.header)
-	}
-	for i, t := range config.Tokens {
+func newCredentials(s Source) (credentials, error) {
+	c := credentials{source: s.TokenSource}
+	for i, t := range s.Tokens {
 		if strings.TrimSpace(t) == "" {
-			return nil, fmt.Errorf("token %d of %d is empty and would let everybody in; remove it",
-				i+1, len(config.Tokens))
+			return c, fmt.Errorf("token %d of %d is empty and would let everybody in; remove it",
+				i+1, len(s.Tokens))
 		}
 		c.tokens = append(c.tokens, digestOf(t))
 	}
-	for _, pair := range config.Basic {
+	for _, pair := range s.Basic {
 		if user, password, _ := strings.Cut(pair, ":"); user == "" || password == "" {
-			return nil, errors.New("basic authentication needs user:password, and neither may be empty")
+			return c, errors.New("basic authentication needs user:password, and neither may be empty")
 		}
 		c.basic = append(c.basic, digestOf(pair))
 	}
@@ -50,64 +44,96 @@ func (c *credentials) required() bool { return c.acceptTokens() || len(c.basic) 
 
 func (c *credentials) acceptTokens() bool { return len(c.tokens) > 0 || c.source != nil }
 
-// valid reports whether the request carries one of the secrets. It compares each secret that the
-// request carries with each valid one, so that its time depends on their number alone.
-func (c *credentials) valid(req *http.Request) bool {
-	tokens := c.tokens
-	if c.source != nil {
-		tokens = tokens[:len(tokens):len(tokens)]
-		for _, t := range c.source() {
-			if t != "" {
-				tokens = append(tokens, digestOf(t))
-			}
+// currentTokens returns the fixed tokens and those of the TokenSource.
+func (c *credentials) currentTokens() []digest {
+	if c.source == nil {
+		return c.tokens
+	}
+	tokens := slices.Clip(c.tokens)
+	for _, t := range c.source() {
+		if t != "" {
+			tokens = append(tokens, digestOf(t))
 		}
 	}
+	return tokens
+}
+
+// overlap reports whether both have one of the fixed secrets.
+func (c *credentials) overlap(other *credentials) bool {
+	theirs := slices.Concat(other.tokens, other.basic)
+	return slices.ContainsFunc(slices.Concat(c.tokens, c.basic), func(d digest) bool {
+		return slices.Contains(theirs, d)
+	})
+}
+
+// A carriedSecret is a secret that a request carries, valid or not.
+type carriedSecret struct {
+	digest digest
+	basic  bool // a user and password, and not a token
+}
+
+// secretsOf returns the secrets that a request carries. header is the name of the token's header.
+func secretsOf(req *http.Request, header string) []carriedSecret {
+	secrets := make([]carriedSecret, 0, 4)
+	add := func(secret string, basic bool) {
+		if secret != "" {
+			secrets = append(secrets, carriedSecret{digestOf(secret), basic})
+		}
+	}
+	add(req.Header.Get(header), false)
 	query := req.URL.Query().Get("token")
-	given := []string{
-		req.Header.Get(c.header),
-		query,
-		strings.ReplaceAll(query, " ", "+"), // an unescaped plus, as Base64 has it, reads as a space
+	add(query, false)
+	if strings.Contains(query, " ") { // an unescaped plus, as Base64 has it, reads as a space
+		add(strings.ReplaceAll(query, " ", "+"), false)
 	}
 	scheme, token, ok := strings.Cut(req.Header.Get("Authorization"), " ")
 	if ok && strings.EqualFold(scheme, "Bearer") {
-		given = append(given, strings.TrimSpace(token))
-	}
-	found := 0
-	for _, secret := range given {
-		found |= among(tokens, secret)
+		add(strings.TrimSpace(token), false)
 	}
 	if user, password, ok := req.BasicAuth(); ok {
-		found |= among(c.basic, user+":"+password)
+		add(user+":"+password, true)
+	}
+	return secrets
+}
+
+// among reports whether a secret is one of the valid ones. It compares the secret with each of
+// them, so that its time depends on their number alone.
+func among(valid []digest, secret digest) bool {
+	found := 0
+	for i := range valid {
+		found |= subtle.ConstantTimeCompare(secret[:], valid[i][:])
 	}
 	return found == 1
 }
 
-// among returns 1 if secret is one of the valid ones, else 0.
-func among(valid []digest, secret string) int {
-	d, found := digestOf(secret), 0
-	for i := range valid {
-		found |= subtle.ConstantTimeCompare(d[:], valid[i][:])
+// schemes returns whether any source takes tokens, and whether any takes a user and password.
+func (r *Receiver) schemes() (tokens, basic bool) {
+	for i := range r.sources {
+		c := &r.sources[i].credentials
+		tokens, basic = tokens || c.acceptTokens(), basic || len(c.basic) > 0
 	}
-	return found
+	return tokens, basic
 }
 
 // challenge sets the WWW-Authenticate headers that a 401 must have (RFC 9110, section 15.5.2).
-func (c *credentials) challenge(header http.Header) {
-	if c.acceptTokens() {
+func (r *Receiver) challenge(header http.Header) {
+	tokens, basic := r.schemes()
+	if tokens {
 		header.Add("WWW-Authenticate", `Bearer realm="guance"`)
 	}
-	if len(c.basic) > 0 {
+	if basic {
 		header.Add("WWW-Authenticate", `Basic realm="guance", charset="UTF-8"`)
 	}
 }
 
 // usage says how to send a secret.
-func (c *credentials) usage() string {
+func (r *Receiver) usage() string {
 	var ways []string
-	if c.acceptTokens() {
-		ways = append(ways, "a token as Authorization: Bearer, as "+c.header+" or as ?token=")
+	tokens, basic := r.schemes()
+	if tokens {
+		ways = append(ways, "a token as Authorization: Bearer, as "+r.header+" or as ?token=")
 	}
-	if len(c.basic) > 0 {
+	if basic {
 		ways = append(ways, "a user and password as HTTP basic authentication")
 	}
 	return "send " + strings.Join(ways, ", or ")

@@ -1,7 +1,6 @@
 package webhook
 
 import (
-	"cmp"
 	"fmt"
 	"net/http"
 	"net/netip"
@@ -9,50 +8,35 @@ import (
 	"strings"
 )
 
-// networks are the networks of senders and of reverse proxies.
-type networks struct {
-	allow   []netip.Prefix // empty: everywhere
-	proxies []netip.Prefix
-}
-
-func newNetworks(allow, proxies []netip.Prefix) (*networks, error) {
-	n := &networks{allow: slices.Clone(allow), proxies: slices.Clone(proxies)}
-	return n, cmp.Or(normalize("Allow", n.allow), normalize("TrustedProxies", n.proxies))
-}
-
-// normalize checks the prefixes and brings them into the form of the addresses of parseAddr.
-func normalize(name string, list []netip.Prefix) error {
+// normalize checks prefixes and returns them in the form of the addresses of parseAddr.
+func normalize(name string, list []netip.Prefix) ([]netip.Prefix, error) {
+	list = slices.Clone(list)
 	for i, p := range list {
 		if !p.IsValid() {
-			return fmt.Errorf("network %d of %s is not valid", i+1, name)
+			return nil, fmt.Errorf("network %d of %s is not valid", i+1, name)
 		}
 		if p.Addr().Is4In6() && p.Bits() >= 96 {
 			p = netip.PrefixFrom(p.Addr().Unmap(), p.Bits()-96)
 		}
 		if p.Bits() == 0 {
-			return fmt.Errorf("%v in %s holds every address: leave the list empty instead, "+
+			return nil, fmt.Errorf("%v in %s holds every address: leave the list empty instead, "+
 				"with NoAuth if anybody may send", p, name)
 		}
 		list[i] = p.Masked()
 	}
-	return nil
+	return list, nil
 }
 
-// allowed reports whether webhooks are taken from an address. An unknown address is in no network.
-func (n *networks) allowed(sender netip.Addr) bool {
-	return len(n.allow) == 0 || contains(n.allow, sender)
-}
-
-// sender returns the address that a request comes from. It returns the zero Addr if that is
+// Sender returns the address that a request comes from. It returns the zero Addr if that is
 // unknown: the peer is a Unix socket, or a proxy wrote something else than an address.
 //
 // Every proxy appends the address of its peer to X-Forwarded-For, and a sender can write what
 // stands before. So the list is read from its end, up to the first address that is not a trusted
 // proxy. The Forwarded header (RFC 7239) is not read: a proxy that does not set it passes on what
 // a sender wrote in it.
-func (n *networks) sender(req *http.Request) netip.Addr {
+func (r *Receiver) Sender(req *http.Request) netip.Addr {
 	sender := parseAddr(req.RemoteAddr)
-	if !contains(n.proxies, sender) {
+	if !contains(r.proxies, sender) {
 		return sender
 	}
 	hops := strings.Split(strings.Join(req.Header.Values("X-Forwarded-For"), ","), ",")
@@ -60,7 +44,7 @@ func (n *networks) sender(req *http.Request) netip.Addr {
 		if hop = strings.TrimSpace(hop); hop == "" {
 			continue
 		}
-		if sender = parseAddr(hop); !contains(n.proxies, sender) {
+		if sender = parseAddr(hop); !contains(r.proxies, sender) {
 			return sender
 		}
 	}

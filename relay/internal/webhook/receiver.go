@@ -18,6 +18,8 @@ import (
 	"net/netip"
 	"time"
 
+	"golang.org/x/net/http/httpguts"
+
 	"github.com/guance-relay/guance-relay/guance"
 )
 
@@ -30,6 +32,7 @@ type Config struct {
 	Allow          []netip.Prefix
 	TrustedProxies []netip.Prefix
 	NoAuth         bool
+	Sources        []Source
 	MaxBytes       int64
 	MaxHeldBytes   int64
 	ReadTimeout    time.Duration
@@ -37,8 +40,9 @@ type Config struct {
 
 // A Receiver receives webhooks. It is safe for concurrent use.
 type Receiver struct {
-	networks    *networks
-	credentials *credentials
+	header      string // may carry a token
+	sources     []source
+	proxies     []netip.Prefix
 	maxBytes    int64
 	readTimeout time.Duration
 	memory      memoryLimit
@@ -48,22 +52,28 @@ type Receiver struct {
 // New returns the receiver of a configuration. The errors have no prefix and hold no secret.
 func New(c Config) (*Receiver, error) {
 	r := &Receiver{
+		header:      cmp.Or(c.Header, "X-Relay-Token"),
 		maxBytes:    cmp.Or(c.MaxBytes, 1<<20),
 		readTimeout: cmp.Or(c.ReadTimeout, 15*time.Second),
 		largeSlots:  make(chan struct{}, maxLarge),
 	}
 	r.memory.max = cmp.Or(c.MaxHeldBytes, 64*r.maxBytes)
 	var err error
-	if r.credentials, err = newCredentials(c); err != nil {
+	if r.sources, err = newSources(c); err != nil {
 		return nil, err
 	}
-	if r.networks, err = newNetworks(c.Allow, c.TrustedProxies); err != nil {
+	if r.proxies, err = normalize("TrustedProxies", c.TrustedProxies); err != nil {
 		return nil, err
 	}
-	switch required := r.credentials.required(); {
-	case required && c.NoAuth:
+	tokens, basic := r.schemes()
+	switch {
+	case !httpguts.ValidHeaderFieldName(r.header):
+		return nil, fmt.Errorf("%q cannot be the name of a header", r.header)
+	case c.NoAuth && (tokens || basic):
 		return nil, errors.New("NoAuth is set and a secret too: remove one of them")
-	case !required && !c.NoAuth && len(c.Allow) == 0:
+	case c.NoAuth && len(c.Sources) > 0:
+		return nil, errors.New("NoAuth is set and Sources too: remove one of them")
+	case !c.NoAuth && !tokens && !basic && len(c.Allow) == 0 && len(c.Sources) == 0:
 		return nil, errors.New("nothing says who may send webhooks: set a token, a user and password " +
 			"or the allowed networks, or NoAuth to take them from anybody")
 	case r.maxBytes < 0 || r.maxBytes > guance.MaxBodySize:
@@ -78,8 +88,9 @@ func New(c Config) (*Receiver, error) {
 	return r, nil
 }
 
-// Receive checks the sender and reads the body of a webhook. It sets the headers that a refusal
-// needs and writes no answer. The caller must call Release before its handler returns.
+// Receive checks the sender and reads the body of a webhook. Source of the body says who the sender
+// is. Receive sets the headers that a refusal needs and writes no answer. The caller must call
+// Release before its handler returns.
 func (r *Receiver) Receive(w http.ResponseWriter, req *http.Request) (*Body, *Refusal) {
 	body := &Body{memory: reservation{limit: &r.memory}, largeSlots: r.largeSlots}
 	// The deadline also bounds a refused request: net/http reads the rest of its body to keep the
@@ -89,9 +100,11 @@ func (r *Receiver) Receive(w http.ResponseWriter, req *http.Request) (*Body, *Re
 	if err := control.SetReadDeadline(time.Now().Add(r.readTimeout)); err == nil {
 		body.memory.abort = func() { _ = control.SetReadDeadline(time.Unix(1, 0)) } // it worked above
 	}
-	if refusal := r.authorize(w.Header(), req); refusal != nil {
+	source, refusal := r.authorize(w.Header(), req)
+	if refusal != nil {
 		return nil, refusal
 	}
+	body.Source = source.name
 	arrived := false
 	defer func() {
 		if !arrived { // also after a panic of req.Body
@@ -105,22 +118,15 @@ func (r *Receiver) Receive(w http.ResponseWriter, req *http.Request) (*Body, *Re
 	return body, nil
 }
 
-// authorize checks all but the body. It checks the network before the credentials, so that a
-// sender from another network does not learn whether its secret is valid.
-func (r *Receiver) authorize(header http.Header, req *http.Request) *Refusal {
+// authorize checks all but the body, and returns the source.
+func (r *Receiver) authorize(header http.Header, req *http.Request) (*source, *Refusal) {
 	if req.Method != http.MethodPost {
 		header.Set("Allow", http.MethodPost)
-		return refuse(http.StatusMethodNotAllowed, "the webhook takes POST")
+		return nil, refuse(http.StatusMethodNotAllowed, "the webhook takes POST")
 	}
-	if !r.networks.allowed(r.Sender(req)) {
-		return refuse(http.StatusForbidden, "webhooks are not taken from this address")
+	source, refusal := r.find(req)
+	if refusal != nil && refusal.Code == http.StatusUnauthorized {
+		r.challenge(header)
 	}
-	if r.credentials.required() && !r.credentials.valid(req) {
-		r.credentials.challenge(header)
-		return refuse(http.StatusUnauthorized, "no valid secret: "+r.credentials.usage())
-	}
-	return nil
+	return source, refusal
 }
-
-// Sender returns the address that a request comes from, or the zero Addr if it is unknown.
-func (r *Receiver) Sender(req *http.Request) netip.Addr { return r.networks.sender(req) }
