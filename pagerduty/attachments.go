@@ -34,7 +34,9 @@ func (r *repairer) images(images []Image) []Image {
 	}
 	kept := make([]Image, 0, len(images))
 	for _, image := range images {
-		fixed := Image{Src: httpsURL(cleanURL(image.Src)), Href: cleanURL(image.Href), Alt: clean(image.Alt, true)}
+		fixed := Image{
+			Src: httpsURL(cleanURL(image.Src)), Href: cleanURL(image.Href), Alt: clean(image.Alt, true),
+		}
 		if fixed.Href != "" && !isWebURL(fixed.Href) {
 			r.note("images", "an href that is not http or https left out")
 			fixed.Href, image.Href = "", ""
