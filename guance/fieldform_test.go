@@ -68,6 +68,7 @@ func TestForms(t *testing.T) {
 		}, "values that are no strings; the first of two"},
 
 		{`"df_label":"[]"`, event{}, "sample"},
+		{`"df_label":""`, event{}, "an empty text is no list"},
 		{`"df_label":"[\"a\",\"b\"]"`, event{Label: []string{"a", "b"}}, "sample: a list in a string"},
 		{`"df_label":["a",5,null]`, event{Label: []string{"a", "5"}}, "template variables: a list"},
 		{`"df_alert_policy_ids":["p1"],"df_alert_policy_names":"[\"n\"]"`,

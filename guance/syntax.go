@@ -155,12 +155,10 @@ func (text leaves) all(yield func(leaf) bool) {
 		switch token.Kind() {
 		case '{':
 			parents = append(parents, int(r.InputOffset()))
-			continue
 		case '}':
 			parents = parents[:len(parents)-1]
-			continue
 		}
-		// In an object, a string after an odd number of parts is a name.
+		// In an object, a token after which the number of parts is odd is a name.
 		if kind, parts := r.StackIndex(r.StackDepth()); kind != '{' || parts%2 == 0 {
 			continue
 		}

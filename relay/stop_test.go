@@ -62,3 +62,23 @@ func TestStopDrains(t *testing.T) {
 		})
 	}
 }
+
+// After Run has returned, no lane runs, and the statistics say so.
+func TestStoppedLaneIsStopped(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, err := relay.New(memstore.New(), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Handle("lane", &recorder{}, nil)
+		stop := running(t, r)
+		synctest.Wait()
+		if s := r.Stats().Lanes[0].State; s == relay.Stopped {
+			t.Errorf("a lane that runs is %s", s)
+		}
+		stop()
+		if s := r.Stats().Lanes[0].State; s != relay.Stopped {
+			t.Errorf("after Run the lane is %s, want stopped", s)
+		}
+	})
+}
