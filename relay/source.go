@@ -57,7 +57,7 @@ func checkSourceName(name string) error {
 	if name == "" || len(name) > 64 || strings.ContainsAny(name, "/:") || !printable ||
 		!utf8.ValidString(name) {
 		return fmt.Errorf("relay: invalid name of a source %q: it must have 1 to 64 bytes of "+
-			"printable characters, without / and :", name)
+			"printable characters, without slash and colon", name)
 	}
 	return nil
 }
