@@ -91,8 +91,8 @@ func (HandlerOptions) Format(f fmt.State, _ rune) {
 //	     events or members for it
 //	415  a Content-Encoding other than gzip
 //	503  with Retry-After. The reason is full, unavailable, failed or closing for the store, and busy
-//	     for the handler or a store that does not answer. Only after failed is it uncertain whether
-//	     the events were kept; after the others nothing was
+//	     for the handler or a store that does not answer. The message says whether nothing was kept,
+//	     or whether that is not certain: after failed, and after a store that could not be reached
 //
 // Test messages and events of unknown kind are answered 202 as well, because Guance switches off a
 // target that has failed for two days (Guance release notes, 21 August 2024). All events of a body
@@ -218,9 +218,13 @@ func (h *Handler) accept(w http.ResponseWriter, req *http.Request) ([]Receipt, *
 func unavailable(err error) *webhook.Refusal {
 	r := &webhook.Refusal{Code: http.StatusServiceUnavailable, Cause: err}
 	switch {
-	case errors.Is(err, store.ErrFailed): // first: it alone leaves a doubt, whatever it wraps
+	case errors.Is(err, store.ErrFailed): // first: it leaves a doubt, whatever it wraps
 		r.Reason, r.RetryAfter = "failed", 60
 		r.Message = "the store has failed; whether the events were kept is not certain, send them again"
+	case errors.Is(err, store.ErrUnavailable):
+		r.Reason, r.RetryAfter = "unavailable", 10
+		r.Message = "the store cannot be reached; whether the events were kept is not certain, " +
+			"send them again"
 	case errors.Is(err, store.ErrFull):
 		r.Reason, r.RetryAfter = "full", 30
 		r.Message = "the store is full; nothing was kept, send the events again"
@@ -230,7 +234,7 @@ func unavailable(err error) *webhook.Refusal {
 	case errors.Is(err, context.DeadlineExceeded):
 		r.Reason, r.RetryAfter = "busy", 10
 		r.Message = "the store did not answer in time; nothing was kept, send the events again"
-	default: // after any error but ErrFailed the store has kept nothing
+	default: // after other errors the store has kept nothing
 		r.Reason, r.RetryAfter = "unavailable", 30
 		r.Message = "the store cannot take events now; nothing was kept, send the events again"
 	}

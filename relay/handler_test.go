@@ -242,6 +242,7 @@ func TestStoreThatTakesNothing(t *testing.T) {
 	}{
 		"full":    {store.ErrFull, "full", "30", "nothing was kept"},
 		"failed":  {store.ErrFailed, "failed", "60", "not certain"},
+		"away":    {store.ErrUnavailable, "unavailable", "10", "not certain"},
 		"closed":  {store.ErrClosed, "closing", "10", "nothing was kept"},
 		"slow":    {context.DeadlineExceeded, "busy", "10", "nothing was kept"},
 		"damaged": {store.ErrDamaged, "unavailable", "30", "nothing was kept"},

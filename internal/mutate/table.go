@@ -25,7 +25,7 @@ var mutations = []mutation{
 	},
 	{
 		"1", "a store that cannot take events counts as one that has failed", "Guance and the log say that events may be there which are not", "relay",
-		`	case errors.Is(err, store.ErrFailed): // first: it alone leaves a doubt, whatever it wraps
+		`	case errors.Is(err, store.ErrFailed): // first: it leaves a doubt, whatever it wraps
 `,
 		`	case !errors.Is(err, store.ErrFull):
 `,
