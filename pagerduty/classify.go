@@ -69,10 +69,9 @@ var statusTable = []struct {
 	// A gateway passed the request on and does not know the result (RFC 9110, 15.6.3 and 15.6.5).
 	{502, 502, ClassTransient, true, ""},
 	{504, 504, ClassTransient, true, ""},
-	// PagerDuty calls these "rejected", which means not processed. Outages last for hours.
-	{500, 599, ClassTransient, false, ""},
-	// HTTP does not define these, so they are not about the event.
-	{600, 999, ClassTransient, false, ""},
+	// PagerDuty calls 5xx "rejected", which means not processed. Outages last for hours. HTTP does
+	// not define 600 and above, so they are not about the event.
+	{500, 999, ClassTransient, false, ""},
 }
 
 // classify returns what an answer means. any2xx is [Options.AcceptAny2xx]. shrunk: the event was

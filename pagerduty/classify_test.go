@@ -6,6 +6,7 @@ import (
 	"net"
 	"strings"
 	"testing"
+	"time"
 )
 
 // A failure without an answer says whom to ask: who keeps the proxy, if a request went to one.
@@ -48,6 +49,18 @@ func TestStatusesHaveTheirHints(t *testing.T) {
 		got := classify(status, &response{}, false, false)
 		if got.class != ClassConfig || !strings.Contains(got.hint, hint) {
 			t.Errorf("%d: got %s, %q; want a hint with %q", status, got.class, got.hint, hint)
+		}
+	}
+}
+
+// The error of a 429 says for how long to send nothing, if PagerDuty has said it.
+func TestErrorNamesTheDelay(t *testing.T) {
+	for delay, want := range map[time.Duration]string{
+		42 * time.Second: "for 42s", 0: "for half a minute or more",
+	} {
+		err := &Error{Class: ClassThrottled, Delay: delay}
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("with a delay of %v: %v, want %q", delay, err, want)
 		}
 	}
 }

@@ -424,3 +424,47 @@ func TestStoredEventThatDoesNotDecode(t *testing.T) {
 		})
 	}
 }
+
+// A store that cannot say what it holds ends Run before anything is sent.
+func TestRunReadsTheBacklogFirst(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		db := memstore.New()
+		r, err := relay.New(db, &relay.Options{Logger: slog.New(slog.DiscardHandler)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		db.Intercept(func(c memstore.Call, do func() error) error {
+			if c.Method == "Holdings" {
+				return errors.New("no holdings")
+			}
+			return do()
+		})
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		if err := r.Run(ctx); err == nil || !contains(err, "reading the backlog", "no holdings") {
+			t.Errorf("Run: %v, want the store's error", err)
+		}
+	})
+}
+
+// everyEvent is a sink that is to have each event.
+type everyEvent struct{ *recorder }
+
+func (everyEvent) EveryEvent() bool { return true }
+
+// A sink that is to have each event has it, although a newer state of the problem waits.
+func TestSinkThatHasEveryEvent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sink := everyEvent{&recorder{}}
+		r, err := relay.New(memstore.New(), &relay.Options{Logger: slog.New(slog.DiscardHandler)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Handle("lane", sink, nil)
+		accept(t, r, event(t, "1", "p", "critical"), event(t, "2", "p", "error"),
+			event(t, "3", "p", "ok"))
+		defer running(t, r)()
+		time.Sleep(time.Minute)
+		expect(t, sink.recorder, "p critical", "p error", "p ok")
+	})
+}
