@@ -142,3 +142,28 @@ func TestThrottledLaneRecovers(t *testing.T) {
 		}
 	})
 }
+
+// Lanes whose sinks name no account have a budget each.
+func TestLanesWithoutAnAccountAreApart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, err := relay.New(memstore.New(), &relay.Options{Logger: slog.New(slog.DiscardHandler)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		sinks := []*recorder{{}, {}}
+		for i, sink := range sinks {
+			r.Handle(fmt.Sprint("lane ", i), sink, &relay.SinkOptions{PerMinute: 60})
+		}
+		defer running(t, r)()
+		time.Sleep(time.Minute) // each has its burst of five
+		for i := range 5 {
+			accept(t, r, event(t, fmt.Sprint(i), fmt.Sprint("problem ", i), "critical"))
+		}
+		time.Sleep(100 * time.Millisecond)
+		for i, sink := range sinks {
+			if n := len(sink.taken()); n != 5 {
+				t.Errorf("lane %d has sent %d of 5 at once", i, n)
+			}
+		}
+	})
+}

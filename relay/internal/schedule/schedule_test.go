@@ -658,3 +658,19 @@ func TestMarkOfAnOutcome(t *testing.T) {
 		t.Error(diff)
 	}
 }
+
+func TestInFlight(t *testing.T) {
+	b := newBench(t, Policy{})
+	b.accept(b.fault("p", guance.LevelError, 1), store.Record{})
+	b.accept(b.fault("q", guance.LevelWarning, 1), store.Record{})
+	b.send(1)
+	for _, test := range []struct {
+		problem string
+		seq     uint64
+		want    bool
+	}{{"p", 1, true}, {"p", 2, false}, {"q", 2, false}, {"unknown", 1, false}} {
+		if got := b.InFlight(test.problem, test.seq); got != test.want {
+			t.Errorf("entry %d of %s is in flight: %v, want %v", test.seq, test.problem, got, test.want)
+		}
+	}
+}
