@@ -58,18 +58,15 @@ func dingTalkSign(u *url.URL, secret string, now time.Time) {
 
 // dingTalkCodes are those of the documentation and, where it is silent, of reports:
 // https://github.com/ccfos/nightingale/issues/369 (130101) and
-// https://github.com/timonwong/prometheus-webhook-dingtalk/issues/30 (460101).
+// https://github.com/timonwong/prometheus-webhook-dingtalk/issues/30 (460101). A code that is not
+// among them is tried again.
 var dingTalkCodes = map[int]code{
 	-1:     {retry, "DingTalk is busy", ""},
-	40035:  {dead, "the request is malformed", ""},
-	43004:  {dead, "the content type is wrong", ""},
 	90030:  {throttled, "sent too much", ""},
 	130101: {throttled, "sent more than 20 messages in a minute", ""},
-	410100: {throttled, "sent too much", ""},
 	660026: {throttled, "sent too much", ""},
 	300001: {retry, "the robot does not exist", "check the access_token of the URL"},
 	300005: {retry, "the robot does not exist", "check the access_token of the URL"},
-	400102: {retry, "the robot is switched off", "switch it on in the settings of the group"},
 	460101: {dead, "the message is too long", ""},
 	// One code for all three security settings. It does not kill the event, as the settings are
 	// at fault.

@@ -170,11 +170,8 @@ func TestAnswers(t *testing.T) {
 			{200, `{"errcode":0,"errmsg":"ok"}`, taken, ""},
 			{200, `{"errcode":-1,"errmsg":"system error"}`, again, ""},
 			{200, `{"errcode":40058,"errmsg":"markdown.content exceed max length 4096"}`, dead, ""},
-			{200, `{"errcode":44004,"errmsg":"content is empty"}`, dead, ""},
 			{200, `{"errcode":45009,"errmsg":"api freq out of limit"}`, throttled, ""},
-			{200, `{"errcode":45033,"errmsg":"api concurrent out of limit"}`, throttled, ""},
 			{200, `{"errcode":93000,"errmsg":"invalid webhook url"}`, again, "key"},
-			{200, `{"errcode":93008,"errmsg":"not in group"}`, again, "group"},
 			{200, `ok`, again, "login page"},
 		}},
 		"slack": {webhooksink.Slack(), []row{

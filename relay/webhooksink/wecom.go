@@ -35,15 +35,10 @@ type weComMessage struct {
 // (https://developer.work.weixin.qq.com/document/path/90313) that a robot can give.
 var weComCodes = map[int]code{
 	-1:    {retry, "WeCom is busy", ""},
-	40008: {dead, "the type of the message is wrong", ""},
 	40058: {dead, "the message is malformed or too long", ""},
-	44004: {dead, "the message is empty", ""},
-	45002: {dead, "the message is too long", ""},
 	45009: {throttled, "sent more than 20 messages in a minute", ""},
-	45033: {throttled, "sent too much at a time", ""},
 	93000: {
 		retry, "the webhook's address is wrong",
 		"check the key of the URL, and that the robot exists",
 	},
-	93008: {retry, "the robot is not in the group", "add the robot to the group"},
 }
