@@ -77,13 +77,14 @@ func (r *Relay) accept(
 			receipts[i].Fate = fateUnrouted
 			continue
 		}
+		entry := store.Entry{
+			ID: EventID(source.Name, ev), Problem: receipts[i].Problem, State: ev.State(),
+			Level: ev.Level(), Time: eventTime(ev), Accepted: now, Trace: parent, Body: body,
+		}
 		for _, l := range lanes {
-			e := &store.Entry{
-				Lane: l.name, ID: EventID(source.Name, ev), Problem: receipts[i].Problem,
-				State: ev.State(), Level: ev.Level(), Time: eventTime(ev), Accepted: now, Trace: parent,
-				Body: body, Ignored: l.ignores(ev),
-			}
-			entries, receiptOf = append(entries, e), append(receiptOf, i)
+			e := entry
+			e.Lane, e.Ignored = l.name, l.ignores(ev)
+			entries, receiptOf = append(entries, &e), append(receiptOf, i)
 		}
 	}
 	if len(entries) > 0 {

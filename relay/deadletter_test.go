@@ -207,10 +207,11 @@ func TestReplayReturnsErrorsOfTheStore(t *testing.T) {
 					}
 					return do()
 				})
-				err := r.Replay(t.Context(), "lane", seq)
+				call := r.Replay
 				if method == "Drop" {
-					err = r.Drop(t.Context(), "lane", seq)
+					call = r.Drop
 				}
+				err := call(t.Context(), "lane", seq)
 				if !errors.Is(err, store.ErrUnavailable) {
 					t.Errorf("got %v, want the error of %s", err, method)
 				}

@@ -23,7 +23,7 @@ import (
 	"github.com/guance-relay/guance-relay/guance"
 )
 
-// A Config has the fields of relay.HandlerOptions, which documents them, in the same order.
+// A Config has the fields of relay.HandlerOptions, which documents them.
 type Config struct {
 	Tokens         []string
 	TokenSource    func() []string
