@@ -28,8 +28,7 @@ func MatchWorkspace(idsOrNames ...string) func(*guance.Event) bool {
 	wanted := slices.Clone(idsOrNames)
 	return func(e *guance.Event) bool {
 		id, name := e.Workspace()
-		return id != "" && slices.Contains(wanted, id) ||
-			name != "" && slices.Contains(wanted, name)
+		return isOneOf(wanted, id) || isOneOf(wanted, name)
 	}
 }
 
@@ -39,9 +38,13 @@ func MatchWorkspace(idsOrNames ...string) func(*guance.Event) bool {
 func MatchMonitor(idsOrNames ...string) func(*guance.Event) bool {
 	wanted := slices.Clone(idsOrNames)
 	return func(e *guance.Event) bool {
-		return e.CheckerID != "" && slices.Contains(wanted, e.CheckerID) ||
-			e.CheckerName != "" && slices.Contains(wanted, e.CheckerName)
+		return isOneOf(wanted, e.CheckerID) || isOneOf(wanted, e.CheckerName)
 	}
+}
+
+// isOneOf reports whether an id or a name is wanted. An empty one is none.
+func isOneOf(wanted []string, idOrName string) bool {
+	return idOrName != "" && slices.Contains(wanted, idOrName)
 }
 
 // MatchLabel returns a function for SinkOptions.Match that takes the events whose monitor has at
@@ -49,12 +52,9 @@ func MatchMonitor(idsOrNames ...string) func(*guance.Event) bool {
 func MatchLabel(labels ...string) func(*guance.Event) bool {
 	labels = slices.Clone(labels)
 	return func(e *guance.Event) bool {
-		for _, label := range e.Label {
-			if slices.Contains(labels, label) {
-				return true
-			}
-		}
-		return false
+		return slices.ContainsFunc(e.Label, func(label string) bool {
+			return slices.Contains(labels, label)
+		})
 	}
 }
 
