@@ -34,6 +34,9 @@ type Entry struct {
 	Begun bool
 	// Failed is the number of failed attempts that counted when the last attempt began.
 	Failed int
+	// Sticky means that the lane did not want the event, and got it because it held the problem,
+	// see [Store.Append]. Such an entry is sent only if it ends or changes what the target shows.
+	Sticky bool
 	// Ignored is why the sink does nothing with the event. If it is not empty, [Store.Append]
 	// records the outcome at once.
 	Ignored string
