@@ -10,7 +10,7 @@ import (
 type Entry struct {
 	// Lane is the name of the lane.
 	Lane string
-	// Seq is the place of the entry in its lane. It begins at 1 and grows. [Store.Append] sets it.
+	// Seq is the place of the entry in its lane. It begins at 1 and grows.
 	Seq uint64
 	// ID identifies the event when its webhook is sent again. Empty: the event has no ID, and
 	// is never taken for a duplicate.
@@ -26,7 +26,7 @@ type Entry struct {
 	// age is computed from it.
 	Accepted time.Time
 	// Kept is the time of the store's clock, see [Store.Clock], at which the entry was appended
-	// or revived. The age of an entry counts from it. The store sets it.
+	// or revived. The age of an entry counts from it.
 	Kept time.Duration
 	// Trace is the W3C traceparent of the webhook. Empty: the webhook was not traced.
 	Trace string
@@ -37,9 +37,6 @@ type Entry struct {
 	// Sticky means that the lane did not want the event, and got it because it held the problem,
 	// see [Store.Append]. Such an entry is sent only if it ends or changes what the target shows.
 	Sticky bool
-	// Ignored is why the sink does nothing with the event. If it is not empty, [Store.Append]
-	// records the outcome at once.
-	Ignored string
 	// Body is the event, as guance.Decode reads it.
 	Body []byte
 }

@@ -24,6 +24,8 @@ var (
 	ErrFailed = errors.New("the store has failed")
 	// ErrDamaged: what the store reads is not what it wrote. Nothing was changed.
 	ErrDamaged = errors.New("the store is damaged")
+	// ErrInUse: both lanes were used, and two lanes cannot become one. Nothing was changed.
+	ErrInUse = errors.New("both lanes are in use")
 	// ErrNotFound: there is no such entry or dead letter. Nothing was changed.
 	ErrNotFound = errors.New("no such entry")
 )

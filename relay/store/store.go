@@ -7,8 +7,9 @@
 //
 // To write a store, implement [Store], [Lease] and [Lane], and test them with package storetest.
 //
-// A store keeps entries and the progress of each. It decides nothing else: order, priority,
-// superseding, budget, retries and expiry are the relay's, and therefore the same for every store.
+// A store keeps entries and the progress of each, and decides which lanes get an event. It decides
+// nothing else: order, priority, superseding, budget, retries and expiry are the relay's, and
+// therefore the same for every store.
 // One process may accept events and another may deliver them. The store is all that joins the two.
 package store
 
@@ -24,12 +25,34 @@ import (
 // write has begun, the call waits for it. So every error but ErrFailed and [ErrUnavailable] means
 // that nothing was changed, and the sender of a webhook is told so.
 type Store interface {
-	// Append keeps all entries or none. It returns nil only once they are durable. It sets Seq
-	// and Kept of each entry. The sequence numbers of a lane grow in the order in which its
-	// entries become visible to Read. An entry with the ID of an earlier entry of its lane is
-	// not kept, and its Seq is 0; a store remembers a bounded number of IDs. The store keeps no
-	// reference to the entries or their bodies.
-	Append(ctx context.Context, entries []*Entry) error
+	// Append keeps all events of a batch or none. It returns nil only once they are durable.
+	//
+	// Duplicates: an event with the ID of an earlier event of its source that was kept is a
+	// duplicate, and nothing of it is kept. A store remembers a bounded number of IDs of each
+	// source.
+	//
+	// Routing: an event becomes an entry of each lane that it names as Wanted, and a sticky entry
+	// of each other lane that holds its problem. A lane holds a problem that has a pending entry
+	// or a dead letter there, or an open [Record]. If Wanted is empty, and no lane in
+	// Batch.Served has an open record of the problem without a pending recovery of it, then no
+	// lane shows the problem, and Fallback gets the event too. An event that becomes no entry is
+	// not kept, and its ID is not remembered.
+	//
+	// Entries: the sequence numbers of a lane grow in the order in which its entries become
+	// visible to Read. The entry of an Offer that is ignored ends at once. An entry beyond the
+	// number of pending ones that one lane may hold becomes a dead letter at once, as after a
+	// [Mark], and the other lanes keep theirs. [ErrFull] means that the store as a whole is full.
+	//
+	// The store keeps no reference to the batch or its bodies.
+	Append(ctx context.Context, b *Batch) error
+	// Rename gives a lane another name. From then on both names mean the same lane, in every
+	// method, and the store calls it by the new name. So a process that still uses the old one
+	// loses nothing. If neither name was used before, Rename remembers them. If they mean the same
+	// lane already, it changes nothing. Rename ends the ownership of the lane. It returns
+	// [ErrInUse] if both names were used for lanes of their own.
+	Rename(ctx context.Context, from, to string) error
+	// Renamed returns each earlier name of a lane with the name that the lane has now.
+	Renamed(ctx context.Context) (map[string]string, error)
 	// Acquire makes the caller the owner of a group of lanes. It waits while one of the lanes
 	// has an owner in another process that is alive. An earlier owner in this process loses its
 	// lease at once.

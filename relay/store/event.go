@@ -1,0 +1,63 @@
+package store
+
+import (
+	"time"
+
+	"github.com/guance-relay/guance-relay/guance"
+)
+
+// A Batch is what one call of [Store.Append] keeps: all of it or nothing.
+type Batch struct {
+	// Events are routed one after the other: each sees what the earlier ones left in the lanes.
+	Events []*Event
+	// Served are the lanes of the caller that have a sink. A lane that is not among them takes
+	// part in routing, but what it takes is not kept from a fallback.
+	Served []string
+}
+
+// An Event is one event and the lanes that it is offered to. Its other fields become those of its
+// entries, see [Entry].
+type Event struct {
+	// Source is who sent the event. A store remembers a bounded number of IDs of each source.
+	Source   string
+	ID       string
+	Problem  string
+	State    guance.State
+	Level    guance.Level
+	Time     time.Time
+	Accepted time.Time
+	Trace    string
+	Body     []byte
+
+	// Wanted are the lanes that want the event, each once.
+	Wanted []Offer
+	// Fallback is the lane that gets the event if no other takes it. Nil: there is none.
+	Fallback *Offer
+
+	// Duplicate and Placed are set by Append. Duplicate means that an event with this ID was kept
+	// before.
+	Duplicate bool
+	// Placed are the entries that the event became, one for each lane that got it. There is none
+	// for a duplicate, and for an event that no lane took.
+	Placed []Placement
+}
+
+// An Offer is a lane that is to get an event.
+type Offer struct {
+	Lane string
+	// Ignored is why the sink of the lane does nothing with the event. If it is not empty, the
+	// entry has ended at once, with the outcome [Ignored].
+	Ignored string
+}
+
+// A Placement is the place of an event in one lane.
+type Placement struct {
+	Lane    string
+	Seq     uint64
+	Sticky  bool    // the lane got the event because it held the problem
+	Outcome Outcome // 0: the entry is pending; otherwise Ignored, or Dead with LaneFull as reason
+}
+
+// LaneFull is the reason of a dead letter that [Store.Append] made because its lane held as many
+// pending entries as one lane may.
+const LaneFull = "lane full"
