@@ -10,8 +10,8 @@ import (
 type Call struct {
 	Context  context.Context
 	Method   string         // such as "Append" or "Mark"
-	Lane     string         // empty for Append, Acquire, Check and Holdings
-	Entries  []*store.Entry // of Append
+	Lane     string         // of Rename: from; empty for Append, Acquire, Check, Holdings and Renamed
+	Events   []*store.Event // of Append
 	Marks    []store.Mark   // of Mark
 	Problems []string       // of Records; of History: one
 	Seq      uint64         // of Load, Revive and Drop; of Read and DeadLetters: after

@@ -118,6 +118,7 @@ func (o *ownedLane) Load(ctx context.Context, seq uint64) (loaded *store.Entry, 
 			return fmt.Errorf("memstore: entry %d: %w", seq, store.ErrNotFound)
 		}
 		c := *e
+		c.Lane = o.lane.name
 		c.Body = slices.Clone(e.Body)
 		loaded = &c
 		return nil
@@ -158,6 +159,7 @@ func (o *ownedLane) Revive(ctx context.Context, seq uint64) (revived *store.Entr
 	err = o.do(ctx, Call{Method: "Revive", Seq: seq}, func() error {
 		return o.takeDead(seq, func(st store.Settlement) {
 			e := st.Entry
+			e.Lane = o.lane.name
 			e.Begun, e.Failed, e.Kept = true, 0, o.lease.store.clock()
 			kept := e
 			o.insert(&kept)
@@ -185,7 +187,7 @@ func (o *ownedLane) takeDead(seq uint64, fn func(store.Settlement)) error {
 		return fmt.Errorf("memstore: dead letter %d: %w", seq, store.ErrNotFound)
 	}
 	return o.lease.store.write(func() {
-		delete(o.dead, seq)
+		o.unbury(st)
 		fn(st)
 	})
 }

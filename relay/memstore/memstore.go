@@ -4,7 +4,7 @@
 //	r, err := relay.New(db, nil)
 //
 // It is NOT durable: everything is gone when the process ends, and so is promise 1. Nothing bounds
-// it but [Store.Limit], and it remembers all event IDs, outcomes and records. Package boltstore is
+// it but [Store.Limit] and [Store.LimitLane], and it remembers all event IDs, outcomes and records. Package boltstore is
 // the store for everything else.
 //
 // Its faults show what a program does with a disk that is slow, refuses, is damaged or fails: see
@@ -30,13 +30,16 @@ type Store struct {
 	before    time.Duration // the store's time then
 	intercept atomic.Pointer[func(Call, func() error) error]
 
-	mu     sync.Mutex
-	lanes  map[string]*lane // guarded by mu
-	limit  int              // guarded by mu
-	closed bool             // guarded by mu
-	end    time.Duration    // the store's time when it was closed; guarded by mu
-	next   *failure         // guarded by mu
-	failed error            // guarded by mu
+	mu sync.Mutex
+	// Guarded by mu:
+	lanes     map[string]*lane           // by each name of a lane
+	seen      map[string]map[string]bool // event IDs, by source
+	limit     int
+	laneLimit int
+	closed    bool
+	end       time.Duration // the store's time when it was closed
+	next      *failure
+	failed    error
 }
 
 var _ store.Store = (*Store)(nil)
@@ -44,7 +47,10 @@ var _ store.Store = (*Store)(nil)
 // New returns an empty store.
 func New() *Store {
 	// The time begins at 1, as a Kept of 0 is one that nobody has set.
-	return &Store{opened: time.Now(), before: 1, lanes: make(map[string]*lane)}
+	return &Store{
+		opened: time.Now(), before: 1, lanes: make(map[string]*lane),
+		seen: make(map[string]map[string]bool),
+	}
 }
 
 // Limit bounds the pending entries of all lanes together. Zero: there is no bound.
@@ -52,6 +58,14 @@ func (s *Store) Limit(entries int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.limit = entries
+}
+
+// LimitLane bounds the pending entries of one lane. What comes above it becomes a dead letter. Zero:
+// there is no bound.
+func (s *Store) LimitLane(entries int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.laneLimit = entries
 }
 
 // Close has every call return [store.ErrClosed] from now on. To close twice is no error.
@@ -71,7 +85,8 @@ func (s *Store) Restart() *Store {
 	defer s.mu.Unlock()
 	restarted := New()
 	restarted.before = s.end
-	restarted.lanes, restarted.limit = s.lanes, s.limit
+	restarted.lanes, restarted.seen = s.lanes, s.seen
+	restarted.limit, restarted.laneLimit = s.limit, s.laneLimit
 	s.lanes = make(map[string]*lane)
 	return restarted
 }
@@ -139,7 +154,7 @@ func (s *Store) endLeases() {
 func (s *Store) lane(name string) *lane {
 	l := s.lanes[name]
 	if l == nil {
-		l = newLane()
+		l = newLane(name)
 		s.lanes[name] = l
 	}
 	return l
@@ -148,55 +163,13 @@ func (s *Store) lane(name string) *lane {
 // full returns ErrFull if n more entries would pass the limit. mu is held.
 func (s *Store) full(n int) error {
 	pending := 0
-	for _, l := range s.lanes {
+	for _, l := range s.sorted() {
 		pending += len(l.entries)
 	}
 	if s.limit > 0 && pending+n > s.limit {
 		return fmt.Errorf("memstore: %d entries are pending: %w", pending, store.ErrFull)
 	}
 	return nil
-}
-
-// Append implements [store.Store].
-func (s *Store) Append(ctx context.Context, entries []*store.Entry) error {
-	return s.do(ctx, Call{Method: "Append", Entries: entries}, func() error {
-		fresh, pending := s.fresh(entries)
-		if pending > 0 {
-			if err := s.full(pending); err != nil {
-				return err
-			}
-		}
-		for _, e := range entries {
-			e.Seq = 0
-		}
-		if len(fresh) == 0 {
-			return nil
-		}
-		return s.write(func() {
-			for _, e := range fresh {
-				e.Kept = s.clock()
-				s.lane(e.Lane).append(e)
-			}
-		})
-	})
-}
-
-// fresh returns the entries that are not duplicates, and how many of them will be pending.
-func (s *Store) fresh(entries []*store.Entry) (fresh []*store.Entry, pending int) {
-	type event struct{ lane, id string }
-	here := make(map[event]bool)
-	for _, e := range entries {
-		ev := event{e.Lane, e.ID}
-		if e.ID != "" && (here[ev] || s.lane(e.Lane).seen[e.ID]) {
-			continue
-		}
-		here[ev] = true
-		fresh = append(fresh, e)
-		if e.Ignored == "" {
-			pending++
-		}
-	}
-	return fresh, pending
 }
 
 // Acquire implements [store.Store]. It takes the lanes from an earlier owner at once.
@@ -228,10 +201,10 @@ func (s *Store) Check(ctx context.Context) error {
 func (s *Store) Holdings(ctx context.Context) (holdings map[string]store.Holdings, err error) {
 	err = s.do(ctx, Call{Method: "Holdings"}, func() error {
 		holdings = make(map[string]store.Holdings)
-		for name, l := range s.lanes {
+		for _, l := range s.sorted() {
 			h := store.Holdings{Pending: len(l.entries), Dead: len(l.dead)}
 			if h != (store.Holdings{}) {
-				holdings[name] = h
+				holdings[l.name] = h
 			}
 		}
 		return nil
@@ -244,9 +217,10 @@ func (s *Store) History(
 	ctx context.Context, lane, problem string,
 ) (found []store.Settlement, err error) {
 	err = s.do(ctx, Call{Method: "History", Lane: lane, Problems: []string{problem}}, func() error {
-		for _, st := range s.lane(lane).settled {
+		l := s.lane(lane)
+		for _, st := range l.settled {
 			if st.Problem == problem {
-				found = append(found, st)
+				found = append(found, l.named(st))
 			}
 		}
 		slices.SortStableFunc(found, func(a, b store.Settlement) int {
@@ -262,10 +236,11 @@ func (s *Store) DeadLetters(
 	ctx context.Context, lane string, after uint64, limit int,
 ) (found []store.Settlement, err error) {
 	err = s.do(ctx, Call{Method: "DeadLetters", Lane: lane, Seq: after}, func() error {
-		dead := s.lane(lane).dead
+		l := s.lane(lane)
+		dead := l.dead
 		for _, seq := range slices.Sorted(maps.Keys(dead)) {
 			if seq > after && len(found) < limit {
-				st := dead[seq]
+				st := l.named(dead[seq])
 				st.Body = slices.Clone(st.Body)
 				found = append(found, st)
 			}

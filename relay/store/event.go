@@ -10,8 +10,8 @@ import (
 type Batch struct {
 	// Events are routed one after the other: each sees what the earlier ones left in the lanes.
 	Events []*Event
-	// Served are the lanes of the caller that have a sink. A lane that is not among them takes
-	// part in routing, but what it takes is not kept from a fallback.
+	// Served are the lanes of the caller that have a sink. A lane without one takes part in routing,
+	// but sends nothing, and so the fallback gets an event that only such a lane gets.
 	Served []string
 }
 
@@ -31,7 +31,8 @@ type Event struct {
 
 	// Wanted are the lanes that want the event, each once.
 	Wanted []Offer
-	// Fallback is the lane that gets the event if no other takes it. Nil: there is none.
+	// Fallback is the lane that gets the event if no other takes it, see [Store.Append]. Nil: there
+	// is none.
 	Fallback *Offer
 
 	// Duplicate and Placed are set by Append. Duplicate means that an event with this ID was kept

@@ -33,10 +33,10 @@ type Store interface {
 	//
 	// Routing: an event becomes an entry of each lane that it names as Wanted, and a sticky entry
 	// of each other lane that holds its problem. A lane holds a problem that has a pending entry
-	// or a dead letter there, or an open [Record]. If Wanted is empty, and no lane in
-	// Batch.Served has an open record of the problem without a pending recovery of it, then no
-	// lane shows the problem, and Fallback gets the event too. An event that becomes no entry is
-	// not kept, and its ID is not remembered.
+	// or a dead letter there, or an open [Record]. If Wanted is empty, Fallback gets the event as if
+	// it were Wanted, unless another lane in Batch.Served goes on to show the problem: it has an
+	// open record of it, and no pending recovery. An event that becomes no entry is not kept, and
+	// its ID is not remembered.
 	//
 	// Entries: the sequence numbers of a lane grow in the order in which its entries become
 	// visible to Read. The entry of an Offer that is ignored ends at once. An entry beyond the
