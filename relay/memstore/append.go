@@ -117,9 +117,10 @@ func (p *plan) add(e *store.Event) {
 		}
 	}
 	for _, o := range offers {
-		p.place(&copied{
-			Event: e, index: i, lane: p.store.lane(o.Lane), outcome: ignored(o), reason: o.Ignored,
-		})
+		if l := p.store.lane(o.Lane); offered[l] {
+			offered[l] = false // two names of one lane
+			p.place(&copied{Event: e, index: i, lane: l, outcome: ignored(o), reason: o.Ignored})
+		}
 	}
 	for _, l := range sticky {
 		p.place(&copied{Event: e, index: i, lane: l, sticky: true})
@@ -215,26 +216,25 @@ func (s *Store) sorted() []*lane {
 // Rename implements [store.Store].
 func (s *Store) Rename(ctx context.Context, from, to string) error {
 	return s.do(ctx, Call{Method: "Rename", Lane: from}, func() error {
-		old, present := s.lane(from), s.lane(to)
+		l, gone := s.lane(from), s.lane(to)
 		switch {
-		case old == present:
+		case l == gone && l.name == to:
 			return nil
-		case old.seq > 0 && present.seq > 0:
+		case l != gone && l.seq > 0 && gone.seq > 0:
 			return fmt.Errorf("memstore: renaming lane %q to %q: %w", from, to, store.ErrInUse)
+		case l.seq == 0:
+			l, gone = gone, l
 		}
 		return s.write(func() {
-			gone := old
-			if old.seq > 0 {
-				gone, present = present, old
-			}
-			for name, l := range s.lanes {
-				if l == gone {
-					s.lanes[name] = present
+			for name, other := range s.lanes {
+				if other == gone {
+					s.lanes[name] = l
 				}
 			}
-			present.name = to
-			gone.owner.end()
-			present.owner.end()
+			if gone.owner.end(); l.name != to {
+				l.owner.end()
+			}
+			l.name = to
 		})
 	})
 }
