@@ -46,17 +46,24 @@ func renames(r *run) {
 	next := eventOf(event(old, "next", "next"))
 	next.Wanted = append(next.Wanted, store.Offer{Lane: present})
 	r.appendBatch(&store.Batch{Events: []*store.Event{next}})
-	if len(next.Placed) != 1 || next.Placed[0].Lane != present || next.Placed[0].Seq <= done.Seq {
+	if len(next.Placed) != 1 || next.Placed[0].Lane != old || next.Placed[0].Seq <= done.Seq {
 		r.errorf("an event for both names of a lane: placed as %+v, want lane %q once, after "+
-			"entry %d", next.Placed, present, done.Seq)
+			"entry %d", next.Placed, old, done.Seq)
 	}
 	// A problem that was shown under the earlier name is held under the new one.
 	end := eventOf(event(old, "end", "done"))
 	end.State, end.Wanted, end.Fallback = guance.StateRecovered, nil, &store.Offer{Lane: "fallback"}
 	r.appendBatch(&store.Batch{Events: []*store.Event{end}, Served: []string{old, "fallback"}})
-	if len(end.Placed) != 1 || end.Placed[0].Lane != present || !end.Placed[0].Sticky {
-		r.errorf("a recovery of what was shown under the earlier name: placed as %+v, want lane %q",
-			end.Placed, present)
+	if len(end.Placed) != 1 || end.Placed[0].Lane != old || !end.Placed[0].Sticky {
+		r.errorf("a recovery of what was shown under the earlier name, which is served: placed as "+
+			"%+v, want lane %q", end.Placed, old)
+	}
+	again := eventOf(event(old, "again", "waits"))
+	again.Wanted = nil
+	r.appendBatch(&store.Batch{Events: []*store.Event{again}})
+	if len(again.Placed) != 1 || again.Placed[0].Lane != present {
+		r.errorf("an event of what waits in a lane that the batch does not name: placed as %+v, "+
+			"want lane %q", again.Placed, present)
 	}
 	// Two owners by two names are two owners of one lane.
 	first := r.lease(old)
@@ -73,8 +80,8 @@ func renamesTwice(r *run) {
 	e := event("a", "2", "p")
 	b := batchOf(e)
 	r.appendBatch(b)
-	if seqIn(b.Events[0], "c") == 0 {
-		r.errorf("an event for the first of three names: placed as %+v, want lane c",
+	if seqIn(b.Events[0], "a") == 0 {
+		r.errorf("an event for the first of three names: placed as %+v, want lane a",
 			b.Events[0].Placed)
 	}
 	r.holdings(map[string]store.Holdings{"c": {Pending: 2}})
@@ -88,7 +95,7 @@ func renamesUnused(r *run) {
 	r.rename("old", "new")
 	b := batchOf(event("old", "1", "p"))
 	r.appendBatch(b)
-	if seqIn(b.Events[0], "new") == 0 {
+	if seqIn(b.Events[0], "old") == 0 {
 		r.errorf("an event for the earlier name, where neither was used when they were said to be "+
 			"one lane: placed as %+v", b.Events[0].Placed)
 	}
