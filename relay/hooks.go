@@ -10,12 +10,9 @@ import (
 // all the same, for this lane and the others. The log has an error with the stack at most once a
 // minute.
 
-// matches reports whether the lane takes an event. It does if Match panics: a needless page is
-// safer than a missing one.
+// matches reports what Match says. It is true if Match panics: a needless page is safer than a
+// missing one.
 func (l *lane) matches(e *guance.Event) (wanted bool) {
-	if l.opts.Match == nil {
-		return true
-	}
 	defer l.hooks.match.recovered(l.log, "relay: Match panicked; the lane takes the event",
 		func() { wanted = true })
 	return l.opts.Match(e)

@@ -31,11 +31,11 @@ type lane struct {
 	telemetry *telemetry
 	account   *account
 
-	calls   chan call     // for the loop
-	ended   chan struct{} // closed when the loop has ended
-	stats   atomic.Pointer[LaneStats]
-	ignored atomic.Uint64 // when accepted
-	hooks   struct{ match, ignores sampledLog }
+	calls  chan call     // for the loop
+	ended  chan struct{} // closed when the loop has ended
+	stats  atomic.Pointer[LaneStats]
+	atOnce [store.Dead + 1]atomic.Uint64 // entries that ended when they were accepted, by outcome
+	hooks  struct{ match, ignores, full sampledLog }
 
 	// Owned by the loop in run.
 	store         store.Store
@@ -72,7 +72,7 @@ func newLane(name string, s Sink, opts *SinkOptions, r *Relay) *lane {
 		clock: r.clock, telemetry: r.telemetry, calls: make(chan call), ended: make(chan struct{}),
 	}
 	l.decorate()
-	l.hooks.match, l.hooks.ignores = newSampledLog(), newSampledLog()
+	l.hooks.match, l.hooks.ignores, l.hooks.full = newSampledLog(), newSampledLog(), newSampledLog()
 	l.account = r.account(l)
 	if e, ok := SinkAs[EveryEvent](s); ok {
 		l.opts.EveryEvent = l.opts.EveryEvent || e.EveryEvent()
@@ -99,7 +99,7 @@ func (l *lane) run(ctx context.Context, db store.Store, owned store.Lane) error 
 	attempts, cut := context.WithCancel(context.WithoutCancel(ctx))
 	defer cut()
 	reading, stopReading := context.WithCancel(ctx)
-	arrivals := make(chan []*store.Entry)
+	arrivals := make(chan arrival)
 	l.wg.Go(func() { l.read(reading, arrivals) })
 
 	err := l.loop(ctx, attempts, arrivals)
@@ -123,7 +123,7 @@ func (l *lane) start(ctx context.Context, db store.Store, owned store.Lane) erro
 }
 
 // loop expires and starts what is due, then waits for a message, an arrival, a call or a time.
-func (l *lane) loop(ctx, attempts context.Context, arrivals <-chan []*store.Entry) (err error) {
+func (l *lane) loop(ctx, attempts context.Context, arrivals <-chan arrival) (err error) {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
@@ -142,8 +142,8 @@ func (l *lane) loop(ctx, attempts context.Context, arrivals <-chan []*store.Entr
 			select {
 			case <-ctx.Done():
 				return nil
-			case entries := <-open:
-				err = l.arrived(ctx, entries)
+			case a := <-open:
+				err = l.arrived(ctx, a)
 			case m := <-l.messages:
 				err = m.apply(attempts, l, l.clock.now())
 			case c := <-l.calls:

@@ -13,6 +13,7 @@ import (
 	"go.opentelemetry.io/otel/metric"
 	"go.opentelemetry.io/otel/trace"
 
+	"github.com/guance-relay/guance-relay/guance"
 	"github.com/guance-relay/guance-relay/relay/store"
 )
 
@@ -21,6 +22,12 @@ import (
 type Options struct {
 	// Logger is where the relay logs. Default: slog.Default().
 	Logger *slog.Logger
+	// Route returns the names of the lanes that want an event, for a program that routes by a table.
+	// It is called once an event, concurrently. The lanes whose Match takes the event want it too; a
+	// lane without Match wants what Route names. A name of no lane is an error in the log. If Route
+	// panics, the event goes to every lane without Match. Default: none; a lane without Match wants
+	// every event.
+	Route func(*guance.Event) []string
 	// DrainTimeout is how long attempts in flight may go on after Run's context ended. Default: 5 s.
 	DrainTimeout time.Duration
 	// TracerProvider and MeterProvider receive spans and metrics. Default: OpenTelemetry's global
@@ -47,9 +54,13 @@ type Relay struct {
 	closing  atomic.Bool
 	failed   chan error // the first failure of the store that a caller met
 	fallback *lane      // one of lanes; nil: there is none
+	served   []string   // the names of lanes
+	route    func(*guance.Event) []string
 	unrouted sampledLog // events that no lane takes
 	refused  sampledLog // events that their source may not send
-	orphans  atomic.Pointer[map[string]store.Holdings]
+	// Mistakes of Options.Route.
+	routePanics, unknownLanes sampledLog
+	orphans                   atomic.Pointer[map[string]store.Holdings]
 }
 
 // New returns a relay over a store. It does not use the store before Run or Accept. The caller
@@ -66,7 +77,9 @@ func New(db store.Store, opts *Options) (*Relay, error) {
 	}
 	r := &Relay{
 		store: db, clock: newClock(db, opts.Now), log: opts.Logger, drain: opts.DrainTimeout,
-		failed: make(chan error, 1), unrouted: newSampledLog(), refused: newSampledLog(),
+		failed: make(chan error, 1), route: opts.Route,
+		unrouted: newSampledLog(), refused: newSampledLog(),
+		routePanics: newSampledLog(), unknownLanes: newSampledLog(),
 	}
 	if r.log == nil {
 		r.log = slog.Default()
@@ -105,7 +118,7 @@ func (r *Relay) Handle(name string, s Sink, opts *SinkOptions) {
 		}
 		r.fallback = l
 	}
-	r.lanes = append(r.lanes, l)
+	r.lanes, r.served = append(r.lanes, l), append(r.served, name)
 }
 
 // Run delivers until ctx ends, and then waits for attempts in flight for at most the drain time. It

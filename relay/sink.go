@@ -28,13 +28,14 @@ type Sink interface {
 // SinkOptions are the settings of a lane. A nil *SinkOptions has all defaults, and so has a field
 // that is nil or zero. With a negative value Handle panics.
 type SinkOptions struct {
-	// Match reports whether the lane takes an event. Do not match on the level: a recovery has none,
-	// and would not reach the lane. Match may be called concurrently. If it panics, the lane takes the
-	// event, and the panic is logged at most once a minute. Default: the lane takes all events.
+	// Match reports whether the lane wants an event. It may look at the level: an event that ends or
+	// changes what the lane has goes to the lane whatever Match says, see the package comment. Match
+	// may be called concurrently. If it panics, the lane wants the event, and the panic is logged at
+	// most once a minute. Default: the lane wants all events, or those that Options.Route names.
 	Match func(*guance.Event) bool
-	// Fallback makes the lane take the events that no other lane takes, and only these. Another lane
-	// takes an event also if it has it already, and if its sink ignores it. A relay has at most one
-	// fallback, which has no Match. Default: what no lane takes is not kept, see Receipt.Fate.
+	// Fallback makes the lane get the events that no other lane wants or shows, and only these.
+	// Another lane wants an event also if its sink ignores it. A relay has at most one fallback,
+	// which has no Match. Default: what no lane takes is not kept, see Receipt.Fate.
 	Fallback bool
 	// Middleware decorates the Deliver of the lane's sink, for example to log or to measure. Handle
 	// calls it once. The sink that it returns gets the deliveries and passes them on to next. Only its

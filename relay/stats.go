@@ -112,7 +112,8 @@ func (r *Relay) laneStats() ([]LaneStats, time.Time) {
 	stats := make([]LaneStats, len(r.lanes))
 	for i, l := range r.lanes {
 		s := *l.stats.Load()
-		s.Ignored += l.ignored.Load()
+		s.Ignored += l.atOnce[store.Ignored].Load()
+		s.Dead += l.atOnce[store.Dead].Load()
 		s.Until, s.Oldest = shift(s.Until, ahead), shift(s.Oldest, ahead)
 		if s.Stuck != nil {
 			stuck := *s.Stuck
