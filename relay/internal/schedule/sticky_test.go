@@ -483,7 +483,8 @@ func TestScheduleStickyIsNewest(t *testing.T) {
 func TestScheduleStickyRank(t *testing.T) {
 	b := newBench(t, Policy{})
 	shown := store.Record{Open: true, Shown: warning}
-	b.accept(b.fault("repeat", warning, 1), shown)
+	b.accept(b.fault("repeat", guance.LevelFatal, 1),
+		store.Record{Open: true, Shown: guance.LevelFatal})
 	for _, e := range []*store.Entry{b.fault("change", critical, 1), b.recovery("recovery", 1)} {
 		e.Sticky = true
 		b.accept(e, shown)
