@@ -408,9 +408,9 @@ func TestStoredEventThatDoesNotDecode(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				sink := &recorder{}
 				r, db := run(t, sink, nil)
-				e := &store.Entry{Lane: "lane", Problem: "p", State: guance.StateProblem,
-					Level: guance.LevelCritical, Accepted: time.Now(), Body: []byte(body)}
-				if err := db.Append(t.Context(), []*store.Entry{e}); err != nil {
+				e := &store.Event{Problem: "p", State: guance.StateProblem, Level: guance.LevelCritical,
+					Accepted: time.Now(), Body: []byte(body), Wanted: []store.Offer{{Lane: "lane"}}}
+				if err := db.Append(t.Context(), &store.Batch{Events: []*store.Event{e}}); err != nil {
 					t.Fatal(err)
 				}
 				time.Sleep(time.Minute)

@@ -146,23 +146,25 @@ func (m *mount) attempt(fn func() error, reserved bool) error {
 	return nil
 }
 
-func (m *mount) Append(_ context.Context, entries []*store.Entry) error {
+func (m *mount) Append(_ context.Context, b *store.Batch) error {
 	now := time.Now()
 	return m.write(func() error {
-		if err := m.store.Append(context.Background(), entries); err != nil {
+		if err := m.store.Append(context.Background(), b); err != nil {
 			return err
 		}
-		for _, e := range entries {
-			if e.Ignored != "" {
-				m.note(e.Lane, e.Seq, e.Accepted, now)
+		for _, e := range b.Events {
+			for _, p := range e.Placed {
+				if p.Outcome != 0 {
+					m.note(p.Lane, p.Seq, e.Accepted, now)
+				}
 			}
 		}
 		m.mu.Lock()
 		defer m.mu.Unlock()
-		for _, e := range entries {
-			if e.Seq != 0 {
-				m.accepted[e.Lane] = append(m.accepted[e.Lane], relaytest.Accepted{
-					Seq: e.Seq, ID: e.ID, Problem: e.Problem, State: e.State, Level: e.Level,
+		for _, e := range b.Events {
+			for _, p := range e.Placed {
+				m.accepted[p.Lane] = append(m.accepted[p.Lane], relaytest.Accepted{
+					Seq: p.Seq, ID: e.ID, Problem: e.Problem, State: e.State, Level: e.Level,
 					Time: e.Time, At: time.Now(),
 				})
 			}
