@@ -58,7 +58,8 @@ func (r *Relay) accept(
 	}
 	now, parent := r.clock.wall(), traceparent(ctx)
 	receipts := make([]Receipt, len(events))
-	batch := &store.Batch{Served: r.served}
+	lanes := r.lanes.Load()
+	batch := &store.Batch{Served: lanes.served}
 	var receiptOf []int // the index of the receipt of each event of the batch
 	for i, ev := range events {
 		if ev == nil {
@@ -66,7 +67,7 @@ func (r *Relay) accept(
 		}
 		receipts[i] = Receipt{
 			EventID: ev.EventID, Problem: ProblemKey(source.Name, ev.ProblemKey()),
-			Lanes: make(map[string]string, len(r.lanes)),
+			Lanes: make(map[string]string),
 		}
 		if !source.speaksFor(ev) {
 			receipts[i].Fate = fateRefused
@@ -81,7 +82,7 @@ func (r *Relay) accept(
 			State: ev.State(), Level: ev.Level(), Time: eventTime(ev), Accepted: now, Trace: parent,
 			Body: body,
 		}
-		e.Wanted, e.Fallback = r.offers(ev)
+		e.Wanted, e.Fallback = r.offers(lanes, ev)
 		batch.Events, receiptOf = append(batch.Events, e), append(receiptOf, i)
 	}
 	if len(batch.Events) > 0 {
@@ -90,14 +91,14 @@ func (r *Relay) accept(
 		}
 	}
 	for i, e := range batch.Events {
-		r.received(e, &receipts[receiptOf[i]])
+		r.received(lanes, e, &receipts[receiptOf[i]])
 	}
 	r.logNotKept(source.Name, events, receipts)
 	return receipts, nil
 }
 
 // received completes the receipt of an event after Append.
-func (r *Relay) received(e *store.Event, receipt *Receipt) {
+func (r *Relay) received(lanes *laneSet, e *store.Event, receipt *Receipt) {
 	if e.Duplicate {
 		receipt.Fate = fateDuplicate
 		return
@@ -112,15 +113,20 @@ func (r *Relay) received(e *store.Event, receipt *Receipt) {
 			word = "sticky"
 		}
 		receipt.Lanes[p.Lane] = word
-		if l := r.findLane(p.Lane); l != nil {
-			receipt.Fate = ""
-			l.received(e, p)
+		l := lanes.lane(p.Lane)
+		if l == nil {
+			r.strange(p.Lane)
+			continue
 		}
+		if l.sink != nil {
+			receipt.Fate = ""
+		}
+		l.received(e, p)
 	}
 }
 
 // received counts an entry that ended when it was accepted.
-func (l *lane) received(e *store.Event, p store.Placement) {
+func (l *laneConfig) received(e *store.Event, p store.Placement) {
 	switch p.Outcome {
 	case store.Ignored:
 		l.log.Debug("relay: event ignored", "seq", p.Seq, "event", e.ID)

@@ -186,8 +186,9 @@ func TestOrphans(t *testing.T) {
 		r.Handle("new", sink, nil)
 		stop := running(t, r)
 		time.Sleep(time.Minute)
-		if got := r.Stats().Orphans["old"]; got.Pending != 1 {
-			t.Errorf("strays %+v, want the entry of the old lane", r.Stats().Orphans)
+		if got := r.Stats().Lanes; len(got) != 2 || got[1].Name != "old" ||
+			got[1].State != relay.NoSink || got[1].Backlog != 1 {
+			t.Errorf("lanes %+v, want the entry of the old lane, which has no sink", got)
 		}
 		expect(t, sink)
 		stop()

@@ -7,21 +7,23 @@ import (
 
 // offers returns the lanes that want an event, and if there are none, the fallback. A sink is asked
 // what it ignores only for an event that its lane may get.
-func (r *Relay) offers(ev *guance.Event) (wanted []store.Offer, fallback *store.Offer) {
-	routed := r.routed(ev)
-	for _, l := range r.lanes {
-		if l != r.fallback && l.wants(ev, routed) || routed[l.name] {
+func (r *Relay) offers(
+	lanes *laneSet, ev *guance.Event,
+) (wanted []store.Offer, fallback *store.Offer) {
+	routed := r.routed(lanes, ev)
+	for _, l := range lanes.all {
+		if l != lanes.fallback && l.wants(ev, routed) || routed[l.name] {
 			wanted = append(wanted, l.offer(ev))
 		}
 	}
-	if len(wanted) == 0 && r.fallback != nil {
-		o := r.fallback.offer(ev)
+	if len(wanted) == 0 && lanes.fallback != nil {
+		o := lanes.fallback.offer(ev)
 		fallback = &o
 	}
 	return wanted, fallback
 }
 
-func (l *lane) offer(ev *guance.Event) store.Offer {
+func (l *laneConfig) offer(ev *guance.Event) store.Offer {
 	return store.Offer{Lane: l.name, Ignored: l.ignores(ev)}
 }
 
@@ -30,7 +32,7 @@ func (l *lane) offer(ev *guance.Event) store.Offer {
 type routing map[string]bool
 
 // routed calls Options.Route. If it panics, every lane without a Match gets the event.
-func (r *Relay) routed(ev *guance.Event) (names routing) {
+func (r *Relay) routed(lanes *laneSet, ev *guance.Event) (names routing) {
 	if r.route == nil {
 		return nil
 	}
@@ -38,7 +40,7 @@ func (r *Relay) routed(ev *guance.Event) (names routing) {
 		func() { names = nil })
 	names = make(routing)
 	for _, name := range r.route(ev) {
-		if r.findLane(name) == nil {
+		if l := lanes.lane(name); l == nil || l.sink == nil {
 			r.unknownLanes.do(func(n uint64) {
 				r.log.Error("relay: Route names a lane that does not exist; the event goes to the other "+
 					"lanes alone", "lane", short(name), "events", n)
@@ -52,8 +54,11 @@ func (r *Relay) routed(ev *guance.Event) (names routing) {
 
 // wants reports whether the lane wants an event that Route did not send to it. A lane without Match
 // wants every event, unless there is a Route.
-func (l *lane) wants(ev *guance.Event, routed routing) bool {
-	if l.opts.Match == nil {
+func (l *laneConfig) wants(ev *guance.Event, routed routing) bool {
+	switch {
+	case l.sink == nil:
+		return false
+	case l.opts.Match == nil:
 		return routed == nil
 	}
 	return l.matches(ev)

@@ -37,6 +37,11 @@ type SinkOptions struct {
 	// Another lane wants an event also if its sink ignores it. A relay has at most one fallback,
 	// which has no Match. Default: what no lane takes is not kept, see Receipt.Fate.
 	Fallback bool
+	// Formerly is the name that the lane had before. The lane takes over all that the store has
+	// under that name, in its order. From then on both names mean this lane, so a process that still
+	// uses the old one loses nothing: the option can be removed once no process does. Two lanes that
+	// both have had events cannot become one. Default: none.
+	Formerly string
 	// Middleware decorates the Deliver of the lane's sink, for example to log or to measure. Handle
 	// calls it once. The sink that it returns gets the deliveries and passes them on to next. Only its
 	// Deliver is used, and it must not be nil. Default: no decoration.
@@ -64,21 +69,20 @@ type SinkOptions struct {
 // because an attempt also waits for the disk, and a few attempts that hang must not use all places.
 const DefaultConcurrency = 32
 
-func (o *SinkOptions) withDefaults() SinkOptions {
-	var d SinkOptions
+func (o *SinkOptions) withDefaults() (d SinkOptions, err error) {
 	if o != nil {
 		d = *o
 	}
 	if n := min(int64(d.PerMinute), int64(d.Concurrency), int64(d.AttemptTimeout),
 		int64(d.MaxAttempts), int64(d.MaxAge)); n < 0 {
-		panic(fmt.Sprintf("relay: a field of SinkOptions is negative (%d); zero means the default", n))
+		return d, fmt.Errorf("relay: a field of SinkOptions is negative (%d); zero means the default", n)
 	}
 	orDefault(&d.PerMinute, 120)
 	orDefault(&d.Concurrency, DefaultConcurrency)
 	orDefault(&d.AttemptTimeout, 30*time.Second)
 	orDefault(&d.MaxAttempts, 60)
 	orDefault(&d.MaxAge, 72*time.Hour)
-	return d
+	return d, nil
 }
 
 func orDefault[T int | time.Duration](v *T, d T) {
