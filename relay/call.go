@@ -14,8 +14,9 @@ type call struct {
 	done chan struct{} // closed once fn has reported true
 }
 
-// call has the loop that runs the lane run fn until fn reports true. It returns false if the lane does not run or ctx
-// ends before. It waits for a run that has begun; fn is not run after call has returned.
+// call has the loop that runs the lane run fn until fn reports true. It returns false if this lane
+// has ended or ctx ends before. It waits for a run that has begun; fn is not run after call has
+// returned.
 func (l *lane) call(ctx context.Context, fn func(*lane) bool) bool {
 	c := call{make(chan func(*lane) bool, 1), make(chan struct{})}
 	c.fn <- fn

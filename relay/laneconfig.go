@@ -77,7 +77,8 @@ func (r *Relay) newLaneWithoutSink(name string, opts *SinkOptions) (*laneConfig,
 	case d.Formerly != "" && !validLane(d.Formerly):
 		err = fmt.Errorf("relay: lane %s: invalid lane name %q in Formerly", name, d.Formerly)
 	case d.Fallback && d.Match != nil:
-		err = errors.New("relay: the fallback takes what no other lane took; remove Match of lane " + name)
+		err = errors.New("relay: the fallback takes what no other lane took; remove Match of lane " +
+			name)
 	}
 	if err != nil {
 		return nil, err

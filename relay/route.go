@@ -36,8 +36,8 @@ func (r *Relay) routed(lanes *laneSet, ev *guance.Event) (names routing) {
 	if r.route == nil {
 		return nil
 	}
-	defer r.routePanics.recovered(r.log, "relay: Route panicked; every lane without Match gets the event",
-		func() { names = nil })
+	defer r.routePanics.recovered(r.log,
+		"relay: Route panicked; every lane without Match gets the event", func() { names = nil })
 	names = make(routing)
 	for _, name := range r.route(ev) {
 		if l := lanes.lane(name); l == nil || l.sink == nil {

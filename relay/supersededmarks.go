@@ -7,9 +7,9 @@ import (
 	"github.com/guance-relay/guance-relay/relay/store"
 )
 
-// supersededMarks are marks of entries that were superseded or ignored when they were read, and that
-// are not durable yet. The loop does not wait for them: an entry that a crash brings back ends in
-// the same way again. They are written in batches, one at a time.
+// supersededMarks are marks of entries that were superseded or ignored when they were read, and
+// that are not durable yet. The loop does not wait for them: an entry that a crash brings back ends
+// in the same way again. They are written in batches, one at a time.
 type supersededMarks struct{ batch, waiting []store.Mark }
 
 // writing reports whether a batch is being written.

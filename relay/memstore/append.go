@@ -214,7 +214,9 @@ func (s *Store) sorted() []*lane {
 	for _, l := range s.lanes {
 		lanes[l] = true
 	}
-	return slices.SortedFunc(maps.Keys(lanes), func(a, b *lane) int { return cmp.Compare(a.name, b.name) })
+	return slices.SortedFunc(maps.Keys(lanes), func(a, b *lane) int {
+		return cmp.Compare(a.name, b.name)
+	})
 }
 
 // Rename implements [store.Store].
