@@ -3,132 +3,180 @@ package boltstore
 import (
 	"context"
 	"fmt"
-	"time"
 
 	"github.com/guance-relay/guance-relay/relay/store"
 )
 
-// Limits of an entry. The contract allows problem keys of 255 bytes; one of 32 KiB would exceed
+// Limits of an event. The contract allows problem keys of 255 bytes; one of 32 KiB would exceed
 // bbolt's limit and fail the commit of all others.
 const (
-	maxLaneName = 255
-	maxProblem  = 4096
-	maxBody     = 64 << 20
+	maxName    = 255
+	maxProblem = 4096
+	maxBody    = 64 << 20
 )
 
-// Append implements [store.Store]. The name of a lane has 1 to 255 bytes, a problem key at most
-// 4,096, and the body of an event at most 64 MiB. Append refuses other entries.
-func (s *Store) Append(ctx context.Context, entries []*store.Entry) error {
-	op := &appendOp{entries: make([]newEntry, len(entries))}
-	for i, e := range entries {
+// Append implements [store.Store]. The name of a lane has 1 to 255 bytes, that of a source at most
+// 255, a problem key at most 4,096, and the body of an event at most 64 MiB. Append refuses other
+// events.
+func (s *Store) Append(ctx context.Context, b *store.Batch) error {
+	op := &appendOp{store: s, served: b.Served, events: make([]newEvent, len(b.Events))}
+	for i, e := range b.Events {
 		var err error
-		if op.entries[i], err = makeEntry(e); err != nil {
-			return err
+		if op.events[i], err = makeEvent(e); err != nil {
+			return fmt.Errorf("boltstore: %w; nothing was kept", err)
 		}
-		op.size += int64(op.entries[i].size())
 	}
 	return s.submit(ctx, op)
 }
 
-// An appendOp adds the entries of one call.
+// An appendOp adds the events of one call.
 type appendOp struct {
-	entries []newEntry
-	size    int64
-	kept    time.Duration
+	store  *Store
+	served []string
+	events []newEvent
+	size   int64 // 0: not computed yet
 }
 
-// A newEntry is an entry that is not in the file yet. The caller encodes its header, so that the
-// committer need not.
-type newEntry struct {
-	*store.Entry
-	header    []byte
-	id        hash // of the ID; zero if there is none
-	problem   uint32
+// A newEvent is an event that is not in the file yet. The caller encodes its header and computes
+// its hashes, so that the committer need not, and all lanes use them.
+type newEvent struct {
+	*store.Event
+	header  []byte
+	id      hash // of the ID; zero if there is none
+	problem uint64
+	// Set by check:
 	duplicate bool
-	seq       uint64 // 0: it is a duplicate
+	places    []place
 }
 
-func makeEntry(e *store.Entry) (newEntry, error) {
-	var limit error
+func makeEvent(e *store.Event) (newEvent, error) {
+	for _, o := range e.Wanted {
+		if err := checkLane(o.Lane); err != nil {
+			return newEvent{}, err
+		}
+	}
+	if e.Fallback != nil {
+		if err := checkLane(e.Fallback.Lane); err != nil {
+			return newEvent{}, err
+		}
+	}
 	switch {
-	case e.Lane == "" || len(e.Lane) > maxLaneName:
-		limit = fmt.Errorf("the name of a lane has %d bytes; it must have 1 to %d",
-			len(e.Lane), maxLaneName)
+	case len(e.Source) > maxName:
+		return newEvent{}, fmt.Errorf("the name of a source has %d bytes; at most %d are allowed",
+			len(e.Source), maxName)
 	case len(e.Problem) > maxProblem:
-		limit = fmt.Errorf("a problem key has %d bytes; at most %d are allowed",
+		return newEvent{}, fmt.Errorf("a problem key has %d bytes; at most %d are allowed",
 			len(e.Problem), maxProblem)
 	case len(e.Body) > maxBody:
-		limit = fmt.Errorf("an event has %d bytes; at most %d are allowed", len(e.Body), maxBody)
+		return newEvent{}, fmt.Errorf("an event has %d bytes; at most %d are allowed",
+			len(e.Body), maxBody)
 	}
-	if limit != nil {
-		return newEntry{}, fmt.Errorf("boltstore: %w; nothing was kept", limit)
-	}
-	n := newEntry{Entry: e, header: encodeHeader(e), problem: hashProblem(e.Problem)}
+	n := newEvent{Event: e, header: encodeHeader(e), problem: hashProblem(e.Problem)}
 	if e.ID != "" {
 		n.id = hashID(e.ID)
 	}
 	return n, nil
 }
 
-// size returns how many bytes of the file count for the entry.
-func (n *newEntry) size() uint32 { return uint32(len(n.header) + len(n.Body)) }
+func checkLane(name string) error {
+	if name == "" || len(name) > maxName {
+		return fmt.Errorf("the name of a lane has %d bytes; it must have 1 to %d",
+			len(name), maxName)
+	}
+	return nil
+}
 
-func (op *appendOp) bytes() int64 { return op.size }
+// size returns how many bytes of the file count for the event in each lane.
+func (n *newEvent) size() uint32 { return uint32(len(n.header) + len(n.Body)) }
 
-// check finds the duplicates and refuses the others if they would exceed a bound.
+// bytes counts each lane that wants an event or holds its problem now.
+func (op *appendOp) bytes() int64 {
+	if op.size != 0 {
+		return op.size
+	}
+	for i := range op.events {
+		n := &op.events[i]
+		lanes := len(n.Wanted)
+		for range op.store.index.problems.of(n.problem) {
+			lanes++
+		}
+		op.size += int64(n.size()) * int64(max(lanes, 1))
+	}
+	return op.size
+}
+
+// check finds the duplicates, routes the other events, and refuses all if they would exceed a
+// bound of the store.
 func (op *appendOp) check(c *commit) error {
-	pending, bytes := 0, int64(0)
+	x := c.store.index
+	entries, bytes := 0, int64(0)
+	several := len(op.events) > 1
 	var earlier map[event]bool // events of this call
-	if len(op.entries) > 1 {
-		earlier = make(map[event]bool, len(op.entries))
+	if several {
+		earlier = make(map[event]bool, len(op.events))
 	}
-	for i := range op.entries {
-		n := &op.entries[i]
-		n.duplicate, n.seq = false, 0
-		if n.ID != "" {
-			ev := event{n.Lane, n.id}
-			if n.duplicate = c.remembers(ev) || earlier[ev]; n.duplicate {
-				continue
-			}
-			if earlier != nil {
-				earlier[ev] = true
+	for i := range op.events {
+		n := &op.events[i]
+		ev := event{n.Source, n.id}
+		n.places = nil
+		if n.duplicate = n.ID != "" && (x.remembers(ev) || earlier[ev]); n.duplicate {
+			continue
+		}
+		n.places = x.route(n, op.served)
+		for _, p := range n.places {
+			if p.outcome == 0 {
+				entries++
+				bytes += int64(n.size())
 			}
 		}
-		if n.Ignored == "" {
-			pending++
-			bytes += int64(n.size())
+		if several {
+			x.expect(n, 1)
+			earlier[ev] = n.ID != "" && len(n.places) > 0
 		}
 	}
-	if pending == 0 {
+	if several {
+		for i := range op.events {
+			x.expect(&op.events[i], -1)
+		}
+	}
+	if entries == 0 {
 		return nil
 	}
-	return c.store.full(pending, bytes)
+	return c.store.full(entries, bytes)
 }
 
 func (op *appendOp) write(c *commit) error {
-	op.kept = c.now
-	for i := range op.entries {
-		n := &op.entries[i]
-		if n.duplicate {
-			continue
+	for i := range op.events {
+		n := &op.events[i]
+		if len(n.places) > 0 && n.ID != "" {
+			c.remember(event{n.Source, n.id})
 		}
-		l, err := c.lane(n.Lane, true)
-		if err != nil {
-			return err
-		}
-		if n.seq, err = l.append(n); err != nil {
-			return err
+		for i := range n.places {
+			p := &n.places[i]
+			l, err := c.laneTx(p.lane)
+			if err != nil {
+				return err
+			}
+			if err := l.append(n, p); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
 }
 
-// durable tells the caller the sequence numbers.
+// durable tells the caller what became of each event.
 func (op *appendOp) durable() {
-	for i := range op.entries {
-		n := &op.entries[i]
-		if n.Seq = n.seq; n.Seq != 0 {
-			n.Kept = op.kept
+	for i := range op.events {
+		n := &op.events[i]
+		n.Duplicate, n.Placed = n.duplicate, nil
+		if len(n.places) > 0 {
+			n.Placed = make([]store.Placement, len(n.places))
+		}
+		for i, p := range n.places {
+			n.Placed[i] = store.Placement{
+				Lane: p.lane.name, Seq: p.seq, Sticky: p.sticky, Outcome: p.outcome,
+			}
 		}
 	}
 }
@@ -166,22 +214,35 @@ func (s *Store) full(entries int, bytes int64) error {
 	return nil
 }
 
-// append adds an entry that is not a duplicate and returns its sequence number.
-func (l *laneTx) append(n *newEntry) (uint64, error) {
+// append adds an event to the lane, and sets its sequence number in p.
+func (l *laneTx) append(n *newEvent, p *place) error {
 	l.seq++
+	p.seq = l.seq
 	l.commit.changed = true
-	if n.ID != "" {
-		l.window.add(n.id, l.opts().Remembered)
-		l.newIDs = append(l.newIDs, n.id)
-	}
 	now := l.commit.now
-	if n.Ignored != "" {
-		s := settlement{l.seq, store.Ignored, n.Accepted, now, now, n.header, n.Ignored}
-		return l.seq, l.addSettlement(s)
+	ended := settlement{
+		l.seq, p.outcome, n.Accepted, now, now, n.header, p.reason, p.sticky,
 	}
-	p := progress{seq: l.seq, problem: n.problem, size: n.size()}
-	l.appended = append(l.appended, segmentEntry{p, now, n.header, n.Body})
-	l.countPending(&p, 1)
+	switch p.outcome {
+	case store.Ignored:
+		return l.addSettlement(ended)
+	case store.Dead:
+		m := store.Mark{
+			Seq: l.seq, Problem: n.Problem, State: n.State, Level: n.Level, Time: n.Time,
+			Outcome: p.outcome, Reason: p.reason, At: n.Accepted,
+		}
+		if err := l.updateRecord(&m); err != nil {
+			return err
+		}
+		l.written++
+		if err := l.addSettlement(ended); err != nil {
+			return err
+		}
+		return l.addDeadLetter(ended, n.Body)
+	}
+	e := progress{seq: l.seq, problem: n.problem, size: n.size(), kind: kindOf(n.State, p.sticky)}
+	l.appended = append(l.appended, segmentEntry{e, now, n.header, n.Body})
+	l.countPending(&e, 1)
 	l.arrived = true
-	return l.seq, nil
+	return nil
 }

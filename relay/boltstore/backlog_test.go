@@ -44,7 +44,7 @@ func TestBacklog(t *testing.T) {
 						State: guance.StateProblem, Level: guance.LevelCritical, Time: now,
 						Accepted: now, Body: body,
 					}
-					if err := s.Append(context.Background(), []*store.Entry{e}); err != nil {
+					if err := keep(context.Background(), s, e); err != nil {
 						t.Error(err)
 					}
 				}

@@ -6,9 +6,9 @@
 //
 // # Durability
 //
-// Append, Mark, Revive and Drop return nil only after an fsync. One goroutine, the committer,
-// writes the file. It takes all calls that came during the last fsync into one transaction. So
-// concurrent callers share an fsync, and no call waits for a timer.
+// Append, Rename, Mark, Revive and Drop return nil only after an fsync. One goroutine, the
+// committer, writes the file. It takes all calls that came during the last fsync into one
+// transaction. So concurrent callers share an fsync, and no call waits for a timer.
 //
 // After a failed write or fsync, the store returns [store.ErrFailed] from every call. The kernel
 // may have dropped the data, and the next fsync may report success all the same. A full disk is
@@ -25,8 +25,8 @@
 //
 // # Bounds
 //
-// Memory holds counters, some 55 bytes for each remembered event ID, and some 20 for each problem
-// that is pending or dead. Events stay on disk. A segment of the file holds at most as many bytes
+// Memory holds counters, some 55 bytes for each remembered event ID, and some 50 for each problem
+// that is pending, dead or open, in each lane. Events stay on disk. A segment of the file holds at most as many bytes
 // of settled entries as of pending ones, and the file uses free space again. Each commit deletes a
 // few outcomes, dead letters and records that are too old or too many. Ages count the store's own
 // time, see [Store.Clock], and not the wall clock's. [Options] has the bounds.
@@ -73,19 +73,21 @@ type Store struct {
 	mapped residency
 
 	// Owned by the committer.
-	index       *index
-	encoded     []byte        // segments of the transaction
-	reserved    int64         // the file has blocks on the disk up to this offset
-	moved       bool          // the file is not at its path
-	expiredLane string        // the last lane that was expired without a change of its own
-	savedClock  time.Duration // the store's time at the last commit
-	closing     error         // why the store's time was not saved by Close
+	index      *index
+	encoded    []byte        // segments of the transaction
+	reserved   int64         // the file has blocks on the disk up to this offset
+	moved      bool          // the file is not at its path
+	expired    int           // in index.all: the last lane expired without a change of its own
+	savedClock time.Duration // the store's time at the last commit
+	closing    error         // why the store's time was not saved by Close
 
-	mu       sync.Mutex
-	failed   error             // guarded by mu: the commit that failed
-	closed   bool              // guarded by mu
-	owners   map[string]*owner // guarded by mu: by lane
+	mu sync.Mutex
+	// Guarded by mu. Lanes have their present names here.
+	failed   error // the commit that failed
+	closed   bool
+	owners   map[string]*owner
 	holdings map[string]store.Holdings
+	renamed  map[string]string // each earlier name, with the present one
 }
 
 var _ store.Store = (*Store)(nil)
@@ -112,6 +114,7 @@ func Open(dir string, opts *Options) (*Store, error) {
 		err = s.loadIndex()
 	}
 	if err == nil {
+		s.showNames(nil)
 		err = s.expireAtOpen()
 	}
 	if err != nil {

@@ -58,9 +58,43 @@ func entry(id, problem string) *store.Entry {
 	}
 }
 
+// eventOf returns an event that one lane wants, and that becomes the entry e.
+func eventOf(e *store.Entry) *store.Event {
+	return &store.Event{
+		ID: e.ID, Problem: e.Problem, State: e.State, Level: e.Level, Time: e.Time,
+		Accepted: e.Accepted, Trace: e.Trace, Body: e.Body, Wanted: []store.Offer{{Lane: e.Lane}},
+	}
+}
+
+// keep appends entries in one call, each as an event of its own, and sets their sequence numbers: 0
+// means that the event is a duplicate.
+func keep(ctx context.Context, s store.Store, entries ...*store.Entry) error {
+	b := &store.Batch{}
+	for _, e := range entries {
+		b.Events = append(b.Events, eventOf(e))
+	}
+	if err := s.Append(ctx, b); err != nil {
+		return err
+	}
+	for i, e := range entries {
+		if e.Seq = 0; !b.Events[i].Duplicate {
+			e.Seq = b.Events[i].Placed[0].Seq
+		}
+	}
+	return nil
+}
+
 func add(t *testing.T, s *boltstore.Store, entries ...*store.Entry) {
 	t.Helper()
-	if err := s.Append(t.Context(), entries); err != nil {
+	if err := keep(t.Context(), s, entries...); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// route appends events that name their lanes, in one call.
+func route(t *testing.T, s store.Store, events ...*store.Event) {
+	t.Helper()
+	if err := s.Append(t.Context(), &store.Batch{Events: events}); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -103,7 +137,7 @@ func TestConcurrentCallsShareACommit(t *testing.T) {
 	inParallel(callers, func(c int) {
 		for i := range each {
 			e := entry(fmt.Sprint(c, "-", i), "p")
-			if err := s.Append(t.Context(), []*store.Entry{e}); err != nil {
+			if err := keep(t.Context(), s, e); err != nil {
 				t.Error(err)
 			}
 		}
@@ -145,11 +179,11 @@ func TestContextWhileTheDiskHangs(t *testing.T) {
 	})
 	ctx, cancel := context.WithCancel(t.Context())
 	first, waiting := make(chan error, 1), make(chan error)
-	go func() { first <- s.Append(ctx, []*store.Entry{entry("first", "p")}) }()
+	go func() { first <- keep(ctx, s, entry("first", "p")) }()
 	<-hanging
 	const more = 600 // than the queue holds
 	for range more {
-		go func() { waiting <- s.Append(ctx, []*store.Entry{entry("second", "p")}) }()
+		go func() { waiting <- keep(ctx, s, entry("second", "p")) }()
 	}
 	for s.Queued() < s.QueueSize() {
 		time.Sleep(time.Millisecond)
@@ -187,7 +221,7 @@ func TestCloseWithCallsInTheQueue(t *testing.T) {
 		wg.Go(func() {
 			for i := 0; ; i++ {
 				e := entry(fmt.Sprint(c, "-", i), "p")
-				switch err := s.Append(t.Context(), []*store.Entry{e}); {
+				switch err := keep(t.Context(), s, e); {
 				case errors.Is(err, store.ErrClosed):
 					return
 				case err != nil:
@@ -220,7 +254,7 @@ func TestFailedSync(t *testing.T) {
 	} {
 		s := open(t, t.TempDir(), nil)
 		s.FailNext(errno, true)
-		err := s.Append(t.Context(), []*store.Entry{entry("a", "p")})
+		err := keep(t.Context(), s, entry("a", "p"))
 		if !errors.Is(err, store.ErrFailed) || errors.Is(err, store.ErrFull) ||
 			!strings.Contains(err.Error(), errno.Error()) {
 			t.Errorf("%v: got %v, want ErrFailed and what happened", errno, err)
@@ -249,11 +283,11 @@ func TestWriteWithoutRoom(t *testing.T) {
 		return full
 	})
 	first := make(chan error, 1)
-	go func() { first <- s.Append(t.Context(), []*store.Entry{entry("first", "p")}) }()
+	go func() { first <- keep(t.Context(), s, entry("first", "p")) }()
 	<-hanging
 	refused, marked := make(chan error, 1), make(chan error, 1)
 	lost := entry("lost", "p")
-	go func() { refused <- s.Append(t.Context(), []*store.Entry{lost, entry("lost too", "p")}) }()
+	go func() { refused <- keep(t.Context(), s, lost, entry("lost too", "p")) }()
 	go func() {
 		marked <- l.Mark(t.Context(), []store.Mark{{
 			Seq: e.Seq, Problem: "p", State: e.State, Outcome: store.Delivered, At: time.Now(),
@@ -294,13 +328,16 @@ func TestWriteWithoutRoom(t *testing.T) {
 func TestRefusedEntries(t *testing.T) {
 	s := open(t, t.TempDir(), nil)
 	long := make([]byte, 5000)
-	for name, e := range map[string]*store.Entry{
-		"no lane":            {Problem: "p"},
-		"a long lane":        {Lane: string(long), Problem: "p"},
-		"a long problem key": {Lane: lane, Problem: string(long)},
+	for name, e := range map[string]*store.Event{
+		"no lane":            {Wanted: []store.Offer{{}}},
+		"a long lane":        {Wanted: []store.Offer{{Lane: string(long)}}},
+		"a long fallback":    {Fallback: &store.Offer{Lane: string(long)}},
+		"a long source":      {Wanted: []store.Offer{{Lane: lane}}, Source: string(long)},
+		"a long problem key": {Wanted: []store.Offer{{Lane: lane}}, Problem: string(long)},
 	} {
-		good := entry(name, "p")
-		if err := s.Append(t.Context(), []*store.Entry{good, e}); err == nil {
+		good := eventOf(entry(name, "p"))
+		b := &store.Batch{Events: []*store.Event{good, e}}
+		if err := s.Append(t.Context(), b); err == nil {
 			t.Errorf("%s: Append took it", name)
 		}
 	}

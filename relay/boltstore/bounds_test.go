@@ -31,12 +31,12 @@ func TestMaxBytes(t *testing.T) {
 	a, b := large("a", 4000), large("b", 4000)
 	add(t, s, a, b)
 	c := []*store.Entry{large("c", 4000)}
-	if err := s.Append(t.Context(), c); !errors.Is(err, store.ErrFull) {
+	if err := keep(t.Context(), s, c...); !errors.Is(err, store.ErrFull) {
 		t.Fatalf("got %v, want ErrFull", err)
 	}
 	add(t, s, large("d", 100))
 	s = reopen(t, s, dir, opts)
-	if err := s.Append(t.Context(), c); !errors.Is(err, store.ErrFull) {
+	if err := keep(t.Context(), s, c...); !errors.Is(err, store.ErrFull) {
 		t.Fatalf("opened again: got %v, want ErrFull", err)
 	}
 	settle(t, acquire(t, s), store.Delivered, time.Now(), a)
@@ -169,9 +169,9 @@ func TestDeadLettersAreBounded(t *testing.T) {
 func ticks(t *testing.T, s *boltstore.Store, n int) {
 	t.Helper()
 	for i := range n {
-		e := entry("", "ticks")
-		e.Lane, e.Ignored = "another lane", fmt.Sprint(i)
-		add(t, s, e)
+		e := eventOf(entry("", "ticks"))
+		e.Wanted = []store.Offer{{Lane: "another lane", Ignored: fmt.Sprint(i)}}
+		route(t, s, e)
 	}
 }
 
@@ -388,7 +388,7 @@ func TestNegativeOptions(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "data")
 	for _, opts := range []boltstore.Options{
 		{MaxEntries: -1}, {MaxBytes: -1}, {Remembered: -1}, {History: -1}, {MaxDead: -1},
-		{DeadAge: -1}, {MaxRecords: -1},
+		{DeadAge: -1}, {MaxRecords: -1}, {MaxLaneEntries: -1},
 	} {
 		if s, err := boltstore.Open(dir, &opts); err == nil {
 			s.Close()

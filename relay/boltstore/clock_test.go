@@ -59,8 +59,12 @@ func TestClock(t *testing.T) {
 			t.Errorf("a new store's clock is %v, want 1ns", start)
 		}
 		time.Sleep(time.Hour)
-		e := entry("a", "p")
-		add(t, s, e)
+		add(t, s, entry("a", "p"))
+		found, err := acquire(t, s).Read(t.Context(), 0, 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		e := found[0]
 		if e.Kept != start+time.Hour {
 			t.Errorf("an entry of an hour later was kept at %v", e.Kept)
 		}

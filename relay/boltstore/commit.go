@@ -18,33 +18,40 @@ type commit struct {
 	store   *Store
 	now     time.Duration // by the store's clock
 	changed bool          // there is something to commit
-	lanes   map[string]*laneTx
+	lanes   map[*laneIndex]*laneTx
+	ids     map[string][]hash // that the commit accepted, by source
+	renamed []string          // lanes, by the names that they had
 }
 
 func newCommit(s *Store, tx *bolt.Tx) *commit {
 	s.encoded = s.encoded[:0]
-	return &commit{tx: tx, id: tx.ID(), store: s, now: s.Clock(), lanes: make(map[string]*laneTx)}
+	return &commit{
+		tx: tx, id: tx.ID(), store: s, now: s.Clock(), lanes: make(map[*laneIndex]*laneTx),
+	}
 }
 
-// lane returns a lane of the transaction. If the file does not have it, lane creates it, or returns
-// nil if create is false.
-func (c *commit) lane(name string, create bool) (*laneTx, error) {
-	if l := c.lanes[name]; l != nil {
-		return l, nil
+// lane returns a lane of the transaction, by any of its names; nil if the file does not have it.
+func (c *commit) lane(name string) (*laneTx, error) {
+	l := c.store.index.lanes[name]
+	if l == nil || l.id == 0 {
+		return nil, nil
 	}
-	b := laneBucket(c.tx, name)
-	if b == nil {
-		if !create {
-			return nil, nil
-		}
-		var err error
-		if b, err = createLane(c.tx, name); err != nil {
+	return c.laneTx(l)
+}
+
+// laneTx returns a lane of the transaction. It creates the lane if the file does not have it.
+func (c *commit) laneTx(l *laneIndex) (*laneTx, error) {
+	if tx := c.lanes[l]; tx != nil {
+		return tx, nil
+	}
+	if l.id == 0 {
+		if err := c.createLane(l); err != nil {
 			return nil, err
 		}
 	}
-	l := newLaneTx(c, name, b)
-	c.lanes[name] = l
-	return l, nil
+	tx := newLaneTx(c, l)
+	c.lanes[l] = tx
+	return tx, nil
 }
 
 // finish writes what the operations have left to be written once, and expires a little.
@@ -53,6 +60,9 @@ func (c *commit) finish() error {
 		if err := l.flush(); err != nil {
 			return err
 		}
+	}
+	if err := c.saveWindows(); err != nil {
+		return err
 	}
 	// The clock is in the page of the root bucket, which every commit writes: it costs nothing.
 	if err := c.tx.Bucket(metaBucket).Put(clockKey, encodeClock(c.now)); err != nil {

@@ -208,15 +208,18 @@ func (s *Store) publish(c *commit) {
 	if c.changed {
 		s.savedClock = c.now
 	}
-	for name, l := range c.lanes {
-		l.lost.report(s.log, name)
+	for _, l := range c.lanes {
+		l.lost.report(s.log, l.name)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for name, l := range c.lanes {
-		s.holdings[name] = l.holdings()
+	if len(c.renamed) > 0 {
+		s.showNames(c.renamed)
+	}
+	for _, l := range c.lanes {
+		s.holdings[l.name] = l.holdings()
 		if l.arrived {
-			s.owner(name).wake()
+			s.owner(l.name).wake()
 		}
 	}
 }

@@ -115,7 +115,7 @@ func (w *worker) step() error {
 				Body: bytes.Repeat([]byte{byte(w.n)}, w.rng.IntN(6000)),
 			})
 		}
-		if err := w.store.Append(ctx, batch); err != nil {
+		if err := keep(ctx, w.store, batch...); err != nil {
 			return err
 		}
 		var names []entryName
@@ -362,7 +362,7 @@ func (d *durable) holds(dir string) error {
 	// The store takes events again.
 	e := &store.Entry{Lane: "lane", ID: "after the crash", Problem: "p", Accepted: time.Now(),
 		Body: []byte("x")}
-	if err := s.Append(ctx, []*store.Entry{e}); err != nil {
+	if err := keep(ctx, s, e); err != nil {
 		return fmt.Errorf("it takes nothing: %w", err)
 	}
 	for seq := range pending {

@@ -20,7 +20,7 @@ func (s *Store) DeadLetters(ctx context.Context, lane string, after uint64, limi
 	if err := s.usable(ctx); err != nil {
 		return nil, err
 	}
-	err = s.viewLane(lane, func(b *bolt.Bucket) error {
+	err = s.viewLane(lane, func(b *bolt.Bucket, lane string) error {
 		c, bodies := b.Bucket(deadPart).Cursor(), b.Bucket(bodiesPart)
 		for k, v := c.Seek(seqKey(after + 1)); k != nil && len(found) < limit; k, v = c.Next() {
 			st, h, err := decodeSettlement(k, v)
@@ -70,7 +70,7 @@ func (op *dropOp) check(c *commit) (err error) {
 	if err := op.ownerOp.check(c); err != nil {
 		return err
 	}
-	if op.tx, err = c.lane(op.lane.name, false); err != nil {
+	if op.tx, err = c.lane(op.lane.name); err != nil {
 		return err
 	}
 	l := op.tx
@@ -113,9 +113,10 @@ func (op *reviveOp) write(c *commit) error {
 	p := progress{
 		seq: keySeq(op.key), problem: hashProblem(op.header.problem),
 		size: uint32(len(op.letter.header) + len(op.body)), state: begun(0),
+		kind: kindOf(op.header.state, op.letter.sticky),
 	}
 	e := segmentEntry{p, c.now, op.letter.header, op.body}
-	op.revived = e.entry(op.lane.name, &op.header)
+	op.revived = e.entry(op.tx.name, &op.header)
 	op.tx.countPending(&p, 1)
 	op.tx.arrived = true
 	return op.tx.insert(e)
@@ -134,7 +135,7 @@ func (l *laneTx) addDeadLetter(s settlement, body []byte) error {
 	x, opts := l.commit.store.index, l.opts()
 	l.letters++
 	x.deadBytes += int64(h.bodySize)
-	l.retain(hashProblem(h.problem))
+	x.problems.add(hashProblem(h.problem), l.at, holding{entries: 1})
 	for l.letters > opts.MaxDead || l.letters > 1 && x.deadBytes > opts.MaxBytes/deadShare {
 		oldest, _ := l.dead.Cursor().First()
 		if err := l.removeDeadLetter(slices.Clone(oldest)); err != nil {
@@ -144,17 +145,17 @@ func (l *laneTx) addDeadLetter(s settlement, body []byte) error {
 	return nil
 }
 
-// removeDeadLetter deletes a dead letter. The problem of a damaged one is not known: the record of
-// the problem is kept until the store is opened again.
+// removeDeadLetter deletes a dead letter. The problem of a damaged one is not known: the lane holds
+// it until the store is opened again.
 func (l *laneTx) removeDeadLetter(key []byte) error {
-	size := len(l.bodies.Get(key))
+	x, size := l.commit.store.index, len(l.bodies.Get(key))
 	if _, h, err := decodeSettlement(key, l.dead.Get(key)); err == nil {
 		size = h.bodySize
-		l.release(hashProblem(h.problem))
+		x.problems.add(hashProblem(h.problem), l.at, holding{entries: -1})
 	}
 	l.letters--
 	l.commit.changed = true
-	l.commit.store.index.deadBytes -= int64(size)
+	x.deadBytes -= int64(size)
 	if err := l.dead.Delete(key); err != nil {
 		return err
 	}

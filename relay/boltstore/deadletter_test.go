@@ -37,7 +37,7 @@ func TestOldestDeadLetterIsDamaged(t *testing.T) {
 	dies(1)
 	dies(2)
 	err = s.db.Update(func(tx *bolt.Tx) error {
-		dead := laneBucket(tx, "lane").Bucket(deadPart)
+		dead := laneBucket(tx, 1).Bucket(deadPart)
 		value := bytes.Clone(dead.Get(seqKey(1)))
 		value[10] ^= 1
 		return dead.Put(seqKey(1), value)
@@ -92,7 +92,7 @@ func TestDamagedDeadLetter(t *testing.T) {
 		}
 	}
 	err = s.db.Update(func(tx *bolt.Tx) error {
-		dead := laneBucket(tx, "lane").Bucket(deadPart)
+		dead := laneBucket(tx, 1).Bucket(deadPart)
 		value := bytes.Clone(dead.Get(seqKey(1)))
 		value[10] ^= 1
 		return dead.Put(seqKey(1), value)

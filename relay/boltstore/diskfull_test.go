@@ -72,7 +72,7 @@ func fillUp(t *testing.T, s store.Store, name string) (kept []*store.Entry, err 
 	for i := range 100_000 {
 		e := entry(fmt.Sprint(name, "-", i), fmt.Sprint("p", i))
 		e.Body = make([]byte, 1+i*i%9000)
-		if err := s.Append(t.Context(), []*store.Entry{e}); err != nil {
+		if err := keep(t.Context(), s, e); err != nil {
 			return kept, err
 		}
 		kept = append(kept, e)

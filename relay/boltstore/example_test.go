@@ -50,8 +50,9 @@ func ExampleOptions() {
 	defer os.RemoveAll(dir)
 
 	db, err := boltstore.Open(dir, &boltstore.Options{
-		MaxEntries: 2,        // pending entries
-		MaxBytes:   64 << 20, // of pending entries
+		MaxEntries:     2,        // pending entries
+		MaxLaneEntries: 2,        // of one lane
+		MaxBytes:       64 << 20, // of pending entries
 	})
 	if err != nil {
 		log.Fatal(err)
@@ -59,9 +60,10 @@ func ExampleOptions() {
 	defer db.Close()
 
 	for i := range 3 {
-		err := db.Append(context.Background(), []*store.Entry{{
-			Lane: "pagerduty", Problem: "disk of db-1", Body: []byte("{}"),
-		}})
+		err := db.Append(context.Background(), &store.Batch{Events: []*store.Event{{
+			Problem: "disk of db-1", Body: []byte("{}"),
+			Wanted: []store.Offer{{Lane: "pagerduty"}},
+		}}})
 		fmt.Printf("event %d: full: %t\n", i+1, errors.Is(err, store.ErrFull))
 	}
 	// Output:

@@ -35,25 +35,27 @@ func (c *commit) expire() error {
 			return err
 		}
 	}
-	name := c.laneAfter(c.store.expiredLane)
-	if c.store.expiredLane = name; name == "" || c.lanes[name] != nil {
+	next := c.nextLane()
+	if next == nil || c.lanes[next] != nil {
 		return nil
 	}
-	l, err := c.lane(name, false)
-	if err != nil || l == nil {
+	l, err := c.laneTx(next)
+	if err != nil {
 		return err
 	}
 	return l.expire(expireLook)
 }
 
-// laneAfter returns the name of the next lane; after the last comes the first.
-func (c *commit) laneAfter(name string) string {
-	cur := c.tx.Bucket(lanesBucket).Cursor()
-	k, _ := cur.Seek([]byte(name + "\x00"))
-	if k == nil {
-		k, _ = cur.First()
+// nextLane returns the lane whose turn it is; nil if there is none. After the last comes the first.
+func (c *commit) nextLane() *laneIndex {
+	s := c.store
+	for range s.index.all {
+		s.expired = (s.expired + 1) % len(s.index.all)
+		if l := s.index.all[s.expired]; l != nil && l.id != 0 {
+			return l
+		}
 	}
-	return string(k)
+	return nil
 }
 
 // expireAtOpen looks at a large part of each lane, before the committer runs. Its commit has all
@@ -68,8 +70,8 @@ func (s *Store) expireAtOpen() error {
 type expireOp struct{ noOperation }
 
 func (expireOp) write(c *commit) error {
-	for name := range c.store.index.lanes {
-		l, err := c.lane(name, false)
+	for _, lane := range c.store.index.all {
+		l, err := c.laneTx(lane)
 		if err != nil {
 			return err
 		}
@@ -156,20 +158,18 @@ func (l *laneTx) expireOldest(byAge *bolt.Bucket, age time.Duration, excess, loo
 	more = k != nil
 	for i, ageKey := range oldest {
 		l.commit.changed = true
-		key := ageKey[min(agePrefix, len(ageKey)):]
+		key := ageRecord(ageKey)
 		r, err := readRecord(l.recordValues, key)
 		switch {
 		case err != nil, r.changed == 0, l.byAge(&r) != byAge,
 			!slices.Equal(r.ageKey(key), ageKey):
 			// The record is damaged, and stays, so that a reader gets the error. Or the key is
 			// not of this record: damage has left it over.
-			err = byAge.Delete(ageKey)
-			l.records--
-		case l.problems[hashProblem(string(key[1:]))] > 0:
+			err = l.deleteAge(byAge, ageKey)
+		case l.holds(key):
 			err = l.putRecord(key, r, record{r.Record, l.commit.now})
 		default:
-			err = errors.Join(byAge.Delete(ageKey), l.recordValues.Delete(key))
-			l.records--
+			err = errors.Join(l.deleteAge(byAge, ageKey), l.recordValues.Delete(key))
 			if r.Open {
 				l.lost.add(string(key[len("p"):]), i < tooOld)
 			}

@@ -72,7 +72,7 @@ func (pretendOp) check(c *commit) error { c.store.reserved = 1 << 50; return nil
 // Records returns how many records of problems a lane has in the file.
 func (s *Store) Records(t *testing.T, lane string) (n int) {
 	t.Helper()
-	err := s.viewLane(lane, func(b *bolt.Bucket) error {
+	err := s.viewLane(lane, func(b *bolt.Bucket, _ string) error {
 		return b.Bucket(recordsPart).ForEach(func(_, _ []byte) error { n++; return nil })
 	})
 	if err != nil {

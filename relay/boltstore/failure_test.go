@@ -20,12 +20,12 @@ import (
 func TestPanicOfTheDatabaseIsAFailure(t *testing.T) {
 	s := open(t, t.TempDir(), nil)
 	s.OnCommit(func(func() error) error { panic("page 7 already freed") })
-	err := s.Append(t.Context(), []*store.Entry{entry("a", "p")})
+	err := keep(t.Context(), s, entry("a", "p"))
 	if !errors.Is(err, store.ErrFailed) || !strings.Contains(err.Error(), "page 7 already freed") {
 		t.Errorf("Append: %v, want ErrFailed with what bbolt said", err)
 	}
 	s.OnCommit(nil)
-	err = s.Append(t.Context(), []*store.Entry{entry("b", "p")})
+	err = keep(t.Context(), s, entry("b", "p"))
 	if !errors.Is(err, store.ErrFailed) {
 		t.Errorf("Append afterwards: %v, want ErrFailed", err)
 	}
@@ -45,9 +45,9 @@ func TestNothingIsWrittenAfterAFailure(t *testing.T) {
 		return errors.New("input/output error")
 	})
 	first, second := make(chan error, 1), make(chan error, 1)
-	go func() { first <- s.Append(t.Context(), []*store.Entry{entry("first", "p")}) }()
+	go func() { first <- keep(t.Context(), s, entry("first", "p")) }()
 	<-begun
-	go func() { second <- s.Append(t.Context(), []*store.Entry{entry("second", "p")}) }()
+	go func() { second <- keep(t.Context(), s, entry("second", "p")) }()
 	for s.Queued() == 0 {
 		time.Sleep(time.Millisecond)
 	}
@@ -68,7 +68,8 @@ func TestOpenRefusesWhatItCannotRead(t *testing.T) {
 	for name, test := range map[string]struct{ lane, bucket string }{
 		"clock":    {"", "meta"},
 		"progress": {lane, "progress"},
-		"seen":     {lane, "seen"},
+		"source":   {"", "sources"},
+		"lane":     {"", "names"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
@@ -86,7 +87,12 @@ func TestOpenRefusesWhatItCannotRead(t *testing.T) {
 	}
 }
 
-// overwrite damages the first value of a bucket, of a lane or of the file.
+// laneBucket returns the bucket of the first lane of a file.
+func laneBucket(tx *bolt.Tx) *bolt.Bucket {
+	return tx.Bucket([]byte("lanes")).Bucket([]byte{0, 0, 0, 0, 0, 0, 0, 1})
+}
+
+// overwrite damages the first value of a bucket, of the first lane or of the file.
 func overwrite(t *testing.T, dir, lane, bucket string) {
 	t.Helper()
 	db, err := bolt.Open(filepath.Join(dir, "relay.db"), 0o600, nil)
@@ -96,9 +102,13 @@ func overwrite(t *testing.T, dir, lane, bucket string) {
 	err = db.Update(func(tx *bolt.Tx) error {
 		b := tx.Bucket([]byte(bucket))
 		if lane != "" {
-			b = tx.Bucket([]byte("lanes")).Bucket([]byte(lane)).Bucket([]byte(bucket))
+			b = laneBucket(tx).Bucket([]byte(bucket))
 		}
-		k, _ := b.Cursor().First()
+		k, v := b.Cursor().First()
+		if v == nil { // of a source
+			b = b.Bucket(k)
+			k, _ = b.Cursor().First()
+		}
 		return b.Put(k, []byte("overwritten"))
 	})
 	if err := errors.Join(err, db.Close()); err != nil {
@@ -158,7 +168,7 @@ func TestEndedContextWritesNothing(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	for i := range 500 {
-		err := s.Append(ctx, []*store.Entry{entry(fmt.Sprint(i), "p")})
+		err := keep(ctx, s, entry(fmt.Sprint(i), "p"))
 		if !errors.Is(err, context.Canceled) {
 			t.Fatalf("Append: %v, want context.Canceled", err)
 		}

@@ -156,8 +156,8 @@ func inspect(path string) (err error) {
 		if err := checkPages(file, db.Info().PageSize); err != nil {
 			return err
 		}
-		meta := tx.Bucket(metaBucket)
-		if meta == nil || tx.Bucket(lanesBucket) == nil {
+		meta, lanes := tx.Bucket(metaBucket), tx.Bucket(lanesBucket)
+		if meta == nil || lanes == nil {
 			return fmt.Errorf("%w: it is a bbolt file, but not that of a store", store.ErrDamaged)
 		}
 		if v := meta.Get(versionKey); string(v) != version {
@@ -165,10 +165,13 @@ func inspect(path string) (err error) {
 				"nothing was changed. Let the program that wrote the file deliver what is "+
 				"pending; then stop it and move the file away", v, version)
 		}
-		return tx.Bucket(lanesBucket).ForEach(func(lane, value []byte) error {
+		if tx.Bucket(namesBucket) == nil || tx.Bucket(sourcesBucket) == nil {
+			return fmt.Errorf("%w: it has no names of lanes, or no sources", store.ErrDamaged)
+		}
+		return lanes.ForEach(func(id, value []byte) error {
 			for _, part := range parts {
-				if value != nil || laneBucket(tx, string(lane)).Bucket([]byte(part)) == nil {
-					return fmt.Errorf("%w: lane %q has no %s", store.ErrDamaged, lane, part)
+				if value != nil || lanes.Bucket(id).Bucket([]byte(part)) == nil {
+					return fmt.Errorf("%w: lane %x has no %s", store.ErrDamaged, id, part)
 				}
 			}
 			return nil
@@ -197,8 +200,10 @@ func create(dir, path string) error {
 		if err != nil {
 			return err
 		}
-		if _, err := tx.CreateBucket(lanesBucket); err != nil {
-			return err
+		for _, name := range [][]byte{lanesBucket, namesBucket, sourcesBucket} {
+			if _, err := tx.CreateBucket(name); err != nil {
+				return err
+			}
 		}
 		// The clock begins with 1, because Kept 0 means that no store has the entry.
 		return errors.Join(

@@ -13,16 +13,21 @@ import (
 // is never removed, moved or given another meaning. A reader takes a missing field as zero, ignores
 // what follows the fields that it knows, and copies headers and records that it does not change as
 // they are. Outcomes, states and levels keep their numbers. Every other change needs a new version.
-const version = "3"
+const version = "4"
 
-// The bucket "meta" has the version and the store's clock at the last commit. The bucket "lanes"
-// has a bucket for each lane, by name, whose sequence is the lane's last sequence number. The parts
-// of a lane are buckets within it:
+// These are the buckets of the file:
+//
+//	meta     the version, and the store's clock at the last commit
+//	names    each name of a lane → the number of the lane (names.go)
+//	lanes    the number of a lane → its bucket, whose sequence is the last sequence number
+//	sources  "s" and the name of a source → a bucket: running number → hashes of the newest event
+//	         IDs, in the order of acceptance (window.go)
+//
+// In the bucket of a lane are its present name (names.go) and buckets, the parts of the lane:
 //
 //	segments  seq of the first entry → a bucket with one value, a segment (segment.go). It is a
 //	          bucket because bbolt rewrites the neighbours of a new value, which have megabytes.
 //	progress  the same key → the progress of the segment's entries (progress.go)
-//	seen      seq → hashes of the newest event IDs, in the order of acceptance (window.go)
 //	history   running number → the newest settlements, in the order of settlement (settlement.go)
 //	dead      seq → the settlement of a dead letter
 //	bodies    seq → the body of a dead letter
@@ -30,28 +35,29 @@ const version = "3"
 //	closed    age key → nothing; the records of problems that are not open, by last change
 //	open      the same for problems that are open
 //
-// Sequence numbers and running numbers are eight bytes, big-endian, so that they sort. In values,
+// Numbers of lanes, sequence numbers and running numbers are eight bytes, big-endian, so that they sort. In values,
 // numbers are little-endian, or varints of encoding/binary. All values but bodies and the version
 // begin with a checksum (checksum.go).
 var parts = []string{
-	"segments", "progress", "seen", "history", "dead", "bodies", "records", "closed", "open",
+	"segments", "progress", "history", "dead", "bodies", "records", "closed", "open",
 }
 
 var (
-	metaBucket   = []byte("meta")
-	versionKey   = []byte("version")
-	clockKey     = []byte("clock")
-	lanesBucket  = []byte("lanes")
-	segmentsPart = []byte("segments")
-	segmentKey   = []byte("e") // of the value in the bucket of a segment
-	progressPart = []byte("progress")
-	seenPart     = []byte("seen")
-	historyPart  = []byte("history")
-	deadPart     = []byte("dead")
-	bodiesPart   = []byte("bodies")
-	recordsPart  = []byte("records")
-	closedPart   = []byte("closed")
-	openPart     = []byte("open")
+	metaBucket    = []byte("meta")
+	versionKey    = []byte("version")
+	clockKey      = []byte("clock")
+	namesBucket   = []byte("names")
+	lanesBucket   = []byte("lanes")
+	sourcesBucket = []byte("sources")
+	segmentsPart  = []byte("segments")
+	segmentKey    = []byte("e") // of the value in the bucket of a segment
+	progressPart  = []byte("progress")
+	historyPart   = []byte("history")
+	deadPart      = []byte("dead")
+	bodiesPart    = []byte("bodies")
+	recordsPart   = []byte("records")
+	closedPart    = []byte("closed")
+	openPart      = []byte("open")
 )
 
 // sequentialFill is how full bbolt leaves the pages of a bucket that grows at its end.
@@ -69,20 +75,6 @@ func keySeq(key []byte) uint64 {
 }
 
 // laneBucket returns the bucket of a lane; nil if there is none.
-func laneBucket(tx *bolt.Tx, lane string) *bolt.Bucket {
-	return tx.Bucket(lanesBucket).Bucket([]byte(lane))
-}
-
-// createLane makes the bucket of a lane, with all parts.
-func createLane(tx *bolt.Tx, lane string) (*bolt.Bucket, error) {
-	b, err := tx.Bucket(lanesBucket).CreateBucket([]byte(lane))
-	if err != nil {
-		return nil, err
-	}
-	for _, part := range parts {
-		if _, err := b.CreateBucket([]byte(part)); err != nil {
-			return nil, err
-		}
-	}
-	return b, nil
+func laneBucket(tx *bolt.Tx, id uint64) *bolt.Bucket {
+	return tx.Bucket(lanesBucket).Bucket(seqKey(id))
 }

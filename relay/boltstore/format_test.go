@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"hash/fnv"
 	"math"
 	"testing"
 	"time"
@@ -26,7 +25,7 @@ var someRecord = record{
 }
 
 func TestHeader(t *testing.T) {
-	for _, e := range []*store.Entry{
+	for _, e := range []*store.Event{
 		{},
 		{ID: "id", Problem: "p", State: guance.StateRecovered, Level: guance.LevelFatal,
 			Time: first, Accepted: first.Add(1), Trace: "trace", Body: []byte("body")},
@@ -37,9 +36,11 @@ func TestHeader(t *testing.T) {
 		if !ok || !h.matches(e.Body) {
 			t.Errorf("%+v: decoded %v, holds its body %v", e, ok, h.matches(e.Body))
 		}
-		want := *e
-		want.Seq, want.Lane, want.Body = 7, "lane", nil
-		if diff := cmp.Diff(want, h.entry("lane", 7, want.Kept)); diff != "" {
+		want := store.Entry{
+			Lane: "lane", Seq: 7, Kept: time.Hour, ID: e.ID, Problem: e.Problem, State: e.State,
+			Level: e.Level, Time: e.Time, Accepted: e.Accepted, Trace: e.Trace,
+		}
+		if diff := cmp.Diff(want, h.entry("lane", 7, time.Hour)); diff != "" {
 			t.Error(diff)
 		}
 		// A field of a later program is ignored. A field that an earlier program did not write is
@@ -47,7 +48,7 @@ func TestHeader(t *testing.T) {
 		if later, ok := decodeHeader(append(encodeHeader(e), 1, 2, 3)); !ok || later != h {
 			t.Errorf("with a field more: %+v, %v", later, ok)
 		}
-		short := encodeHeader(&store.Entry{ID: e.ID})[:10+len(e.ID)]
+		short := encodeHeader(&store.Event{ID: e.ID})[:10+len(e.ID)]
 		earlier, ok := decodeHeader(short)
 		if len(e.ID) > 0 && (!ok || earlier.problem != "") {
 			t.Errorf("with fields fewer: %+v, %v", earlier, ok)
@@ -70,8 +71,10 @@ func TestRecord(t *testing.T) {
 }
 
 func TestSettlement(t *testing.T) {
-	e := &store.Entry{ID: "id", Problem: "p", Accepted: first, Body: []byte("body")}
-	want := settlement{7, store.Dead, first, time.Hour, 2*time.Hour + 1, encodeHeader(e), "why"}
+	e := &store.Event{ID: "id", Problem: "p", Accepted: first, Body: []byte("body")}
+	want := settlement{
+		7, store.Dead, first, time.Hour, 2*time.Hour + 1, encodeHeader(e), "why", true,
+	}
 	got, h, err := decodeSettlement(key, encodeSettlement(key, want))
 	if err != nil || h.problem != "p" || !bytes.Equal(got.header, want.header) {
 		t.Fatalf("got %+v, %+v, %v", got, h, err)
@@ -85,10 +88,10 @@ func TestSettlement(t *testing.T) {
 func sampleEntries() []segmentEntry {
 	var entries []segmentEntry
 	for i := range uint64(3) {
-		e := &store.Entry{ID: "id", Problem: "p", Body: bytes.Repeat([]byte{byte(i)}, int(i*1000))}
+		e := &store.Event{ID: "id", Problem: "p", Body: bytes.Repeat([]byte{byte(i)}, int(i*1000))}
 		h := encodeHeader(e)
-		s := progress{seq: 7 + i*i, problem: 3, size: uint32(len(h) + len(e.Body)),
-			state: begun(int(i))}
+		s := progress{seq: 7 + i*i, problem: 3 << 40, size: uint32(len(h) + len(e.Body)),
+			state: begun(int(i)), kind: uint8(i)}
 		entries = append(entries, segmentEntry{s, time.Hour + time.Duration(i), h, e.Body})
 	}
 	return entries
@@ -131,7 +134,7 @@ func TestDamageIsFound(t *testing.T) {
 		t.Fatal(err)
 	}
 	st := encodeSettlement(key,
-		settlement{7, store.Delivered, first, 1, 2, entries[0].header, "why"})
+		settlement{7, store.Delivered, first, 1, 2, entries[0].header, "why", false})
 	for name, c := range map[string]struct {
 		value  []byte
 		decode func(key, value []byte) error
@@ -150,6 +153,10 @@ func TestDamageIsFound(t *testing.T) {
 		}},
 		"hashes": {encodeHashes(key, []hash{hashID("a"), hashID("b")}), func(k, v []byte) error {
 			_, err := decodeHashes(k, v)
+			return err
+		}},
+		"number of a lane": {encodeLaneID(key, 7), func(k, v []byte) error {
+			_, err := decodeLaneID(k, v)
 			return err
 		}},
 		"segment": {segment[:8+len(headers)], func(k, v []byte) error {
@@ -178,10 +185,8 @@ func TestDamageIsFound(t *testing.T) {
 
 // Hashes are on disk and may not change.
 func TestHashes(t *testing.T) {
-	fnv1a := fnv.New32a()
-	fnv1a.Write([]byte("problem"))
-	if got := hashProblem("problem"); got != fnv1a.Sum32() {
-		t.Errorf("hashProblem: got %#x, want %#x", got, fnv1a.Sum32())
+	if got := hashProblem("a"); got != 0xca978112ca1bbdca {
+		t.Errorf("hashProblem: got %#x", got)
 	}
 	if got := fmt.Sprintf("%x", hashID("a")); got != "ca978112ca1bbdcafac231b39a23dc4d" {
 		t.Errorf("hashID: got %s", got)
@@ -194,7 +199,10 @@ func FuzzDecode(f *testing.F) {
 	entries := sampleEntries()
 	f.Add(encodeProgress(7, []progress{entries[0].progress, entries[1].progress}))
 	f.Add(encodeRecord(key, someRecord))
-	f.Add(encodeSettlement(key, settlement{7, store.Dead, first, 1, 2, entries[1].header, "why"}))
+	f.Add(encodeSettlement(key,
+		settlement{7, store.Dead, first, 1, 2, entries[1].header, "why", true}))
+	f.Add(encodeLaneID(key, 7))
+	f.Add(encodeName("lane"))
 	f.Add(encodeHashes(key, []hash{hashID("a")}))
 	f.Add(appendSegment(nil, entries))
 	f.Add(entries[1].header)
@@ -206,8 +214,10 @@ func FuzzDecode(f *testing.F) {
 			return err == nil
 		}
 		if h, ok := decodeHeader(data); ok {
-			e := h.entry("lane", 7, 0)
-			again := encodeHeader(&e)
+			again := encodeHeader(&store.Event{
+				ID: h.id, Problem: h.problem, State: h.state, Level: h.level, Time: h.time,
+				Accepted: h.accepted, Trace: h.trace,
+			})
 			if h2, ok := decodeHeader(again); !ok || h2.problem != h.problem ||
 				!h2.time.Equal(h.time) {
 				t.Errorf("header: %+v became %+v", h, h2)
@@ -229,13 +239,22 @@ func FuzzDecode(f *testing.F) {
 		if s, _, err := decodeSettlement(key, sealed); check("settlement", err) {
 			if s2, _, err := decodeSettlement(key, encodeSettlement(key, s)); err != nil ||
 				s2.reason != s.reason || !s2.at.Equal(s.at) || s2.kept != s.kept ||
-				s2.ended != s.ended {
+				s2.ended != s.ended || s2.sticky != s.sticky {
 				t.Errorf("settlement: %+v became %+v, %v", s, s2, err)
 			}
 		}
 		if hashes, err := decodeHashes(key, sealed); check("hashes", err) &&
 			!bytes.Equal(encodeHashes(key, hashes), sealed) {
 			t.Errorf("hashes: %x is not written the same way", sealed)
+		}
+		if id, err := decodeLaneID(key, sealed); check("number of a lane", err) &&
+			!bytes.Equal(encodeLaneID(key, id), sealed) {
+			t.Errorf("number of a lane: %x is not written the same way", sealed)
+		}
+		named := seal(nameKey, bytes.Clone(data))
+		if name, err := decodeName(named); check("name of a lane", err) &&
+			!bytes.Equal(encodeName(name), named) {
+			t.Errorf("name of a lane: %x is not written the same way", named)
 		}
 		if len(data) < 8 {
 			return

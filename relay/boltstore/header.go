@@ -9,7 +9,7 @@ import (
 	"github.com/guance-relay/guance-relay/relay/store"
 )
 
-// A header is an entry without its lane, sequence number, progress and body.
+// A header is an event without its source and body. All lanes of an event have the same one.
 //
 //	body sum   uint32, CRC-32C of the body
 //	body size  uvarint
@@ -32,7 +32,7 @@ type header struct {
 	trace    string
 }
 
-func encodeHeader(e *store.Entry) []byte {
+func encodeHeader(e *store.Event) []byte {
 	b := make([]byte, 0, 64+len(e.ID)+len(e.Problem)+len(e.Trace))
 	b = binary.LittleEndian.AppendUint32(b, crc32.Checksum(e.Body, castagnoli))
 	b = binary.AppendUvarint(b, uint64(len(e.Body)))
@@ -60,7 +60,7 @@ func decodeHeader(b []byte) (h header, ok bool) {
 	return h, !d.bad
 }
 
-// entry returns the entry that h belongs to, without its body.
+// entry returns an entry of the event that h belongs to, without its body.
 func (h *header) entry(lane string, seq uint64, kept time.Duration) store.Entry {
 	return store.Entry{
 		Lane: lane, Seq: seq, ID: h.id, Problem: h.problem, State: h.state, Level: h.level,

@@ -11,34 +11,41 @@ import (
 // An index is what memory holds of the file, so that a commit need not count. The committer owns
 // it. After a transaction that was aborted, it is read from the file again.
 type index struct {
-	lanes     map[string]*laneIndex
-	pending   int
-	bytes     int64 // of pending entries
-	deadBytes int64
+	lanes          map[string]*laneIndex // by each name
+	all            []*laneIndex          // nil: the lane is gone
+	sources        map[string]*window
+	problems       problems
+	pending        int
+	bytes          int64 // of pending entries
+	deadBytes      int64
+	maxLaneEntries int
+	routed         uint64 // events
 }
 
 // A laneIndex is the part of one lane.
 type laneIndex struct {
-	seq     uint64 // the last sequence number
-	pending int
-	letters int // dead letters
-	ended   int // settlements in the history
-	records int
-	window  window
-	// problems counts the pending entries and dead letters of each problem, by the hash of its
-	// key. While there are any, the record of the problem is not deleted. A collision of two
-	// hashes only delays the deletion.
-	problems   map[uint32]int32
+	name       string // the present one
+	id         uint64 // of its bucket; 0: the file does not have the lane yet
+	at         uint32 // its place in index.all
+	seq        uint64 // the last sequence number
+	pending    int
+	letters    int // dead letters
+	ended      int // settlements in the history
+	records    int
 	nextLetter uint64 // expire looks at the dead letters from here on
+	routed     uint64 // index.routed of the last event that was offered to the lane
 }
 
+// used reports whether the lane ever had an entry.
+func (l *laneIndex) used() bool { return l != nil && l.seq > 0 }
+
+// lane returns a lane, by any of its names. A new one is not in the file yet.
 func (x *index) lane(name string) *laneIndex {
 	l := x.lanes[name]
 	if l == nil {
-		l = &laneIndex{
-			window: window{known: make(map[hash]struct{})}, problems: make(map[uint32]int32),
-		}
+		l = &laneIndex{name: name, at: uint32(len(x.all))}
 		x.lanes[name] = l
+		x.all = append(x.all, l)
 	}
 	return l
 }
@@ -47,40 +54,56 @@ func (l *laneIndex) holdings() store.Holdings {
 	return store.Holdings{Pending: l.pending, Dead: l.letters}
 }
 
-// retain keeps the record of a problem until release has been called as often.
-func (l *laneIndex) retain(problem uint32) { l.problems[problem]++ }
-
-func (l *laneIndex) release(problem uint32) {
-	if l.problems[problem]--; l.problems[problem] <= 0 {
-		delete(l.problems, problem)
-	}
-}
-
-// hashProblem is FNV-1a of 32 bits. It is on disk and may not change.
-func hashProblem(problem string) uint32 {
-	h := uint32(2166136261)
-	for i := range len(problem) {
-		h = (h ^ uint32(problem[i])) * 16777619
-	}
-	return h
-}
-
-// loadIndex reads the index from the file. Of a pending entry it reads the progress alone.
+// loadIndex reads the index from the file. Of a pending entry it reads the progress alone, and of an
+// open record the age key.
 func (s *Store) loadIndex() error {
 	old := s.index
-	s.index = &index{lanes: make(map[string]*laneIndex)}
+	s.index = &index{
+		lanes: make(map[string]*laneIndex), sources: make(map[string]*window),
+		problems: newProblems(), maxLaneEntries: s.opts.MaxLaneEntries,
+	}
 	return s.view(func(tx *bolt.Tx) error {
 		lanes := tx.Bucket(lanesBucket)
-		return lanes.ForEachBucket(func(name []byte) error {
-			l := s.index.lane(string(name))
-			if old != nil && old.lanes[string(name)] != nil {
-				l.nextLetter = old.lanes[string(name)].nextLetter
+		byID := make(map[uint64]*laneIndex)
+		err := lanes.ForEachBucket(func(id []byte) error {
+			b := lanes.Bucket(id)
+			name, err := decodeName(b.Get(nameKey))
+			if err != nil {
+				return fmt.Errorf("lane %x: %w", id, err)
 			}
-			if err := s.loadLane(lanes.Bucket(name), l); err != nil {
+			if s.index.lanes[name] != nil {
+				return fmt.Errorf("two lanes have the name %q: %w", name, store.ErrDamaged)
+			}
+			l := s.index.lane(name)
+			l.id = keySeq(id)
+			byID[l.id] = l
+			if old != nil && old.lanes[name] != nil {
+				l.nextLetter = old.lanes[name].nextLetter
+			}
+			if err := s.loadLane(b, l); err != nil {
 				return fmt.Errorf("lane %q: %w", name, err)
 			}
 			return nil
 		})
+		if err != nil {
+			return err
+		}
+		err = tx.Bucket(namesBucket).ForEach(func(name, value []byte) error {
+			id, err := decodeLaneID(name, value)
+			if err != nil {
+				return fmt.Errorf("lane %q: %w", name, err)
+			}
+			l := byID[id]
+			if l == nil || s.index.lanes[string(name)] != nil && s.index.lanes[string(name)] != l {
+				return fmt.Errorf("lane %q: %w", name, damaged("number of a lane", name))
+			}
+			s.index.lanes[string(name)] = l
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+		return s.loadSources(tx)
 	})
 }
 
@@ -101,7 +124,7 @@ func (s *Store) loadLane(b *bolt.Bucket, l *laneIndex) error {
 				l.pending++
 				s.index.pending++
 				s.index.bytes += int64(p.size)
-				l.retain(p.problem)
+				s.index.problems.add(p.problem, l.at, pendingHolding(p.kind&recovery != 0, 1))
 			}
 		}
 		return nil
@@ -109,17 +132,22 @@ func (s *Store) loadLane(b *bolt.Bucket, l *laneIndex) error {
 	if err != nil {
 		return err
 	}
-	if err := l.window.load(b.Bucket(seenPart), s.opts.Remembered); err != nil {
-		return err
-	}
 	for _, c := range []struct {
 		part  []byte
 		count *int
-	}{{historyPart, &l.ended}, {closedPart, &l.records}, {openPart, &l.records}} {
+	}{{historyPart, &l.ended}, {closedPart, &l.records}} {
 		err := b.Bucket(c.part).ForEach(func(_, _ []byte) error { *c.count++; return nil })
 		if err != nil {
 			return err
 		}
+	}
+	err = b.Bucket(openPart).ForEach(func(k, _ []byte) error {
+		l.records++
+		s.index.problems.add(keyProblem(ageRecord(k)), l.at, holding{open: 1})
+		return nil
+	})
+	if err != nil {
+		return err
 	}
 	bodies := b.Bucket(bodiesPart)
 	return b.Bucket(deadPart).ForEach(func(k, v []byte) error {
@@ -131,7 +159,7 @@ func (s *Store) loadLane(b *bolt.Bucket, l *laneIndex) error {
 			s.index.deadBytes += int64(len(bodies.Get(k)))
 			return nil
 		}
-		l.retain(hashProblem(h.problem))
+		s.index.problems.add(hashProblem(h.problem), l.at, holding{entries: 1})
 		s.index.deadBytes += int64(h.bodySize)
 		return nil
 	})

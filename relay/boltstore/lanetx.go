@@ -6,15 +6,13 @@ import bolt "go.etcd.io/bbolt"
 // operations have run.
 type laneTx struct {
 	commit *commit
-	name   string
 	*laneIndex
 
 	bucket                                   *bolt.Bucket // of the lane; the others are its parts
-	segments, progress, seen, history        *bolt.Bucket
+	segments, progress, history              *bolt.Bucket
 	dead, bodies, recordValues, closed, open *bolt.Bucket
 
 	appended []segmentEntry // by this commit
-	newIDs   []hash
 
 	read   map[uint64]*segment // by this commit, by first sequence number
 	recent *segment
@@ -24,17 +22,18 @@ type laneTx struct {
 	lost    lostRecords // of open problems
 }
 
-func newLaneTx(c *commit, name string, b *bolt.Bucket) *laneTx {
+func newLaneTx(c *commit, index *laneIndex) *laneTx {
+	b := laneBucket(c.tx, index.id)
 	l := &laneTx{
-		commit: c, name: name, laneIndex: c.store.index.lane(name),
+		commit: c, laneIndex: index,
 		bucket: b, segments: b.Bucket(segmentsPart), progress: b.Bucket(progressPart),
-		seen: b.Bucket(seenPart), history: b.Bucket(historyPart), dead: b.Bucket(deadPart),
+		history: b.Bucket(historyPart), dead: b.Bucket(deadPart),
 		bodies: b.Bucket(bodiesPart), recordValues: b.Bucket(recordsPart),
 		closed: b.Bucket(closedPart), open: b.Bucket(openPart), read: make(map[uint64]*segment),
 	}
 	// These grow at their end, where bbolt would leave half of each page empty.
 	for _, b := range []*bolt.Bucket{
-		l.segments, l.progress, l.seen, l.history, l.dead, l.bodies, l.closed, l.open,
+		l.segments, l.progress, l.history, l.dead, l.bodies, l.closed, l.open,
 	} {
 		b.FillPercent = sequentialFill
 	}
@@ -56,9 +55,6 @@ func (l *laneTx) flush() error {
 			return err
 		}
 	}
-	if err := l.window.save(l.seen, l.seq, l.newIDs, l.opts().Remembered); err != nil {
-		return err
-	}
 	if l.bucket.Sequence() == l.seq {
 		return nil
 	}
@@ -71,9 +67,5 @@ func (l *laneTx) countPending(p *progress, n int) {
 	l.pending += n
 	x.pending += n
 	x.bytes += int64(n) * int64(p.size)
-	if n > 0 {
-		l.retain(p.problem)
-	} else {
-		l.release(p.problem)
-	}
+	x.problems.add(p.problem, l.at, pendingHolding(p.kind&recovery != 0, int32(n)))
 }

@@ -40,7 +40,9 @@ func (op acquireOp) check(*commit) error {
 	defer s.mu.Unlock()
 	for _, name := range op.lease.lanes {
 		o := s.owner(name)
-		o.lease.end()
+		if o.lease != op.lease { // the group may have two names of one lane
+			o.lease.end()
+		}
 		o.lease = op.lease
 	}
 	return nil
@@ -88,6 +90,7 @@ type owner struct {
 
 // owner returns the owner of a lane, made on first use. The store's mu is held.
 func (s *Store) owner(lane string) *owner {
+	lane = s.present(lane)
 	o := s.owners[lane]
 	if o == nil {
 		o = &owner{changed: make(chan struct{})}

@@ -26,7 +26,7 @@ type markOp struct {
 }
 
 func (op *markOp) write(c *commit) error {
-	l, err := c.lane(op.lane.name, false)
+	l, err := c.lane(op.lane.name)
 	if err != nil || l == nil {
 		return err
 	}
@@ -62,7 +62,9 @@ func (l *laneTx) apply(m *store.Mark) error {
 		return err
 	}
 	now, header := l.commit.now, slices.Clone(e.header)
-	ended := settlement{m.Seq, m.Outcome, m.At, e.kept, now, header, m.Reason}
+	ended := settlement{
+		m.Seq, m.Outcome, m.At, e.kept, now, header, m.Reason, p.kind&sticky != 0,
+	}
 	if err := l.addSettlement(ended); err != nil {
 		return err
 	}

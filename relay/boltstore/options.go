@@ -12,12 +12,17 @@ type Options struct {
 	// MaxEntries is how many entries of all lanes together may be pending; by default 1,000,000.
 	// Above it Append returns [store.ErrFull].
 	MaxEntries int
+	// MaxLaneEntries is how many entries of one lane may be pending; by default a quarter of
+	// MaxEntries. An event beyond it becomes a dead letter of the lane at once, with the reason
+	// [store.LaneFull].
+	MaxLaneEntries int
 	// MaxBytes is how many bytes the pending entries of all lanes may have, with their headers;
 	// by default 4 GiB. Above it Append returns [store.ErrFull]. Dead letters may have a quarter
 	// of it in addition. Above that the oldest of the lane are deleted.
 	MaxBytes int64
-	// Remembered is how many event IDs each lane remembers to recognise duplicates; by default
-	// 100,000. Each takes 16 bytes in the file and some 55 in memory.
+	// Remembered is how many event IDs of each source are remembered to recognise duplicates; by
+	// default 100,000. Each takes 16 bytes in the file and some 55 in memory, however many lanes
+	// got the event.
 	Remembered int
 	// History is how many outcomes of each lane History can return, the last ones; by default
 	// 10,000.
@@ -41,11 +46,12 @@ func (o *Options) withDefaults() (d Options, err error) {
 	if o != nil {
 		d = *o
 	}
-	if n := min(int64(d.MaxEntries), d.MaxBytes, int64(d.Remembered), int64(d.History),
-		int64(d.MaxDead), int64(d.DeadAge), int64(d.MaxRecords)); n < 0 {
+	if n := min(int64(d.MaxEntries), int64(d.MaxLaneEntries), d.MaxBytes, int64(d.Remembered),
+		int64(d.History), int64(d.MaxDead), int64(d.DeadAge), int64(d.MaxRecords)); n < 0 {
 		return d, fmt.Errorf("boltstore: an option is negative (%d); zero means the default", n)
 	}
 	orDefault(&d.MaxEntries, 1_000_000)
+	orDefault(&d.MaxLaneEntries, max(d.MaxEntries/4, 1))
 	orDefault(&d.MaxBytes, 4<<30)
 	orDefault(&d.Remembered, 100_000)
 	orDefault(&d.History, 10_000)

@@ -3,6 +3,8 @@ package boltstore
 import (
 	"encoding/binary"
 	"math"
+
+	"github.com/guance-relay/guance-relay/guance"
 )
 
 // A progress is how far one entry of a segment has gone. It is not in the segment, so that a mark
@@ -10,20 +12,35 @@ import (
 // read events.
 //
 //	seq      uint32, above the first of the segment
-//	problem  uint32, hashProblem of the key
+//	problem  uint64, hashProblem of the key
 //	size     uint32, of header and body
 //	state    uint32: 0 new, 1+n begun after n failed attempts, all ones settled
+//	kind     byte: the sum of recovery and sticky
 type progress struct {
 	seq     uint64
-	problem uint32
+	problem uint64
 	size    uint32
 	state   uint32
+	kind    uint8
 }
 
 const (
-	progressSize = 16
+	progressSize = 21
 	settled      = math.MaxUint32
+
+	recovery = 1 // the event says that the problem is over
+	sticky   = 2 // the lane did not want the event, and holds its problem
 )
+
+func kindOf(s guance.State, isSticky bool) (kind uint8) {
+	if s == guance.StateRecovered {
+		kind |= recovery
+	}
+	if isSticky {
+		kind |= sticky
+	}
+	return kind
+}
 
 // begun is the state of an entry whose attempt begins after so many failed ones.
 func begun(failed int) uint32 { return uint32(min(max(failed, 0), math.MaxInt32-1)) + 1 }
@@ -33,9 +50,10 @@ func encodeProgress(first uint64, list []progress) []byte {
 	b := make([]byte, 4, 4+progressSize*len(list))
 	for _, p := range list {
 		b = binary.LittleEndian.AppendUint32(b, uint32(p.seq-first))
-		b = binary.LittleEndian.AppendUint32(b, p.problem)
+		b = binary.LittleEndian.AppendUint64(b, p.problem)
 		b = binary.LittleEndian.AppendUint32(b, p.size)
 		b = binary.LittleEndian.AppendUint32(b, p.state)
+		b = append(b, p.kind)
 	}
 	return seal(seqKey(first), b)
 }
@@ -54,9 +72,10 @@ func decodeProgress(dst []progress, key, value []byte) ([]progress, error) {
 	for ; len(b) > 0; b = b[progressSize:] {
 		p := progress{
 			seq:     first + uint64(binary.LittleEndian.Uint32(b)),
-			problem: binary.LittleEndian.Uint32(b[4:]),
-			size:    binary.LittleEndian.Uint32(b[8:]),
-			state:   binary.LittleEndian.Uint32(b[12:]),
+			problem: binary.LittleEndian.Uint64(b[4:]),
+			size:    binary.LittleEndian.Uint32(b[12:]),
+			state:   binary.LittleEndian.Uint32(b[16:]),
+			kind:    b[20],
 		}
 		if p.seq <= last {
 			return nil, damaged("progress", key)

@@ -34,13 +34,14 @@ func (s *Store) damage(err error) error {
 		s.path, store.ErrDamaged, err)
 }
 
-// viewLane runs fn on the bucket of a lane, if there is one.
-func (s *Store) viewLane(lane string, fn func(*bolt.Bucket) error) error {
+// viewLane runs fn on the bucket of a lane, if there is one, with the lane's present name.
+func (s *Store) viewLane(lane string, fn func(b *bolt.Bucket, lane string) error) error {
 	return s.view(func(tx *bolt.Tx) error {
-		if b := laneBucket(tx, lane); b != nil {
-			return fn(b)
+		b, present, err := findLane(tx, lane)
+		if b == nil || err != nil {
+			return err
 		}
-		return nil
+		return fn(b, present)
 	})
 }
 
@@ -52,8 +53,8 @@ func (l *ownedLane) Read(ctx context.Context, after uint64, limit int) ([]*store
 			return nil, err
 		}
 		var found []*store.Entry
-		err = l.store.viewLane(l.name, func(b *bolt.Bucket) (err error) {
-			found, err = l.read(b, after, limit)
+		err = l.store.viewLane(l.name, func(b *bolt.Bucket, lane string) (err error) {
+			found, err = l.read(b, lane, after, limit)
 			return err
 		})
 		if err != nil || len(found) > 0 {
@@ -68,7 +69,7 @@ func (l *ownedLane) Read(ctx context.Context, after uint64, limit int) ([]*store
 	}
 }
 
-func (l *ownedLane) read(b *bolt.Bucket, after uint64, limit int) (
+func (l *ownedLane) read(b *bolt.Bucket, lane string, after uint64, limit int) (
 	found []*store.Entry, err error,
 ) {
 	segments, c := b.Bucket(segmentsPart), b.Bucket(progressPart).Cursor()
@@ -83,6 +84,9 @@ func (l *ownedLane) read(b *bolt.Bucket, after uint64, limit int) (
 		}
 		before := len(found)
 		if found, err = l.readSegment(found, segments, k, list, after, limit); err == nil {
+			for _, e := range found[before:] {
+				e.Lane = lane
+			}
 			continue
 		}
 		if before > 0 {
@@ -93,7 +97,8 @@ func (l *ownedLane) read(b *bolt.Bucket, after uint64, limit int) (
 	return found, nil
 }
 
-// readSegment appends the pending entries of a segment above after, up to limit.
+// readSegment appends the pending entries of a segment above after, up to limit. It does not set
+// the lane.
 func (l *ownedLane) readSegment(
 	found []*store.Entry, segments *bolt.Bucket, k []byte, list []progress, after uint64, limit int,
 ) ([]*store.Entry, error) {
@@ -103,7 +108,7 @@ func (l *ownedLane) readSegment(
 		if e.seq > after && e.state != settled {
 			var h header
 			if h, whole = decodeHeader(e.header); whole {
-				found = append(found, e.entry(l.name, &h))
+				found = append(found, e.entry("", &h))
 			}
 		}
 		return whole && len(found) < limit
@@ -119,8 +124,8 @@ func (l *ownedLane) Load(ctx context.Context, seq uint64) (e *store.Entry, err e
 	if _, err := l.owned(ctx); err != nil {
 		return nil, err
 	}
-	err = l.store.viewLane(l.name, func(b *bolt.Bucket) (err error) {
-		e, err = load(b, l.name, seq)
+	err = l.store.viewLane(l.name, func(b *bolt.Bucket, lane string) (err error) {
+		e, err = load(b, lane, seq)
 		return err
 	})
 	if err == nil && e == nil {

@@ -1,6 +1,7 @@
 package boltstore
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -61,6 +62,9 @@ func decodeRecord(key, value []byte) (record, error) {
 // recordKey is the key of a problem's record. The prefix is for a problem with an empty key.
 func recordKey(problem string) []byte { return append([]byte("p"), problem...) }
 
+// keyProblem returns the hash of a record's problem.
+func keyProblem(key []byte) uint64 { return hashProblem(string(key[min(len("p"), len(key)):])) }
+
 // agePrefix is the size of an age key without the key of the record.
 const agePrefix = 4
 
@@ -71,6 +75,9 @@ func (r *record) ageKey(key []byte) []byte {
 	seconds := min(r.changed/time.Second, math.MaxUint32)
 	return append(binary.BigEndian.AppendUint32(nil, uint32(seconds)), key...)
 }
+
+// ageRecord returns the key of the record of an age key.
+func ageRecord(ageKey []byte) []byte { return ageKey[min(agePrefix, len(ageKey)):] }
 
 // ageKeyTime returns when the record of an age key changed, to the second.
 func ageKeyTime(ageKey []byte) time.Duration {
@@ -94,7 +101,7 @@ func (l *ownedLane) Records(ctx context.Context, problems []string) ([]store.Rec
 		return nil, err
 	}
 	records := make([]store.Record, len(problems))
-	err := l.store.viewLane(l.name, func(b *bolt.Bucket) error {
+	err := l.store.viewLane(l.name, func(b *bolt.Bucket, _ string) error {
 		b = b.Bucket(recordsPart)
 		for i, problem := range problems {
 			r, err := readRecord(b, recordKey(problem))
@@ -117,8 +124,9 @@ func (l *laneTx) updateRecord(m *store.Mark) error {
 	r, err := readRecord(l.recordValues, key)
 	if errors.Is(err, store.ErrDamaged) {
 		// The problem counts as open, so that its recovery is sent.
-		r = record{Record: store.Record{Open: true}}
-	} else if err != nil {
+		r, err = record{Record: store.Record{Open: true}}, l.deleteAges(key)
+	}
+	if err != nil {
 		return err
 	}
 	l.written++
@@ -146,14 +154,53 @@ func (l *laneTx) putRecord(key []byte, old, r record) error {
 	if exists && from == to && slices.Equal(oldAge, age) {
 		return nil
 	}
-	if exists {
-		l.records--
-		if err := from.Delete(oldAge); err != nil {
+	if to.Get(age) == nil {
+		l.countAge(to, key, 1)
+		if err := to.Put(age, []byte{}); err != nil {
 			return err
 		}
 	}
-	if to.Get(age) == nil {
-		l.records++
+	if exists {
+		return l.deleteAge(from, oldAge)
 	}
-	return to.Put(age, []byte{})
+	return nil
+}
+
+// countAge adds n age keys to the index, or removes them.
+func (l *laneTx) countAge(byAge *bolt.Bucket, key []byte, n int) {
+	l.records += n
+	if byAge == l.open {
+		l.commit.store.index.problems.add(keyProblem(key), l.at, holding{open: int32(n)})
+	}
+}
+
+// deleteAge deletes an age key.
+func (l *laneTx) deleteAge(byAge *bolt.Bucket, ageKey []byte) error {
+	l.countAge(byAge, ageRecord(ageKey), -1)
+	return byAge.Delete(ageKey)
+}
+
+// deleteAges deletes the age keys of a record that cannot be read, which says when it changed: it
+// looks at all.
+func (l *laneTx) deleteAges(key []byte) error {
+	for _, byAge := range []*bolt.Bucket{l.closed, l.open} {
+		var found [][]byte
+		c := byAge.Cursor()
+		for k, _ := c.First(); k != nil; k, _ = c.Next() {
+			if bytes.Equal(ageRecord(k), key) {
+				found = append(found, slices.Clone(k))
+			}
+		}
+		for _, k := range found {
+			if err := l.deleteAge(byAge, k); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// holds reports whether something of a record's problem is pending or dead.
+func (l *laneTx) holds(key []byte) bool {
+	return l.commit.store.index.problems.entries(keyProblem(key), l.at) > 0
 }

@@ -21,7 +21,7 @@ func TestBoundsHoldOverReopening(t *testing.T) {
 	}
 	full := func(t *testing.T, s *boltstore.Store, i, n int, want bool) {
 		t.Helper()
-		err := s.Append(t.Context(), []*store.Entry{sized(i, n)})
+		err := keep(t.Context(), s, sized(i, n))
 		if errors.Is(err, store.ErrFull) != want || err != nil && !want {
 			t.Errorf("entry %d: %v; want it refused: %t", i, err, want)
 		}
@@ -44,7 +44,7 @@ func TestBoundsHoldOverReopening(t *testing.T) {
 		opts boltstore.Options
 		play func(*testing.T, *boltstore.Store, again)
 	}{
-		"the number of entries": {boltstore.Options{MaxEntries: 3},
+		"the number of entries": {boltstore.Options{MaxEntries: 3, MaxLaneEntries: 9},
 			func(t *testing.T, s *boltstore.Store, again again) {
 				a := sized(0, 10)
 				add(t, s, a, sized(1, 10), sized(2, 10))

@@ -35,6 +35,7 @@ func (se *segmentEntry) entry(lane string, h *header) *store.Entry {
 	if e.Begun = se.state != 0; e.Begun {
 		e.Failed = int(se.state - 1)
 	}
+	e.Sticky = se.kind&sticky != 0
 	return &e
 }
 

@@ -13,7 +13,7 @@ import (
 // segments returns how many segments a lane has, and how many bytes.
 func (s *Store) segments(t *testing.T, lane string) (n, bytes int) {
 	t.Helper()
-	err := s.viewLane(lane, func(b *bolt.Bucket) error {
+	err := s.viewLane(lane, func(b *bolt.Bucket, _ string) error {
 		segments := b.Bucket(segmentsPart)
 		return b.Bucket(progressPart).ForEach(func(k, _ []byte) error {
 			n, bytes = n+1, bytes+len(segments.Bucket(k).Get(segmentKey))
@@ -28,12 +28,14 @@ func (s *Store) segments(t *testing.T, lane string) (n, bytes int) {
 
 func fill(t *testing.T, s *Store, lane string, n, at int) {
 	t.Helper()
-	var entries []*store.Entry
+	b := &store.Batch{}
 	for i := range n {
-		entries = append(entries, &store.Entry{Lane: lane, Problem: fmt.Sprint("p", i),
-			Body: make([]byte, at)})
+		b.Events = append(b.Events, &store.Event{
+			Problem: fmt.Sprint("p", i, " of ", lane), Body: make([]byte, at),
+			Wanted: []store.Offer{{Lane: lane}},
+		})
 	}
-	if err := s.Append(t.Context(), entries); err != nil {
+	if err := s.Append(t.Context(), b); err != nil {
 		t.Fatal(err)
 	}
 }

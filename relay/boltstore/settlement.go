@@ -21,6 +21,7 @@ import (
 //	ended    clock: when it ended, by the store's time
 //	header   its size as uvarint, header
 //	reason   string
+//	sticky   byte
 type settlement struct {
 	seq     uint64
 	outcome store.Outcome
@@ -29,6 +30,7 @@ type settlement struct {
 	ended   time.Duration
 	header  []byte
 	reason  string
+	sticky  bool
 }
 
 func encodeSettlement(key []byte, s settlement) []byte {
@@ -40,6 +42,7 @@ func encodeSettlement(key []byte, s settlement) []byte {
 	b = appendClock(b, s.ended)
 	b = appendString(b, s.header)
 	b = appendString(b, s.reason)
+	b = appendBool(b, s.sticky)
 	return seal(key, b)
 }
 
@@ -52,7 +55,7 @@ func decodeSettlement(key, value []byte) (s settlement, h header, err error) {
 	d := decoder{b: b}
 	s = settlement{
 		seq: d.uvarint(), outcome: store.Outcome(d.byte()), at: d.time(), kept: d.clock(),
-		ended: d.clock(), header: d.bytes(), reason: string(d.bytes()),
+		ended: d.clock(), header: d.bytes(), reason: string(d.bytes()), sticky: d.byte() == 1,
 	}
 	h, ok := decodeHeader(s.header)
 	if d.bad || !ok {
@@ -64,7 +67,7 @@ func decodeSettlement(key, value []byte) (s settlement, h header, err error) {
 // settlement returns s as callers get it.
 func (s *settlement) settlement(lane string, h *header, body []byte) store.Settlement {
 	e := h.entry(lane, s.seq, s.kept)
-	e.Body = body
+	e.Body, e.Sticky = body, s.sticky
 	return store.Settlement{Entry: e, Outcome: s.outcome, Reason: s.reason, At: s.at}
 }
 
@@ -95,7 +98,7 @@ func (s *Store) History(ctx context.Context, lane, problem string) (
 	if err := s.usable(ctx); err != nil {
 		return nil, err
 	}
-	err = s.viewLane(lane, func(b *bolt.Bucket) error {
+	err = s.viewLane(lane, func(b *bolt.Bucket, lane string) error {
 		return b.Bucket(historyPart).ForEach(func(k, v []byte) error {
 			st, h, err := decodeSettlement(k, v)
 			if err == nil && h.problem == problem {

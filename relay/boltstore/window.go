@@ -2,6 +2,7 @@ package boltstore
 
 import (
 	"crypto/sha256"
+	"fmt"
 
 	bolt "go.etcd.io/bbolt"
 )
@@ -17,17 +18,68 @@ func hashID(id string) hash {
 
 // An event is what a duplicate is recognised by.
 type event struct {
-	lane string
-	id   hash
+	source string
+	id     hash
 }
 
-// remembers reports whether the lane remembers an event.
-func (c *commit) remembers(ev event) bool {
-	l := c.store.index.lanes[ev.lane]
-	return l != nil && l.window.has(ev.id)
+// remembers reports whether an event was kept before.
+func (x *index) remembers(ev event) bool {
+	w := x.sources[ev.source]
+	return w != nil && w.has(ev.id)
 }
 
-// A window remembers the newest event IDs of a lane.
+// source returns the window of a source, made on first use.
+func (x *index) source(name string) *window {
+	w := x.sources[name]
+	if w == nil {
+		w = &window{known: make(map[hash]struct{})}
+		x.sources[name] = w
+	}
+	return w
+}
+
+// sourceKey is the key of a source's bucket. The prefix is for the source with an empty name.
+func sourceKey(source string) []byte { return append([]byte("s"), source...) }
+
+// remember adds an event that is kept to the window of its source.
+func (c *commit) remember(ev event) {
+	c.store.index.source(ev.source).add(ev.id, c.store.opts.Remembered)
+	if c.ids == nil {
+		c.ids = make(map[string][]hash)
+	}
+	c.ids[ev.source] = append(c.ids[ev.source], ev.id)
+}
+
+// saveWindows writes the event IDs that the commit remembers.
+func (c *commit) saveWindows() error {
+	for source, ids := range c.ids {
+		b, err := c.tx.Bucket(sourcesBucket).CreateBucketIfNotExists(sourceKey(source))
+		if err != nil {
+			return err
+		}
+		b.FillPercent = sequentialFill
+		w := c.store.index.source(source)
+		if err := w.save(b, ids, c.store.opts.Remembered); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// loadSources reads the windows of all sources.
+func (s *Store) loadSources(tx *bolt.Tx) error {
+	sources := tx.Bucket(sourcesBucket)
+	return sources.ForEachBucket(func(key []byte) error {
+		name := string(key[min(len("s"), len(key)):])
+		err := s.index.source(name).load(sources.Bucket(key), s.opts.Remembered)
+		if err != nil {
+			return fmt.Errorf("source %q: %w", name, err)
+		}
+		return nil
+	})
+}
+
+// A window remembers the newest event IDs of a source.
 type window struct {
 	known  map[hash]struct{}
 	ring   []hash // in the order of acceptance, from next on once it is full
@@ -68,11 +120,12 @@ func (w *window) load(seen *bolt.Bucket, size int) error {
 }
 
 // save writes the hashes that a commit accepted, and deletes the oldest values above size.
-func (w *window) save(seen *bolt.Bucket, seq uint64, hashes []hash, size int) error {
-	if len(hashes) == 0 {
-		return nil
+func (w *window) save(seen *bolt.Bucket, hashes []hash, size int) error {
+	n, err := seen.NextSequence()
+	if err != nil {
+		return err
 	}
-	key := seqKey(seq)
+	key := seqKey(n)
 	if err := seen.Put(key, encodeHashes(key, hashes)); err != nil {
 		return err
 	}

@@ -1,0 +1,207 @@
+package boltstore
+
+import (
+	"fmt"
+	"reflect"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	bolt "go.etcd.io/bbolt"
+
+	"github.com/guance-relay/guance-relay/guance"
+)
+
+// counts is what an index says, in a form that can be compared.
+type counts struct {
+	Lanes     map[string]laneCounts
+	Names     map[string]string             // with the present ones
+	Problems  map[uint64]map[string]holding // by hash, then lane
+	Sources   map[string][]hash
+	Pending   int
+	Bytes     int64
+	DeadBytes int64
+}
+
+type laneCounts struct {
+	ID                               uint64
+	Seq                              uint64
+	Pending, Letters, Ended, Records int
+}
+
+func newCounts() *counts {
+	return &counts{
+		Lanes: make(map[string]laneCounts), Names: make(map[string]string),
+		Problems: make(map[uint64]map[string]holding), Sources: make(map[string][]hash),
+	}
+}
+
+// add adds to what a lane has of a problem.
+func (c *counts) add(problem uint64, lane string, d holding) {
+	if c.Problems[problem] == nil {
+		c.Problems[problem] = make(map[string]holding)
+	}
+	h := c.Problems[problem][lane]
+	h.entries += d.entries
+	h.recoveries += d.recoveries
+	h.open += d.open
+	c.Problems[problem][lane] = h
+}
+
+// counts returns what the index says.
+func (x *index) counts() *counts {
+	c := newCounts()
+	c.Pending, c.Bytes, c.DeadBytes = x.pending, x.bytes, x.deadBytes
+	for name, l := range x.lanes {
+		if l.id != 0 {
+			c.Names[name] = l.name
+			c.Lanes[l.name] = laneCounts{l.id, l.seq, l.pending, l.letters, l.ended, l.records}
+		}
+	}
+	for problem := range x.problems.first {
+		for h := range x.problems.of(problem) {
+			c.add(problem, x.all[h.lane].name, h)
+		}
+	}
+	for name, w := range x.sources {
+		ring := append(w.ring[w.next:len(w.ring):len(w.ring)], w.ring[:w.next]...)
+		if c.Sources[name] = ring; len(w.known) != len(ring) {
+			c.Sources[name] = nil
+		}
+	}
+	return c
+}
+
+// recount reads the whole file: of entries the headers, and of records the values.
+func (s *Store) recount(tx *bolt.Tx) (*counts, error) {
+	c := newCounts()
+	err := tx.Bucket(namesBucket).ForEach(func(k, v []byte) error {
+		b, present, err := findLane(tx, string(k))
+		if err != nil || b == nil {
+			return fmt.Errorf("name %q: %v", k, err)
+		}
+		c.Names[string(k)] = present
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	lanes := tx.Bucket(lanesBucket)
+	err = lanes.ForEachBucket(func(id []byte) error {
+		b := lanes.Bucket(id)
+		name, err := decodeName(b.Get(nameKey))
+		if err != nil {
+			return err
+		}
+		l, err := c.lane(b, name)
+		l.ID, l.Seq = keySeq(id), b.Sequence()
+		c.Lanes[name] = l
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	sources := tx.Bucket(sourcesBucket)
+	return c, sources.ForEachBucket(func(k []byte) error {
+		var all []hash
+		err := sources.Bucket(k).ForEach(func(k, v []byte) error {
+			hashes, err := decodeHashes(k, v)
+			all = append(all, hashes...)
+			return err
+		})
+		c.Sources[string(k[1:])] = all[max(0, len(all)-s.opts.Remembered):]
+		return err
+	})
+}
+
+func (c *counts) lane(b *bolt.Bucket, name string) (l laneCounts, err error) {
+	err = b.Bucket(progressPart).ForEach(func(k, v []byte) error {
+		list, err := decodeProgress(nil, k, v)
+		if err != nil {
+			return err
+		}
+		return eachEntry(b.Bucket(segmentsPart), k, list, func(e segmentEntry) bool {
+			h, _ := decodeHeader(e.header)
+			if e.state != settled {
+				l.Pending++
+				c.Pending++
+				c.Bytes += int64(len(e.header) + len(e.body))
+				c.add(hashProblem(h.problem), name,
+					pendingHolding(h.state == guance.StateRecovered, 1))
+			}
+			return true
+		})
+	})
+	if err != nil {
+		return l, err
+	}
+	err = b.Bucket(deadPart).ForEach(func(k, v []byte) error {
+		_, h, err := decodeSettlement(k, v)
+		l.Letters++
+		c.DeadBytes += int64(len(b.Bucket(bodiesPart).Get(k)))
+		c.add(hashProblem(h.problem), name, holding{entries: 1})
+		return err
+	})
+	if err != nil {
+		return l, err
+	}
+	err = b.Bucket(recordsPart).ForEach(func(k, v []byte) error {
+		r, err := decodeRecord(k, v)
+		l.Records++
+		if r.Open {
+			c.add(keyProblem(k), name, holding{open: 1})
+		}
+		return err
+	})
+	l.Ended = b.Bucket(historyPart).Stats().KeyN
+	return l, err
+}
+
+// CheckIndex compares the index with what it must be, according to the file.
+func (s *Store) CheckIndex(t *testing.T) {
+	t.Helper()
+	op := &countOp{}
+	if err := s.submit(t.Context(), op); err != nil {
+		t.Fatal(err)
+	}
+	if !reflect.DeepEqual(op.file, op.index) { // cmp takes seconds to see that they are equal
+		t.Fatalf("the file (-) and the index (+) differ:\n%.3000s",
+			cmp.Diff(op.file, op.index, cmp.AllowUnexported(holding{})))
+	}
+}
+
+// A countOp counts in the committer.
+type countOp struct {
+	noOperation
+	file, index *counts
+}
+
+func (op *countOp) check(c *commit) (err error) {
+	op.index = c.store.index.counts()
+	op.file, err = c.store.recount(c.tx)
+	return err
+}
+
+// The list of holdings is used again, and says what was added, in any order.
+func TestProblems(t *testing.T) {
+	p := newProblems()
+	for round := range 3 {
+		for lane := range uint32(5) {
+			p.add(7, lane, holding{entries: 2, recoveries: 1})
+			p.add(8, lane, holding{open: 1})
+		}
+		for _, lane := range []uint32{2, 0, 4, 1, 3} {
+			if got := p.entries(7, lane); got != 2 {
+				t.Fatalf("round %d, lane %d: %d entries, want 2", round, lane, got)
+			}
+			p.add(7, lane, holding{entries: -2, recoveries: -1})
+			p.add(8, lane, holding{open: -1})
+			if got := p.entries(7, lane); got != 0 {
+				t.Fatalf("round %d, lane %d: %d entries, want none", round, lane, got)
+			}
+		}
+		if len(p.first) != 0 || len(p.list) != 1+10 {
+			t.Fatalf("round %d: %d problems, and room for %d holdings, want 0 and 10", round,
+				len(p.first), len(p.list)-1)
+		}
+	}
+}
