@@ -191,6 +191,14 @@ func (m *mount) Holdings(ctx context.Context) (map[string]store.Holdings, error)
 	return m.store.Holdings(ctx)
 }
 
+func (m *mount) Rename(ctx context.Context, from, to string) error {
+	return m.write(func() error { return m.store.Rename(ctx, from, to) })
+}
+
+func (m *mount) Renamed(ctx context.Context) (map[string]string, error) {
+	return m.store.Renamed(ctx)
+}
+
 func (m *mount) History(ctx context.Context, lane, problem string) ([]store.Settlement, error) {
 	return m.store.History(ctx, lane, problem)
 }
