@@ -174,6 +174,8 @@ func (l *lane) waits(w schedule.Waiting, now time.Time) (string, time.Time) {
 		return fmt.Sprintf("waits for entry %d of the problem", w.After), time.Time{}
 	case w.Reason == schedule.InFlight:
 		return "in flight", time.Time{}
+	case l.sink == nil:
+		return "the lane has no sink", time.Time{}
 	case now.Before(paused):
 		return "the target asked for a pause", paused
 	case w.Reason == schedule.Repeat:
