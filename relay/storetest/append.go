@@ -128,6 +128,18 @@ func recognisesDuplicates(r *run) {
 	duplicate("the ID of a dead letter", event(lane, "b", "p"))
 	r.ignore(event(lane, "c", "p"), "not wanted")
 	duplicate("the ID of what was ignored", event(lane, "c", "p"))
+	// A caller appends a batch again after an error. What an earlier call set in it has no effect.
+	twice := batchOf(event("twice", "a", "twice"))
+	twice.Events[0].Duplicate = true
+	twice.Events[0].Placed = []store.Placement{{Lane: "elsewhere", Seq: 1000}}
+	for _, want := range []bool{false, true} {
+		r.appendBatch(twice)
+		got := twice.Events[0]
+		if got.Duplicate != want || !want && (len(got.Placed) != 1 || seqIn(got, "twice") == 0) {
+			r.errorf("a batch that is appended twice: duplicate %v, placed as %+v; want duplicate %v",
+				got.Duplicate, got.Placed, want)
+		}
+	}
 }
 
 // duplicatesBySource checks that a source has event IDs of its own, and that a duplicate reaches no
@@ -150,6 +162,7 @@ func duplicatesBySource(r *run) {
 	send("a new event", from("x", "1", "p", lane), false)
 	send("the same ID of another source", from("y", "1", "q", lane), false)
 	send("the same ID of the source without a name", from("", "1", "r", lane), false)
+	send("the same ID of the source without a name, again", from("", "1", "r", lane), true)
 	send("the same ID for another lane", from("x", "1", "p", "other"), true)
 	send("the same ID of a problem that no lane holds", from("x", "1", "s", "other"), true)
 	r.pending("other")
@@ -168,6 +181,12 @@ func duplicatesBySource(r *run) {
 		r.errorf("an event that a lane takes, after the same ID that no lane took: placed as %+v",
 			twice.Events[1].Placed)
 	}
+	// A lane that came to hold the problem since gets nothing of a duplicate.
+	other := from("x", "4", "p", "other")
+	send("an event for another lane", other, false)
+	send("the ID of an earlier event, whose problem another lane holds now",
+		from("x", "1", "p", lane), true)
+	r.pending("other", entryOf(other, "other"))
 }
 
 func settlesIgnored(r *run) {

@@ -30,14 +30,18 @@ func renames(r *run) {
 			r.body(l, waits)
 			r.same(r.read(l, 0, 1)[0], waits)
 			r.sameRecord("the record under the name "+name, r.record(l, "done"), record)
-			for _, st := range r.dead(name) {
-				r.settlement(st, dead, store.Dead, "refused", mark(dead, store.Dead, "").At, true)
+			letters, h := r.dead(name), r.history(name, "done")
+			if len(letters) != 1 || len(h) != 1 {
+				r.fatalf("under the name %q: got %d dead letters and %d settlements of a problem, "+
+					"want 1 and 1", name, len(letters), len(h))
 			}
-			if h := r.history(name, "done"); len(h) != 1 || h[0].Seq != done.Seq {
-				r.errorf("History under the name %q: got %d settlements, want 1", name, len(h))
-			}
+			r.settlement(letters[0], dead, store.Dead, "refused", mark(dead, store.Dead, "").At, true)
+			r.settlement(h[0], done, store.Delivered, "", mark(done, store.Delivered, "").At, false)
 		}
+		owner := r.lease(old)
 		r.rename(old, present) // nothing is left to do
+		r.holds(owner)
+		r.body(owner.Lane(old), waits)
 		if r.harness.Close != nil {
 			r.reopen()
 		}
@@ -50,20 +54,27 @@ func renames(r *run) {
 		r.errorf("an event for both names of a lane: placed as %+v, want lane %q once, after "+
 			"entry %d", next.Placed, old, done.Seq)
 	}
-	// A problem that was shown under the earlier name is held under the new one.
+	again := eventOf(event(old, "waits", "waits"))
+	if r.appendBatch(&store.Batch{Events: []*store.Event{again}}); !again.Duplicate {
+		r.errorf("an ID from before the lane was renamed: not remembered")
+	}
+	// A problem that was held under the earlier name is held under the new one, which is returned
+	// where the batch does not name the lane.
+	for _, held := range []*store.Entry{waits, dead} {
+		e := eventOf(event(old, "next of "+held.Problem, held.Problem))
+		e.Wanted = nil
+		r.appendBatch(&store.Batch{Events: []*store.Event{e}})
+		if len(e.Placed) != 1 || e.Placed[0].Lane != present || !e.Placed[0].Sticky {
+			r.errorf("an event of %q, which was held under the earlier name: placed as %+v, want "+
+				"lane %q", held.Problem, e.Placed, present)
+		}
+	}
 	end := eventOf(event(old, "end", "done"))
 	end.State, end.Wanted, end.Fallback = guance.StateRecovered, nil, &store.Offer{Lane: "fallback"}
 	r.appendBatch(&store.Batch{Events: []*store.Event{end}, Served: []string{old, "fallback"}})
 	if len(end.Placed) != 1 || end.Placed[0].Lane != old || !end.Placed[0].Sticky {
 		r.errorf("a recovery of what was shown under the earlier name, which is served: placed as "+
 			"%+v, want lane %q", end.Placed, old)
-	}
-	again := eventOf(event(old, "again", "waits"))
-	again.Wanted = nil
-	r.appendBatch(&store.Batch{Events: []*store.Event{again}})
-	if len(again.Placed) != 1 || again.Placed[0].Lane != present {
-		r.errorf("an event of what waits in a lane that the batch does not name: placed as %+v, "+
-			"want lane %q", again.Placed, present)
 	}
 	// Two owners by two names are two owners of one lane.
 	first := r.lease(old)
@@ -100,7 +111,9 @@ func renamesUnused(r *run) {
 			"one lane: placed as %+v", b.Events[0].Placed)
 	}
 	r.append(event("used", "1", "q"))
+	owner := r.lease("unused")
 	r.rename("unused", "used")
+	r.lost("an owner by a name that was not used, and is a name of another lane now", owner)
 	r.renamed(map[string]string{"old": "new", "unused": "used"})
 	r.is("Rename of a used lane to another one", r.store.Rename(r.ctx, "new", "used"), store.ErrInUse)
 	r.is("Rename of a used lane, by its earlier name", r.store.Rename(r.ctx, "old", "unused"),

@@ -196,6 +196,10 @@ func (r *run) judge(p past, key string) {
 		r.errorf("%s in a lane without a sink, and an event comes that no lane wants: the fallback "+
 			"does not get it", p.name)
 	}
+	if got := seqIn(e, lane) != 0; got != p.holds {
+		r.errorf("%s in a lane without a sink, and an event comes that no lane wants: the lane gets "+
+			"it: %v, want %v", p.name, got, p.holds)
+	}
 	// Wanted by another lane.
 	e = eventOf(event(lane, key+" wanted elsewhere", key))
 	e.Wanted, e.Fallback = []store.Offer{{Lane: "other"}}, &store.Offer{Lane: fallback}
@@ -275,17 +279,24 @@ func routesInBatch(r *run) {
 	}
 }
 
-// keepsSticky checks that every method says that an entry is sticky.
+// keepsSticky checks that every method says which entries are sticky.
 func keepsSticky(r *run) {
 	r.route("p", problem, lane)
 	e := entryOf(r.route("p", recovered), lane)
 	if !e.Sticky {
 		r.fatalf("an event of a problem that waits in the lane: placed as not sticky")
 	}
+	wanted := entryOf(r.route("p", problem, lane), lane)
+	if wanted.Sticky {
+		r.errorf("an event that a lane wants, and whose problem it holds: placed as sticky")
+	}
 	for range 2 {
 		l := r.acquire(lane)
-		r.same(r.read(l, 0, 2)[1], e)
+		for i, got := range r.read(l, 0, 3)[1:] {
+			r.same(got, []*store.Entry{e, wanted}[i])
+		}
 		r.body(l, e)
+		r.body(l, wanted)
 		if r.harness.Close != nil {
 			r.reopen()
 		}
@@ -324,14 +335,18 @@ func fillsLane(r *run) {
 	over := eventOf(event(lane, "over", "over"))
 	over.Wanted = append(over.Wanted, store.Offer{Lane: "other"})
 	dead := place("an event above the bound of a lane", over, store.Dead)
+	r.pending("other", entryOf(over, "other"))
 	again := eventOf(event(lane, "over", "over"))
 	if r.appendBatch(&store.Batch{Events: []*store.Event{again}}); !again.Duplicate {
 		r.errorf("the ID of an event that came above the bound of a lane: not remembered")
 	}
 	r.ended(dead, store.Dead, store.LaneFull, dead.Accepted)
-	for _, st := range r.dead(lane) {
-		r.settlement(st, dead, store.Dead, store.LaneFull, dead.Accepted, true)
+	letters := r.dead(lane)
+	if len(letters) != 1 {
+		r.fatalf("DeadLetters after an event above the bound of a lane: got %d, want 1", len(letters))
 	}
+	r.settlement(letters[0], dead, store.Dead, store.LaneFull, dead.Accepted, true)
+	r.holdings(map[string]store.Holdings{lane: {Pending: n, Dead: 1}, "other": {Pending: 1}})
 	r.sameRecord("an event above the bound of a lane", r.record(l, "over"),
 		store.Record{}.Apply(store.Mark{
 			Seq: dead.Seq, Problem: "over", State: dead.State, Level: dead.Level, Time: dead.Time,
