@@ -61,8 +61,9 @@ func (f filling) into(s store.Store) error {
 	for i := range errs {
 		wg.Go(func() {
 			for n := i; n < f.events && errs[i] == nil; n += fillers {
-				errs[i] = s.Append(context.Background(),
-					[]*store.Entry{m.entry(uint64(f.first+n), uint64(n%f.problems))})
+				errs[i] = s.Append(context.Background(), &store.Batch{
+					Events: []*store.Event{m.entry(uint64(f.first+n), uint64(n%f.problems))},
+				})
 			}
 		})
 	}
@@ -136,11 +137,12 @@ func stamp(text string, event, problem uint64) string {
 	return strings.ReplaceAll(text, problemMark, fmt.Sprintf("%012d", problem))
 }
 
-func (m *mint) entry(event, problem uint64) *store.Entry {
-	return &store.Entry{
-		Lane: backlogLane, ID: stamp(m.id, event, problem), Problem: stamp(m.key, event, problem),
+func (m *mint) entry(event, problem uint64) *store.Event {
+	return &store.Event{
+		ID: stamp(m.id, event, problem), Problem: stamp(m.key, event, problem),
 		State: guance.StateProblem, Level: m.event.Level(),
 		Time: m.event.Time(), Accepted: time.Now(), Body: []byte(stamp(m.body, event, problem)),
+		Wanted: []store.Offer{{Lane: backlogLane}},
 	}
 }
 
@@ -154,12 +156,12 @@ func (m *mint) decoded(event, problem uint64) (*guance.Event, error) {
 }
 
 // same returns an entry whose body is that of every other: it is made in no time.
-func (m *mint) same(event, problem uint64) *store.Entry {
+func (m *mint) same(event, problem uint64) *store.Event {
 	now := time.Now()
-	return &store.Entry{
-		Lane: backlogLane, ID: fmt.Sprintf("event-%012d/critical/", event),
+	return &store.Event{
+		ID:      fmt.Sprintf("event-%012d/critical/", event),
 		Problem: fmt.Sprintf("0f8e5a1c9d3b4e7f8a6c2d1b-%012d", problem),
 		State:   guance.StateProblem, Level: m.event.Level(), Time: now, Accepted: now,
-		Body: m.bytes,
+		Body: m.bytes, Wanted: []store.Offer{{Lane: backlogLane}},
 	}
 }

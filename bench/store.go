@@ -46,7 +46,7 @@ func storing(s size) (all []contest) {
 
 // A keeping is a store under test.
 type keeping struct {
-	put func(*store.Entry) error
+	put func(*store.Event) error
 	end func() error
 }
 
@@ -58,9 +58,9 @@ func newKeeping(name, dir string) (*keeping, error) {
 		if err != nil {
 			return nil, err
 		}
-		return &keeping{func(e *store.Entry) error {
+		return &keeping{func(e *store.Event) error {
 			return s.Append(context.Background(),
-				[]*store.Entry{e})
+				&store.Batch{Events: []*store.Event{e}})
 		}, s.Close}, nil
 	case "plain":
 		open = newPlain
@@ -69,7 +69,7 @@ func newKeeping(name, dir string) (*keeping, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &keeping{func(e *store.Entry) error { return g.put(e.Body) }, g.end}, nil
+	return &keeping{func(e *store.Event) error { return g.put(e.Body) }, g.end}, nil
 }
 
 // putAll has each producer put so many events, again and again. All make a whole entry, so that

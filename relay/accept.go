@@ -13,20 +13,24 @@ import (
 type Receipt struct {
 	EventID string `json:"event_id,omitempty"`
 	Problem string `json:"problem"` // the problem key, see [ProblemKey]
-	// Fate is "unrouted" if no lane took the event, and "refused" if its source may not speak for its
-	// workspace, see [Source]. Such an event is not kept. Fate is empty if a lane took the event.
+	// Fate is empty if a lane took the event. Otherwise it is "duplicate" if the event was kept
+	// before, "unrouted" if no lane with a sink took it, and "refused" if its source may not speak for
+	// its workspace, see [Source].
 	Fate string `json:"fate,omitempty"`
-	// Lanes maps each lane that takes the event to "accepted", "duplicate" or "ignored".
+	// Lanes maps each lane that has the event now to "accepted"; to "sticky" if the lane did not want
+	// the event, and got it because it has the problem; to "ignored" if its sink does nothing with
+	// the event; or to "dead" if the lane is full. A dead event can be replayed.
 	Lanes map[string]string `json:"lanes"`
 }
 
 // Receipt.Fate of an event that was not kept.
 const (
-	fateUnrouted = "unrouted"
-	fateRefused  = "refused"
+	fateDuplicate = "duplicate"
+	fateUnrouted  = "unrouted"
+	fateRefused   = "refused"
 )
 
-// Accept keeps events for every lane that takes them, all or none. They are durable once it returns
+// Accept keeps events for every lane that gets them, all or none. They are durable once it returns
 // nil. An error wraps one of package store or of the context. Nothing was kept then, unless the
 // error is [store.ErrFailed] or [store.ErrUnavailable].
 //
@@ -54,16 +58,16 @@ func (r *Relay) accept(
 	}
 	now, parent := r.clock.wall(), traceparent(ctx)
 	receipts := make([]Receipt, len(events))
-	var entries []*store.Entry
-	lanes := make([]*lane, 0, len(r.lanes))
-	var receiptOf []int // the index of the receipt of each entry
+	lanes := r.lanes.Load()
+	batch := &store.Batch{Served: lanes.served}
+	var receiptOf []int // the index of the receipt of each event of the batch
 	for i, ev := range events {
 		if ev == nil {
 			return nil, fmt.Errorf("relay: event %d of %d is nil; nothing was kept", i+1, len(events))
 		}
 		receipts[i] = Receipt{
 			EventID: ev.EventID, Problem: ProblemKey(source.Name, ev.ProblemKey()),
-			Lanes: make(map[string]string, len(r.lanes)),
+			Lanes: make(map[string]string),
 		}
 		if !source.speaksFor(ev) {
 			receipts[i].Fate = fateRefused
@@ -73,60 +77,70 @@ func (r *Relay) accept(
 		if err != nil {
 			return nil, fmt.Errorf("relay: encoding event %d, nothing was kept: %w", i+1, err)
 		}
-		if lanes = r.takers(lanes[:0], ev); len(lanes) == 0 {
-			receipts[i].Fate = fateUnrouted
-			continue
+		e := &store.Event{
+			Source: source.Name, ID: EventID(source.Name, ev), Problem: receipts[i].Problem,
+			State: ev.State(), Level: ev.Level(), Time: eventTime(ev), Accepted: now, Trace: parent,
+			Body: body,
 		}
-		entry := store.Entry{
-			ID: EventID(source.Name, ev), Problem: receipts[i].Problem, State: ev.State(),
-			Level: ev.Level(), Time: eventTime(ev), Accepted: now, Trace: parent, Body: body,
-		}
-		for _, l := range lanes {
-			e := entry
-			e.Lane, e.Ignored = l.name, l.ignores(ev)
-			entries, receiptOf = append(entries, &e), append(receiptOf, i)
-		}
+		e.Wanted, e.Fallback = r.offers(lanes, ev)
+		batch.Events, receiptOf = append(batch.Events, e), append(receiptOf, i)
 	}
-	if len(entries) > 0 {
-		if err := r.store.Append(ctx, entries); err != nil {
+	if len(batch.Events) > 0 {
+		if err := r.store.Append(ctx, batch); err != nil {
 			return nil, r.stopIfFailed(fmt.Errorf("relay: keeping %d events: %w", len(events), err))
 		}
 	}
-	r.logNotKept(source.Name, events, receipts)
-	for i, e := range entries {
-		receipts[receiptOf[i]].Lanes[e.Lane] = r.received(e)
+	for i, e := range batch.Events {
+		r.received(lanes, e, &receipts[receiptOf[i]])
 	}
+	r.logNotKept(source.Name, events, receipts)
 	return receipts, nil
 }
 
-// takers returns the lanes that take an event, in the memory of lanes. The fallback takes what no
-// other lane takes; a lane that has the event already, or whose sink ignores it, does take it.
-func (r *Relay) takers(lanes []*lane, ev *guance.Event) []*lane {
-	for _, l := range r.lanes {
-		if l != r.fallback && l.matches(ev) {
-			lanes = append(lanes, l)
+// received completes the receipt of an event after Append.
+func (r *Relay) received(lanes *laneSet, e *store.Event, receipt *Receipt) {
+	if e.Duplicate {
+		receipt.Fate = fateDuplicate
+		return
+	}
+	receipt.Fate = fateUnrouted
+	for _, p := range e.Placed {
+		word := "accepted"
+		switch {
+		case p.Outcome != 0:
+			word = p.Outcome.String()
+		case p.Sticky:
+			word = "sticky"
 		}
+		receipt.Lanes[p.Lane] = word
+		l := lanes.lane(p.Lane)
+		if l == nil {
+			r.strange(p.Lane)
+			continue
+		}
+		if l.sink != nil {
+			receipt.Fate = ""
+		}
+		l.received(e, p)
 	}
-	if len(lanes) == 0 && r.fallback != nil {
-		lanes = append(lanes, r.fallback)
-	}
-	return lanes
 }
 
-// received returns the word in the receipt for an entry after Append, and counts one that is
-// ignored.
-func (r *Relay) received(e *store.Entry) string {
-	switch {
-	case e.Seq == 0:
-		return "duplicate"
-	case e.Ignored == "":
-		return "accepted"
+// received counts an entry that ended when it was accepted.
+func (l *laneConfig) received(e *store.Event, p store.Placement) {
+	switch p.Outcome {
+	case store.Ignored:
+		l.log.Debug("relay: event ignored", "seq", p.Seq, "event", e.ID)
+	case store.Dead:
+		l.hooks.full.do(func(n uint64) {
+			l.log.Error("relay: the lane has as many pending entries as one lane may; the event is kept as "+
+				"a dead letter. See why the target does not take events, then replay it", "seq", p.Seq,
+				"event", short(e.ID), "problem", e.Problem, "event_level", e.Level.String(), "events", n)
+		})
+	default:
+		return
 	}
-	l := r.findLane(e.Lane)
-	l.ignored.Add(1)
-	l.log.Debug("relay: event ignored", "seq", e.Seq, "event", e.ID, "reason", e.Ignored)
-	r.telemetry.count(e.Lane, store.Ignored, 1)
-	return "ignored"
+	l.atOnce[p.Outcome].Add(1)
+	l.telemetry.count(l.name, p.Outcome, 1)
 }
 
 // eventTime returns when the event happened. Zero: that says nothing about the order, or it is not

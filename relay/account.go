@@ -2,6 +2,7 @@ package relay
 
 import (
 	"cmp"
+	"slices"
 
 	"github.com/guance-relay/guance-relay/relay/store"
 )
@@ -14,33 +15,41 @@ import (
 type AccountNamer interface {
 	Sink
 	// Account returns the name of the account, which must not be a secret. Empty: the lane has an
-	// account of its own. Handle calls it once.
+	// account of its own. Handle and SetLane call it once.
 	Account() string
 }
 
-// An account is the budget of the lanes that share it. One node owns all these lanes together.
+// An account is the lanes that share a budget. One node owns all these lanes together.
 type account struct {
+	key       string // see laneConfig.accountKey
 	name      string // empty: it has one lane
 	lanes     []*lane
 	perMinute int     // the lowest of its lanes
-	budget    *budget // set before the lanes run
+	budget    *budget // nil before the lanes first run
 }
 
-// account returns the account of a lane, and adds the lane to it.
-func (r *Relay) account(l *lane) *account {
-	name := ""
-	if n, ok := SinkAs[AccountNamer](l.sink); ok {
-		name = n.Account()
+// newAccount returns an account with lanes that have not run yet.
+func newAccount(key, name string, configs []*laneConfig) *account {
+	a := &account{key: key, name: name, perMinute: configs[0].opts.PerMinute}
+	for _, c := range configs {
+		a.lanes = append(a.lanes, newLane(c, a))
+		a.perMinute = min(a.perMinute, c.opts.PerMinute)
 	}
-	for _, a := range r.accounts {
-		if name != "" && a.name == name {
-			a.lanes, a.perMinute = append(a.lanes, l), min(a.perMinute, l.opts.PerMinute)
-			return a
-		}
-	}
-	a := &account{name: name, lanes: []*lane{l}, perMinute: l.opts.PerMinute}
-	r.accounts = append(r.accounts, a)
 	return a
+}
+
+func (a *account) configs() []*laneConfig {
+	list := make([]*laneConfig, len(a.lanes))
+	for i, l := range a.lanes {
+		list[i] = l.laneConfig
+	}
+	return list
+}
+
+// lane returns the lane of a config.
+func (a *account) lane(c *laneConfig) *lane {
+	i := slices.IndexFunc(a.lanes, func(l *lane) bool { return l.laneConfig == c })
+	return a.lanes[i]
 }
 
 // group returns the lanes that the account's owner must own together.

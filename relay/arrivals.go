@@ -14,8 +14,14 @@ import (
 // readAhead is how many entries are read from the store at once.
 const readAhead = 1000
 
+// An arrival is what was read from the store at once.
+type arrival struct {
+	entries []*store.Entry
+	ignored map[uint64]string // why the sink ignores a sticky entry, by sequence number
+}
+
 // read reads the lane's entries from the store and sends them to the loop, until ctx ends.
-func (l *lane) read(ctx context.Context, arrivals chan<- []*store.Entry) {
+func (l *lane) read(ctx context.Context, arrivals chan<- arrival) {
 	var after uint64
 	for {
 		entries, err := l.owned.Read(ctx, after, readAhead)
@@ -37,11 +43,36 @@ func (l *lane) read(ctx context.Context, arrivals chan<- []*store.Entry) {
 		}
 		after = entries[len(entries)-1].Seq
 		select {
-		case arrivals <- entries:
+		case arrivals <- arrival{entries, l.ignoredOf(ctx, entries)}:
 		case <-ctx.Done():
 			return
 		}
 	}
+}
+
+// ignoredOf asks the sink which sticky entries it ignores. It could not be asked when they were
+// accepted, because only the store knows which lanes hold a problem.
+func (l *lane) ignoredOf(ctx context.Context, entries []*store.Entry) map[uint64]string {
+	if _, ok := SinkAs[Ignorer](l.sink); !ok {
+		return nil
+	}
+	ignored := make(map[uint64]string)
+	for _, e := range entries {
+		if !e.Sticky || e.Begun {
+			continue
+		}
+		stored, err := l.owned.Load(ctx, e.Seq)
+		if err != nil {
+			continue // its attempt meets the error too, and deals with it
+		}
+		events, err := guance.Decode(stored.Body, "application/json")
+		if err == nil && len(events) == 1 {
+			if reason := l.ignores(events[0]); reason != "" {
+				ignored[e.Seq] = reason
+			}
+		}
+	}
+	return ignored
 }
 
 // readFailed: the lane's entries cannot be read.
@@ -52,12 +83,18 @@ func (m readFailed) apply(context.Context, *lane, time.Time) error {
 }
 
 // arrived adds entries to the schedule and writes what they supersede.
-func (l *lane) arrived(ctx context.Context, entries []*store.Entry) error {
-	records, err := l.records(ctx, entries)
+func (l *lane) arrived(ctx context.Context, a arrival) error {
+	records, err := l.records(ctx, a.entries)
 	if err != nil {
 		return err
 	}
-	for _, e := range entries {
+	for _, e := range a.entries {
+		if reason, ignored := a.ignored[e.Seq]; ignored {
+			l.superseded.waiting = append(l.superseded.waiting, store.Mark{
+				Seq: e.Seq, Problem: e.Problem, Level: e.Level, Outcome: store.Ignored, Reason: reason,
+			})
+			continue
+		}
 		record := records[e.Problem]
 		if e.Begun && e.State == guance.StateProblem && !l.opts.EveryEvent {
 			record.Doubt = true // an earlier owner may have sent it, and the answer is not known
@@ -71,7 +108,7 @@ func (l *lane) arrived(ctx context.Context, entries []*store.Entry) error {
 		}
 		l.superseded.waiting = append(l.superseded.waiting, marks...)
 	}
-	l.unread = max(l.unread-len(entries), 0)
+	l.unread = max(l.unread-len(a.entries), 0)
 	l.writeSuperseded(ctx)
 	return nil
 }

@@ -24,7 +24,7 @@ var arrows = map[string][]string{
 		"relay/store"},
 	"relay/internal/schedule": {"guance", "relay/store"},
 	"relay/internal/webhook":  {"guance"}, // neither the relay nor the store
-	"relay/memstore":          {"relay/store"},
+	"relay/memstore":          {"guance", "relay/store"},
 	"relay/store":             {"guance"},
 	"internal/mutate":         {},
 	"internal/secretfile":     {},

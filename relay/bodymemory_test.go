@@ -26,15 +26,15 @@ type slowStore struct {
 	inside int
 }
 
-func (s *slowStore) Append(_ context.Context, entries []*store.Entry) error {
-	if len(entries) > 10 {
+func (s *slowStore) Append(_ context.Context, b *store.Batch) error {
+	if len(b.Events) > 10 {
 		s.mu.Lock()
 		s.inside++
 		s.mu.Unlock()
 		<-s.may
 	}
-	for i, e := range entries {
-		e.Seq = uint64(i + 1)
+	for i, e := range b.Events {
+		e.Placed = []store.Placement{{Lane: e.Wanted[0].Lane, Seq: uint64(i + 1)}}
 	}
 	return nil
 }

@@ -39,6 +39,22 @@ func newBudget(perMinute int, now time.Time) *budget {
 	return &budget{full: limiter.Limit(), limiter: limiter}
 }
 
+// with returns b if its rate is perMinute, and otherwise an empty bucket with the pause of b. b may
+// be nil.
+func (b *budget) with(perMinute int, now time.Time) *budget {
+	next := newBudget(perMinute, now)
+	if b == nil {
+		return next
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.full == next.full {
+		return b
+	}
+	next.until, next.since, next.pause, next.probing = b.until, b.since, b.pause, b.probing
+	return next
+}
+
 // take spends one request. If there is none at now, it returns when to call again. All lanes that
 // wait get the same time, so that none is preferred.
 func (b *budget) take(now time.Time) (ok bool, again time.Time) {

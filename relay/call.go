@@ -10,14 +10,15 @@ import "context"
 type call struct {
 	// fn holds the function. Only who takes it out may use it: the loop to run it, or the caller to
 	// give up.
-	fn   chan func() bool
+	fn   chan func(*lane) bool
 	done chan struct{} // closed once fn has reported true
 }
 
-// call has the loop run fn until fn reports true. It returns false if the lane does not run or ctx
-// ends before. It waits for a run that has begun; fn is not run after call has returned.
-func (l *lane) call(ctx context.Context, fn func() bool) bool {
-	c := call{make(chan func() bool, 1), make(chan struct{})}
+// call has the loop that runs the lane run fn until fn reports true. It returns false if this lane
+// has ended or ctx ends before. It waits for a run that has begun; fn is not run after call has
+// returned.
+func (l *lane) call(ctx context.Context, fn func(*lane) bool) bool {
+	c := call{make(chan func(*lane) bool, 1), make(chan struct{})}
 	c.fn <- fn
 	select {
 	case l.calls <- c:
@@ -44,7 +45,7 @@ func (l *lane) call(ctx context.Context, fn func() bool) bool {
 func (l *lane) perform(c call) {
 	select {
 	case fn := <-c.fn:
-		if fn() {
+		if fn(l) {
 			close(c.done)
 			return
 		}
@@ -61,4 +62,23 @@ func (l *lane) performAgain() {
 	for _, c := range calls {
 		l.perform(c)
 	}
+}
+
+// call has the loop of a lane run fn, see lane.call. If the lane is replaced meanwhile, the loop
+// that follows runs it. It returns false if there is no lane of that name, it does not run, or ctx
+// ends.
+func (r *Relay) call(ctx context.Context, name string, fn func(*lane) bool) bool {
+	for l := r.findLane(name); l != nil; {
+		if l.call(ctx, fn) {
+			return true
+		}
+		r.mu.Lock() // if the lane is being replaced, its successor is there afterwards
+		next := r.findLane(name)
+		r.mu.Unlock()
+		if next == l || ctx.Err() != nil {
+			return false
+		}
+		l = next
+	}
+	return false
 }

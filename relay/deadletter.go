@@ -24,7 +24,7 @@ func (r *Relay) DeadLetters(
 ) ([]store.Settlement, error) {
 	dead, err := r.store.DeadLetters(ctx, lane, after, limit)
 	if err == nil && len(dead) == 0 && r.findLane(lane) == nil {
-		err = r.checkOrphan(ctx, lane)
+		err = r.checkHeld(ctx, lane)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("relay: lane %q: reading dead letters: %w", lane, err)
@@ -37,13 +37,16 @@ func (r *Relay) DeadLetters(
 // there is no such dead letter, and with [ErrNoLane] if the lane is not configured. Before Run, it
 // waits. After Run, it fails.
 func (r *Relay) Replay(ctx context.Context, lane string, seq uint64) error {
+	if l := r.findLane(lane); l == nil || l.sink == nil {
+		return r.noLane(ctx, lane, fmt.Sprint("replaying dead letter ", seq))
+	}
 	return r.onDeadLetter(ctx, lane, seq, "replaying", replay)
 }
 
 // ReplayAll replays the dead letters of a lane. It counts those that it replayed, and those that
 // are stale, see [ErrStale]. Otherwise it fails as Replay does.
 func (r *Relay) ReplayAll(ctx context.Context, lane string) (replayed, stale int, err error) {
-	if r.findLane(lane) == nil {
+	if l := r.findLane(lane); l == nil || l.sink == nil {
 		return 0, 0, r.noLane(ctx, lane, "replaying dead letters")
 	}
 	for after := uint64(0); ; {
@@ -78,13 +81,12 @@ func (r *Relay) onDeadLetter(
 	fn func(context.Context, *lane, uint64) (bool, error),
 ) error {
 	doing = fmt.Sprintf("%s dead letter %d", doing, seq)
-	l := r.findLane(name)
-	if l == nil {
+	if r.findLane(name) == nil {
 		return r.noLane(ctx, name, doing)
 	}
 	var err error
 	// A change of the store that has begun is finished, even if the caller gives up.
-	if !l.call(ctx, func() (done bool) {
+	if !r.call(ctx, name, func(l *lane) (done bool) {
 		done, err = fn(context.WithoutCancel(ctx), l, seq)
 		return done
 	}) {
@@ -99,44 +101,27 @@ func (r *Relay) onDeadLetter(
 	return nil
 }
 
-// findLane returns the lane of a name, or nil.
-func (r *Relay) findLane(name string) *lane {
-	for _, l := range r.lanes {
-		if l.name == name {
-			return l
-		}
-	}
-	return nil
-}
-
-// noLane returns the error for a lane that is not configured.
+// noLane returns the error for a lane that has no sink.
 func (r *Relay) noLane(ctx context.Context, name, doing string) error {
-	err := r.checkOrphan(ctx, name)
+	err := r.checkHeld(ctx, name)
 	if err == nil {
 		err = fmt.Errorf("%w in this program's configuration, and its dead letters are kept in the "+
-			"store: add the lane with Handle, and start again; lanes here are %q", ErrNoLane, r.laneNames())
+			"store: add the lane with Handle, and start again; lanes here are %q", ErrNoLane,
+			r.lanes.Load().served)
 	}
 	return fmt.Errorf("relay: lane %q: %s: %w", name, doing, err)
 }
 
-// checkOrphan returns nil if the store holds anything of a lane that is not configured.
-func (r *Relay) checkOrphan(ctx context.Context, name string) error {
+// checkHeld returns nil if the store holds anything of a lane.
+func (r *Relay) checkHeld(ctx context.Context, name string) error {
 	held, err := r.store.Holdings(ctx)
 	if err != nil {
 		return err
 	}
 	if _, ok := held[name]; !ok {
-		return fmt.Errorf("%w; lanes here are %q", ErrNoLane, r.laneNames())
+		return fmt.Errorf("%w; lanes here are %q", ErrNoLane, r.lanes.Load().served)
 	}
 	return nil
-}
-
-func (r *Relay) laneNames() []string {
-	names := make([]string, len(r.lanes))
-	for i, l := range r.lanes {
-		names[i] = l.name
-	}
-	return names
 }
 
 // replay is called by the loop, so nothing is added to the problem meanwhile. It reports false

@@ -56,7 +56,7 @@ func ExampleMatchTag() {
 	// false
 }
 
-// A recovery says no level and is always taken.
+// A recovery says no level. It goes to the lanes that have the problem, whatever Match says.
 func ExampleAtLeast() {
 	match := relay.AtLeast(guance.LevelCritical)
 	for _, s := range []guance.Status{guance.StatusWarning, guance.StatusCritical, guance.StatusOK} {
@@ -65,5 +65,5 @@ func ExampleAtLeast() {
 	// Output:
 	// warning false
 	// critical true
-	// ok true
+	// ok false
 }

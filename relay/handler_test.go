@@ -47,10 +47,8 @@ func newGateway() *gateway {
 		}
 		g.mu.Lock()
 		defer g.mu.Unlock()
-		for _, e := range c.Entries {
-			if e.Seq != 0 {
-				g.kept++
-			}
+		for _, e := range c.Events {
+			g.kept += len(e.Placed)
 		}
 		return nil
 	})
@@ -222,7 +220,7 @@ func TestReceipts(t *testing.T) {
 		{"df_title":"not matched"}]`
 	for _, want := range []string{
 		`[{e1 p1  map[all:accepted choosy:accepted]} {e2 p2  map[all:accepted choosy:ignored]}`,
-		`[{e1 p1  map[all:duplicate choosy:duplicate]} {e2 p2  map[all:duplicate choosy:duplicate]}`,
+		`[{e1 p1 duplicate map[]} {e2 p2 duplicate map[]}`,
 	} {
 		got := ask(t, h, webhookOf(body))
 		s := fmt.Sprint(got.Events)

@@ -4,10 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"math/rand/v2"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/guance-relay/guance-relay/relay/internal/schedule"
@@ -17,25 +15,13 @@ import (
 // readFirst is how long sending waits at most until the whole backlog is read after a start.
 const readFirst = 10 * time.Second
 
-// A lane delivers events to one sink. It has its own order, retries and backlog. One goroutine, the
-// loop, owns the schedule. Each attempt and each write runs in its own goroutine and sends the loop
-// a [message].
+// A lane delivers events to one sink, from when it is owned until it is stopped: once. It has its
+// own order, retries and backlog. One goroutine, the loop, owns the schedule. Each attempt and each
+// write runs in its own goroutine and sends the loop a [message].
 type lane struct {
-	name      string
-	sink      Sink // as given to Handle: its optional behaviour counts
-	decorated Sink // the same, within SinkOptions.Middleware
-	opts      SinkOptions
-	log       *slog.Logger
-	drain     time.Duration
-	clock     *clock
-	telemetry *telemetry
-	account   *account
-
-	calls   chan call     // for the loop
+	*laneConfig
+	account *account
 	ended   chan struct{} // closed when the loop has ended
-	stats   atomic.Pointer[LaneStats]
-	ignored atomic.Uint64 // when accepted
-	hooks   struct{ match, ignores sampledLog }
 
 	// Owned by the loop in run.
 	store         store.Store
@@ -48,16 +34,9 @@ type lane struct {
 	unread        int       // entries from before the start that the schedule does not have yet
 	ready         time.Time // nothing is sent before it while there are unread entries
 	failures      failureLog
-	counts        counts
 	retried       []call // calls that are made again after the next outcome
 	ignoredLogged bool   // see logIgnored
 	superseded    supersededMarks
-}
-
-// counts are the figures of a lane since it started.
-type counts struct {
-	outcomes                    [store.Dead + 1]uint64
-	attempts, failed, throttled uint64
 }
 
 // A message is what a goroutine of a lane sends to its loop. The loop calls apply. An error of
@@ -66,19 +45,8 @@ type message interface {
 	apply(ctx context.Context, l *lane, now time.Time) error
 }
 
-func newLane(name string, s Sink, opts *SinkOptions, r *Relay) *lane {
-	l := &lane{
-		name: name, sink: s, opts: opts.withDefaults(), log: r.log.With("lane", name), drain: r.drain,
-		clock: r.clock, telemetry: r.telemetry, calls: make(chan call), ended: make(chan struct{}),
-	}
-	l.decorate()
-	l.hooks.match, l.hooks.ignores = newSampledLog(), newSampledLog()
-	l.account = r.account(l)
-	if e, ok := SinkAs[EveryEvent](s); ok {
-		l.opts.EveryEvent = l.opts.EveryEvent || e.EveryEvent()
-	}
-	l.stats.Store(&LaneStats{Name: name, State: Stopped})
-	return l
+func newLane(c *laneConfig, a *account) *lane {
+	return &lane{laneConfig: c, account: a, ended: make(chan struct{})}
 }
 
 // run delivers until ctx ends or the store fails. When it returns, its goroutines have ended,
@@ -92,14 +60,14 @@ func (l *lane) run(ctx context.Context, db store.Store, owned store.Lane) error 
 		return fmt.Errorf("relay: lane %q: reading its backlog: %w", l.name, err)
 	}
 	defer func() {
-		l.stopping = true
+		l.stopping = !errors.Is(context.Cause(ctx), errLanesChange)
 		l.publish(l.clock.now())
 	}()
 	// Attempts outlive ctx by the drain time, so that fewer events are sent twice.
 	attempts, cut := context.WithCancel(context.WithoutCancel(ctx))
 	defer cut()
 	reading, stopReading := context.WithCancel(ctx)
-	arrivals := make(chan []*store.Entry)
+	arrivals := make(chan arrival)
 	l.wg.Go(func() { l.read(reading, arrivals) })
 
 	err := l.loop(ctx, attempts, arrivals)
@@ -123,7 +91,7 @@ func (l *lane) start(ctx context.Context, db store.Store, owned store.Lane) erro
 }
 
 // loop expires and starts what is due, then waits for a message, an arrival, a call or a time.
-func (l *lane) loop(ctx, attempts context.Context, arrivals <-chan []*store.Entry) (err error) {
+func (l *lane) loop(ctx, attempts context.Context, arrivals <-chan arrival) (err error) {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
@@ -142,8 +110,8 @@ func (l *lane) loop(ctx, attempts context.Context, arrivals <-chan []*store.Entr
 			select {
 			case <-ctx.Done():
 				return nil
-			case entries := <-open:
-				err = l.arrived(ctx, entries)
+			case a := <-open:
+				err = l.arrived(ctx, a)
 			case m := <-l.messages:
 				err = m.apply(attempts, l, l.clock.now())
 			case c := <-l.calls:
@@ -188,6 +156,9 @@ func (l *lane) startAttempts(ctx context.Context, now time.Time) time.Duration {
 	wake := now.Add(time.Hour)
 	if at := l.schedule.Expiry(); !at.IsZero() && at.Before(wake) {
 		wake = at.Add(1)
+	}
+	if l.sink == nil {
+		return wake.Sub(now)
 	}
 	// If there is more to expire than expire takes at once, nothing is sent before that.
 	for wake.After(now) && l.inFlight < l.limit() {

@@ -186,8 +186,9 @@ func TestOrphans(t *testing.T) {
 		r.Handle("new", sink, nil)
 		stop := running(t, r)
 		time.Sleep(time.Minute)
-		if got := r.Stats().Orphans["old"]; got.Pending != 1 {
-			t.Errorf("strays %+v, want the entry of the old lane", r.Stats().Orphans)
+		if got := r.Stats().Lanes; len(got) != 2 || got[1].Name != "old" ||
+			got[1].State != relay.NoSink || got[1].Backlog != 1 {
+			t.Errorf("lanes %+v, want the entry of the old lane, which has no sink", got)
 		}
 		expect(t, sink)
 		stop()
@@ -408,9 +409,9 @@ func TestStoredEventThatDoesNotDecode(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				sink := &recorder{}
 				r, db := run(t, sink, nil)
-				e := &store.Entry{Lane: "lane", Problem: "p", State: guance.StateProblem,
-					Level: guance.LevelCritical, Accepted: time.Now(), Body: []byte(body)}
-				if err := db.Append(t.Context(), []*store.Entry{e}); err != nil {
+				e := &store.Event{Problem: "p", State: guance.StateProblem, Level: guance.LevelCritical,
+					Accepted: time.Now(), Body: []byte(body), Wanted: []store.Offer{{Lane: "lane"}}}
+				if err := db.Append(t.Context(), &store.Batch{Events: []*store.Event{e}}); err != nil {
 					t.Fatal(err)
 				}
 				time.Sleep(time.Minute)

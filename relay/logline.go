@@ -59,8 +59,8 @@ func (r *Relay) logNotKept(source string, events []*guance.Event, receipts []Rec
 				r.log.Warn("relay: no lane takes the event; it was not kept. Add a lane whose Match takes "+
 					"it, or one with Fallback", "source", source, "event", short(EventID(source, e)),
 					"problem", receipts[i].Problem, "state", e.State().String(),
-					"event_level", e.Level().String(), "kind", string(e.Kind()), "lanes", len(r.lanes),
-					"unrouted", n)
+					"event_level", e.Level().String(), "kind", string(e.Kind()),
+					"lanes", len(r.lanes.Load().served), "unrouted", n)
 			})
 		case fateRefused:
 			r.telemetry.refused.Add(context.Background(), 1,

@@ -58,13 +58,15 @@ func MatchLabel(labels ...string) func(*guance.Event) bool {
 	}
 }
 
-// AtLeast returns a function for SinkOptions.Match that takes the events of this level and of worse
-// ones. It also takes every event without a level. A recovery has none: it does not say which level
-// the problem had, and a lane that missed it would show the problem for ever. A problem whose level
-// is unknown may be the worst of all. So the lane may get the recovery of a problem that it never
-// had, which PagerDuty ignores and a chat shows.
+// AtLeast returns a function for SinkOptions.Match that takes faults of this level and of worse
+// ones, and those whose status or level is unknown, as they may be the worst of all. It takes no
+// recovery and no acknowledgement: these go to each lane that has the problem, whatever Match says,
+// and so does a lower level. See the section Routing of the package comment.
 func AtLeast(level guance.Level) func(*guance.Event) bool {
 	return func(e *guance.Event) bool {
+		if e.State() == guance.StateRecovered || e.Acknowledged() {
+			return false
+		}
 		l := e.Level()
 		return l == guance.LevelNone || l >= level
 	}

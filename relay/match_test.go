@@ -68,9 +68,10 @@ func TestMatch(t *testing.T) {
 		{"a lower level", relay.AtLeast(guance.LevelCritical), fault, false},
 		{"missing data", relay.AtLeast(guance.LevelWarning), problem.NoData(), false},
 		{"information", relay.AtLeast(guance.LevelWarning), problem.Info(), false},
-		{"a recovery", relay.AtLeast(guance.LevelFatal), recovery, true},
-		{"a recovery by hand", relay.AtLeast(guance.LevelFatal), problem.RecoverByHand(), true},
-		{"a closed incident", relay.AtLeast(guance.LevelFatal), problem.Incident("closed"), true},
+		{"a recovery", relay.AtLeast(guance.LevelFatal), recovery, false},
+		{"a recovery by hand", relay.AtLeast(guance.LevelFatal), problem.RecoverByHand(), false},
+		{"a closed incident", relay.AtLeast(guance.LevelFatal), problem.Incident("closed"), false},
+		{"an acknowledgement", relay.AtLeast(guance.LevelInfo), problem.Incident("working"), false},
 		{"an unknown level", relay.AtLeast(guance.LevelFatal), strange, true},
 
 		{"all of none", relay.All(), empty, true},

@@ -82,8 +82,8 @@ func blank(r rune) bool {
 // process, Explain returns only its entries that have ended.
 func (r *Relay) Explain(ctx context.Context, problem string) ([]ProblemHistory, error) {
 	var histories []ProblemHistory
-	for _, l := range r.lanes {
-		h, err := l.history(ctx, r.store, problem, r.started.Load())
+	for _, l := range r.lanes.Load().all {
+		h, err := r.history(ctx, l, problem)
 		if err != nil {
 			return nil, fmt.Errorf("relay: lane %q: explaining a problem: %w", l.name, err)
 		}
@@ -94,19 +94,17 @@ func (r *Relay) Explain(ctx context.Context, problem string) ([]ProblemHistory, 
 	return histories, nil
 }
 
-func (l *lane) history(
-	ctx context.Context, db store.Store, problem string, runs bool,
-) (ProblemHistory, error) {
+func (r *Relay) history(ctx context.Context, l *lane, problem string) (ProblemHistory, error) {
 	h := ProblemHistory{Lane: l.name, Problem: problem}
 	var pending []EntryStatus
 	// The settlements are read before and after the pending entries. An entry that ended in between
 	// is returned once, as ended. An entry that had ended before and is pending was replayed.
-	before, err := db.History(ctx, l.name, problem)
+	before, err := r.store.History(ctx, l.name, problem)
 	if err != nil {
 		return h, err
 	}
-	if runs {
-		l.call(ctx, func() bool {
+	if r.started.Load() {
+		r.call(ctx, l.name, func(l *lane) bool {
 			pending, err = l.pendingOf(context.WithoutCancel(ctx), problem)
 			return true
 		})
@@ -114,7 +112,7 @@ func (l *lane) history(
 	if err = errors.Join(err, ctx.Err()); err != nil {
 		return h, err
 	}
-	after, err := db.History(ctx, l.name, problem)
+	after, err := r.store.History(ctx, l.name, problem)
 	if err != nil {
 		return h, err
 	}
@@ -176,6 +174,8 @@ func (l *lane) waits(w schedule.Waiting, now time.Time) (string, time.Time) {
 		return fmt.Sprintf("waits for entry %d of the problem", w.After), time.Time{}
 	case w.Reason == schedule.InFlight:
 		return "in flight", time.Time{}
+	case l.sink == nil:
+		return "the lane has no sink", time.Time{}
 	case now.Before(paused):
 		return "the target asked for a pause", paused
 	case w.Reason == schedule.Repeat:

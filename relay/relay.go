@@ -5,7 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"strings"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -13,6 +13,7 @@ import (
 	"go.opentelemetry.io/otel/metric"
 	"go.opentelemetry.io/otel/trace"
 
+	"github.com/guance-relay/guance-relay/guance"
 	"github.com/guance-relay/guance-relay/relay/store"
 )
 
@@ -21,6 +22,12 @@ import (
 type Options struct {
 	// Logger is where the relay logs. Default: slog.Default().
 	Logger *slog.Logger
+	// Route returns the names of the lanes that want an event, for a program that routes by a table.
+	// It is called once an event, concurrently. The lanes whose Match takes the event want it too; a
+	// lane without Match wants what Route names. A name of no lane is an error in the log. If Route
+	// panics, the event goes to every lane without Match. Default: none; a lane without Match wants
+	// every event.
+	Route func(*guance.Event) []string
 	// DrainTimeout is how long attempts in flight may go on after Run's context ended. Default: 5 s.
 	DrainTimeout time.Duration
 	// TracerProvider and MeterProvider receive spans and metrics. Default: OpenTelemetry's global
@@ -40,16 +47,19 @@ type Relay struct {
 	drain     time.Duration
 	clock     *clock
 	telemetry *telemetry
+	route     func(*guance.Event) []string
 
-	lanes    []*lane    // fixed once Run was called
-	accounts []*account // likewise
-	started  atomic.Bool
-	closing  atomic.Bool
-	failed   chan error // the first failure of the store that a caller met
-	fallback *lane      // one of lanes; nil: there is none
-	unrouted sampledLog // events that no lane takes
-	refused  sampledLog // events that their source may not send
-	orphans  atomic.Pointer[map[string]store.Holdings]
+	lanes   atomic.Pointer[laneSet]
+	started atomic.Bool
+	closing atomic.Bool
+	failed  chan error  // the first failure of the store that a caller met
+	unknown chan string // lanes without a sink that an event came to
+
+	mu      sync.Mutex // held while the lanes change
+	running *run       // guarded by mu; nil: not running
+
+	unrouted, refused         sampledLog // events that no lane takes, or their source may not send
+	routePanics, unknownLanes sampledLog // mistakes of Options.Route
 }
 
 // New returns a relay over a store. It does not use the store before Run or Accept. The caller
@@ -66,58 +76,52 @@ func New(db store.Store, opts *Options) (*Relay, error) {
 	}
 	r := &Relay{
 		store: db, clock: newClock(db, opts.Now), log: opts.Logger, drain: opts.DrainTimeout,
-		failed: make(chan error, 1), unrouted: newSampledLog(), refused: newSampledLog(),
+		failed: make(chan error, 1), unknown: make(chan string, 1), route: opts.Route,
+		unrouted: newSampledLog(), refused: newSampledLog(),
+		routePanics: newSampledLog(), unknownLanes: newSampledLog(),
 	}
 	if r.log == nil {
 		r.log = slog.Default()
 	}
 	orDefault(&r.drain, 5*time.Second)
+	r.lanes.Store(&laneSet{byName: make(map[string]*lane)})
 	var err error
 	r.telemetry, err = newTelemetry(opts.TracerProvider, opts.MeterProvider)
 	return r, err
 }
 
-// Handle adds a lane that delivers events to s. The store keeps the name: a lane that is renamed
-// leaves its backlog behind, see [Stats]. Handle logs a decorator that [CheckSink] finds.
+// Handle adds a lane that delivers events to s. The store keeps the name: for a lane that is
+// renamed, see SinkOptions.Formerly. Handle logs a decorator that [CheckSink] finds.
 //
-// Handle panics after Run was called; if the name is empty, taken, longer than 64 bytes or holds a
-// slash; if s is nil or a nil pointer; if an option is negative; if Middleware returns nil; if
-// another lane is the fallback already; and if a fallback has a Match.
+// Handle panics after Run was called, when [Relay.SetLane] adds lanes; if the name is empty, taken,
+// longer than 64 bytes or holds a slash; if s is nil or a nil pointer; if an option is negative; if
+// Middleware returns nil; if another lane is the fallback already; and if a fallback has a Match.
 func (r *Relay) Handle(name string, s Sink, opts *SinkOptions) {
-	switch {
-	case name == "" || len(name) > 64 || strings.Contains(name, "/"):
-		panic(fmt.Sprintf("relay: invalid lane name %q", name))
-	case isNil(s):
-		panic("relay: nil sink for lane " + name)
-	case r.started.Load():
+	if r.started.Load() {
 		panic("relay: Handle after Run")
 	}
-	if r.findLane(name) != nil {
-		panic("relay: two lanes named " + name)
+	c, err := r.newConfig(name, s, opts)
+	if err == nil {
+		err = r.reconfigure(context.Background(), c, func(list []*laneConfig) ([]*laneConfig, error) {
+			return append(list, c), nil
+		})
 	}
-	l := newLane(name, s, opts, r)
-	if l.opts.Fallback {
-		switch {
-		case r.fallback != nil:
-			panic(fmt.Sprintf("relay: lanes %q and %q are both the fallback", r.fallback.name, name))
-		case l.opts.Match != nil:
-			panic("relay: the fallback takes what no other lane took; remove Match of lane " + name)
-		}
-		r.fallback = l
+	if err != nil {
+		panic(err.Error())
 	}
-	r.lanes = append(r.lanes, l)
 }
 
 // Run delivers until ctx ends, and then waits for attempts in flight for at most the drain time. It
-// returns nil after a clean stop. An error means that the store has failed or was closed, and that
-// the process should be restarted. Run may be called once.
+// returns nil after a clean stop. An error means that the store has failed or was closed, or that a
+// lane cannot take over another one, and that the process should be restarted. Run may be called
+// once.
 func (r *Relay) Run(ctx context.Context) error {
 	if r.started.Swap(true) {
 		return errors.New("relay: Run was called twice")
 	}
-	if err := r.findOrphans(ctx); err != nil {
+	if err := r.findLanes(ctx); err != nil {
+		r.closing.Store(true)
 		if ctx.Err() != nil { // stopped before it began
-			r.closing.Store(true)
 			return nil
 		}
 		return err
@@ -129,22 +133,27 @@ func (r *Relay) Run(ctx context.Context) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	defer context.AfterFunc(ctx, func() { r.closing.Store(true) })()
-	errs := make([]error, len(r.accounts))
-	var wg sync.WaitGroup
-	wg.Go(func() { r.clock.watch(ctx, r.log) })
-	for i, a := range r.accounts {
-		wg.Go(func() { errs[i] = r.own(ctx, a, stop) })
+	run := &run{ctx: ctx, stop: stop, tenures: make(map[*account]*tenure)}
+	run.wg.Go(func() { r.clock.watch(ctx, r.log) })
+	run.wg.Go(func() { r.adoptUnknown(ctx) })
+	r.mu.Lock()
+	r.running = run
+	for _, a := range r.lanes.Load().accounts {
+		r.begin(run, a)
 	}
-	var failed error
+	r.mu.Unlock()
 	select {
 	case <-ctx.Done():
-	case failed = <-r.failed:
-		r.log.Error("relay: the store has failed; nothing more is accepted", "error", failed.Error())
+	case err := <-r.failed:
+		r.log.Error("relay: the store has failed; nothing more is accepted", "error", err.Error())
+		run.fail(err)
 		stop()
 	}
 	r.closing.Store(true)
-	wg.Wait()
-	return errors.Join(append(errs, failed, unobserve())...)
+	r.mu.Lock() // no lane changes from now on
+	r.mu.Unlock()
+	run.wg.Wait()
+	return errors.Join(append(run.errs, unobserve())...)
 }
 
 // stopIfFailed ends Run if err wraps [store.ErrFailed], and returns err. Lanes that write nothing
@@ -159,21 +168,69 @@ func (r *Relay) stopIfFailed(err error) error {
 	return err
 }
 
-// findOrphans logs the lanes in the store that are not configured. Their entries are kept.
-func (r *Relay) findOrphans(ctx context.Context) error {
-	orphans, err := r.store.Holdings(ctx)
+// findLanes has lanes take over their former names, and adds the lanes of the store that have no
+// sink here.
+func (r *Relay) findLanes(ctx context.Context) error {
+	lanes := r.lanes.Load()
+	for _, l := range lanes.all {
+		if l.opts.Formerly != "" {
+			if err := r.takeOver(ctx, l.laneConfig); err != nil {
+				return err
+			}
+		}
+	}
+	renamed, err := r.store.Renamed(ctx)
+	if err != nil {
+		return fmt.Errorf("relay: reading the names of lanes: %w", err)
+	}
+	for name, present := range renamed {
+		if lanes.lane(name) != nil && lanes.lane(present) != nil {
+			return fmt.Errorf("relay: lanes %q and %q are one lane in the store, because %q has taken "+
+				"over %q; give one of them a name that was never used", name, present, present, name)
+		}
+	}
+	held, err := r.store.Holdings(ctx)
 	if err != nil {
 		return fmt.Errorf("relay: reading the backlog: %w", err)
 	}
-	for _, l := range r.lanes {
-		delete(orphans, l.name)
+	for name, present := range renamed {
+		if lanes.lane(name) != nil { // it is called by its earlier name here
+			delete(held, present)
+		}
 	}
-	r.orphans.Store(&orphans)
-	for name, h := range orphans {
-		r.log.Warn("relay: a lane is gone from the configuration; its entries are kept",
-			"lane", name, "pending", h.Pending, "dead", h.Dead)
+	var unserved []string
+	for name, h := range held {
+		if lanes.lane(name) == nil {
+			unserved = append(unserved, name)
+			r.log.Warn("relay: a lane is gone from the configuration; its entries are kept",
+				"lane", name, "pending", h.Pending, "dead", h.Dead)
+		}
 	}
-	return nil
+	slices.Sort(unserved)
+	return r.adopt(ctx, unserved)
+}
+
+// strange notes that an event came to a lane that this relay does not have.
+func (r *Relay) strange(lane string) {
+	select {
+	case r.unknown <- lane:
+	default: // the next event says it again
+	}
+}
+
+// adoptUnknown adds the lanes without a sink that events came to, until ctx ends.
+func (r *Relay) adoptUnknown(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case name := <-r.unknown:
+			if err := r.adopt(ctx, []string{name}); err != nil && ctx.Err() == nil {
+				r.log.Error("relay: a lane without a sink cannot be added; its entries are kept",
+					"lane", name, "error", err.Error())
+			}
+		}
+	}
 }
 
 // Check returns why the relay is not ready: the store takes no entries, a lane does not run, or
@@ -183,10 +240,11 @@ func (r *Relay) Check(ctx context.Context) error {
 		return errors.New("relay: closing")
 	}
 	err := r.store.Check(ctx)
-	if len(r.lanes) == 0 {
+	lanes := r.lanes.Load()
+	if len(lanes.served) == 0 {
 		err = errors.Join(err, errNoLanes)
 	}
-	for _, l := range r.lanes {
+	for _, l := range lanes.all {
 		if l.stats.Load().State == Stopped {
 			err = errors.Join(err, fmt.Errorf("relay: lane %q does not run", l.name))
 		}

@@ -110,7 +110,7 @@ func TestDeliversInOrder(t *testing.T) {
 		accept(t, r, event(t, "1", "p", "critical"))
 		time.Sleep(time.Minute)
 		accept(t, r, event(t, "2", "p", "ok"))
-		if got := accept(t, r, event(t, "2", "p", "ok"))[0].Lanes["lane"]; got != "duplicate" {
+		if got := accept(t, r, event(t, "2", "p", "ok"))[0].Fate; got != "duplicate" {
 			t.Errorf("the same webhook again is %q, want duplicate", got)
 		}
 		time.Sleep(time.Minute)

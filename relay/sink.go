@@ -28,14 +28,20 @@ type Sink interface {
 // SinkOptions are the settings of a lane. A nil *SinkOptions has all defaults, and so has a field
 // that is nil or zero. With a negative value Handle panics.
 type SinkOptions struct {
-	// Match reports whether the lane takes an event. Do not match on the level: a recovery has none,
-	// and would not reach the lane. Match may be called concurrently. If it panics, the lane takes the
-	// event, and the panic is logged at most once a minute. Default: the lane takes all events.
+	// Match reports whether the lane wants an event. It may look at the level: an event that ends or
+	// changes what the lane has goes to the lane whatever Match says, see the package comment. Match
+	// may be called concurrently. If it panics, the lane wants the event, and the panic is logged at
+	// most once a minute. Default: the lane wants all events, or those that Options.Route names.
 	Match func(*guance.Event) bool
-	// Fallback makes the lane take the events that no other lane takes, and only these. Another lane
-	// takes an event also if it has it already, and if its sink ignores it. A relay has at most one
-	// fallback, which has no Match. Default: what no lane takes is not kept, see Receipt.Fate.
+	// Fallback makes the lane get the events that no other lane wants or shows, and only these.
+	// Another lane wants an event also if its sink ignores it. A relay has at most one fallback,
+	// which has no Match. Default: what no lane takes is not kept, see Receipt.Fate.
 	Fallback bool
+	// Formerly is the name that the lane had before. The lane takes over all that the store has
+	// under that name, in its order. From then on both names mean this lane, so a process that still
+	// uses the old one loses nothing: the option can be removed once no process does. Two lanes that
+	// both have had events cannot become one. Default: none.
+	Formerly string
 	// Middleware decorates the Deliver of the lane's sink, for example to log or to measure. Handle
 	// calls it once. The sink that it returns gets the deliveries and passes them on to next. Only its
 	// Deliver is used, and it must not be nil. Default: no decoration.
@@ -63,21 +69,20 @@ type SinkOptions struct {
 // because an attempt also waits for the disk, and a few attempts that hang must not use all places.
 const DefaultConcurrency = 32
 
-func (o *SinkOptions) withDefaults() SinkOptions {
-	var d SinkOptions
+func (o *SinkOptions) withDefaults() (d SinkOptions, err error) {
 	if o != nil {
 		d = *o
 	}
 	if n := min(int64(d.PerMinute), int64(d.Concurrency), int64(d.AttemptTimeout),
 		int64(d.MaxAttempts), int64(d.MaxAge)); n < 0 {
-		panic(fmt.Sprintf("relay: a field of SinkOptions is negative (%d); zero means the default", n))
+		return d, fmt.Errorf("relay: a field of SinkOptions is negative (%d); zero means the default", n)
 	}
 	orDefault(&d.PerMinute, 120)
 	orDefault(&d.Concurrency, DefaultConcurrency)
 	orDefault(&d.AttemptTimeout, 30*time.Second)
 	orDefault(&d.MaxAttempts, 60)
 	orDefault(&d.MaxAge, 72*time.Hour)
-	return d
+	return d, nil
 }
 
 func orDefault[T int | time.Duration](v *T, d T) {

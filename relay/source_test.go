@@ -119,7 +119,7 @@ func TestSourceOfADelivery(t *testing.T) {
 				acceptFrom(t, r, source, event(t, "1", "p", status))
 				time.Sleep(time.Minute)
 			}
-			if got := acceptFrom(t, r, source, event(t, "1", "p", "ok")); got[0].Lanes["lane"] !=
+			if got := acceptFrom(t, r, source, event(t, "1", "p", "ok")); got[0].Fate !=
 				"duplicate" {
 				t.Errorf("%q: the event that is sent again has %+v", source, got)
 			}

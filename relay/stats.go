@@ -20,6 +20,7 @@ const (
 	Repeating  LaneState = "repeating"   // delivered recoveries wait to be sent a second time
 	Probing    LaneState = "probing"     // the target is down and gets one request at a time
 	Reading    LaneState = "reading"     // it reads its backlog after a start
+	NoSink     LaneState = "no sink"     // it has no sink, and keeps what it has
 	Stopped    LaneState = "stopped"     // it does not run in this process
 )
 
@@ -89,30 +90,26 @@ type Stuck struct {
 
 // Stats are the figures of a relay.
 type Stats struct {
-	// Lanes has one element for each call of Handle, in that order.
+	// Lanes are the lanes in the order in which they were added, with those that have no sink.
 	Lanes []LaneStats `json:"lanes"`
-	// Orphans are lanes in the store that had no sink when Run started. Their entries are kept.
-	Orphans map[string]store.Holdings `json:"orphans,omitempty"`
 }
 
 // Stats returns the figures of the relay. It takes no lock that delivering waits for.
 func (r *Relay) Stats() Stats {
 	lanes, _ := r.laneStats()
-	s := Stats{Lanes: lanes}
-	if orphans := r.orphans.Load(); orphans != nil {
-		s.Orphans = *orphans
-	}
-	return s
+	return Stats{Lanes: lanes}
 }
 
 // laneStats returns the figures of all lanes, and the present wall time.
 func (r *Relay) laneStats() ([]LaneStats, time.Time) {
 	wall := r.clock.wall()
 	ahead := wall.Sub(r.clock.now())
-	stats := make([]LaneStats, len(r.lanes))
-	for i, l := range r.lanes {
+	lanes := r.lanes.Load().all
+	stats := make([]LaneStats, len(lanes))
+	for i, l := range lanes {
 		s := *l.stats.Load()
-		s.Ignored += l.ignored.Load()
+		s.Ignored += l.atOnce[store.Ignored].Load()
+		s.Dead += l.atOnce[store.Dead].Load()
 		s.Until, s.Oldest = shift(s.Until, ahead), shift(s.Oldest, ahead)
 		if s.Stuck != nil {
 			stuck := *s.Stuck
@@ -153,6 +150,8 @@ func (l *lane) state(now time.Time) (LaneState, time.Time) {
 		return Stopped, time.Time{}
 	case l.unread > 0 && now.Before(l.ready):
 		return Reading, l.ready
+	case l.sink == nil:
+		return NoSink, time.Time{}
 	case now.Before(paused):
 		return Paused, paused
 	case down:

@@ -7,9 +7,9 @@ import (
 	"github.com/guance-relay/guance-relay/relay/store"
 )
 
-// supersededMarks are marks of superseded entries that are not durable yet. The loop does not wait
-// for them: an entry that a crash brings back is superseded again. They are written in batches, one
-// at a time.
+// supersededMarks are marks of entries that were superseded or ignored when they were read, and
+// that are not durable yet. The loop does not wait for them: an entry that a crash brings back ends
+// in the same way again. They are written in batches, one at a time.
 type supersededMarks struct{ batch, waiting []store.Mark }
 
 // writing reports whether a batch is being written.
@@ -40,19 +40,21 @@ func (l *lane) writeSuperseded(ctx context.Context) {
 	l.wg.Go(func() {
 		// A stop does not cut this: the schedule holds these entries no longer.
 		made, err := l.writeMarks(context.WithoutCancel(ctx), marks)
-		l.post(batchWritten{len(made), err})
+		l.post(batchWritten{made, err})
 	})
 }
 
-// batchWritten: n marks of the batch are durable.
+// batchWritten: these marks of the batch are durable.
 type batchWritten struct {
-	n   int
-	err error
+	made []store.Mark
+	err  error
 }
 
 func (m batchWritten) apply(ctx context.Context, l *lane, _ time.Time) error {
 	l.superseded.batch = nil
-	l.count(store.Superseded, m.n)
+	for _, mark := range m.made {
+		l.count(mark.Outcome, 1)
+	}
 	l.writeSuperseded(ctx)
 	return m.err
 }

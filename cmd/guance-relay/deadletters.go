@@ -40,11 +40,7 @@ const (
 
 // list is GET /dead.
 func (o *operator) list(w http.ResponseWriter, req *http.Request, q url.Values) error {
-	stats := o.relay.Stats()
-	lane, err := laneOf(stats, q)
-	if _, ok := stats.Orphans[q.Get("lane")]; ok { // dead letters of a lane that is not configured
-		lane, err = q.Get("lane"), nil
-	}
+	lane, err := laneOf(o.relay.Stats(), q)
 	if err != nil {
 		return err
 	}
@@ -147,8 +143,11 @@ func (o *operator) drop(w http.ResponseWriter, req *http.Request, q url.Values) 
 
 // laneOf returns the lane of a call. If there is only one, the call need not name it.
 func laneOf(stats relay.Stats, q url.Values) (string, error) {
-	if !q.Has("lane") && len(stats.Lanes) == 1 {
-		return stats.Lanes[0].Name, nil
+	served := slices.DeleteFunc(slices.Clone(stats.Lanes), func(l relay.LaneStats) bool {
+		return l.State == relay.NoSink
+	})
+	if !q.Has("lane") && len(served) == 1 {
+		return served[0].Name, nil
 	}
 	for _, l := range stats.Lanes {
 		if l.Name == q.Get("lane") {

@@ -26,13 +26,14 @@ func TestPagesOfDeadLetters(t *testing.T) {
 	}
 	body := []byte(`{"message":"` + strings.Repeat("x", deadBytes/4) + `"}`)
 	for i := range dead {
-		e := &store.Entry{Lane: "pagerduty", ID: fmt.Sprint(i), Problem: fmt.Sprint("p", i),
-			State: guance.StateProblem, Level: guance.LevelError, Accepted: time.Now(), Body: body}
-		if err := db.Append(t.Context(), []*store.Entry{e}); err != nil {
+		e := &store.Event{ID: fmt.Sprint(i), Problem: fmt.Sprint("p", i), State: guance.StateProblem,
+			Level: guance.LevelError, Accepted: time.Now(), Body: body,
+			Wanted: []store.Offer{{Lane: "pagerduty"}}}
+		if err := db.Append(t.Context(), &store.Batch{Events: []*store.Event{e}}); err != nil {
 			t.Fatal(err)
 		}
 		if err := lease.Lane("pagerduty").Mark(t.Context(),
-			[]store.Mark{{Seq: e.Seq, Problem: e.Problem, State: e.State, Level: e.Level,
+			[]store.Mark{{Seq: e.Placed[0].Seq, Problem: e.Problem, State: e.State, Level: e.Level,
 				Outcome: store.Dead, Reason: "refused", At: time.Now()}}); err != nil {
 			t.Fatal(err)
 		}

@@ -321,7 +321,7 @@ var mutations = []mutation{
 	},
 	{
 		"3", "an entry older than what was sent is sent", "after a hand-over an old state follows a newer one", "relay/internal/schedule",
-		`if it.seq < p.sent {`,
+		`if it.seq < p.sent && !s.policy.EveryEvent {`,
 		`if false {`,
 	},
 	{

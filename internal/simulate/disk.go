@@ -146,23 +146,25 @@ func (m *mount) attempt(fn func() error, reserved bool) error {
 	return nil
 }
 
-func (m *mount) Append(_ context.Context, entries []*store.Entry) error {
+func (m *mount) Append(_ context.Context, b *store.Batch) error {
 	now := time.Now()
 	return m.write(func() error {
-		if err := m.store.Append(context.Background(), entries); err != nil {
+		if err := m.store.Append(context.Background(), b); err != nil {
 			return err
 		}
-		for _, e := range entries {
-			if e.Ignored != "" {
-				m.note(e.Lane, e.Seq, e.Accepted, now)
+		for _, e := range b.Events {
+			for _, p := range e.Placed {
+				if p.Outcome != 0 {
+					m.note(p.Lane, p.Seq, e.Accepted, now)
+				}
 			}
 		}
 		m.mu.Lock()
 		defer m.mu.Unlock()
-		for _, e := range entries {
-			if e.Seq != 0 {
-				m.accepted[e.Lane] = append(m.accepted[e.Lane], relaytest.Accepted{
-					Seq: e.Seq, ID: e.ID, Problem: e.Problem, State: e.State, Level: e.Level,
+		for _, e := range b.Events {
+			for _, p := range e.Placed {
+				m.accepted[p.Lane] = append(m.accepted[p.Lane], relaytest.Accepted{
+					Seq: p.Seq, ID: e.ID, Problem: e.Problem, State: e.State, Level: e.Level,
 					Time: e.Time, At: time.Now(),
 				})
 			}
@@ -187,6 +189,14 @@ func (m *mount) Clock() time.Duration { return m.disk.store.Clock() }
 
 func (m *mount) Holdings(ctx context.Context) (map[string]store.Holdings, error) {
 	return m.store.Holdings(ctx)
+}
+
+func (m *mount) Rename(ctx context.Context, from, to string) error {
+	return m.write(func() error { return m.store.Rename(ctx, from, to) })
+}
+
+func (m *mount) Renamed(ctx context.Context) (map[string]string, error) {
+	return m.store.Renamed(ctx)
 }
 
 func (m *mount) History(ctx context.Context, lane, problem string) ([]store.Settlement, error) {

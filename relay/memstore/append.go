@@ -55,6 +55,7 @@ type copied struct {
 	*store.Event
 	index   int // of the event in its batch
 	lane    *lane
+	name    string // of the lane, for the caller
 	sticky  bool
 	outcome store.Outcome
 	reason  string
@@ -65,7 +66,7 @@ type copied struct {
 // leave in the lanes.
 type plan struct {
 	store   *Store
-	served  map[*lane]bool
+	served  map[*lane]string // with the name that the caller has for the lane
 	events  int
 	copies  []*copied
 	pending int // copies that will be pending
@@ -84,11 +85,11 @@ type idKey struct{ source, id string }
 
 func newPlan(s *Store, served []string) *plan {
 	p := &plan{
-		store: s, served: make(map[*lane]bool), added: make(map[heldKey]holding),
+		store: s, served: make(map[*lane]string), added: make(map[heldKey]holding),
 		full: make(map[*lane]int), seen: make(map[idKey]bool), repeats: make(map[int]bool),
 	}
 	for _, name := range served {
-		p.served[s.lane(name)] = true
+		p.served[s.lane(name)] = name
 	}
 	return p
 }
@@ -117,12 +118,16 @@ func (p *plan) add(e *store.Event) {
 		}
 	}
 	for _, o := range offers {
-		p.place(&copied{
-			Event: e, index: i, lane: p.store.lane(o.Lane), outcome: ignored(o), reason: o.Ignored,
-		})
+		if l := p.store.lane(o.Lane); offered[l] {
+			offered[l] = false // two names of one lane
+			p.place(&copied{
+				Event: e, index: i, lane: l, name: o.Lane, outcome: ignored(o), reason: o.Ignored,
+			})
+		}
 	}
 	for _, l := range sticky {
-		p.place(&copied{Event: e, index: i, lane: l, sticky: true})
+		name := cmp.Or(p.served[l], l.name)
+		p.place(&copied{Event: e, index: i, lane: l, name: name, sticky: true})
 	}
 	p.seen[id] = len(p.copies) > before
 }
@@ -180,7 +185,7 @@ func (p *plan) report(events []*store.Event) {
 	for _, c := range p.copies {
 		e := events[c.index]
 		e.Placed = append(e.Placed, store.Placement{
-			Lane: c.lane.name, Seq: c.seq, Sticky: c.sticky, Outcome: c.outcome,
+			Lane: c.name, Seq: c.seq, Sticky: c.sticky, Outcome: c.outcome,
 		})
 	}
 }
@@ -209,32 +214,33 @@ func (s *Store) sorted() []*lane {
 	for _, l := range s.lanes {
 		lanes[l] = true
 	}
-	return slices.SortedFunc(maps.Keys(lanes), func(a, b *lane) int { return cmp.Compare(a.name, b.name) })
+	return slices.SortedFunc(maps.Keys(lanes), func(a, b *lane) int {
+		return cmp.Compare(a.name, b.name)
+	})
 }
 
 // Rename implements [store.Store].
 func (s *Store) Rename(ctx context.Context, from, to string) error {
 	return s.do(ctx, Call{Method: "Rename", Lane: from}, func() error {
-		old, present := s.lane(from), s.lane(to)
+		l, gone := s.lane(from), s.lane(to)
 		switch {
-		case old == present:
+		case l == gone && l.name == to:
 			return nil
-		case old.seq > 0 && present.seq > 0:
+		case l != gone && l.seq > 0 && gone.seq > 0:
 			return fmt.Errorf("memstore: renaming lane %q to %q: %w", from, to, store.ErrInUse)
+		case l.seq == 0:
+			l, gone = gone, l
 		}
 		return s.write(func() {
-			gone := old
-			if old.seq > 0 {
-				gone, present = present, old
-			}
-			for name, l := range s.lanes {
-				if l == gone {
-					s.lanes[name] = present
+			for name, other := range s.lanes {
+				if other == gone {
+					s.lanes[name] = l
 				}
 			}
-			present.name = to
-			gone.owner.end()
-			present.owner.end()
+			if gone.owner.end(); l.name != to {
+				l.owner.end()
+			}
+			l.name = to
 		})
 	})
 }

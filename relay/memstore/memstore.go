@@ -4,8 +4,8 @@
 //	r, err := relay.New(db, nil)
 //
 // It is NOT durable: everything is gone when the process ends, and so is promise 1. Nothing bounds
-// it but [Store.Limit] and [Store.LimitLane], and it remembers all event IDs, outcomes and records. Package boltstore is
-// the store for everything else.
+// it but [Store.Limit] and [Store.LimitLane], and it remembers all event IDs, outcomes and records.
+// Package boltstore is the store for everything else.
 //
 // Its faults show what a program does with a disk that is slow, refuses, is damaged or fails: see
 // [Store.Intercept], [Store.Fail] and [Store.Restart].
@@ -60,8 +60,8 @@ func (s *Store) Limit(entries int) {
 	s.limit = entries
 }
 
-// LimitLane bounds the pending entries of one lane. What comes above it becomes a dead letter. Zero:
-// there is no bound.
+// LimitLane bounds the pending entries of one lane. What comes above it becomes a dead letter.
+// Zero: there is no bound.
 func (s *Store) LimitLane(entries int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -251,8 +251,12 @@ func (s *Store) DeadLetters(
 }
 
 // Settled returns how the entries of a lane ended, in the order in which they did.
-func (s *Store) Settled(lane string) []store.Settlement {
+func (s *Store) Settled(lane string) (settled []store.Settlement) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return slices.Clone(s.lane(lane).settled)
+	l := s.lane(lane)
+	for _, st := range l.settled {
+		settled = append(settled, l.named(st))
+	}
+	return settled
 }

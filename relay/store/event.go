@@ -53,6 +53,8 @@ type Offer struct {
 
 // A Placement is the place of an event in one lane.
 type Placement struct {
+	// Lane is the name that the batch has for the lane. A lane that the batch does not name has its
+	// present name, see [Store.Rename].
 	Lane    string
 	Seq     uint64
 	Sticky  bool    // the lane got the event because it held the problem

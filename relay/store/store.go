@@ -45,11 +45,11 @@ type Store interface {
 	//
 	// The store keeps no reference to the batch or its bodies.
 	Append(ctx context.Context, b *Batch) error
-	// Rename gives a lane another name. From then on both names mean the same lane, in every
-	// method, and the store calls it by the new name. So a process that still uses the old one
-	// loses nothing. If neither name was used before, Rename remembers them. If they mean the same
-	// lane already, it changes nothing. Rename ends the ownership of the lane. It returns
-	// [ErrInUse] if both names were used for lanes of their own.
+	// Rename makes to the name of lane from. From then on both names mean that lane, in every
+	// method, so a process that still uses the old one loses nothing. What a method returns has the
+	// new one. Rename remembers names that were not used yet. It ends the ownership of the lane,
+	// unless the lane has the name already: then it changes nothing. It returns [ErrInUse] if the
+	// names mean two lanes that both had entries.
 	Rename(ctx context.Context, from, to string) error
 	// Renamed returns each earlier name of a lane with the name that the lane has now.
 	Renamed(ctx context.Context) (map[string]string, error)

@@ -71,14 +71,13 @@ func keepsAll(r *run) {
 		}
 		r.body(l, odd[i])
 	}
-	r.append() // no entry: no error
+	r.append() // no event: no error
 }
 
 func numbersLanes(r *run) {
 	var last uint64
 	for i := range 5 {
 		a, b := event(lane, fmt.Sprint("a", i), "p"), event(lane, fmt.Sprint("b", i), "q")
-		a.Seq, b.Seq = 99, 98 // the store must overwrite them
 		r.append(a, b)
 		if a.Seq <= last || b.Seq <= a.Seq {
 			r.errorf("Append number %d: got the sequence numbers %d and %d after %d", i, a.Seq,
@@ -87,8 +86,8 @@ func numbersLanes(r *run) {
 		last = b.Seq
 	}
 	// One call for several lanes: each lane has its own order.
-	x, y := event("x", "1", "p"), event("y", "1", "p")
-	x2, y2 := event("x", "2", "p"), event("y", "2", "p")
+	x, y := event("x", "1", "p of x"), event("y", "1", "p of y")
+	x2, y2 := event("x", "2", "p of x"), event("y", "2", "p of y")
 	r.append(x, y, x2, y2)
 	r.pending("x", x, x2)
 	r.pending("y", y, y2)
@@ -96,7 +95,6 @@ func numbersLanes(r *run) {
 
 func recognisesDuplicates(r *run) {
 	duplicate := func(what string, e *store.Entry) {
-		e.Seq = 77
 		r.append(e)
 		if e.Seq != 0 {
 			r.errorf("%s: got the sequence number %d, want a duplicate", what, e.Seq)
@@ -111,13 +109,8 @@ func recognisesDuplicates(r *run) {
 	duplicate("the same ID again", event(lane, "a", "p"))
 	duplicate("the same ID with another problem", event(lane, "a", "q"))
 	ignored := event(lane, "a", "p")
-	ignored.Ignored = "a duplicate before it is ignored"
-	duplicate("the same ID, to be ignored", ignored)
-
-	other := event("other", "a", "p")
-	r.append(other)
-	if other.Seq == 0 {
-		r.errorf("the same ID in another lane: taken for a duplicate")
+	if r.ignore(ignored, "a duplicate before it is ignored"); ignored.Seq != 0 {
+		r.errorf("the same ID, to be ignored: got the sequence number %d", ignored.Seq)
 	}
 	x, y := event(lane, "", "p"), event(lane, "", "p")
 	r.append(x, y)
@@ -133,35 +126,105 @@ func recognisesDuplicates(r *run) {
 	r.mark(l, mark(first, store.Delivered, ""), mark(mixed[1], store.Dead, "refused"))
 	duplicate("the ID of what was delivered", event(lane, "a", "p"))
 	duplicate("the ID of a dead letter", event(lane, "b", "p"))
-	skipped := event(lane, "c", "p")
-	skipped.Ignored = "not wanted"
-	r.append(skipped)
+	r.ignore(event(lane, "c", "p"), "not wanted")
 	duplicate("the ID of what was ignored", event(lane, "c", "p"))
+	// A caller appends a batch again after an error. What an earlier call set in it has no effect.
+	twice := batchOf(event("twice", "a", "twice"))
+	twice.Events[0].Duplicate = true
+	twice.Events[0].Placed = []store.Placement{{Lane: "elsewhere", Seq: 1000}}
+	for _, want := range []bool{false, true} {
+		r.appendBatch(twice)
+		got := twice.Events[0]
+		if got.Duplicate != want || !want && (len(got.Placed) != 1 || seqIn(got, "twice") == 0) {
+			r.errorf("a batch that is appended twice: duplicate %v, placed as %+v; want duplicate %v",
+				got.Duplicate, got.Placed, want)
+		}
+	}
+}
+
+// duplicatesBySource checks that a source has event IDs of its own, and that a duplicate reaches no
+// lane, whichever lanes want it.
+func duplicatesBySource(r *run) {
+	from := func(source, id, problem string, lanes ...string) *store.Event {
+		e := eventOf(event(lane, id, problem))
+		e.Source, e.Wanted = source, nil
+		for _, l := range lanes {
+			e.Wanted = append(e.Wanted, store.Offer{Lane: l})
+		}
+		return e
+	}
+	send := func(what string, e *store.Event, duplicate bool) {
+		r.appendBatch(&store.Batch{Events: []*store.Event{e}})
+		if e.Duplicate != duplicate {
+			r.errorf("%s: duplicate %v, want %v", what, e.Duplicate, duplicate)
+		}
+	}
+	send("a new event", from("x", "1", "p", lane), false)
+	send("the same ID of another source", from("y", "1", "q", lane), false)
+	send("the same ID of the source without a name", from("", "1", "r", lane), false)
+	send("the same ID of the source without a name, again", from("", "1", "r", lane), true)
+	send("the same ID for another lane", from("x", "1", "p", "other"), true)
+	send("the same ID of a problem that no lane holds", from("x", "1", "s", "other"), true)
+	r.pending("other")
+	sticky := from("x", "2", "p")
+	send("an event that reaches a lane that holds its problem", sticky, false)
+	if !sticky.Duplicate && seqIn(sticky, lane) == 0 {
+		r.errorf("an event that no lane wants: placed as %+v, want %q, which holds the problem",
+			sticky.Placed, lane)
+	}
+	send("the same ID, now wanted", from("x", "2", "p", "other"), true)
+	// What no lane took is not remembered.
+	send("an event that no lane takes", from("x", "3", "t"), false)
+	twice := &store.Batch{Events: []*store.Event{from("x", "3", "t"), from("x", "3", "t", lane)}}
+	r.appendBatch(twice)
+	if seqIn(twice.Events[1], lane) == 0 {
+		r.errorf("an event that a lane takes, after the same ID that no lane took: placed as %+v",
+			twice.Events[1].Placed)
+	}
+	// A lane that came to hold the problem since gets nothing of a duplicate.
+	other := from("x", "4", "p", "other")
+	send("an event for another lane", other, false)
+	send("the ID of an earlier event, whose problem another lane holds now",
+		from("x", "1", "p", lane), true)
+	r.pending("other", entryOf(other, "other"))
 }
 
 func settlesIgnored(r *run) {
 	a, b, c := event(lane, "a", "a"), event(lane, "b", "b"), event(lane, "c", "c")
-	b.Ignored = "the mapping asks for nothing"
-	r.append(a, b, c)
+	const reason = "the mapping asks for nothing"
+	r.append(a)
+	r.ignore(b, reason)
+	r.append(c)
 	if !(0 < a.Seq && a.Seq < b.Seq && b.Seq < c.Seq) {
 		r.errorf("got the sequence numbers %d, %d and %d", a.Seq, b.Seq, c.Seq)
 	}
 	l := r.pending(lane, a, c)
-	r.ended(b, store.Ignored, b.Ignored, b.Accepted)
+	r.ended(b, store.Ignored, reason, b.Accepted)
 	_, err := l.Load(r.ctx, b.Seq)
 	r.is("Load of what is ignored", err, store.ErrNotFound)
 	r.holdings(map[string]store.Holdings{lane: {Pending: 2}})
 	r.sameRecord("what is ignored by Append was never begun", r.record(l, "b"), store.Record{})
+	// One lane ignores what another one wants.
+	e := eventOf(event(lane, "d", "d"))
+	e.Wanted = []store.Offer{{Lane: lane, Ignored: reason}, {Lane: "other"}}
+	r.appendBatch(&store.Batch{Events: []*store.Event{e}})
+	want := []store.Placement{
+		{Lane: lane, Seq: seqIn(e, lane), Outcome: store.Ignored}, {Lane: "other", Seq: 1},
+	}
+	if !slices.Equal(e.Placed, want) {
+		r.errorf("an event that one lane ignores: placed as %+v, want %+v", e.Placed, want)
+	}
 }
 
 func keepsNoReference(r *run) {
 	e := event(lane, "a", "p")
 	want := *e
 	want.Body = slices.Clone(e.Body)
-	r.append(e)
-	want.Seq, want.Kept = e.Seq, e.Kept
+	b := batchOf(e)
+	r.appendBatch(b)
+	want.Seq = seqIn(b.Events[0], lane)
 	clear(e.Body)
-	*e = store.Entry{Lane: "elsewhere", Problem: "another"}
+	*b.Events[0] = store.Event{Problem: "another", Wanted: []store.Offer{{Lane: "elsewhere"}}}
 	l := r.pending(lane, &want)
 	r.body(l, &want)
 	r.mark(l, mark(&want, store.Dead, "refused"))
@@ -186,9 +249,13 @@ func visibleInOrder(r *run) {
 					event(lane, fmt.Sprint(i, "-", j), "p"),
 					event(lane, fmt.Sprint(i, "-", j, "-2"), "p"),
 				}
-				if err := r.store.Append(r.ctx, pair); err != nil {
+				b := batchOf(pair...)
+				if err := r.store.Append(r.ctx, b); err != nil {
 					r.errorf("Append: %v", err)
 					return
+				}
+				for i, e := range b.Events {
+					pair[i].Seq = seqIn(e, lane)
 				}
 				if pair[0].Seq <= last || pair[1].Seq <= pair[0].Seq {
 					r.errorf("a caller's entries: got %s after %d", seqs(pair), last)
@@ -220,9 +287,13 @@ func fullKeepsNothing(r *run) {
 	have := events(lane, n-1)
 	r.append(have...)
 	// All or none, in all lanes: one entry fits and two do not.
-	two := []*store.Entry{event(lane, "x", "x"), event("other", "y", "y")}
+	two := batchOf(event(lane, "x", "x"), event("other", "y", "y"))
 	err := r.store.Append(r.ctx, two)
 	r.is("Append of two entries where one fits", err, store.ErrFull)
+	sticky := batchOf(event("other", "y", have[0].Problem))
+	err = r.store.Append(r.ctx, sticky)
+	r.is("Append of an event for two lanes, one of which holds its problem, where one entry fits",
+		err, store.ErrFull)
 	r.pending("other")
 	r.append(have[0]) // a duplicate needs no space
 	if have[0].Seq != 0 {
@@ -234,7 +305,7 @@ func fullKeepsNothing(r *run) {
 	if one.Seq == 0 {
 		r.errorf("an entry of a refused call: taken for a duplicate")
 	}
-	r.is("Append to a full store", r.store.Append(r.ctx, []*store.Entry{event(lane, "z", "z")}),
+	r.is("Append to a full store", r.store.Append(r.ctx, batchOf(event(lane, "z", "z"))),
 		store.ErrFull)
 	r.append(event("other", "y", "y"))
 	l := r.acquire("other")

@@ -9,46 +9,42 @@ import (
 
 func setsKept(r *run) {
 	l := r.acquire(lane)
-	var last time.Duration
 	var all []*store.Entry
+	var last time.Duration
 	for i := range 5 {
-		a, b := event(lane, fmt.Sprint("a", i), "p"), event(lane, fmt.Sprint("b", i), "ignored")
-		b.Ignored = "not wanted"
-		a.Kept, b.Kept = time.Hour, 1e6*time.Hour // the store must overwrite them
+		e := event(lane, fmt.Sprint("a", i), "p")
 		before := r.store.Clock()
-		r.append(a, b)
+		r.append(e)
 		after := r.store.Clock()
-		for _, e := range []*store.Entry{a, b} {
-			if e.Kept <= 0 || e.Kept < before || e.Kept > after {
-				r.errorf("Append at some time from %v to %v: entry %d was kept at %v", before,
-					after, e.Seq, e.Kept)
-			}
-			if e.Kept < last {
-				r.errorf("Append: entry %d was kept at %v, and the one before it at %v", e.Seq,
-					e.Kept, last)
-			}
-			last = e.Kept
+		r.ignore(event(lane, fmt.Sprint("b", i), "ignored"), "not wanted")
+		read := r.read(l, 0, i+1)[i]
+		if e.Kept = read.Kept; e.Kept <= last || e.Kept < before || e.Kept > after {
+			r.errorf("Append at some time from %v to %v: entry %d was kept at %v, and the one "+
+				"before it at %v", before, after, e.Seq, e.Kept, last)
 		}
-		all = append(all, a)
+		h := r.history(lane, "ignored")
+		if got := h[len(h)-1].Kept; got < after || got > r.store.Clock() {
+			r.errorf("Append after %v: an ignored entry was kept at %v", after, got)
+		}
+		all, last = append(all, e), e.Kept
 		time.Sleep(time.Millisecond) // so that the times differ
 	}
-	for i, e := range r.read(l, 0, len(all)) {
-		if e.Kept != all[i].Kept {
-			r.errorf("Read of entry %d: it was kept at %v, and Append said %v", e.Seq, e.Kept,
-				all[i].Kept)
-		}
-		r.body(l, all[i])
+	for _, e := range all {
+		r.body(l, e)
 	}
 	r.mark(l, mark(all[0], store.Dead, "refused"), mark(all[1], store.Delivered, ""))
 	for _, st := range append(r.history(lane, "p"), r.dead(lane)...) {
 		if want := all[0].Kept; st.Seq == all[0].Seq && st.Kept != want {
-			r.errorf("a dead letter was kept at %v, and Append said %v", st.Kept, want)
+			r.errorf("a dead letter was kept at %v, and Read said %v", st.Kept, want)
 		}
 		if want := all[1].Kept; st.Seq == all[1].Seq && st.Kept != want {
-			r.errorf("a settlement was kept at %v, and Append said %v", st.Kept, want)
+			r.errorf("a settlement was kept at %v, and Read said %v", st.Kept, want)
 		}
 	}
 }
+
+// kept returns when the newest pending entry of the lane was kept.
+func (r *run) kept(n int) time.Duration { return r.read(r.acquire(lane), 0, n)[n-1].Kept }
 
 // clockGrows allows the store a clock that runs a fifth faster or slower than this process's.
 func clockGrows(r *run) {
@@ -66,9 +62,9 @@ func clockGrows(r *run) {
 }
 
 func clockGoesOn(r *run) {
-	e := event(lane, "a", "p")
-	r.append(e)
+	r.append(event(lane, "a", "p"))
 	for i := range 3 {
+		kept := r.kept(i + 1)
 		begin := time.Now()
 		from := r.store.Clock()
 		r.close()
@@ -78,9 +74,9 @@ func clockGoesOn(r *run) {
 		r.store = r.open()
 		now := r.store.Clock()
 		open += time.Since(begin)
-		if now < from || now < e.Kept {
+		if now < from || now < kept {
 			r.errorf("Clock: %v when opened again, %v before the close, and an entry was kept at "+
-				"%v", now, from, e.Kept)
+				"%v", now, from, kept)
 		}
 		if grown := now - from; grown > open*6/5 {
 			r.errorf("Clock: grew by %v over a close; the store was open for %v of it at most",
@@ -89,12 +85,10 @@ func clockGoesOn(r *run) {
 		if now > 1e6*time.Hour {
 			r.errorf("Clock: %v, in a store that is new", now)
 		}
-		next := event(lane, fmt.Sprint("after ", i), "p")
-		r.append(next)
-		if next.Kept < now {
-			r.errorf("Append when opened again: kept at %v, and the clock said %v", next.Kept, now)
+		r.append(event(lane, fmt.Sprint("after ", i), "p"))
+		if next := r.kept(i + 2); next < now {
+			r.errorf("Append when opened again: kept at %v, and the clock said %v", next, now)
 		}
-		e = next
 	}
 }
 

@@ -18,7 +18,7 @@ var noon = time.Now().UTC().Truncate(time.Hour).Add(-3*time.Hour + 123456789)
 
 const lane = "lane" // where a check needs one lane
 
-// event returns an entry of a problem, with a body that no other entry has.
+// event returns an entry of a problem in one lane, with a body that no other entry has.
 func event(lane, id, problem string) *store.Entry {
 	return &store.Entry{
 		Lane: lane, ID: id, Problem: problem,
@@ -32,7 +32,7 @@ func event(lane, id, problem string) *store.Entry {
 func events(lane string, n int) []*store.Entry {
 	list := make([]*store.Entry, n)
 	for i := range list {
-		list[i] = event(lane, fmt.Sprint("id-", i), fmt.Sprint("problem-", i))
+		list[i] = event(lane, fmt.Sprint("id-", i), fmt.Sprint(lane, "-problem-", i))
 	}
 	return list
 }
@@ -45,10 +45,70 @@ func mark(e *store.Entry, o store.Outcome, reason string) store.Mark {
 	}
 }
 
-func (r *run) append(entries ...*store.Entry) {
-	if err := r.store.Append(r.ctx, entries); err != nil {
-		r.fatalf("Append of %d entries: %v", len(entries), err)
+// eventOf returns an event that becomes the entry e. Its source has the name of the lane, so that
+// each lane has event IDs of its own.
+func eventOf(e *store.Entry) *store.Event {
+	return &store.Event{
+		Source: e.Lane, ID: e.ID, Problem: e.Problem, State: e.State, Level: e.Level, Time: e.Time,
+		Accepted: e.Accepted, Trace: e.Trace, Body: e.Body, Wanted: []store.Offer{{Lane: e.Lane}},
 	}
+}
+
+// batchOf returns a batch that becomes these entries.
+func batchOf(entries ...*store.Entry) *store.Batch {
+	b := &store.Batch{}
+	for _, e := range entries {
+		b.Events = append(b.Events, eventOf(e))
+	}
+	return b
+}
+
+// append appends entries, each as an event of its own, and sets their sequence numbers: 0 means
+// that the event is a duplicate.
+func (r *run) append(entries ...*store.Entry) {
+	b := batchOf(entries...)
+	r.appendBatch(b)
+	for i, e := range entries {
+		ev := b.Events[i]
+		if e.Seq = 0; ev.Duplicate {
+			continue
+		}
+		want := store.Placement{Lane: e.Lane, Seq: seqIn(ev, e.Lane)}
+		if len(ev.Placed) != 1 || ev.Placed[0] != want || want.Seq == 0 {
+			r.errorf("Append of an event that one lane wants: placed as %+v, want lane %q alone",
+				ev.Placed, e.Lane)
+		}
+		e.Seq = want.Seq
+	}
+}
+
+// ignore appends an entry that its sink ignores.
+func (r *run) ignore(e *store.Entry, reason string) {
+	ev := eventOf(e)
+	ev.Wanted[0].Ignored = reason
+	r.appendBatch(&store.Batch{Events: []*store.Event{ev}})
+	e.Seq = seqIn(ev, e.Lane)
+}
+
+func (r *run) appendBatch(b *store.Batch) {
+	if err := r.store.Append(r.ctx, b); err != nil {
+		r.fatalf("Append of %d events: %v", len(b.Events), err)
+	}
+	for _, e := range b.Events {
+		if e.Duplicate && len(e.Placed) > 0 {
+			r.errorf("Append: a duplicate was placed as %+v", e.Placed)
+		}
+	}
+}
+
+// seqIn returns the sequence number of an event in a lane; 0 if it is not there.
+func seqIn(e *store.Event, lane string) uint64 {
+	for _, p := range e.Placed {
+		if p.Lane == lane {
+			return p.Seq
+		}
+	}
+	return 0
 }
 
 // lease acquires lanes as one group.
@@ -153,7 +213,8 @@ func (r *run) settlement(
 	}
 }
 
-// same checks that an entry is as it was appended. It ignores the body, Begun and Failed.
+// same checks that an entry is as it was appended. It ignores the body, Begun, Failed, and Kept if
+// it is not known.
 func (r *run) same(got, want *store.Entry) {
 	type identity struct {
 		lane           string
@@ -165,11 +226,15 @@ func (r *run) same(got, want *store.Entry) {
 		zero           bool
 		kept           time.Duration
 		trace          string
+		sticky         bool
 	}
 	of := func(e *store.Entry) identity {
 		id := identity{
 			e.Lane, e.Seq, e.ID, e.Problem, e.State, e.Level, 0, 0, e.Time.IsZero(), e.Kept,
-			e.Trace,
+			e.Trace, e.Sticky,
+		}
+		if want.Kept == 0 {
+			id.kept = 0
 		}
 		if !e.Time.IsZero() {
 			id.time = e.Time.UnixNano()
@@ -254,8 +319,10 @@ func calls(
 ) map[string]func(context.Context) error {
 	all := map[string]func(context.Context) error{
 		"Append": func(ctx context.Context) error {
-			return s.Append(ctx, []*store.Entry{event(lane, "new", "new")})
+			return s.Append(ctx, batchOf(event(lane, "new", "new")))
 		},
+		"Rename":  func(ctx context.Context) error { return s.Rename(ctx, "renamed", "new name") },
+		"Renamed": func(ctx context.Context) error { _, err := s.Renamed(ctx); return err },
 		"Acquire": func(ctx context.Context) error {
 			_, err := s.Acquire(ctx, store.Group{Name: lane, Lanes: []string{lane}})
 			return err

@@ -14,8 +14,7 @@ func findsEverything(r *run) {
 	r.append(all...)
 	r.append(event("other", "a", "p"))
 	ignored := event(lane, "ignored", "ignored")
-	ignored.Ignored = "not wanted"
-	r.append(ignored)
+	r.ignore(ignored, "not wanted")
 	l := r.acquire(lane)
 	begun := mark(all[1], 0, "")
 	begun.Failed, begun.Doubt = 5, true
@@ -61,7 +60,7 @@ func findsEverything(r *run) {
 				r.ended(e, o, fmt.Sprint("reason ", i), mark(e, o, "").At)
 			}
 		}
-		r.ended(ignored, store.Ignored, ignored.Ignored, ignored.Accepted)
+		r.ended(ignored, store.Ignored, "not wanted", ignored.Accepted)
 		if dead := r.dead(lane); len(dead) != 1 || dead[0].Seq != all[5].Seq ||
 			string(dead[0].Body) != string(all[5].Body) {
 			r.errorf("DeadLetters opened again: got %d, want entry %d with its body", len(dead),
@@ -91,8 +90,8 @@ func findsEverything(r *run) {
 
 func findsDuplicates(r *run) {
 	kinds := events(lane, 4)
-	kinds[3].Ignored = "not wanted"
-	r.append(kinds...)
+	r.append(kinds[:3]...)
+	r.ignore(kinds[3], "not wanted")
 	l := r.acquire(lane)
 	r.mark(l, mark(kinds[1], store.Delivered, ""), mark(kinds[2], store.Dead, ""))
 	for range 2 {
@@ -108,7 +107,7 @@ func findsDuplicates(r *run) {
 	other := event("other", kinds[0].ID, "p")
 	r.append(other)
 	if other.Seq == 0 {
-		r.errorf("the same ID in another lane after opening again: taken for a duplicate")
+		r.errorf("the same ID of another source after opening again: taken for a duplicate")
 	}
 }
 
@@ -130,7 +129,7 @@ func answersFailed(r *run) {
 	l, pending, dead := r.both()
 	done := r.waiting(l, dead.Seq)
 	r.harness.Fail(r.store, errDisk, false)
-	err := r.store.Append(r.ctx, []*store.Entry{event(lane, "lost", "lost")})
+	err := r.store.Append(r.ctx, batchOf(event(lane, "lost", "lost")))
 	r.is("Append that the disk refuses", err, store.ErrFailed)
 	if err != nil && !errors.Is(err, errDisk) {
 		r.errorf("Append that the disk refuses: %q does not say why", err)
@@ -167,7 +166,7 @@ func failedAppend(r *run) {
 	var inLane, inOther []*store.Entry
 	inLane = append(inLane, kept)
 	r.failing(func() {
-		r.is("Append that the disk refuses", r.store.Append(r.ctx, lost()), store.ErrFailed)
+		r.is("Append that the disk refuses", r.store.Append(r.ctx, batchOf(lost()...)), store.ErrFailed)
 	}, func(landed bool) {
 		// The sender sends it again. It is there once, whether the first write landed or not.
 		again := lost()

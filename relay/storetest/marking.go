@@ -210,8 +210,8 @@ func settlesOnce(r *run) {
 		go func() {
 			defer wg.Done()
 			for j := range each {
-				if err := r.store.Append(r.ctx, []*store.Entry{event(lane, fmt.Sprint(i, "-", j),
-					fmt.Sprint("problem ", j))}); err != nil {
+				if err := r.store.Append(r.ctx, batchOf(event(lane, fmt.Sprint(i, "-", j),
+					fmt.Sprint("problem ", j)))); err != nil {
 					r.errorf("Append: %v", err)
 				}
 			}

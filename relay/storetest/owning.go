@@ -63,7 +63,7 @@ func (r *run) release(l store.Lease) {
 
 // ownsGroups checks that an owner who loses one lane of a group loses all lanes, and is told.
 func ownsGroups(r *run) {
-	a, b := event("a", "1", "p"), event("b", "1", "p")
+	a, b := event("a", "1", "p of a"), event("b", "1", "p of b")
 	r.append(a, b)
 	first := r.lease("a", "b")
 	r.body(first.Lane("a"), a)

@@ -31,7 +31,7 @@ func tellsHistory(r *run) {
 		e := event(lane, fmt.Sprint(i), "own")
 		own = append(own, e)
 		r.append(e, event(lane, fmt.Sprint("other ", i), "other"),
-			event("elsewhere", fmt.Sprint(i), "own"))
+			event("elsewhere", fmt.Sprint(i), "elsewhere"))
 	}
 	l := r.acquire(lane)
 	// Settled in another order than accepted.
@@ -49,8 +49,8 @@ func tellsHistory(r *run) {
 	if h := r.history(lane, "unknown"); len(h) != 0 {
 		r.errorf("History of an unknown problem: got %d settlements", len(h))
 	}
-	if h := r.history("unknown", "own"); len(h) != 0 {
-		r.errorf("History of an unknown lane: got %d settlements", len(h))
+	if h := r.history("elsewhere", "own"); len(h) != 0 {
+		r.errorf("History of another lane: got %d settlements", len(h))
 	}
 }
 
@@ -162,7 +162,7 @@ func readWaits(r *run) {
 		if i%2 == 0 {
 			time.Sleep(moment / 10) // so that it waits by now
 		}
-		r.append(event("other", fmt.Sprint(i), "p")) // must not wake it with an entry
+		r.append(event("other", fmt.Sprint(i), "q")) // must not wake it with an entry
 		e := event(lane, fmt.Sprint(i), "p")
 		r.append(e)
 		select {

@@ -43,6 +43,10 @@ type Harness struct {
 	// MaxEntries is the number of pending entries, from 500 to 10,000, at which the store is full.
 	// Zero: the checks of a full store are left out.
 	MaxEntries int
+	// MaxLaneEntries is the number of pending entries, from 500 to 10,000, at which one lane is full
+	// and the store is not. Zero: the check of a full lane is left out. A harness has one of both
+	// bounds: a store is run with two harnesses.
+	MaxLaneEntries int
 	// Fail has the store's next write fail as if the disk refused it, with the cause err. If landed
 	// is true, the write is on the disk nevertheless. Without it the checks of a failed store are
 	// left out.
@@ -92,6 +96,8 @@ const (
 	closing  need = 1
 	bounded  need = 2
 	failable need = 4
+
+	laneBounded need = 8
 )
 
 func (c *check) missing(h Harness) string {
@@ -100,6 +106,8 @@ func (c *check) missing(h Harness) string {
 		return "Close"
 	case c.needs&bounded != 0 && h.MaxEntries == 0:
 		return "MaxEntries"
+	case c.needs&laneBounded != 0 && h.MaxLaneEntries == 0:
+		return "MaxLaneEntries"
 	case c.needs&failable != 0 && h.Fail == nil:
 		return "Fail"
 	}
@@ -139,6 +147,7 @@ type run struct {
 	ctx     context.Context
 	harness Harness
 	store   store.Store // the one that is open
+	routed  int         // events that had an ID of their own
 
 	mu    sync.Mutex
 	found []error // guarded by mu

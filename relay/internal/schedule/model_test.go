@@ -24,10 +24,11 @@ type model struct {
 	records  map[string]store.Record
 	outcomes map[uint64]store.Outcome
 	sent     map[string]uint64 // the newest entry on the wire
-	shows    map[string]guance.State
+	shows    map[string]shown
 	late     []lateRequest
-	unsure   map[string]bool         // what it shows is not promised
-	last     map[string]*store.Entry // what was said last
+	unsure   map[string]bool     // what it shows is not promised
+	last     map[string]lastWord // what was said last
+	died     map[string]bool     // a state died, and none was delivered since
 
 	// What a crash takes.
 	flying      []flight
@@ -50,9 +51,25 @@ type flight struct {
 	over bool
 }
 
+// shown is what the target shows of a problem. StateNeither: it has never shown it.
+type shown struct {
+	state guance.State
+	level guance.Level
+	late  bool // by a request that was handled late: the level is not promised
+}
+
+// A lastWord is the newest state that was not overtaken. If the lane did not want it, it decides
+// the level of what the target shows, and whether the target shows it is as before.
+type lastWord struct {
+	*store.Entry
+	shown  bool // the target showed the problem, or will do so by what was begun
+	unsure bool // shown is not known: a state had died, or the last recovery may be undone
+}
+
 // A lateRequest is a trigger that the target has received and not handled.
 type lateRequest struct {
 	problem string
+	level   guance.Level
 	at      time.Time // zero until a recovery was taken
 }
 
@@ -87,7 +104,7 @@ func (m *model) crash(t *rapid.T) {
 // lose may make the target handle a request later.
 func (m *model) lose(t *rapid.T, e *store.Entry) {
 	if e.State == guance.StateProblem && rapid.Bool().Draw(t, "handled late") {
-		m.late = append(m.late, lateRequest{problem: e.Problem})
+		m.late = append(m.late, lateRequest{problem: e.Problem, level: e.Level})
 	}
 }
 
@@ -96,7 +113,7 @@ func (m *model) takes(t *rapid.T, e *store.Entry) {
 	if e.State == guance.StateNeither {
 		return
 	}
-	m.shows[e.Problem] = e.State
+	m.shows[e.Problem] = shown{state: e.State, level: e.Level}
 	for i := range m.late {
 		if l := &m.late[i]; e.State == guance.StateRecovered && l.problem == e.Problem && l.at.IsZero() {
 			l.at = m.now.Add(time.Duration(rapid.IntRange(0, 59).Draw(t, "seconds later")) * time.Second)
@@ -110,7 +127,7 @@ func (m *model) pass(to time.Time) {
 	m.late = slices.DeleteFunc(m.late, func(l lateRequest) bool {
 		due := !l.at.IsZero() && !l.at.After(m.now)
 		if due {
-			m.shows[l.problem] = guance.StateProblem
+			m.shows[l.problem] = shown{guance.StateProblem, l.level, true}
 		}
 		return due
 	})
@@ -129,7 +146,19 @@ func (m *model) add(e *store.Entry) {
 	if m.queue(e.Problem)[0] == e {
 		m.successesAt[e.Problem] = m.successes
 	}
+	m.says(e)
+	want := m.ended(e)
 	marks, over := m.s.Add(e, record)
+	var got []uint64
+	for _, mark := range marks {
+		got = append(got, mark.Seq)
+		if mark.Outcome != store.Superseded {
+			m.t.Fatalf("entry %d ends as %v", mark.Seq, mark.Outcome)
+		}
+	}
+	if slices.Sort(got); !slices.Equal(got, want) {
+		m.t.Fatalf("entry %d supersedes %v, want %v", e.Seq, got, want)
+	}
 	for _, mark := range marks {
 		if m.outcomes[mark.Seq] != 0 {
 			m.t.Fatalf("entry %d ends a second time", mark.Seq)
@@ -147,6 +176,99 @@ func (m *model) add(e *store.Entry) {
 	}
 }
 
+// before returns the entries of a problem that are older than e, those that were begun or others.
+func (m *model) before(e *store.Entry, begun bool) (old []*store.Entry) {
+	for _, o := range m.queue(e.Problem) {
+		if o.Seq < e.Seq && o.Begun == begun {
+			old = append(old, o)
+		}
+	}
+	return old
+}
+
+// overtaken reports whether the sender made a newer state before, by ten minutes at most.
+func (m *model) overtaken(e *store.Entry) bool {
+	newest := m.records[e.Problem].Time
+	for _, o := range m.queue(e.Problem) {
+		if o.Seq < e.Seq && o.State != guance.StateNeither && o.Time.After(newest) {
+			newest = o.Time
+		}
+	}
+	return !e.Time.IsZero() && newest.After(e.Time) && newest.Sub(e.Time) <= 10*time.Minute
+}
+
+// says updates the last word. It reads what the target shows, and no record but for the doubt.
+func (m *model) says(e *store.Entry) {
+	if e.Begun || e.State == guance.StateNeither || m.overtaken(e) {
+		return
+	}
+	w := lastWord{Entry: e, shown: m.shows[e.Problem].state == guance.StateProblem,
+		unsure: m.died[e.Problem] || m.doubt[e.Problem] && !m.records[e.Problem].Open}
+	for _, o := range m.before(e, true) {
+		if o.State != guance.StateNeither {
+			w.shown, w.unsure = o.State == guance.StateProblem, m.died[e.Problem]
+		}
+	}
+	m.last[e.Problem] = w
+}
+
+// ended returns the entries that are superseded by e or with it, in sequence.
+func (m *model) ended(e *store.Entry) (ended []uint64) {
+	if e.Begun {
+		return nil
+	}
+	problem, unsent := e.Problem, m.before(e, false)
+	if e.State != guance.StateNeither && m.overtaken(e) {
+		return []uint64{e.Seq}
+	}
+
+	// What the target will show, as far as the lane can tell.
+	open, levels := m.records[problem].Open, []guance.Level{m.records[problem].Shown}
+	if levels[0] == guance.LevelNone {
+		levels = nil
+	}
+	resolves := false
+	for _, o := range m.before(e, true) {
+		switch o.State {
+		case guance.StateProblem:
+			open, levels = true, []guance.Level{o.Level}
+		case guance.StateRecovered:
+			open, levels, resolves = false, nil, true
+		}
+	}
+	trigger := slices.ContainsFunc(unsent, func(o *store.Entry) bool {
+		return o.State == guance.StateProblem
+	})
+
+	if e.State == guance.StateNeither {
+		switch n := len(unsent); {
+		case e.Sticky && !open && !trigger:
+			return []uint64{e.Seq}
+		case n > 0 && unsent[n-1].State == guance.StateNeither:
+			return []uint64{unsent[n-1].Seq}
+		}
+		return nil
+	}
+	for _, o := range unsent {
+		ended = append(ended, o.Seq)
+	}
+	var sent bool
+	switch doubt := m.doubt[problem]; {
+	case e.Sticky && e.State == guance.StateRecovered:
+		sent = open || doubt && !resolves
+	case e.Sticky:
+		sent = open && !slices.Contains(levels, e.Level)
+	case e.State == guance.StateRecovered: // it goes with its trigger if the target has nothing
+		sent = !trigger || doubt || m.records[problem].Open || len(m.before(e, true)) > 0
+	default:
+		sent = true
+	}
+	if !sent {
+		ended = append(ended, e.Seq)
+	}
+	return ended
+}
+
 func (m *model) flies(seq uint64) bool {
 	return slices.ContainsFunc(m.flying, func(f flight) bool { return f.item.seq == seq })
 }
@@ -159,6 +281,9 @@ func (m *model) settle(mark store.Mark) {
 	m.outcomes[e.Seq] = mark.Outcome
 	m.records[e.Problem] = m.records[e.Problem].Apply(mark)
 	m.entries = slices.DeleteFunc(m.entries, func(other *store.Entry) bool { return other == e })
+	if e.State != guance.StateNeither && mark.Outcome != store.Superseded {
+		m.died[e.Problem] = mark.Outcome == store.Dead
+	}
 }
 
 func (m *model) queue(problem string) (q []*store.Entry) {
@@ -410,15 +535,9 @@ func (m *model) accept(t *rapid.T, problems int) {
 	if rapid.Bool().Draw(t, "timed") {
 		e.Time = m.now.Add(-time.Duration(rapid.IntRange(0, 15).Draw(t, "minutes late")) * time.Minute)
 	}
+	e.Sticky = rapid.Bool().Draw(t, "sticky")
 	m.entries = append(m.entries, e)
 	m.add(e)
-	if m.outcomes[e.Seq] == 0 && e.State != guance.StateNeither {
-		m.last[e.Problem] = e
-	}
-	if m.outcomes[e.Seq] == store.Superseded && e.State == guance.StateRecovered &&
-		m.last[e.Problem] != nil && m.outcomes[m.last[e.Problem].Seq] == store.Superseded {
-		m.last[e.Problem] = e // a pair that cancelled each other
-	}
 }
 
 func (m *model) check(t *rapid.T) {
@@ -468,8 +587,8 @@ func history(t *rapid.T) {
 	m := &model{
 		t: t, now: now, records: make(map[string]store.Record), outcomes: make(map[uint64]store.Outcome),
 		unsure: make(map[string]bool),
-		sent:   make(map[string]uint64), shows: make(map[string]guance.State),
-		last: make(map[string]*store.Entry),
+		sent:   make(map[string]uint64), shows: make(map[string]shown),
+		last: make(map[string]lastWord), died: make(map[string]bool),
 	}
 	m.restart()
 	problems := rapid.SampledFrom([]int{1, 2, 6}).Draw(t, "problems")
@@ -489,14 +608,36 @@ func history(t *rapid.T) {
 		"":       m.check,
 	})
 	m.settleAll(t)
-	for problem, e := range m.last {
-		shows := m.shows[problem]
-		if m.unsure[problem] || m.outcomes[e.Seq] == store.Dead || shows == e.State ||
-			shows == guance.StateNeither && e.State == guance.StateRecovered {
-			continue
-		}
-		t.Fatalf("problem %s: the target shows %v, and the last word was entry %d: %v (%v)", problem,
-			shows, e.Seq, e.State, m.outcomes[e.Seq])
+	for problem, w := range m.last {
+		m.converged(problem, w)
+	}
+}
+
+// converged checks that the target shows what the last word says:
+//   - after a recovery, nothing;
+//   - after a problem that the lane wants, the problem with its level;
+//   - after a problem that the lane does not want, the problem with its level if the target showed
+//     the problem or what was begun will make it do so, and nothing otherwise.
+//
+// It promises nothing of what is dead.
+func (m *model) converged(problem string, w lastWord) {
+	if m.unsure[problem] || m.outcomes[w.Seq] == store.Dead {
+		return
+	}
+	shows := m.shows[problem]
+	open := shows.state == guance.StateProblem
+	wantOpen := w.State == guance.StateProblem
+	switch sent := m.outcomes[w.Seq] == store.Delivered; {
+	case !w.Sticky || sent && w.unsure:
+	case m.died[problem] || wantOpen && w.unsure:
+		return
+	default:
+		wantOpen = wantOpen && w.shown
+	}
+	if open != wantOpen || open && !shows.late && shows.level != w.Level {
+		m.t.Fatalf("problem %s: the target shows %+v, and the last word was entry %d: %v at %v, "+
+			"sticky %v, shown before %v (%v)", problem, shows, w.Seq, w.State, w.Level, w.Sticky,
+			w.shown, m.outcomes[w.Seq])
 	}
 }
 

@@ -81,6 +81,10 @@ func (s *Schedule) Holds(problem string) bool { return s.problems.find(idOf(prob
 // returns end superseded entries. Make them durable together: if a crash kept only one mark of a
 // trigger and its recovery, the trigger would stay pending alone.
 //
+// A sticky entry with a state supersedes what was not sent, as any newer state does. It is sent
+// itself only if it ends or changes what the target will show. If it is not sent, it is superseded
+// too, and cancels nothing that was sent.
+//
 // cancelled is a delivered recovery that was to be sent a second time. A newer state cancels that.
 // It is in flight until [Schedule.Settle], and the next entry of its problem waits for it.
 func (s *Schedule) Add(e *store.Entry, r store.Record) (marks []store.Mark, cancelled *Ticket) {
@@ -93,16 +97,16 @@ func (s *Schedule) Add(e *store.Entry, r store.Record) (marks []store.Mark, canc
 	}
 	defer func() { s.put(p, p.stage) }()
 	it := itemOf(e)
-	if s.policy.EveryEvent || it.begun {
+	if it.begun {
 		s.push(p, it)
 		return nil, nil
 	}
-	if it.seq < p.sent {
+	if it.seq < p.sent && !s.policy.EveryEvent {
 		m := it.superseded(e.Problem, "a newer event of the problem was already sent")
 		return []store.Mark{m}, nil
 	}
-	if e.State == guance.StateNeither {
-		return s.addStateless(p, it, e.Problem), nil
+	if s.policy.EveryEvent || e.State == guance.StateNeither {
+		return s.addBehind(p, it, e), nil
 	}
 	if late := p.newest - it.time; it.time != 0 && late > 0 && late <= int64(lateWindow) {
 		m := it.superseded(e.Problem, "it arrived after a newer event of the problem")
@@ -115,9 +119,12 @@ func (s *Schedule) Add(e *store.Entry, r store.Record) (marks []store.Mark, canc
 		unsent = unsent || guance.State(old.state) == guance.StateProblem
 		marks = append(marks, old.superseded(e.Problem, replacedBy(it)))
 	}
+	if reason := s.refuse(p, e, unsent); reason != "" {
+		return append(marks, it.superseded(e.Problem, reason)), nil
+	}
 	x := s.problems.extra(p)
 	if unsent && e.State == guance.StateRecovered && !p.waits() && !p.open && !x.doubt {
-		return append(marks, it.superseded(e.Problem, "the problem ended before it was sent")), nil
+		return append(marks, it.superseded(e.Problem, endedUnsent)), nil
 	}
 	if x.repeat && p.stage != inFlight && p.stage != quarantined {
 		s.put(p, inFlight)
@@ -128,14 +135,19 @@ func (s *Schedule) Add(e *store.Entry, r store.Record) (marks []store.Mark, canc
 	return marks, cancelled
 }
 
-// addStateless takes an event without a state, such as an acknowledgement. It supersedes an unsent
-// event without a state right before it. It does not supersede a state: that would be lost.
-func (s *Schedule) addStateless(p *problem, it item, key string) (marks []store.Mark) {
+// addBehind takes an entry that supersedes no state: any entry where every event is sent, and
+// elsewhere an event without a state, such as an acknowledgement. That supersedes an unsent event
+// without a state right before it. If it superseded a state, the state would be lost.
+func (s *Schedule) addBehind(p *problem, it item, e *store.Entry) (marks []store.Mark) {
+	if reason := s.refuse(p, e, false); reason != "" {
+		return []store.Mark{it.superseded(e.Problem, reason)}
+	}
 	last := s.problems.last(p)
-	if last != nil && !last.begun && guance.State(last.state) == guance.StateNeither {
+	if !s.policy.EveryEvent && last != nil &&
+		!last.begun && guance.State(last.state) == guance.StateNeither {
 		old := s.problems.pop(p)
 		s.count(&old, -1)
-		marks = append(marks, old.superseded(key, replacedBy(it)))
+		marks = append(marks, old.superseded(e.Problem, replacedBy(it)))
 	}
 	s.push(p, it)
 	return marks
