@@ -128,8 +128,8 @@ func (s *Schedule) Add(e *store.Entry, r store.Record) (marks []store.Mark, canc
 	}
 	if x.repeat && p.stage != inFlight && p.stage != quarantined {
 		s.put(p, inFlight)
+		p.first.doubt = true
 		cancelled = &Ticket{p, p.first}
-		cancelled.item.doubt = true
 	}
 	s.push(p, it)
 	return marks, cancelled
