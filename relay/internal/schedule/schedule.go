@@ -74,8 +74,8 @@ func New(p Policy, j Jitter) *Schedule {
 }
 
 // Holds reports whether a pending entry has this problem key. [Schedule.Add] needs the record of a
-// problem only if the schedule does not hold it. After a sticky entry the schedule may no longer hold
-// a problem that the target shows, so that the next Add needs the record again.
+// problem only if the schedule does not hold it. After a sticky entry the schedule may no longer
+// hold a problem that the target shows. Then the next Add needs the record again.
 func (s *Schedule) Holds(problem string) bool { return s.problems.find(idOf(problem)) != nil }
 
 // Add takes an entry that was read from the store, and the record of its problem. The marks that it
