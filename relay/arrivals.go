@@ -121,15 +121,16 @@ func (l *lane) endCancelled(ctx context.Context, t schedule.Ticket, problem stri
 	l.end(ctx, &attempt{ticket: t, entry: e}, t.Mark(problem, store.Delivered, ""))
 }
 
-// records returns the records of the problems that the schedule does not hold, with the marks that
-// are being written.
+// records returns the records of the problems that the schedule does not hold, or may not hold after
+// a sticky entry: such an entry can end all that waits and itself. They have the marks that are
+// being written.
 func (l *lane) records(
 	ctx context.Context, entries []*store.Entry,
 ) (records map[string]store.Record, err error) {
 	records = make(map[string]store.Record)
 	var unknown []string
 	for _, e := range entries {
-		if _, added := records[e.Problem]; !added && !l.schedule.Holds(e.Problem) {
+		if _, added := records[e.Problem]; !added && (e.Sticky || !l.schedule.Holds(e.Problem)) {
 			records[e.Problem] = store.Record{}
 			unknown = append(unknown, e.Problem)
 		}

@@ -40,7 +40,7 @@ func (r *Relay) Replay(ctx context.Context, lane string, seq uint64) error {
 	if l := r.findLane(lane); l == nil || l.sink == nil {
 		return r.noLane(ctx, lane, fmt.Sprint("replaying dead letter ", seq))
 	}
-	return r.onDeadLetter(ctx, lane, seq, "replaying", replay)
+	return r.onEntry(ctx, lane, seq, "replaying dead letter", replay)
 }
 
 // ReplayAll replays the dead letters of a lane. It counts those that it replayed, and those that
@@ -68,19 +68,19 @@ func (r *Relay) ReplayAll(ctx context.Context, lane string) (replayed, stale int
 	}
 }
 
-// Drop deletes a dead letter. Its outcome stays in the history. It fails with [store.ErrNotFound]
-// if there is none, and with [ErrNoLane] if the lane is not configured. Before Run, it waits. After
-// Run, it fails.
+// Drop deletes a dead letter. Its outcome stays in the history. The lane need not have a sink. It
+// fails with [store.ErrNotFound] if there is none, and with [ErrNoLane] if there is no such lane.
+// Before Run, it waits. After Run, it fails. [Relay.DropPending] drops what is not dead.
 func (r *Relay) Drop(ctx context.Context, lane string, seq uint64) error {
-	return r.onDeadLetter(ctx, lane, seq, "dropping", drop)
+	return r.onEntry(ctx, lane, seq, "dropping dead letter", drop)
 }
 
-// onDeadLetter has the loop of a lane call fn. fn reports false to be called again, see [call].
-func (r *Relay) onDeadLetter(
+// onEntry has the loop of a lane call fn. fn reports false to be called again, see [call].
+func (r *Relay) onEntry(
 	ctx context.Context, name string, seq uint64, doing string,
 	fn func(context.Context, *lane, uint64) (bool, error),
 ) error {
-	doing = fmt.Sprintf("%s dead letter %d", doing, seq)
+	doing = fmt.Sprint(doing, " ", seq)
 	if r.findLane(name) == nil {
 		return r.noLane(ctx, name, doing)
 	}

@@ -231,3 +231,24 @@ func TestFullLane(t *testing.T) {
 		}
 	})
 }
+
+// A sticky entry can end all of its problem that the lane has in memory. What comes behind it in the
+// same batch must still find what the target shows.
+func TestStickyEndsAllOfProblem(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sink := &recorder{}
+		opts := &relay.SinkOptions{Match: relay.AtLeast(guance.LevelCritical), PerMinute: 1}
+		r, _ := run(t, sink, opts)
+		accept(t, r, event(t, "1", "p", "critical"))
+		time.Sleep(5 * time.Minute)
+		accept(t, r, event(t, "2", "p", "warning"))
+		time.Sleep(5 * time.Minute)
+		accept(t, r, event(t, "3", "q", "critical")) // takes the one request of this minute
+		time.Sleep(time.Second)
+		accept(t, r, event(t, "4", "p", "critical")) // waits
+		time.Sleep(time.Second)
+		accept(t, r, event(t, "5", "p", "warning"), event(t, "6", "p", "ok"))
+		time.Sleep(10 * time.Minute)
+		expect(t, sink, "p critical", "p warning", "q critical", "p ok")
+	})
+}

@@ -254,9 +254,9 @@ var mutations = []mutation{
 	},
 	{
 		"4", "a newer state ends the doubt", "the next recovery is undone by what PagerDuty handles late", "relay/internal/schedule",
-		`		cancelled.item.doubt = true
-`,
-		``,
+		`		p.first.doubt = true
+		cancelled`,
+		`		cancelled`,
 	},
 	{
 		"4", "a fault and its recovery cancel each other although an answer was lost before", "what PagerDuty handles late opens an incident that nobody closes", "relay/internal/schedule",
@@ -385,6 +385,62 @@ var mutations = []mutation{
 		"4", "any older event is late", "a clock that was set back silences its problems for hours", "relay/internal/schedule",
 		`late > 0 && late <= int64(lateWindow)`,
 		`late > 0`,
+	},
+	{
+		"4", "a recovery that the lane did not want is not sent", "an incident stays open because its recovery does not match the lane", "relay/internal/schedule",
+		`		case v.open || doubt:
+`,
+		`		case doubt:
+`,
+	},
+	{
+		"4", "a change of level in flight does not count as shown", "the incident keeps the worse level of a change that was in flight when the problem left the lane", "relay/internal/schedule",
+		`			return view{open: true, level: it.level}
+`,
+		`			continue
+`,
+	},
+	{
+		"4", "an event that the lane did not want leaves there what waits", "an alert that has left its lane pages that lane all the same", "relay/internal/schedule",
+		`	for _, old := range s.problems.supersede(p) {
+`,
+		`	var replaced []item
+	if !e.Sticky {
+		replaced = s.problems.supersede(p)
+	}
+	for _, old := range replaced {
+`,
+	},
+	{
+		"4", "a change of level that the lane did not want is not sent", "the incident keeps the level that the problem had when it left the lane", "relay/internal/schedule",
+		`		case v.level == int8(e.Level):
+`,
+		`		default:
+`,
+	},
+	{
+		"4", "a problem that the lane did not want is sent although nothing of it is shown", "a lane is paged for a level that its Match leaves out", "relay/internal/schedule",
+		`		case !v.open:
+			return notOurs
+`,
+		``,
+	},
+	{
+		"4", "an event that is superseded itself cancels that a recovery is sent a second time", "what PagerDuty handles within the minute opens the incident again", "relay/internal/schedule",
+		`	if reason := s.refuse(p, e, unsent); reason != "" {
+		return append(marks, it.superseded(e.Problem, reason)), nil
+	}
+	x := s.problems.extra(p)
+`,
+		`	x := s.problems.extra(p)
+	if reason := s.refuse(p, e, unsent); reason != "" {
+		if x.repeat {
+			s.put(p, inFlight)
+			cancelled = &Ticket{p, p.first}
+		}
+		return append(marks, it.superseded(e.Problem, reason)), cancelled
+	}
+`,
 	},
 	{
 		"4", "a recovery in df_sub_status is overlooked", "the incident stays open where Guance writes it there", "guance",

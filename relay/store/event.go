@@ -8,6 +8,11 @@ import (
 
 // A Batch is what one call of [Store.Append] keeps: all of it or nothing.
 type Batch struct {
+	// Nonce identifies the call, for a caller who repeats it after [ErrUnavailable]. If the batch
+	// was kept under this nonce within the last minutes, Append keeps nothing, and reports what it
+	// reported then. A store that never returns ErrUnavailable ignores it. Empty: no repetition is
+	// recognised.
+	Nonce string
 	// Events are routed one after the other: each sees what the earlier ones left in the lanes.
 	Events []*Event
 	// Served are the lanes of the caller that have a sink. A lane without one takes part in routing,

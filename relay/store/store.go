@@ -54,8 +54,8 @@ type Store interface {
 	// Renamed returns each earlier name of a lane with the name that the lane has now.
 	Renamed(ctx context.Context) (map[string]string, error)
 	// Acquire makes the caller the owner of a group of lanes. It waits while one of the lanes
-	// has an owner in another process that is alive. An earlier owner in this process loses its
-	// lease at once.
+	// has an owner in another process that is alive, see [Cluster]. An earlier owner in this
+	// process loses its lease at once.
 	Acquire(ctx context.Context, g Group) (Lease, error)
 	// Clock returns the store's own time: how long the store has been in use, by all processes
 	// together. It grows steadily while the store is open, whatever happens to the wall clock,
@@ -79,6 +79,7 @@ type Store interface {
 // A Group is a set of lanes that have one owner, because they share the budget of one account at
 // the target: two owners would each spend all of it.
 type Group struct {
+	Node  string   // the name of the process among those that use the store; may be empty
 	Name  string   // of the account, or of the lane if it has an account of its own
 	Lanes []string // at least one
 }

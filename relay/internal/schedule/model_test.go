@@ -206,7 +206,8 @@ func (m *model) says(e *store.Entry) {
 		unsure: m.died[e.Problem] || m.doubt[e.Problem] && !m.records[e.Problem].Open}
 	for _, o := range m.before(e, true) {
 		if o.State != guance.StateNeither {
-			w.shown, w.unsure = o.State == guance.StateProblem, m.died[e.Problem]
+			// A recovery that will not be sent a second time may be undone.
+			w.shown, w.unsure = o.State == guance.StateProblem, m.died[e.Problem] || m.over(o)
 		}
 	}
 	m.last[e.Problem] = w
@@ -233,7 +234,7 @@ func (m *model) ended(e *store.Entry) (ended []uint64) {
 		case guance.StateProblem:
 			open, levels = true, []guance.Level{o.Level}
 		case guance.StateRecovered:
-			open, levels, resolves = false, nil, true
+			open, levels, resolves = false, nil, !m.over(o)
 		}
 	}
 	trigger := slices.ContainsFunc(unsent, func(o *store.Entry) bool {
@@ -267,6 +268,13 @@ func (m *model) ended(e *store.Entry) (ended []uint64) {
 		ended = append(ended, e.Seq)
 	}
 	return ended
+}
+
+// over reports whether e is a recovery that will not be sent a second time, and has not ended yet.
+func (m *model) over(e *store.Entry) bool {
+	return slices.ContainsFunc(m.flying, func(f flight) bool {
+		return f.over && f.item.seq == e.Seq
+	})
 }
 
 func (m *model) flies(seq uint64) bool {

@@ -74,7 +74,8 @@ func New(p Policy, j Jitter) *Schedule {
 }
 
 // Holds reports whether a pending entry has this problem key. [Schedule.Add] needs the record of a
-// problem only if the schedule does not hold it.
+// problem only if the schedule does not hold it. After a sticky entry the schedule may no longer
+// hold a problem that the target shows. Then the next Add needs the record again.
 func (s *Schedule) Holds(problem string) bool { return s.problems.find(idOf(problem)) != nil }
 
 // Add takes an entry that was read from the store, and the record of its problem. The marks that it
@@ -128,8 +129,8 @@ func (s *Schedule) Add(e *store.Entry, r store.Record) (marks []store.Mark, canc
 	}
 	if x.repeat && p.stage != inFlight && p.stage != quarantined {
 		s.put(p, inFlight)
+		p.first.doubt = true
 		cancelled = &Ticket{p, p.first}
-		cancelled.item.doubt = true
 	}
 	s.push(p, it)
 	return marks, cancelled

@@ -17,7 +17,7 @@ const (
 type view struct {
 	open  bool
 	level int8 // unknownLevel if the target may show any
-	ended bool // a recovery in the queue ends the problem
+	ended bool // a recovery in the queue ends the problem and leaves no doubt
 }
 
 const unknownLevel = -1
@@ -38,7 +38,7 @@ func (ps *problems) view(p *problem, whole bool) view {
 		case guance.StateProblem:
 			return view{open: true, level: it.level}
 		case guance.StateRecovered:
-			return view{ended: true}
+			return view{ended: !it.doubt} // in doubt: it is not sent a second time
 		}
 	}
 	// The record has no level if the answer to the trigger is not known, or if the trigger died.

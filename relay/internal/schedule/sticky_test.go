@@ -218,6 +218,17 @@ func TestScheduleSticky(t *testing.T) {
 			before: []step{waitsForRepeat},
 			state:  guance.StateRecovered, ended: reasons{2: notShown}, stay: []uint64{1},
 		},
+		"a recovery behind one in flight for the second time is superseded": {
+			before: []step{waitsForRepeat, func(b *stickyBench) {
+				b.now = b.now.Add(RepeatAfter)
+				begins(b)
+			}},
+			state: guance.StateRecovered, ended: reasons{2: notShown}, stay: []uint64{1},
+		},
+		"a recovery is sent if a newer state cancelled that the one before is sent a second time": {
+			before: []step{waitsForRepeat, wantsTrigger(critical)},
+			state:  guance.StateRecovered, ended: reasons{2: replaced("3")}, stay: []uint64{1, 3},
+		},
 		"a recovery takes the place of an unsent one": {
 			before: []step{shows(warning), wantsRecovery},
 			state:  guance.StateRecovered, ended: reasons{1: replaced("2")}, stay: []uint64{2},
@@ -298,6 +309,11 @@ func TestScheduleSticky(t *testing.T) {
 			before: []step{wantsTrigger(warning)},
 			state:  guance.StateProblem, level: warning,
 			ended: reasons{1: replaced("2"), 2: notOurs},
+		},
+		"a problem supersedes a trigger that cancelled a repeat": {
+			before: []step{waitsForRepeat, wantsTrigger(critical)},
+			state:  guance.StateProblem, level: warning,
+			ended: reasons{2: replaced("3"), 3: notOurs}, stay: []uint64{1},
 		},
 		"a problem that nothing shows is superseded": {
 			state: guance.StateProblem, level: warning, ended: reasons{1: notOurs},
