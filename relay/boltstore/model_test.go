@@ -5,10 +5,12 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"math/rand/v2"
 	"reflect"
 	"slices"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -210,6 +212,9 @@ func (m *model) append(t *testing.T) {
 		same := *e
 		a.Events, b.Events = append(a.Events, e), append(b.Events, &same)
 	}
+	if m.rnd.IntN(20) == 0 {
+		m.withoutRoom(t, a)
+	}
 	errB := m.memory.Append(t.Context(), b)
 	both(t, "Append", m.file.Append(t.Context(), a), errB)
 	if !reflect.DeepEqual(a, b) {
@@ -224,6 +229,17 @@ func (m *model) append(t *testing.T) {
 			m.last[l] = max(m.last[l], p.Seq)
 		}
 	}
+}
+
+// withoutRoom has the disk of the file be full for one call, which changes nothing.
+func (m *model) withoutRoom(t *testing.T, b *store.Batch) {
+	m.file.FailNext(&fs.PathError{Op: "write", Path: "relay.db", Err: syscall.ENOSPC}, false)
+	err := m.file.Append(t.Context(), b)
+	m.file.OnCommit(nil)
+	if err != nil && !errors.Is(err, store.ErrFull) {
+		t.Fatalf("Append to a full disk: %v", err)
+	}
+	m.file.CheckIndex(t)
 }
 
 func (m *model) mark(t *testing.T) {
