@@ -105,7 +105,7 @@ var mutations = []mutation{
 	},
 	{
 		"3", "the record of a problem that waits or is dead is forgotten", "a dead letter is replayed after its recovery", "relay/boltstore",
-		`case l.problems[hashProblem(string(key[1:]))] > 0:`,
+		`case l.holds(key):`,
 		`case false:`,
 	},
 	{
@@ -130,8 +130,8 @@ var mutations = []mutation{
 	},
 	{
 		"2", "duplicates are not recognised", "a webhook that is sent again opens an incident that was resolved", "relay/boltstore",
-		`return l != nil && l.window.has(ev.id)`,
-		`return l != nil && false`,
+		`return w != nil && w.has(ev.id)`,
+		`return w != nil && false`,
 	},
 	{
 		"2", "the window of known events is one too short", "the oldest event that should be known is taken again", "relay/boltstore",
@@ -688,8 +688,8 @@ var mutations = []mutation{
 	},
 	{
 		"7", "Read is not woken by Append", "an alert waits for the next restart", "relay/boltstore",
-		`			s.owner(name).wake()`,
-		`			_ = s.owner(name)`,
+		`			s.owner(l.name).wake()`,
+		`			_ = s.owner(l.name)`,
 	},
 	{
 		"7", "a refusal is tried again", "an event that PagerDuty refuses is sent for hours", "pagerduty",
