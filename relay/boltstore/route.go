@@ -38,7 +38,7 @@ func (x *index) route(e *newEvent, served []string) []place {
 		offer(o, x.lane(o.Lane))
 	}
 	if o := e.Fallback; o != nil && len(e.Wanted) == 0 {
-		if l := x.lane(o.Lane); !x.shown(e.problem, served, l) {
+		if l := x.lane(o.Lane); !x.taken(e, served, l) {
 			offer(*o, l)
 		}
 	}
@@ -71,12 +71,13 @@ func (x *index) served(l *laneIndex, served []string) string {
 	return l.name
 }
 
-// shown reports whether a served lane other than the fallback shows a problem, and no recovery of
-// it is pending there.
-func (x *index) shown(problem uint64, served []string, fallback *laneIndex) bool {
-	for h := range x.problems.of(problem) {
+// taken reports whether a served lane keeps an event from the fallback: it shows the problem and no
+// recovery of it is pending there, or it holds a problem that the event follows.
+func (x *index) taken(e *newEvent, served []string, fallback *laneIndex) bool {
+	for h := range x.problems.of(e.problem) {
 		l := x.all[h.lane]
-		if h.open > 0 && h.recoveries <= 0 && l != fallback &&
+		shows := h.open > 0 && h.recoveries <= 0
+		if (shows || e.Follows) && l != fallback &&
 			slices.ContainsFunc(served, func(name string) bool { return x.lanes[name] == l }) {
 			return true
 		}
