@@ -6,7 +6,7 @@ import (
 	"iter"
 )
 
-// hashProblem is the first eight bytes of SHA-256. Of a million problems, two have the same hash with
+// hashProblem is the first eight bytes of SHA-256. That two of a million problems have one hash has
 // a chance of one in thirty million. It is on disk and may not change.
 func hashProblem(problem string) uint64 {
 	sum := sha256.Sum256([]byte(problem))
