@@ -92,6 +92,9 @@ func TestForms(t *testing.T) {
 			event{CheckCondition: &guance.Condition{Operator: ">=",
 				Operands: []guance.Value{"90", `"95"`}}},
 			"template variables; monitor configurations have strings"},
+		{`"df_check_condition":{"level":"high","operator":">","operands":[1],"values":[2],"unit":"ms"}`,
+			event{CheckCondition: &guance.Condition{Operator: ">", Operands: []guance.Value{"1"}}},
+			"other members of a condition are passed over"},
 
 		{`"df_monitor_checker_value":"100"`, event{CheckerValue: "100"}, "sample"},
 		{`"df_monitor_checker_value":100`, event{CheckerValue: "100"}, "not cast"},
@@ -150,6 +153,8 @@ func TestWrongTypes(t *testing.T) {
 		{"df_monitor_checker_value_dumps", `"{"`, "a string, want JSON in a string"},
 		{"df_is_silent", `"maybe"`, "a string, want a boolean"},
 		{"df_check_condition", `{"operator":5}`, "an object, want an object with operator"},
+		{"df_check_condition", `{"operator":[1]}`, "an object, want an object with operator"},
+		{"df_check_condition", `{"operands":">"}`, "an object, want an object with operator"},
 		{"df_check_condition", `[]`, "an array, want an object with operator"},
 		{"alert_time_ranges", `[[1]]`, "an array, want a list of pairs"},
 		{"alert_time_ranges", `[["x",1]]`, "an array, want a list of pairs"},
