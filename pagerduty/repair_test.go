@@ -242,6 +242,22 @@ func TestBlankFields(t *testing.T) {
 	}
 }
 
+// The first of these that is not blank takes the place of a blank summary.
+func TestBlankSummaryIsMadeOfOtherFields(t *testing.T) {
+	ev := pagerduty.Event{Action: pagerduty.ActionTrigger, DedupKey: "key", Source: "host-1",
+		Group: "shop", Component: "disk", Class: "usage"}
+	for _, other := range []*string{&ev.Class, &ev.Component, &ev.Group, &ev.Source, &ev.DedupKey} {
+		sent := ev
+		s := send(t, pagerduty.Options{}, &sent)
+		if want := "(no summary) " + *other; s.payload()["summary"] != want ||
+			!s.repaired("payload.summary") {
+			t.Errorf("the summary is %q, repairs %v, want %q", s.payload()["summary"], s.result.Repairs,
+				want)
+		}
+		*other = " "
+	}
+}
+
 func TestControlCharactersAndInvalidUTF8(t *testing.T) {
 	odd := "a\x00b\x1b[31m\xffc\nd"
 	ev := trigger("a")
