@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"strings"
@@ -349,6 +350,11 @@ func TestFact09AttemptTimeout(t *testing.T) {
 				errors.Is(err, context.DeadlineExceeded)) {
 				t.Errorf("timeout %v: %v; want os.ErrDeadlineExceeded, and not the caller's "+
 					"context.DeadlineExceeded", test.timeout, err)
+			}
+			// callers look at the errors of net/http like this
+			if e, _ := errors.AsType[net.Error](err); err != nil &&
+				(e == nil || !e.Timeout() || !e.Temporary()) {
+				t.Errorf("timeout %v: %v is not a timeout for net.Error", test.timeout, err)
 			}
 		})
 	}
