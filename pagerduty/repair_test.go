@@ -102,7 +102,7 @@ func TestFact28UselessLinksAndImagesAreLeftOut(t *testing.T) {
 		{Src: "https://example.com/1.png"}, {Href: "https://example.com", Alt: "no src"},
 		{Src: "http://example.com/2.png"},
 		{Src: "HTTPS://example.com/3.png", Href: "https://example.com", Alt: "three"}, {Src: "https://"},
-		{Src: "ftp://example.com"},
+		{Src: "ftp://example.com"}, {Src: "https://example.com/4.png", Href: "mailto:a@example.com"},
 	}
 	s := send(t, pagerduty.Options{}, ev)
 	links := []any{
@@ -116,12 +116,26 @@ func TestFact28UselessLinksAndImagesAreLeftOut(t *testing.T) {
 	images := []any{
 		map[string]any{"src": "https://example.com/1.png"},
 		map[string]any{"src": "https://example.com/3.png", "href": "https://example.com", "alt": "three"},
+		map[string]any{"src": "https://example.com/4.png"},
 	}
 	if diff := cmp.Diff(any(images), s.body["images"]); diff != "" {
 		t.Errorf("images: (-want +got)\n%s", diff)
 	}
 	if !s.repaired("links") || !s.repaired("images") {
 		t.Errorf("Repairs = %v", s.result.Repairs)
+	}
+}
+
+// What is left out of an image is said once.
+func TestHrefOfAnImageIsLeftOut(t *testing.T) {
+	ev := trigger("a")
+	ev.Images = []pagerduty.Image{{Src: "https://example.com/1.png", Href: "mailto:a@example.com"}}
+	s := send(t, pagerduty.Options{}, ev)
+	want := []pagerduty.Repair{
+		{Field: "images", Change: "an href that is not http or https left out"},
+	}
+	if diff := cmp.Diff(want, s.result.Repairs); diff != "" {
+		t.Errorf("Repairs: (-want +got)\n%s", diff)
 	}
 }
 
