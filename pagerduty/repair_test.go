@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -253,6 +254,21 @@ func TestBlankFields(t *testing.T) {
 	}
 	if !s.repaired("payload.summary") || !s.repaired("payload.source") {
 		t.Errorf("Repairs = %v", s.result.Repairs)
+	}
+}
+
+// The source of an event without one is the host that sends it.
+func TestDefaultSourceIsTheHost(t *testing.T) {
+	want, err := os.Hostname()
+	if err != nil || want == "" {
+		want = "unknown"
+	}
+	for _, given := range []string{"", " "} {
+		ev := trigger("a")
+		ev.Source = ""
+		if got := send(t, pagerduty.Options{DefaultSource: given}, ev).payload()["source"]; got != want {
+			t.Errorf("DefaultSource %q: the source is %q, want %q", given, got, want)
+		}
 	}
 }
 

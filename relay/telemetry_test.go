@@ -2,6 +2,7 @@ package relay
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"testing"
 	"time"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/guance-relay/guance-relay/guance"
 	"github.com/guance-relay/guance-relay/relay/internal/schedule"
+	"github.com/guance-relay/guance-relay/relay/memstore"
 	"github.com/guance-relay/guance-relay/relay/store"
 )
 
@@ -115,6 +117,27 @@ func TestGauges(t *testing.T) {
 		if got, ok := m.values[name]; !ok || got != want {
 			t.Errorf("%s is %v (observed: %v), want %v; all: %v", name, got, ok, want, m.values)
 		}
+	}
+}
+
+// mute is a meter that takes no callback.
+type mute struct{ noop.Meter }
+
+func (mute) RegisterCallback(metric.Callback, ...metric.Observable) (metric.Registration, error) {
+	return nil, errors.New("no callbacks")
+}
+
+// A relay whose gauges would show nothing does not run.
+func TestRunReturnsAnErrorOfTheMeter(t *testing.T) {
+	r, err := New(memstore.New(), &Options{MeterProvider: meters{meter: mute{}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	defer cancel()
+	err = r.Run(ctx)
+	if err == nil || err.Error() != "relay: Options.MeterProvider: no callbacks" {
+		t.Errorf("Run: %v, want the error of the meter", err)
 	}
 }
 
