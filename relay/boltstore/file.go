@@ -182,11 +182,9 @@ func create(dir, path string) error {
 	if err != nil {
 		return fmt.Errorf("boltstore: creating %s: %w", path, err)
 	}
+	_ = f.Close() // it is empty, and bbolt opens it anew
 	name := f.Name()
 	defer func() { _ = os.Remove(name) }() // a file that is left over does no harm
-	if err := f.Close(); err != nil {
-		return fmt.Errorf("boltstore: creating %s: %w", path, err)
-	}
 	db, err := bolt.Open(name, 0o600, options())
 	if err != nil {
 		return fmt.Errorf("boltstore: creating %s: %w", path, err)
