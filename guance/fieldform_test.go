@@ -99,6 +99,8 @@ func TestForms(t *testing.T) {
 			event{CheckCondition: &guance.Condition{Operands: []guance.Value{"2"}}},
 			"a condition in a string, without an operator"},
 		{`"df_check_condition":""`, event{}, "an empty text is no condition"},
+		{`"df_check_condition":{"operator":"nodata","operands":[]}`,
+			event{CheckCondition: &guance.Condition{Operator: "nodata"}}, "no operands"},
 
 		{`"df_monitor_checker_value":"100"`, event{CheckerValue: "100"}, "sample"},
 		{`"df_monitor_checker_value":100`, event{CheckerValue: "100"}, "not cast"},
