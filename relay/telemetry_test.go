@@ -203,7 +203,7 @@ func (c catalogue) Float64ObservableGauge(name string,
 	return noop.Float64ObservableGauge{}, nil
 }
 
-// Dashboards know the instruments by these names and buckets, and exporters make their units part of
+// Dashboards know the instruments by these names and buckets. Exporters make their units part of
 // the names.
 func TestInstruments(t *testing.T) {
 	c := catalogue{made: make(map[string]string)}

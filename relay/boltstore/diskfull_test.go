@@ -55,7 +55,7 @@ func TestFullDiskInACommit(t *testing.T) {
 	t.Log("all rounds")
 }
 
-// TestFullDiskAtTheFirstOpen has the write of the empty store fail: its first pages, and its commit.
+// TestFullDiskAtTheFirstOpen has the write of the empty store fail: its first pages, its commit.
 func TestFullDiskAtTheFirstOpen(t *testing.T) {
 	dir := os.Getenv(fullEnv)
 	if dir == "" {
