@@ -5,17 +5,17 @@ var mutations = []mutation{
 	// 1. Accepted means kept.
 	{
 		"1", "202 before Append returns", "an event that was answered is lost in a crash or on a full disk", "relay",
-		`		if err := r.store.Append(ctx, batch); err != nil {`,
-		`		go func() { _ = r.store.Append(context.WithoutCancel(ctx), batch) }()
+		`		if err := r.keep(ctx, batch); err != nil {`,
+		`		go func() { _ = r.keep(context.WithoutCancel(ctx), batch) }()
 		if err := error(nil); err != nil {`,
 	},
 	{
 		"1", "the entries of a body are kept one by one", "one lane has an event and another has not, and 503 said that nothing was kept", "relay",
-		`		if err := r.store.Append(ctx, batch); err != nil {`,
+		`		if err := r.keep(ctx, batch); err != nil {`,
 		`		var err error
 		for _, e := range batch.Events {
 			if err == nil {
-				err = r.store.Append(ctx, &store.Batch{Events: []*store.Event{e}, Served: batch.Served})
+				err = r.keep(ctx, &store.Batch{Events: []*store.Event{e}, Served: batch.Served})
 			}
 		}
 		if err != nil {`,
