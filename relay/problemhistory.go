@@ -102,7 +102,9 @@ func (r *Relay) historyAnywhere(
 	if !r.standsBy(l.name) {
 		return r.history(ctx, l, problem)
 	}
-	a, err := r.ask(ctx, l.name, command{Do: doExplain, Problem: problem})
+	short, cancel := context.WithTimeout(ctx, explainTimeout)
+	defer cancel()
+	a, err := r.ask(short, l.name, command{Do: doExplain, Problem: problem})
 	if err == nil && a.History != nil {
 		return *a.History, nil
 	}
