@@ -332,3 +332,27 @@ func TestBudgetOverHandOver(t *testing.T) {
 		}
 	})
 }
+
+// The attempts of an owner that has lost its lease are cut at once, and not after the drain time.
+func TestLostLeaseCutsAttempts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, all := nodes(t, 2, nil)
+		var cut time.Time
+		all[0].sink.answer = func(ctx context.Context, _ *relay.Delivery) error {
+			<-ctx.Done()
+			cut = time.Now()
+			return ctx.Err()
+		}
+		accept(t, all[0].Relay, event(t, "1", "p", "critical"))
+		time.Sleep(time.Second)
+		all[0].db.Pause()
+		time.Sleep(10 * time.Second)
+		resumed := time.Now()
+		all[0].db.Resume()
+		time.Sleep(20 * time.Second)
+		if took := cut.Sub(resumed); cut.IsZero() || took > 100*time.Millisecond {
+			t.Errorf("the attempt was cut %v after the lease was lost", took)
+		}
+		expect(t, all[1].sink, "p critical")
+	})
+}
