@@ -67,26 +67,28 @@ func openAt(t testing.TB, dsn string, opts *pgstore.Options) *pgstore.Store {
 
 func TestConformance(t *testing.T) {
 	storetest.Run(t, func(t *testing.T) storetest.Harness {
-		return harness(schema(t, pgstore.Options{MaxEntries: 500}))
+		return harness(schema(t, pgstore.Options{MaxEntries: 500, MaxLaneEntries: 500}), true)
 	})
 }
 
 func TestConformanceWithBoundOfLane(t *testing.T) {
 	storetest.Run(t, func(t *testing.T) storetest.Harness {
-		return harness(schema(t, pgstore.Options{MaxLaneEntries: 500}))
+		return harness(schema(t, pgstore.Options{MaxLaneEntries: 500}), false)
 	})
 }
 
-func harness(opts *pgstore.Options) storetest.Harness {
+// harness tests the bound of the store if whole is set, and otherwise that of a lane.
+func harness(opts *pgstore.Options, whole bool) storetest.Harness {
 	h := storetest.Harness{
 		Open: func() (store.Store, error) {
 			return pgstore.Open(context.Background(), server.DSN(), opts)
 		},
-		Close:          func(s store.Store) error { return s.(*pgstore.Store).Close() },
-		MaxLaneEntries: opts.MaxLaneEntries,
+		Close: func(s store.Store) error { return s.(*pgstore.Store).Close() },
 	}
-	if opts.MaxLaneEntries == 0 {
+	if whole {
 		h.MaxEntries = opts.MaxEntries
+	} else {
+		h.MaxLaneEntries = opts.MaxLaneEntries
 	}
 	return h
 }
