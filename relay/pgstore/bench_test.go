@@ -14,16 +14,31 @@ import (
 
 	"github.com/guance-relay/guance-relay/guance"
 	"github.com/guance-relay/guance-relay/relay/pgstore"
+	"github.com/guance-relay/guance-relay/relay/pgstore/pgtest"
 	"github.com/guance-relay/guance-relay/relay/store"
 )
 
 var body = bytes.Repeat([]byte("0123456789abcdef"), 125) // 2 KB, a usual event
 
+// durable starts a server with fsync, and returns its DSN.
+func durable(b *testing.B) string {
+	b.Helper()
+	if server == nil {
+		b.Skip("SKIPPED: PostgreSQL is not installed")
+	}
+	own, err := pgtest.Start(nil)
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { _ = own.Close() })
+	return own.DSN()
+}
+
 // BenchmarkAppend has so many callers that append one event each, of problems of their own.
 func BenchmarkAppend(b *testing.B) {
 	for _, callers := range []int{1, 16, 64} {
 		b.Run(fmt.Sprint(callers), func(b *testing.B) {
-			s := open(b, schema(b, pgstore.Options{}))
+			s := openAt(b, durable(b), schema(b, pgstore.Options{}))
 			var next atomic.Int64
 			var mu sync.Mutex
 			var took []time.Duration
@@ -68,11 +83,8 @@ func BenchmarkAppend(b *testing.B) {
 func BenchmarkInsert(b *testing.B) {
 	for _, rows := range []int{16, 64} {
 		b.Run(fmt.Sprint(rows), func(b *testing.B) {
-			if server == nil {
-				b.Skip("SKIPPED: PostgreSQL is not installed")
-			}
 			ctx := context.Background()
-			c, err := pgx.Connect(ctx, server.DSN())
+			c, err := pgx.Connect(ctx, durable(b))
 			if err != nil {
 				b.Fatal(err)
 			}

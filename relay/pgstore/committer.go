@@ -2,7 +2,6 @@ package pgstore
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"runtime"
 	"sync/atomic"
@@ -44,6 +43,11 @@ type request struct {
 func (s *Store) submit(ctx context.Context, r *request) error {
 	if err := s.usable(ctx); err != nil {
 		return err
+	}
+	if r.append == nil {
+		if err := r.ready(); err != nil {
+			return err
+		}
 	}
 	r.result = make(chan error, 1)
 	select {
@@ -267,5 +271,3 @@ func (s *Store) makeNames(ctx context.Context, c *pgx.Conn, names []string) erro
 	}
 	return nil
 }
-
-var errNoResult = errors.New("the engine returned no result")

@@ -22,7 +22,9 @@ func TestMain(m *testing.M) { os.Exit(runTests(m)) }
 
 func runTests(m *testing.M) int {
 	var err error
-	server, err = pgtest.Start(nil)
+	// Some 100 schemas are made here. Without fsync that takes less time.
+	pgstore.AcceptUnsafe(true)
+	server, err = pgtest.Start(&pgtest.Options{Settings: map[string]string{"fsync": "off"}})
 	switch {
 	case err == nil:
 		defer server.Close()

@@ -49,12 +49,12 @@ func (s *Store) unavailable(err error) error {
 	return fmt.Errorf("pgstore: %w: %s", store.ErrUnavailable, s.secrets.hide(reason(err)))
 }
 
-// reason is the text of an error of pgx, for people.
+// reason is the text of an error of pgx, for people: one line.
 func reason(err error) string {
 	if errors.Is(err, context.DeadlineExceeded) {
 		return "no answer in time"
 	}
-	return err.Error()
+	return strings.Join(strings.Fields(err.Error()), " ")
 }
 
 // answered reports whether the engine refused a call, and did nothing of it.

@@ -13,3 +13,6 @@ func Unexpire(l store.Lease) {
 	defer own.store.mu.Unlock()
 	own.ended, own.until, own.lost = false, time.Now().Add(time.Hour), make(chan struct{})
 }
+
+// AcceptUnsafe has Open accept a server without fsync, or not.
+func AcceptUnsafe(accept bool) { unsafeForTests = accept }
