@@ -42,6 +42,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer,
 	defer out.close()
 	defer log.close()
 	return command(ctx, args, os.Getenv, out, log, func(ctx context.Context, c *config) error {
+		if c.demo && c.nodes > 1 {
+			return demonstrateNodes(ctx, c, out)
+		}
 		if c.demo {
 			return demonstrate(ctx, c, out, log)
 		}
@@ -83,7 +86,8 @@ func parse(ctx context.Context, args []string, getenv func(string) string,
 		Version: version(),
 		Description: "Process lists show flags. These secrets are read from the environment only:\n" +
 			"PAGERDUTY_ROUTING_KEY, or PAGERDUTY_ROUTING_KEY_FILE to read it from a file;\n" +
-			"RELAY_BASIC, a user:password that webhooks may carry.\n" +
+			"RELAY_BASIC, a user:password that webhooks may carry;\n" +
+			"RELAY_STORE, the URL of a PostgreSQL database that several processes share.\n" +
 			"Prefer RELAY_TOKENS or RELAY_TOKENS_FILE to -tokens.\n" +
 			"A variable that is set but empty counts as not set.\n" +
 			"SIGHUP reads the secret files again; SIGTERM stops the server within ten seconds.",

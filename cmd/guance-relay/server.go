@@ -19,7 +19,6 @@ import (
 
 	"github.com/guance-relay/guance-relay/pagerduty"
 	"github.com/guance-relay/guance-relay/relay"
-	"github.com/guance-relay/guance-relay/relay/boltstore"
 	"github.com/guance-relay/guance-relay/relay/pagerdutysink"
 )
 
@@ -72,7 +71,7 @@ func openServer(ctx context.Context, c *config, stderr *logWriter,
 
 // server is everything that is open.
 type server struct {
-	store    *boltstore.Store
+	store    durableStore
 	relay    *relay.Relay
 	operator *operator // nil if it is off
 	listener net.Listener
@@ -93,10 +92,10 @@ func newServer(c *config, client *pagerduty.Client, m *metrics, files *secretFil
 			err = errors.Join(err, s.store.Close())
 		}
 	}()
-	if s.store, err = boltstore.Open(c.data, &boltstore.Options{Logger: log}); err != nil {
+	if s.store, err = c.openStore(context.Background(), log); err != nil {
 		return nil, err
 	}
-	opts := &relay.Options{Logger: log, MeterProvider: m.meters()}
+	opts := &relay.Options{Logger: log, MeterProvider: m.meters(), Node: c.node}
 	if s.relay, err = relay.New(s.store, opts); err != nil {
 		return nil, err
 	}
@@ -142,6 +141,9 @@ func (s *server) introduce(ctx context.Context, c *config, client *pagerduty.Cli
 	data, err := filepath.Abs(c.data)
 	if err != nil {
 		data = c.data
+	}
+	if c.usesPostgres() {
+		data = "PostgreSQL" // the URL may have a password
 	}
 	target, proxy := c.target()
 	s.log.Info("starting", "version", version(), "data", data, "pagerduty", target,

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"io"
 	"log/slog"
 	"strings"
@@ -20,9 +21,21 @@ type durableStore interface {
 // openStore opens PostgreSQL if RELAY_STORE names it, and otherwise the directory of one process.
 func (c *config) openStore(ctx context.Context, log *slog.Logger) (durableStore, error) {
 	if c.usesPostgres() {
-		return pgstore.Open(ctx, c.store, &pgstore.Options{Logger: log})
+		db, err := pgstore.Open(ctx, c.store, &pgstore.Options{Logger: log})
+		if err != nil {
+			return nil, err // a nil *pgstore.Store would be a store
+		}
+		return db, nil
 	}
-	return boltstore.Open(c.data, &boltstore.Options{Logger: log})
+	if c.store != "" {
+		return nil, errors.New("RELAY_STORE must be a URL that begins with postgres://; for a " +
+			"directory, set RELAY_DATA")
+	}
+	db, err := boltstore.Open(c.data, &boltstore.Options{Logger: log})
+	if err != nil {
+		return nil, err
+	}
+	return db, nil
 }
 
 // usesPostgres reports whether several nodes share the store.
