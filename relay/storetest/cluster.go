@@ -306,6 +306,10 @@ func losesPaused(r *run) {
 		r.errorf("Acquire of a lane with a paused owner: it has the lane %v before Until of that "+
 			"owner", until.Sub(now.at))
 	}
+	if late := now.at.Sub(until); late > lasts {
+		r.errorf("Acquire of a lane with a paused owner: it has the lane %v after Until of that "+
+			"owner, want it to be woken", late)
+	}
 	for name, call := range laneCalls(old, pending, dead) {
 		r.is(name+" of an owner that was paused", r.try(call), store.ErrFenced)
 	}

@@ -297,20 +297,7 @@ var clusterBugs = []clusterBug{
 		}
 	}, "Acquire waits for each lane of its group"},
 	{"Acquire is not woken by Release", func(b *brokenCluster) {
-		b.acquire = func(n *brokenNode, ctx context.Context, g store.Group) (store.Lease, error) {
-			for {
-				try, cancel := context.WithTimeout(ctx, time.Millisecond)
-				l, err := n.Handle.Acquire(try, g)
-				cancel()
-				if err == nil || ctx.Err() != nil || !errors.Is(err, context.DeadlineExceeded) {
-					return l, err
-				}
-				select {
-				case <-time.After(3 * time.Second):
-				case <-ctx.Done():
-				}
-			}
-		}
+		acquireByPolling(b, 3*time.Second)
 	}, "Acquire waits for an owner in another node"},
 	{"leases are not renewed", func(b *brokenCluster) {
 		b.acquire = func(n *brokenNode, ctx context.Context, g store.Group) (store.Lease, error) {
@@ -356,6 +343,9 @@ var clusterBugs = []clusterBug{
 		"a paused owner loses its lease"},
 	{"a lease ends before its Until", func(b *brokenCluster) {
 		b.until = func(l store.ClusterLease) time.Time { return l.Until().Add(time.Second) }
+	}, "a paused owner loses its lease"},
+	{"Acquire is not woken by the end of a lease", func(b *brokenCluster) {
+		acquireByPolling(b, 10*time.Second)
 	}, "a paused owner loses its lease"},
 	{"Release of a paused owner ends the lease of another", func(b *brokenCluster) {
 		b.release = func(l *brokenClusterLease) error {
@@ -603,6 +593,24 @@ func numberBySequence(b *brokenCluster, slow string) {
 				return found, nil
 			}
 			time.Sleep(time.Millisecond)
+		}
+	}
+}
+
+// acquireByPolling has Acquire look again after a time, whatever happens meanwhile.
+func acquireByPolling(b *brokenCluster, every time.Duration) {
+	b.acquire = func(n *brokenNode, ctx context.Context, g store.Group) (store.Lease, error) {
+		for {
+			try, cancel := context.WithTimeout(ctx, time.Millisecond)
+			l, err := n.Handle.Acquire(try, g)
+			cancel()
+			if err == nil || ctx.Err() != nil || !errors.Is(err, context.DeadlineExceeded) {
+				return l, err
+			}
+			select {
+			case <-time.After(every):
+			case <-ctx.Done():
+			}
 		}
 	}
 }
