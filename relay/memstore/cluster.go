@@ -92,8 +92,9 @@ func (h *Handle) Restart() *Handle {
 	return h.cluster.Open(h.node)
 }
 
-// Acquire implements [store.Store]. The lease is a [store.ClusterLease], which is renewed after
-// each third of its time, and tried ten times as often where that fails. Without Group.Node it has the node of the handle.
+// Acquire implements [store.Store]. The lease is a [store.ClusterLease]. It is renewed after each
+// third of its time, and ten times as often while that fails. Without Group.Node it has the node of
+// the handle.
 func (h *Handle) Acquire(ctx context.Context, g store.Group) (store.Lease, error) {
 	g.Node = cmp.Or(g.Node, h.node)
 	l, err := h.acquire(ctx, g)

@@ -20,9 +20,9 @@ type Call struct {
 }
 
 // Intercept has fn make every call from now on, except Clock and those of a lease, of which it has
-// Next alone. do makes the call. fn may wait before or after it, return an error in place of it, or another one after it.
-// With that a test has a disk that is slow, refuses, is damaged, or does not say what it has
-// written. fn is called concurrently.
+// Next alone. do makes the call. fn may wait before or after it, return an error in place of it, or
+// another one after it. With that a test has a disk that is slow, refuses, is damaged, or does not
+// say what it has written. fn is called concurrently.
 func (s *Store) Intercept(fn func(c Call, do func() error) error) { s.intercept.Store(&fn) }
 
 // call makes a call, through the function that intercepts it.
