@@ -5,18 +5,20 @@ var mutations = []mutation{
 	// 1. Accepted means kept.
 	{
 		"1", "202 before Append returns", "an event that was answered is lost in a crash or on a full disk", "relay",
-		`	if err := r.store.Append(ctx, entries); err != nil {`,
-		`	go func() { _ = r.store.Append(context.WithoutCancel(ctx), entries) }()
-	if err := error(nil); err != nil {`,
+		`		if err := r.keep(ctx, batch); err != nil {`,
+		`		go func() { _ = r.keep(context.WithoutCancel(ctx), batch) }()
+		if err := error(nil); err != nil {`,
 	},
 	{
 		"1", "the entries of a body are kept one by one", "one lane has an event and another has not, and 503 said that nothing was kept", "relay",
-		`	if err := r.store.Append(ctx, entries); err != nil {`,
-		`	var err error
-	for i := 0; i < len(entries) && err == nil; i++ {
-		err = r.store.Append(ctx, entries[i:i+1])
-	}
-	if err != nil {`,
+		`		if err := r.keep(ctx, batch); err != nil {`,
+		`		var err error
+		for _, e := range batch.Events {
+			if err == nil {
+				err = r.keep(ctx, &store.Batch{Events: []*store.Event{e}, Served: batch.Served})
+			}
+		}
+		if err != nil {`,
 	},
 	{
 		"1", "200 for a refused body", "Guance takes an alert for delivered that nobody has", "relay",
@@ -65,8 +67,10 @@ var mutations = []mutation{
 	},
 	{
 		"2", "the fallback takes what another lane took", "every alert of a team also pages whoever is there for the rest", "relay",
-		`if len(lanes) == 0 && r.fallback != nil {`,
-		`if r.fallback != nil {`,
+		`for _, l := range lanes.all {
+		if l != lanes.fallback && l.wants(ev, routed) || routed[l.name] {`,
+		`for _, l := range lanes.all {
+		if l.wants(ev, routed) || routed[l.name] {`,
 	},
 	{
 		"3", "problems of two sources meet", "a recovery of one team resolves the incident of another", "relay",
@@ -105,7 +109,7 @@ var mutations = []mutation{
 	},
 	{
 		"3", "the record of a problem that waits or is dead is forgotten", "a dead letter is replayed after its recovery", "relay/boltstore",
-		`case l.problems[hashProblem(string(key[1:]))] > 0:`,
+		`case l.holds(key):`,
 		`case false:`,
 	},
 	{
@@ -130,8 +134,8 @@ var mutations = []mutation{
 	},
 	{
 		"2", "duplicates are not recognised", "a webhook that is sent again opens an incident that was resolved", "relay/boltstore",
-		`return l != nil && l.window.has(ev.id)`,
-		`return l != nil && false`,
+		`return w != nil && w.has(ev.id)`,
+		`return w != nil && false`,
 	},
 	{
 		"2", "the window of known events is one too short", "the oldest event that should be known is taken again", "relay/boltstore",
@@ -516,13 +520,13 @@ var mutations = []mutation{
 	},
 	{
 		"5", "lanes of one account have a budget each", "two lanes under one routing key send twice what PagerDuty allows", "relay",
-		`name = n.Account()`,
+		`c.account = n.Account()`,
 		`_ = n.Account()`,
 	},
 	{
 		"5", "the account of a decorated sink is not seen", "three lanes under one routing key send three times what PagerDuty allows", "relay",
-		`if n, ok := SinkAs[AccountNamer](l.sink); ok {`,
-		`if n, ok := l.sink.(AccountNamer); ok {`,
+		`if n, ok := SinkAs[AccountNamer](s); ok {`,
+		`if n, ok := s.(AccountNamer); ok {`,
 	},
 	{
 		"5", "Wait never waits", "a sink that asks for leave is given it without a budget", "relay",
@@ -688,8 +692,8 @@ var mutations = []mutation{
 	},
 	{
 		"7", "Read is not woken by Append", "an alert waits for the next restart", "relay/boltstore",
-		`			s.owner(name).wake()`,
-		`			_ = s.owner(name)`,
+		`			s.owner(l.name).wake()`,
+		`			_ = s.owner(l.name)`,
 	},
 	{
 		"7", "a refusal is tried again", "an event that PagerDuty refuses is sent for hours", "pagerduty",
