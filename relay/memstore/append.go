@@ -255,6 +255,9 @@ func (s *Store) Rename(ctx context.Context, from, to string) error {
 			if gone.owner.revoke(); l.name != to {
 				l.owner.revoke()
 			}
+			if gone.owner.live() && !l.owner.live() {
+				l.owner = gone.owner // who cannot be told, see revoke
+			}
 			l.name = to
 		})
 	})

@@ -92,8 +92,9 @@ func (h *Handle) Restart() *Handle {
 	return h.cluster.Open(h.node)
 }
 
-// Acquire implements [store.Store]. The lease is a [store.ClusterLease], which is renewed after
-// each third of its time. Without Group.Node it has the node of the handle.
+// Acquire implements [store.Store]. The lease is a [store.ClusterLease]. It is renewed after each
+// third of its time, and ten times as often while that fails. Without Group.Node it has the node of
+// the handle.
 func (h *Handle) Acquire(ctx context.Context, g store.Group) (store.Lease, error) {
 	g.Node = cmp.Or(g.Node, h.node)
 	l, err := h.acquire(ctx, g)
@@ -106,43 +107,50 @@ func (h *Handle) Acquire(ctx context.Context, g store.Group) (store.Lease, error
 
 // renew renews the lease until it has ended.
 func (l *lease) renew() {
+	l.store.mu.Lock()
+	pause := l.store.term / 3
+	l.store.mu.Unlock()
 	for {
-		l.store.mu.Lock()
-		pause := min(l.store.term/3, time.Until(l.until))
-		l.store.mu.Unlock()
 		select {
 		case <-l.lost:
 			return
-		case <-time.After(pause):
+		case <-time.After(min(pause, time.Until(l.Until()))):
 		}
 		l.store.enter()
-		l.renewOnce()
+		pause = l.store.term / 3
+		if !l.renewOnce() {
+			pause /= 10
+		}
 		l.store.mu.Unlock()
 	}
 }
 
-// renewOnce renews the lease or ends it. mu is held.
-func (l *lease) renewOnce() {
+// renewOnce renews the lease or ends it. It reports false if the engine did not answer. mu is held.
+func (l *lease) renewOnce() bool {
 	s := l.store
 	switch {
 	case l.ended:
 	case !time.Now().Before(l.until):
 		l.end()
 	case !s.reaches():
+		return false
 	case l.fenced || !l.live():
-		if s.hears() {
-			l.free()
+		if !s.hears() {
+			return false
 		}
+		l.free()
 	default:
 		l.expires = time.Now().Add(s.term)
 		for lane, figures := range l.published {
 			l.figures[lane] = store.Owner{Figures: figures, At: time.Now()}
 		}
-		if s.hears() {
-			l.until = l.expires
-			clear(l.published)
+		if !s.hears() {
+			return false
 		}
+		l.until = l.expires
+		clear(l.published)
 	}
+	return true
 }
 
 // A clusterLease implements [store.ClusterLease].

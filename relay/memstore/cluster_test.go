@@ -3,6 +3,7 @@ package memstore_test
 import (
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/guance-relay/guance-relay/relay/memstore"
 	"github.com/guance-relay/guance-relay/relay/store"
@@ -16,7 +17,23 @@ func TestCluster(t *testing.T) {
 			Open:    func() (store.Store, error) { return place().Open("a"), nil },
 			Close:   func(s store.Store) error { return s.(*memstore.Handle).Close() },
 			Another: func() (store.Store, error) { return place().Open("b"), nil },
-			Bubble:  true,
+			Pause: func(s store.Store, d time.Duration) {
+				s.(*memstore.Handle).Pause()
+				time.AfterFunc(d, s.(*memstore.Handle).Resume)
+			},
+			Cut: func(s store.Store, landed bool) func() {
+				h, cut := s.(*memstore.Handle), memstore.RequestsLost
+				if landed {
+					cut = memstore.AnswersLost
+				}
+				h.Cut(cut)
+				return func() { h.Cut(memstore.Connected) }
+			},
+			Replicate: func() func() {
+				place().Replicate()
+				return place().Promote
+			},
+			Bubble: true,
 		}
 	})
 }

@@ -19,10 +19,10 @@ type Call struct {
 	Seq      uint64         // of Load, Revive and Drop; of Read and DeadLetters: after
 }
 
-// Intercept has fn make every call from now on, except Clock and those of a lease. do makes the
-// call. fn may wait before or after it, return an error in place of it, or another one after it.
-// With that a test has a disk that is slow, refuses, is damaged, or does not say what it has
-// written. fn is called concurrently.
+// Intercept has fn make every call from now on, except Clock and those of a lease, of which it has
+// Next alone. do makes the call. fn may wait before or after it, return an error in place of it, or
+// another one after it. With that a test has a disk that is slow, refuses, is damaged, or does not
+// say what it has written. fn is called concurrently.
 func (s *Store) Intercept(fn func(c Call, do func() error) error) { s.intercept.Store(&fn) }
 
 // call makes a call, through the function that intercepts it.

@@ -10,6 +10,7 @@ import (
 
 // A request is a call of Ask.
 type request struct {
+	ctx    context.Context // of its caller
 	lane   string
 	body   []byte
 	seen   *lease // that took it last
@@ -20,7 +21,7 @@ type request struct {
 // Ask implements [store.Cluster]. If the owner ends without an answer, the next owner of the lane
 // gets the request. A request whose caller got [store.ErrUnavailable] stays until ctx ends.
 func (h *Handle) Ask(ctx context.Context, lane string, body []byte) (answer []byte, err error) {
-	q := &request{lane: lane, body: slices.Clone(body)}
+	q := &request{ctx: ctx, lane: lane, body: slices.Clone(body)}
 	asked := false
 	err = h.await(ctx, Call{Method: "Ask", Lane: lane}, h.usable, func() (*wait, error) {
 		switch {
@@ -29,11 +30,6 @@ func (h *Handle) Ask(ctx context.Context, lane string, body []byte) (answer []by
 		case !asked:
 			asked = true
 			h.requests = append(h.requests, q)
-			context.AfterFunc(ctx, func() {
-				h.mu.Lock()
-				defer h.mu.Unlock()
-				h.forget(q)
-			})
 			h.wake()
 		case q.done:
 			answer = q.answer
@@ -53,6 +49,7 @@ func (h *Handle) Ask(ctx context.Context, lane string, body []byte) (answer []by
 func (l *clusterLease) Next(ctx context.Context) (next *store.Request, err error) {
 	s := l.store
 	err = s.await(ctx, Call{Method: "Next"}, l.usable, func() (*wait, error) {
+		s.forget(func(q *request) bool { return q.ctx.Err() != nil })
 		for _, q := range s.requests {
 			if lane := s.lane(q.lane); lane.owner == l.lease && q.seen != l.lease {
 				q.seen = l.lease
@@ -73,14 +70,14 @@ func (s *Store) answer(q *request) func(context.Context, []byte) error {
 	return func(ctx context.Context, answer []byte) error {
 		return s.do(ctx, Call{Method: "Answer", Lane: q.lane}, func() error {
 			q.answer, q.done = slices.Clone(answer), true
-			s.forget(q)
+			s.forget(func(other *request) bool { return other == q })
 			s.wake()
 			return nil
 		})
 	}
 }
 
-// forget removes a request. mu is held.
-func (p *place) forget(q *request) {
-	p.requests = slices.DeleteFunc(p.requests, func(other *request) bool { return other == q })
+// forget removes requests. mu is held.
+func (p *place) forget(which func(*request) bool) {
+	p.requests = slices.DeleteFunc(p.requests, which)
 }
