@@ -121,7 +121,7 @@ func TestDocsCommands(t *testing.T) {
 			var server *process
 			for _, command := range list {
 				switch kind, rest, _ := strings.Cut(command, " "); {
-				case command == "go test work": // this test is a part of it
+				case command == "make test": // this test is a part of it
 				case strings.HasSuffix(command, "-nodes 3") && !pgtest.Installed():
 					t.Logf("NOT RUN, as PostgreSQL is not installed: %s", command)
 				case kind == "export":
