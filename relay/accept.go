@@ -80,7 +80,7 @@ func (r *Relay) accept(
 		e := &store.Event{
 			Source: source.Name, ID: EventID(source.Name, ev), Problem: receipts[i].Problem,
 			State: ev.State(), Level: ev.Level(), Time: eventTime(ev), Accepted: now, Trace: parent,
-			Body: body,
+			Body: body, Follows: follows(ev),
 		}
 		e.Wanted, e.Fallback = r.offers(lanes, ev)
 		batch.Events, receiptOf = append(batch.Events, e), append(receiptOf, i)

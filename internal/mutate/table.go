@@ -5,18 +5,20 @@ var mutations = []mutation{
 	// 1. Accepted means kept.
 	{
 		"1", "202 before Append returns", "an event that was answered is lost in a crash or on a full disk", "relay",
-		`	if err := r.store.Append(ctx, entries); err != nil {`,
-		`	go func() { _ = r.store.Append(context.WithoutCancel(ctx), entries) }()
-	if err := error(nil); err != nil {`,
+		`		if err := r.store.Append(ctx, batch); err != nil {`,
+		`		go func() { _ = r.store.Append(context.WithoutCancel(ctx), batch) }()
+		if err := error(nil); err != nil {`,
 	},
 	{
 		"1", "the entries of a body are kept one by one", "one lane has an event and another has not, and 503 said that nothing was kept", "relay",
-		`	if err := r.store.Append(ctx, entries); err != nil {`,
-		`	var err error
-	for i := 0; i < len(entries) && err == nil; i++ {
-		err = r.store.Append(ctx, entries[i:i+1])
-	}
-	if err != nil {`,
+		`		if err := r.store.Append(ctx, batch); err != nil {`,
+		`		var err error
+		for _, e := range batch.Events {
+			if err == nil {
+				err = r.store.Append(ctx, &store.Batch{Events: []*store.Event{e}, Served: batch.Served})
+			}
+		}
+		if err != nil {`,
 	},
 	{
 		"1", "200 for a refused body", "Guance takes an alert for delivered that nobody has", "relay",
@@ -65,8 +67,10 @@ var mutations = []mutation{
 	},
 	{
 		"2", "the fallback takes what another lane took", "every alert of a team also pages whoever is there for the rest", "relay",
-		`if len(lanes) == 0 && r.fallback != nil {`,
-		`if r.fallback != nil {`,
+		`for _, l := range lanes.all {
+		if l != lanes.fallback && l.wants(ev, routed) || routed[l.name] {`,
+		`for _, l := range lanes.all {
+		if l.wants(ev, routed) || routed[l.name] {`,
 	},
 	{
 		"3", "problems of two sources meet", "a recovery of one team resolves the incident of another", "relay",
@@ -516,13 +520,13 @@ var mutations = []mutation{
 	},
 	{
 		"5", "lanes of one account have a budget each", "two lanes under one routing key send twice what PagerDuty allows", "relay",
-		`name = n.Account()`,
+		`c.account = n.Account()`,
 		`_ = n.Account()`,
 	},
 	{
 		"5", "the account of a decorated sink is not seen", "three lanes under one routing key send three times what PagerDuty allows", "relay",
-		`if n, ok := SinkAs[AccountNamer](l.sink); ok {`,
-		`if n, ok := l.sink.(AccountNamer); ok {`,
+		`if n, ok := SinkAs[AccountNamer](s); ok {`,
+		`if n, ok := s.(AccountNamer); ok {`,
 	},
 	{
 		"5", "Wait never waits", "a sink that asks for leave is given it without a budget", "relay",

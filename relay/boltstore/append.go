@@ -175,7 +175,7 @@ func (op *appendOp) durable() {
 		}
 		for i, p := range n.places {
 			n.Placed[i] = store.Placement{
-				Lane: p.lane.name, Seq: p.seq, Sticky: p.sticky, Outcome: p.outcome,
+				Lane: p.name, Seq: p.seq, Sticky: p.sticky, Outcome: p.outcome,
 			}
 		}
 	}

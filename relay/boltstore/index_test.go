@@ -205,3 +205,38 @@ func TestProblems(t *testing.T) {
 		}
 	}
 }
+
+// Counts returns what the index says, to be compared.
+func (s *Store) Counts(t *testing.T) any {
+	t.Helper()
+	op := &countOp{}
+	if err := s.submit(t.Context(), op); err != nil {
+		t.Fatal(err)
+	}
+	return fmt.Sprintf("%+v", op.index) // maps are printed in order
+}
+
+// CountLoads returns a function that returns whether the index was read from the file since.
+func (s *Store) CountLoads(t *testing.T) func() int {
+	t.Helper()
+	index := func() (x *index) {
+		if err := s.submit(t.Context(), indexOp{index: &x}); err != nil {
+			t.Fatal(err)
+		}
+		return x
+	}
+	before := index()
+	return func() int {
+		if index() != before {
+			return 1
+		}
+		return 0
+	}
+}
+
+type indexOp struct {
+	noOperation
+	index **index
+}
+
+func (op indexOp) check(c *commit) error { *op.index = c.store.index; return nil }

@@ -104,7 +104,7 @@ func (p *plan) add(e *store.Event) {
 		return
 	}
 	offers := e.Wanted
-	if len(offers) == 0 && e.Fallback != nil && !p.shown(e.Problem, p.store.lane(e.Fallback.Lane)) {
+	if len(offers) == 0 && e.Fallback != nil && !p.taken(e) {
 		offers = []store.Offer{*e.Fallback}
 	}
 	offered := make(map[*lane]bool)
@@ -132,10 +132,13 @@ func (p *plan) add(e *store.Event) {
 	p.seen[id] = len(p.copies) > before
 }
 
-// shown reports whether a served lane shows the problem and will go on to, except the fallback.
-func (p *plan) shown(problem string, fallback *lane) bool {
+// taken reports whether a served lane keeps the event from the fallback: it shows the problem and
+// will go on to, or holds a problem that the event follows.
+func (p *plan) taken(e *store.Event) bool {
+	fallback := p.store.lane(e.Fallback.Lane)
 	for l := range p.served {
-		if l != fallback && l.records[problem].Open && p.held(l, problem).recoveries == 0 {
+		shows := l.records[e.Problem].Open && p.held(l, e.Problem).recoveries == 0
+		if l != fallback && (shows || e.Follows && p.holds(l, e.Problem)) {
 			return true
 		}
 	}

@@ -36,7 +36,7 @@ type Store interface {
 	// or a dead letter there, or an open [Record]. If Wanted is empty, Fallback gets the event as if
 	// it were Wanted, unless another lane in Batch.Served goes on to show the problem: it has an
 	// open record of it, and no pending recovery. An event that becomes no entry is not kept, and
-	// its ID is not remembered.
+	// its ID is not remembered. [Event.Follows] is the exception to this.
 	//
 	// Entries: the sequence numbers of a lane grow in the order in which its entries become
 	// visible to Read. The entry of an Offer that is ignored ends at once. An entry beyond the
