@@ -4,10 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/guance-relay/guance-relay/guance"
+	"github.com/guance-relay/guance-relay/guance/guancetest"
 	"github.com/guance-relay/guance-relay/relay"
 	"github.com/guance-relay/guance-relay/relay/memstore"
 	"github.com/guance-relay/guance-relay/relay/store"
@@ -218,4 +221,35 @@ func TestReplayReturnsErrorsOfTheStore(t *testing.T) {
 			})
 		})
 	}
+}
+
+// An event that was overtaken on its way, and died because the lane was full, is not replayed after
+// the newer one.
+func TestReplayOfLateEvent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		db := memstore.New()
+		db.LimitLane(1)
+		r, err := relay.New(db, &relay.Options{Logger: slog.New(slog.DiscardHandler)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		sink := &recorder{}
+		r.Handle("lane", sink, nil)
+		problem := guancetest.NewProblem("a monitor")
+		problem.Fault(guance.LevelError)
+		recovery, fault := problem.Recover(), problem.Fault(guance.LevelCritical)
+		accept(t, r, fault)
+		if got := accept(t, r, recovery)[0].Lanes["lane"]; got != "dead" {
+			t.Fatalf("the second event is %s, want dead", got)
+		}
+		defer running(t, r)()
+		time.Sleep(time.Minute)
+		if err := r.Replay(t.Context(), "lane", 2); !errors.Is(err, relay.ErrStale) {
+			t.Errorf("Replay: %v, want ErrStale", err)
+		}
+		time.Sleep(time.Minute)
+		if got := sink.taken(); len(got) != 1 {
+			t.Errorf("sent %q, want the newest state alone", got)
+		}
+	})
 }
