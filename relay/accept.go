@@ -86,6 +86,9 @@ func (r *Relay) accept(
 		batch.Events, receiptOf = append(batch.Events, e), append(receiptOf, i)
 	}
 	if len(batch.Events) > 0 {
+		if err := r.takeOverNames(ctx, lanes); err != nil {
+			return nil, err
+		}
 		if err := r.store.Append(ctx, batch); err != nil {
 			return nil, r.stopIfFailed(fmt.Errorf("relay: keeping %d events: %w", len(events), err))
 		}

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -50,13 +49,15 @@ type Relay struct {
 	route     func(*guance.Event) []string
 
 	lanes   atomic.Pointer[laneSet]
+	named   atomic.Pointer[laneSet] // the set whose lanes have taken over their former names
+	naming  turn                    // taken while lanes take over names
 	started atomic.Bool
 	closing atomic.Bool
 	failed  chan error  // the first failure of the store that a caller met
 	unknown chan string // lanes without a sink that an event came to
 
-	mu      sync.Mutex // held while the lanes change
-	running *run       // guarded by mu; nil: not running
+	change  turn // taken while the lanes change
+	running *run // guarded by change; nil: not running
 
 	unrouted, refused         sampledLog // events that no lane takes, or their source may not send
 	routePanics, unknownLanes sampledLog // mistakes of Options.Route
@@ -77,6 +78,7 @@ func New(db store.Store, opts *Options) (*Relay, error) {
 	r := &Relay{
 		store: db, clock: newClock(db, opts.Now), log: opts.Logger, drain: opts.DrainTimeout,
 		failed: make(chan error, 1), unknown: make(chan string, 1), route: opts.Route,
+		naming: newTurn(), change: newTurn(),
 		unrouted: newSampledLog(), refused: newSampledLog(),
 		routePanics: newSampledLog(), unknownLanes: newSampledLog(),
 	}
@@ -136,12 +138,17 @@ func (r *Relay) Run(ctx context.Context) error {
 	run := &run{ctx: ctx, stop: stop, tenures: make(map[*account]*tenure)}
 	run.wg.Go(func() { r.clock.watch(ctx, r.log) })
 	run.wg.Go(func() { r.adoptUnknown(ctx) })
-	r.mu.Lock()
+	_ = r.change.take(context.Background())
+	// A lane may have been added since findLanes.
+	if err := r.takeOverNames(ctx, r.lanes.Load()); err != nil {
+		run.fail(err)
+		stop()
+	}
 	r.running = run
 	for _, a := range r.lanes.Load().accounts {
 		r.begin(run, a)
 	}
-	r.mu.Unlock()
+	r.change.giveBack()
 	select {
 	case <-ctx.Done():
 	case err := <-r.failed:
@@ -150,8 +157,8 @@ func (r *Relay) Run(ctx context.Context) error {
 		stop()
 	}
 	r.closing.Store(true)
-	r.mu.Lock() // no lane changes from now on
-	r.mu.Unlock()
+	_ = r.change.take(context.Background()) // no lane changes from now on
+	r.change.giveBack()
 	run.wg.Wait()
 	return errors.Join(append(run.errs, unobserve())...)
 }
@@ -172,12 +179,8 @@ func (r *Relay) stopIfFailed(err error) error {
 // sink here.
 func (r *Relay) findLanes(ctx context.Context) error {
 	lanes := r.lanes.Load()
-	for _, l := range lanes.all {
-		if l.opts.Formerly != "" {
-			if err := r.takeOver(ctx, l.laneConfig); err != nil {
-				return err
-			}
-		}
+	if err := r.takeOverNames(ctx, lanes); err != nil {
+		return err
 	}
 	renamed, err := r.store.Renamed(ctx)
 	if err != nil {

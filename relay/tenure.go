@@ -17,7 +17,7 @@ type tenure struct {
 var errLanesChange = errors.New("relay: the lanes change")
 
 // begin runs the lanes of an account until ctx ends, the tenure is stopped or the store fails. An
-// error ends the run. r.mu is held.
+// error ends the run. r.change is taken.
 func (r *Relay) begin(run *run, a *account) {
 	ctx, stop := context.WithCancelCause(run.ctx)
 	t := &tenure{stop, make(chan struct{})}
