@@ -89,8 +89,8 @@ func (w *world) mostInMinute(key string) (most int) {
 }
 
 // shown returns what PagerDuty shows at the end under a routing key, for the problems of which it
-// took the last request. If the last request failed, a recovery was not sent a second time, and late
-// requests may show.
+// took the last request. If the last request failed, a recovery was not sent a second time, and
+// late requests may show.
 func (w *world) shown(key string, attempts []relaytest.Attempt) map[string]guance.State {
 	open := make(map[string]bool)
 	for _, i := range w.fake.Open() {

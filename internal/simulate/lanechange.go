@@ -48,7 +48,7 @@ func (r renameStopped) do(w *world) {
 }
 
 func (r renameStopped) String() string {
-	return fmt.Sprintf("the process is stopped, and back after %v with another name for lane number %d",
+	return fmt.Sprintf("the process is stopped, and back after %v with a new name of lane number %d",
 		r.down.Round(time.Millisecond), r.lane)
 }
 

@@ -48,7 +48,7 @@ func (c *checker) shownBefore() []bool {
 func (s *problem) fresh(i int) bool {
 	e := s.entries[i]
 	if e.State != guance.StateProblem || e.late || e.maybe || e.Unsure || e.Sticky ||
-		e.outcome() == store.Ignored || e.laneFull() {
+		e.outcome() == store.Ignored || e.foundFull() {
 		return false
 	}
 	for _, old := range s.entries[:i] {

@@ -23,16 +23,20 @@ func (s *problem) before(e *entry) (by *entry, sure bool) {
 	return nil, true
 }
 
-// laneFull reports whether e ended before the lane could read it, because the lane was full.
+// laneFull reports whether the lane never read e, because it was full.
 func (e *entry) laneFull() bool {
-	return e.outcome() == store.Dead && len(e.settled) == 1 && len(e.attempts) == 0 &&
-		e.settled[0].Reason == store.LaneFull
+	return e.outcome() == store.Dead && len(e.settled) == 1 && e.foundFull()
+}
+
+// foundFull reports whether the lane was full when e was accepted. It may have been replayed since.
+func (e *entry) foundFull() bool {
+	return len(e.settled) > 0 && e.settled[0].Reason == store.LaneFull
 }
 
 // misplaced tests the rest of promise 2, of sticky entries. It runs after promise 3.
 func (c *checker) misplaced() *Violation {
 	for _, e := range c.accepted {
-		if !e.Sticky || e.late || e.maybe {
+		if !e.Sticky || e.late || e.maybe || len(e.settled) > 1 { // replayed by a person
 			continue
 		}
 		s := c.problems[e.Problem]

@@ -153,7 +153,8 @@ func (v *Violation) Error() string {
 // superseded entry was late, or its problem has a newer event with a state in the lane, or it is
 // sticky. The target took what is delivered. Nothing is sent or settled that was not accepted, or
 // sent again after it was delivered. A sticky entry is sent if it ends or changes what the target
-// shows, and otherwise superseded. This is not tested if an older event of the problem died.
+// shows, and otherwise superseded. This is not tested if it was replayed, or if an older event of
+// the problem died.
 //
 // Promise 3, never a stale state after a newer one. No attempt of a problem begins after an attempt
 // of a later entry has begun, or while one of another entry is in flight. The same entry may be
@@ -162,8 +163,8 @@ func (v *Violation) Error() string {
 // Promise 4, it converges. The target shows what it took last. If the answer of an attempt is
 // unknown, it may show that too. It should show the last event of the problem with a state, leaving
 // out late, ignored and dead events and those superseded by a dead one. It should show nothing if
-// that event is sticky and was superseded before the lane sent anything. The two agree in state and,
-// for a problem, in level. Showing nothing counts as a recovery. The target may also show a dead
+// that event is sticky and was superseded before the lane sent anything. The two agree in state
+// and, for a problem, in level. Showing nothing counts as a recovery. The target may also show a dead
 // entry that is newer. Ends must agree in state as well.
 //
 // Promise 5, the budget is kept. In no half-open span of one Window do more than PerMinute attempts

@@ -25,8 +25,8 @@ type RoutingRules struct {
 	LaneLimit int
 }
 
-// LaneHistory returns what happened in a lane, without its attempts. The settlements are those that the
-// store has now, with the time at which it got them. The store must not have deleted any.
+// LaneHistory returns what happened in a lane, without its attempts. The settlements are those that
+// the store has now, with the time at which it got them. The store must not have deleted any.
 func (r *StoreRecorder) LaneHistory(ctx context.Context, lane string) (*History, error) {
 	b := newBook()
 	for _, s := range r.recorded() {

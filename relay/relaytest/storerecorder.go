@@ -13,7 +13,7 @@ import (
 // and what became of it. It may be used concurrently, and by one relay after another. A call that
 // fails counts as one that changed nothing. It must see every change from the first one on.
 //
-// [StoreRecorder.LaneHistory] returns what happened in one lane, and [StoreRecorder.CheckRouting] tests
+// [StoreRecorder.LaneHistory] returns what happened in one lane. [StoreRecorder.CheckRouting] tests
 // which lanes got each event.
 type StoreRecorder struct {
 	store.Store
