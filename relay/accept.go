@@ -58,7 +58,10 @@ func (r *Relay) accept(
 	}
 	now, parent := r.clock.wall(), traceparent(ctx)
 	receipts := make([]Receipt, len(events))
-	lanes := r.lanes.Load()
+	lanes, err := r.namedLanes(ctx)
+	if err != nil {
+		return nil, err
+	}
 	batch := &store.Batch{Served: lanes.served}
 	var receiptOf []int // the index of the receipt of each event of the batch
 	for i, ev := range events {
@@ -86,9 +89,6 @@ func (r *Relay) accept(
 		batch.Events, receiptOf = append(batch.Events, e), append(receiptOf, i)
 	}
 	if len(batch.Events) > 0 {
-		if err := r.takeOverNames(ctx, lanes); err != nil {
-			return nil, err
-		}
 		if err := r.store.Append(ctx, batch); err != nil {
 			return nil, r.stopIfFailed(fmt.Errorf("relay: keeping %d events: %w", len(events), err))
 		}

@@ -149,8 +149,22 @@ func (r *Relay) reconfigure(
 	return err
 }
 
-// takeOverNames has the lanes of a set take over their former names, once. An event must not come
+// namedLanes returns the lanes once they have taken over their former names. An event must not come
 // to a lane before: two lanes that both have had events cannot become one.
+func (r *Relay) namedLanes(ctx context.Context) (*laneSet, error) {
+	for {
+		lanes := r.lanes.Load()
+		if r.named.Load() == lanes {
+			return lanes, nil
+		}
+		if err := r.takeOverNames(ctx, lanes); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// takeOverNames has the lanes of a set take over their former names, unless they did or another set
+// has taken its place.
 func (r *Relay) takeOverNames(ctx context.Context, lanes *laneSet) error {
 	if r.named.Load() == lanes {
 		return nil

@@ -164,8 +164,8 @@ func (v *Violation) Error() string {
 // unknown, it may show that too. It should show the last event of the problem with a state, leaving
 // out late, ignored and dead events and those superseded by a dead one. It should show nothing if
 // that event is sticky and was superseded before the lane sent anything. The two agree in state
-// and, for a problem, in level. Showing nothing counts as a recovery. The target may also show a dead
-// entry that is newer. Ends must agree in state as well.
+// and, for a problem, in level. Showing nothing counts as a recovery. The target may also show a
+// dead entry that is newer. Ends must agree in state as well.
 //
 // Promise 5, the budget is kept. In no half-open span of one Window do more than PerMinute attempts
 // begin. No entry younger than MaxAge is dead that was only ever throttled.
