@@ -109,6 +109,8 @@ func (c *checker) replaced(e *entry) bool {
 // newer reports whether the problem has a newer event that can take the place of e.
 func (c *checker) newer(e *entry) bool {
 	return slices.ContainsFunc(c.problems[e.Problem].entries, func(by *entry) bool {
-		return by.Seq > e.Seq && by.outcome() != store.Ignored && (by.stateful() || !e.stateful())
+		// What a sink ignores supersedes nothing, unless the lane had no sink when it was read.
+		return by.Seq > e.Seq && (by.outcome() != store.Ignored || by.Sticky) &&
+			(by.stateful() || !e.stateful())
 	})
 }

@@ -50,7 +50,9 @@ func (c *checker) misplaced() *Violation {
 		case wanted && e.outcome() == store.Superseded && !c.newer(e):
 			return e.broken(2, "it is sticky and superseded, and no newer event of the problem took "+
 				"its place; the target shows %s", by.words())
-		case !wanted && len(e.attempts) > 0 && !(e.State == guance.StateRecovered && s.inDoubt(e)):
+		case e.State == guance.StateRecovered && s.inDoubt(e):
+		case !e.stateful() && by != nil && !by.endedBefore(e.At): // it waited behind the recovery
+		case !wanted && len(e.attempts) > 0:
 			return e.broken(2, "it is sticky and was sent; it changes nothing, as the target shows %s",
 				by.words())
 		}

@@ -49,7 +49,8 @@ type Accepted struct {
 	// At is when it was stored, or when the webhook was answered if only that is known.
 	At time.Time
 	// Sticky says that the lane did not want the event, and got it because it held the problem, see
-	// [store.Entry].
+	// [store.Entry]. The body of an Issue or Incident is not sticky: the lane that has its problem
+	// wants it.
 	Sticky bool
 	// Unsure says that the sender got no answer, as the process died. It may have an outcome or
 	// none.

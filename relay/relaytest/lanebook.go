@@ -96,7 +96,7 @@ func (b *book) add(a *Appended) {
 		l := b.lane(p.Lane)
 		l.accepted = append(l.accepted, Accepted{
 			Seq: p.Seq, ID: e.ID, Problem: e.Problem, State: e.State, Level: e.Level, Time: e.Time,
-			At: a.At, Sticky: p.Sticky,
+			At: a.At, Sticky: p.Sticky && !e.Follows, // the lane that has the problem wants it
 		})
 		if p.Outcome != 0 {
 			l.ended[end{p.Seq, e.Accepted.UnixNano()}] = a.At

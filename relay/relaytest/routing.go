@@ -58,7 +58,8 @@ func (r *StoreRecorder) LaneHistory(ctx context.Context, lane string) (*History,
 //
 //   - The relay offers an event to the lanes that want it, and to the fallback if there are none.
 //   - The lanes that it was offered to have it. The fallback has it if no other lane with a sink
-//     goes on to show the problem, and only then.
+//     goes on to show the problem, and only then. What follows a problem, see [store.Event], it has
+//     only if no other lane with a sink holds the problem.
 //   - Each other lane that held the problem has it, sticky: a lane with a pending entry, a dead
 //     letter or an open record of it. No further lane has it.
 //   - A duplicate, and no other event, is in no lane. The store must remember all IDs.
@@ -251,9 +252,11 @@ func (c *routingCheck) sticky(got map[*bookLane]store.Placement) *Violation {
 	return nil
 }
 
-// goesOn returns a served lane that goes on to show the problem, other than the fallback. It is not
-// sure if what the lane has of the problem changed at the same time.
+// goesOn returns a served lane that goes on to show the problem, or holds one that the event
+// follows, other than the fallback. It is not sure if what the lane has of the problem changed at
+// the same time.
 func (c *routingCheck) goesOn(fallback *bookLane) (by *bookLane, sure bool) {
+	e := &c.event.Event
 	for _, name := range c.event.Batch.Served {
 		l := c.book.lane(name)
 		switch {
@@ -262,7 +265,7 @@ func (c *routingCheck) goesOn(fallback *bookLane) (by *bookLane, sure bool) {
 			if by == nil {
 				by = l
 			}
-		case l.goesOn(c.event.Event.Problem):
+		case l.goesOn(e.Problem), e.Follows && l.holds(e.Problem):
 			return l, true
 		}
 	}
