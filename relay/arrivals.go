@@ -90,6 +90,9 @@ func (l *lane) arrived(ctx context.Context, a arrival) error {
 		return err
 	}
 	for _, e := range a.entries {
+		if l.revived[e.Seq] {
+			continue
+		}
 		if reason, ignored := a.ignored[e.Seq]; ignored {
 			l.superseded.waiting = append(l.superseded.waiting, store.Mark{
 				Seq: e.Seq, Problem: e.Problem, Level: e.Level, Outcome: store.Ignored, Reason: reason,

@@ -51,6 +51,11 @@ func (l *lane) try(ctx context.Context, t schedule.Ticket) message {
 	ctx, end := l.telemetry.deliver(ctx, e)
 	var lost atomic.Bool
 	requests := &requests{lane: l}
+	if !l.leaseLasts() {
+		end(errLeaseEnds)
+		a.result.HandedBack = true
+		return attemptDone{a}
+	}
 	err = deliver(ctx, l.decorated, &Delivery{
 		Event: events[0], Lane: l.name, Source: sourceOf(e.Problem), Problem: e.Problem,
 		Seq: e.Seq, Attempt: t.Attempt(), Accepted: e.Accepted,

@@ -253,3 +253,44 @@ func TestReplayOfLateEvent(t *testing.T) {
 		}
 	})
 }
+
+// A dead letter may be replayed while the store reads the backlog, which then holds it too. It is
+// sent once.
+func TestReplayWhileTheBacklogIsRead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		db := memstore.New()
+		refuses := true
+		sink := &recorder{answer: func(context.Context, *relay.Delivery) error {
+			if refuses {
+				return relay.Permanent(errDown)
+			}
+			return nil
+		}}
+		before := over(t, db)
+		before.Handle("lane", sink, nil)
+		stop := running(t, before)
+		accept(t, before, event(t, "1", "p", "critical"))
+		time.Sleep(time.Minute)
+		stop()
+		refuses = false
+		db.Intercept(func(c memstore.Call, do func() error) error {
+			if c.Method != "Read" {
+				return do()
+			}
+			time.Sleep(2 * time.Second) // the dead letter is replayed in this time
+			err := do()
+			time.Sleep(30 * time.Second) // and delivered in this time
+			return err
+		})
+		r := over(t, db)
+		r.Handle("lane", sink, nil)
+		defer running(t, r)()
+		accept(t, r, event(t, "2", "q", "critical")) // something to wait for
+		time.Sleep(time.Second)
+		if err := r.Replay(t.Context(), "lane", 1); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Minute)
+		expect(t, sink, "p critical", "q critical")
+	})
+}

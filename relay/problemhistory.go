@@ -83,7 +83,7 @@ func blank(r rune) bool {
 func (r *Relay) Explain(ctx context.Context, problem string) ([]ProblemHistory, error) {
 	var histories []ProblemHistory
 	for _, l := range r.lanes.Load().all {
-		h, err := r.history(ctx, l, problem)
+		h, err := r.historyAnywhere(ctx, l, problem)
 		if err != nil {
 			return nil, fmt.Errorf("relay: lane %q: explaining a problem: %w", l.name, err)
 		}
@@ -92,6 +92,31 @@ func (r *Relay) Explain(ctx context.Context, problem string) ([]ProblemHistory, 
 		}
 	}
 	return histories, nil
+}
+
+// historyAnywhere asks the owner of a lane, if that is another node. If no owner answers, the
+// pending entries have no reason.
+func (r *Relay) historyAnywhere(
+	ctx context.Context, l *lane, problem string,
+) (ProblemHistory, error) {
+	if !r.standsBy(l.name) {
+		return r.history(ctx, l, problem)
+	}
+	a, err := r.ask(ctx, l.name, command{Do: doExplain, Problem: problem})
+	if err == nil && a.History != nil {
+		return *a.History, nil
+	}
+	h, err := r.history(ctx, l, problem)
+	if err != nil {
+		return h, err
+	}
+	pending, err := r.cluster.Pending(ctx, l.name, problem)
+	for _, stored := range pending {
+		e := statusOf(stored)
+		e.Ended, e.Reason = store.Outcome(0).String(), "no node that owns the lane has answered"
+		h.Entries = append(h.Entries, e)
+	}
+	return h, err
 }
 
 func (r *Relay) history(ctx context.Context, l *lane, problem string) (ProblemHistory, error) {
@@ -103,7 +128,7 @@ func (r *Relay) history(ctx context.Context, l *lane, problem string) (ProblemHi
 	if err != nil {
 		return h, err
 	}
-	if r.started.Load() {
+	if r.started.Load() && !r.standsBy(l.name) {
 		r.call(ctx, l.name, func(l *lane) bool {
 			pending, err = l.pendingOf(context.WithoutCancel(ctx), problem)
 			return true

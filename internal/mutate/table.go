@@ -5,17 +5,17 @@ var mutations = []mutation{
 	// 1. Accepted means kept.
 	{
 		"1", "202 before Append returns", "an event that was answered is lost in a crash or on a full disk", "relay",
-		`		if err := r.store.Append(ctx, batch); err != nil {`,
-		`		go func() { _ = r.store.Append(context.WithoutCancel(ctx), batch) }()
+		`		if err := r.keep(ctx, batch); err != nil {`,
+		`		go func() { _ = r.keep(context.WithoutCancel(ctx), batch) }()
 		if err := error(nil); err != nil {`,
 	},
 	{
 		"1", "the entries of a body are kept one by one", "one lane has an event and another has not, and 503 said that nothing was kept", "relay",
-		`		if err := r.store.Append(ctx, batch); err != nil {`,
+		`		if err := r.keep(ctx, batch); err != nil {`,
 		`		var err error
 		for _, e := range batch.Events {
 			if err == nil {
-				err = r.store.Append(ctx, &store.Batch{Events: []*store.Event{e}, Served: batch.Served})
+				err = r.keep(ctx, &store.Batch{Events: []*store.Event{e}, Served: batch.Served})
 			}
 		}
 		if err != nil {`,
@@ -109,7 +109,7 @@ var mutations = []mutation{
 	},
 	{
 		"3", "the record of a problem that waits or is dead is forgotten", "a dead letter is replayed after its recovery", "relay/boltstore",
-		`case l.problems[hashProblem(string(key[1:]))] > 0:`,
+		`case l.holds(key):`,
 		`case false:`,
 	},
 	{
@@ -134,8 +134,8 @@ var mutations = []mutation{
 	},
 	{
 		"2", "duplicates are not recognised", "a webhook that is sent again opens an incident that was resolved", "relay/boltstore",
-		`return l != nil && l.window.has(ev.id)`,
-		`return l != nil && false`,
+		`return w != nil && w.has(ev.id)`,
+		`return w != nil && false`,
 	},
 	{
 		"2", "the window of known events is one too short", "the oldest event that should be known is taken again", "relay/boltstore",
@@ -692,8 +692,8 @@ var mutations = []mutation{
 	},
 	{
 		"7", "Read is not woken by Append", "an alert waits for the next restart", "relay/boltstore",
-		`			s.owner(name).wake()`,
-		`			_ = s.owner(name)`,
+		`			s.owner(l.name).wake()`,
+		`			_ = s.owner(l.name)`,
 	},
 	{
 		"7", "a refusal is tried again", "an event that PagerDuty refuses is sent for hours", "pagerduty",

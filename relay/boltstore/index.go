@@ -55,8 +55,8 @@ func (l *laneIndex) holdings() store.Holdings {
 	return store.Holdings{Pending: l.pending, Dead: l.letters}
 }
 
-// loadIndex reads the index from the file. Of a pending entry it reads the progress alone, and of an
-// open record the age key.
+// loadIndex reads the index from the file. Of a pending entry it reads the progress alone, and of
+// an open record the age key.
 func (s *Store) loadIndex() error {
 	old := s.index
 	s.index = &index{

@@ -27,7 +27,7 @@ import (
 // whatever is done to it, the store answers as the memory store does. Its index is always what
 // somebody counts who reads the whole file.
 func TestLikeMemory(t *testing.T) {
-	seeds := uint64(8)
+	seeds := uint64(12)
 	if testing.Short() {
 		seeds = 4
 	}

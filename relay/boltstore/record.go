@@ -154,16 +154,15 @@ func (l *laneTx) putRecord(key []byte, old, r record) error {
 	if exists && from == to && slices.Equal(oldAge, age) {
 		return nil
 	}
-	if to.Get(age) == nil {
-		l.countAge(to, key, 1)
-		if err := to.Put(age, []byte{}); err != nil {
+	if exists {
+		if err := l.deleteAge(from, oldAge); err != nil {
 			return err
 		}
 	}
-	if exists {
-		return l.deleteAge(from, oldAge)
+	if to.Get(age) == nil {
+		l.countAge(to, key, 1)
 	}
-	return nil
+	return to.Put(age, []byte{})
 }
 
 // countAge adds n age keys to the index, or removes them.
