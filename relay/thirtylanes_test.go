@@ -39,7 +39,7 @@ func thirtyLanes(rng *rand.Rand) (lanes []*thirtieth) {
 		lanes = append(lanes, &thirtieth{name: fmt.Sprint("lane ", i), match: match})
 	}
 	lanes = append(lanes, &thirtieth{name: "rest"})
-	for _, l := range lanes { // each is down for three minutes in twenty, and loses an answer now and then
+	for _, l := range lanes { // each is down for three minutes in twenty
 		seed := rng.Uint64()
 		l.target = relaytest.Record(relay.SinkFunc(
 			func(context.Context, *relay.Delivery) error {
