@@ -26,6 +26,9 @@ type bookLane struct {
 	open     map[string]bool       // the problems that the target may show
 	pending  int
 	ended    map[end]time.Time // when the store made the mark
+	// early are marks of entries of which Append has not returned yet. known are the others.
+	early map[uint64][]store.Mark
+	known map[uint64]bool
 }
 
 // A bookEntry is a pending entry or a dead letter.
@@ -49,7 +52,8 @@ func (b *book) lane(name string) *bookLane {
 	l := b.lanes[name]
 	if l == nil {
 		l = &bookLane{name: name, entries: make(map[uint64]*bookEntry), open: make(map[string]bool),
-			ended: make(map[end]time.Time)}
+			ended: make(map[end]time.Time), early: make(map[uint64][]store.Mark),
+			known: make(map[uint64]bool)}
 		b.lanes[name] = l
 	}
 	return l
@@ -107,6 +111,11 @@ func (b *book) add(a *Appended) {
 		if p.Outcome == 0 {
 			l.pending++
 		}
+		l.known[p.Seq] = true
+		for _, m := range l.early[p.Seq] {
+			l.progress(m)
+		}
+		delete(l.early, p.Seq)
 	}
 	if e.ID != "" && len(e.Placed) > 0 {
 		b.seen[eventID{e.Source, e.ID}] = true
@@ -133,6 +142,15 @@ func (l *bookLane) mark(m store.Mark, at time.Time) {
 			l.ended[e] = at
 		}
 	}
+	if !l.known[m.Seq] {
+		l.early[m.Seq] = append(l.early[m.Seq], m)
+		return
+	}
+	l.progress(m)
+}
+
+// progress changes what the lane holds.
+func (l *bookLane) progress(m store.Mark) {
 	e := l.entries[m.Seq]
 	if e == nil || e.dead {
 		return // it has ended
