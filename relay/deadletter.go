@@ -150,7 +150,9 @@ func replay(ctx context.Context, l *lane, seq uint64) (done bool, err error) {
 		return true, store.ErrNotFound
 	}
 	e := &dead[0].Entry
-	if l.schedule.InFlight(e.Problem, seq) {
+	// What is older and pending must be known: an entry that found the lane full, or was dropped, died
+	// before it.
+	if l.schedule.InFlight(e.Problem, seq) || l.unread > 0 && !l.damaged {
 		return false, nil
 	}
 	read, err := l.owned.Records(ctx, []string{e.Problem})

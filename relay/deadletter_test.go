@@ -294,3 +294,33 @@ func TestReplayWhileTheBacklogIsRead(t *testing.T) {
 		expect(t, sink, "p critical", "q critical")
 	})
 }
+
+// An event that found the lane full is newer than what is pending. It is not replayed before the
+// lane has read that.
+func TestReplayWaitsForTheBacklog(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		db := memstore.New()
+		db.LimitLane(1)
+		stop := running(t, laneOver(t, db, &recorder{answer: down}))
+		before := laneOver(t, db, &recorder{})
+		accept(t, before, event(t, "1", "p", "critical"))
+		time.Sleep(time.Minute)
+		accept(t, before, event(t, "2", "p", "fatal"))
+		stop()
+		db.Intercept(func(c memstore.Call, do func() error) error {
+			if c.Method == "Read" {
+				time.Sleep(2 * time.Second)
+			}
+			return do()
+		})
+		sink := &recorder{}
+		r := laneOver(t, db, sink)
+		defer running(t, r)()
+		time.Sleep(time.Second)
+		if err := r.Replay(t.Context(), "lane", 2); !errors.Is(err, relay.ErrStale) {
+			t.Errorf("Replay: %v, want ErrStale", err)
+		}
+		time.Sleep(time.Minute)
+		expect(t, sink, "p critical")
+	})
+}
