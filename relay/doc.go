@@ -87,6 +87,20 @@
 // key, see [ProblemKey]. Sinks send that key, [Delivery].Problem, and none of the fields of the
 // event. A program without sources has one source, which has no name.
 //
+// # Several nodes
+//
+// Several processes may run a relay over one store that is a [store.Cluster], as package pgstore of
+// the nested module relay/pgstore is. Each takes webhooks and is ready. The lanes of one account
+// are owned by one node, as they share a budget. The other nodes stand by: [LaneStats] has the
+// state "standby" and the name of the owner. A node that stops hands its lanes over at once. A node
+// that dies, is stopped by the machine or cannot reach the store loses them when its lease ends,
+// and another node acquires them. It ends its attempts then, stands by, and Run goes on.
+//
+// A request begins only while a second of the lease is left. What an owner had begun when it lost
+// its lease counts as a lost answer. Each owner begins with an empty budget. Stats, Explain,
+// Replay, Drop and DropPending work on every node: a standby passes them on to the owner. Accept
+// tries for twenty seconds to reach the store, as Guance promises no second try.
+//
 // # The life of an entry
 //
 // An event becomes one entry in each lane that it goes to.

@@ -562,6 +562,46 @@ var mutations = []mutation{
 		`if time.Since(began) > time.Hour {`,
 	},
 	{
+		"3", "a request begins although the lease ends", "an owner that was paused sends what is older after the next owner", "relay",
+		`return until.Sub(now) >= leaseMargin && until.Round(0).Sub(now.Round(0)) >= leaseMargin`,
+		`return until.Sub(now) >= -time.Hour`,
+	},
+	{
+		"3", "what a dead owner had begun is not in doubt", "a trigger that PagerDuty handles late opens an incident for good", "relay",
+		`record.Doubt = true // an earlier owner may have sent it, and the answer is not known`,
+		`_ = record`,
+	},
+	{
+		"2", "an Append without an answer is repeated as a new one", "one alert pages twice after a cut to the engine", "relay",
+		`batch.Nonce = rand.Text()`,
+		`_ = rand.Text`,
+	},
+	{
+		"7", "a lost lease ends Run", "a short cut to the engine takes a node out of service", "relay",
+		`case r.cluster != nil && lostLease(err):`,
+		`case false:`,
+	},
+	{
+		"8", "attempts go on after the lease is lost", "two nodes send to one target at a time", "relay",
+		`cut() // the next owner may send already`,
+		`_ = cut`,
+	},
+	{
+		"4", "a record is not read again after a sticky entry", "a recovery in the same batch is dropped, and the incident stays open", "relay",
+		`!added && (e.Sticky || !l.schedule.Holds(e.Problem)) {`,
+		`!added && !l.schedule.Holds(e.Problem) {`,
+	},
+	{
+		"2", "an Issue cancels the page of its problem", "an Issue without tags takes the page away before it is sent", "relay",
+		`e.Sticky = !follows(events[0])`,
+		`_ = follows`,
+	},
+	{
+		"2", "a dead letter that was replayed while the backlog was read is there twice", "the lane stops at an entry that has ended", "relay",
+		`if l.revived[e.Seq] {`,
+		`if false {`,
+	},
+	{
 		"5", "lanes of one account have a budget each", "two lanes under one routing key send twice what PagerDuty allows", "relay",
 		`c.account = n.Account()`,
 		`_ = n.Account()`,

@@ -1,0 +1,184 @@
+package pgstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"sync/atomic"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/guance-relay/guance-relay/relay/store"
+)
+
+// callConns are the connections that all calls share but those of the committer, the beat and the
+// listener. These have one each, so that they wait for no other call.
+const callConns = 6
+
+// pool returns a pool of up to n connections. It connects on first use.
+func (s *Store) pool(n int32) (*pgxpool.Pool, error) {
+	cfg := s.config.Copy()
+	cfg.MaxConns, cfg.MinConns, cfg.MinIdleConns = n, 0, 0
+	cfg.MaxConnLifetime, cfg.MaxConnIdleTime = 24*time.Hour, 24*time.Hour
+	cfg.BeforeConnect = func(_ context.Context, c *pgx.ConnConfig) error {
+		neverCancel(&c.Config)
+		return nil
+	}
+	cfg.AfterConnect = s.connected
+	p, err := pgxpool.NewWithConfig(context.Background(), cfg)
+	if err != nil {
+		return nil, s.unavailable(err)
+	}
+	return p, nil
+}
+
+var errNoCancel = errors.New("requests to cancel are not sent")
+
+// neverCancel keeps a connection from asking the server to cancel what it does, which pgx does
+// whenever a connection breaks or a context ends. A commit that waits for its standby would end by
+// that, and be visible although it is not replicated.
+func neverCancel(c *pgconn.Config) {
+	dial, made := c.DialFunc, new(atomic.Bool)
+	c.DialFunc = func(ctx context.Context, network, address string) (net.Conn, error) {
+		if made.Load() {
+			return nil, errNoCancel
+		}
+		return dial(ctx, network, address)
+	}
+	c.AfterConnect = func(context.Context, *pgconn.PgConn) error {
+		made.Store(true)
+		return nil
+	}
+}
+
+// Settings of each connection. Every query of the store goes by an index; a plan that was made while
+// a table was empty must not read the table later.
+const setUp = `select
+	set_config('search_path', $1, false), set_config('enable_seqscan', 'off', false),
+	set_config('jit', 'off', false), set_config('lock_timeout', $2, false),
+	set_config('idle_in_transaction_session_timeout', $2, false),
+	case when current_setting('synchronous_commit') in ('off', 'local')
+		then set_config('synchronous_commit', 'on', false) end,
+	pg_is_in_recovery()`
+
+// The system identifier and the timeline, which changes when a standby is promoted.
+const whoAreYou = `select (select system_identifier::text from pg_control_system()) || '/' ||
+	substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8)`
+
+// connected prepares a connection that was made, and finds out whether it leads to the engine that
+// the leases are from.
+func (s *Store) connected(ctx context.Context, c *pgx.Conn) error {
+	var unused [6]*string
+	var standby bool
+	err := c.QueryRow(ctx, setUp, pgx.QueryExecModeExec, s.opts.Schema,
+		fmt.Sprint((s.opts.Timeout*4/5).Milliseconds())).Scan(&unused[0], &unused[1], &unused[2],
+		&unused[3], &unused[4], &unused[5], &standby)
+	if err != nil {
+		return err
+	}
+	if standby {
+		return errors.New("the server is a standby, which takes no writes; name all hosts in the DSN, " +
+			"with target_session_attrs=read-write")
+	}
+	var identity string
+	err = c.QueryRow(ctx, whoAreYou, pgx.QueryExecModeExec).Scan(&identity)
+	if err != nil && !answered(err) {
+		return err
+	}
+	if err != nil { // a managed engine that does not say; each connection counts as another engine
+		identity = ""
+	}
+	s.reconnected(identity)
+	return nil
+}
+
+// reconnected ends all leases if the engine is not the one that they are from: a standby that was
+// promoted may lack what its primary has acknowledged.
+func (s *Store) reconnected(identity string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.identity == identity && identity != "" {
+		return
+	}
+	if s.identity != "" && len(s.leases) > 0 {
+		s.log.Warn("pgstore: this is another engine, or another timeline of it: the leases of this "+
+			"node have ended", "before", s.identity, "now", identity, "leases", len(s.leases))
+		s.endLeases()
+	}
+	s.identity = identity
+}
+
+// read makes a call that changes nothing. It is repeated once if its connection is broken, which is
+// so for the first call after a restart of the engine.
+func (s *Store) read(ctx context.Context, fn func(context.Context, *pgx.Conn) error) error {
+	if err := s.usable(ctx); err != nil {
+		return err
+	}
+	limited, cancel := context.WithTimeout(ctx, s.opts.Timeout)
+	defer cancel()
+	defer context.AfterFunc(s.ctx, cancel)()
+	var err error
+	for range 2 {
+		if err = use(limited, s.calls, fn); err == nil || answered(err) || limited.Err() != nil {
+			break
+		}
+	}
+	if err == nil {
+		return nil
+	}
+	if e := s.usable(ctx); e != nil {
+		return e
+	}
+	return s.failure(err)
+}
+
+// change makes a call that changes something. The call goes on when ctx ends, and what becomes of it
+// is not known then. A caller can undo with late what was changed after it has gone.
+func (s *Store) change(
+	ctx context.Context, fn func(context.Context, *pgx.Conn) error, late func(),
+) error {
+	if err := s.usable(ctx); err != nil {
+		return err
+	}
+	done := make(chan error, 1)
+	var ended atomic.Bool // set by whoever is first: the call that ends, or the caller who leaves
+	go func() {
+		limited, cancel := context.WithTimeout(context.Background(), s.opts.Timeout)
+		defer cancel()
+		done <- use(limited, s.calls, fn)
+		if !ended.CompareAndSwap(false, true) && late != nil {
+			late()
+		}
+	}()
+	select {
+	case <-ctx.Done():
+		if ended.CompareAndSwap(false, true) {
+			return fmt.Errorf("pgstore: the caller did not wait for the engine: %w",
+				store.ErrUnavailable)
+		}
+		return s.result(<-done)
+	case err := <-done:
+		return s.result(err)
+	}
+}
+
+func (s *Store) result(err error) error {
+	if err != nil {
+		return s.failure(err)
+	}
+	return nil
+}
+
+// use calls fn with a connection of a pool.
+func use(ctx context.Context, p *pgxpool.Pool, fn func(context.Context, *pgx.Conn) error) error {
+	c, err := p.Acquire(ctx)
+	if err != nil {
+		return err
+	}
+	defer c.Release()
+	return fn(ctx, c.Conn())
+}

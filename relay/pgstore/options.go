@@ -1,0 +1,96 @@
+package pgstore
+
+import (
+	"fmt"
+	"log/slog"
+	"regexp"
+	"time"
+)
+
+// Options are the settings of a [Store]. A nil *Options has all defaults, and so has a field that
+// is zero. A negative value is an error of [Open]. All nodes on one store should have the same.
+type Options struct {
+	// Schema is the name of the schema that has the store's tables; by default "relay". Open makes
+	// it if the role may do so. It is of lower-case letters, digits and underscores.
+	Schema string
+	// Lease is how long a node owns its lanes without a sign of life; by default 3 s, at least 1 s.
+	// A node renews its leases after each third of it. Another node takes over the lanes of a node
+	// that is gone once it has passed.
+	Lease time.Duration
+	// Timeout is how long a call to the engine may take; by default 10 s. Then the call returns
+	// [store.ErrUnavailable], and what it wrote may take effect or not.
+	Timeout time.Duration
+	// MaxEntries is how many entries of all lanes together may be pending; by default 1,000,000.
+	// Above it Append returns [store.ErrFull].
+	MaxEntries int
+	// MaxLaneEntries is how many entries of one lane may be pending; by default a quarter of
+	// MaxEntries. An event beyond it becomes a dead letter of the lane at once, with the reason
+	// [store.LaneFull].
+	MaxLaneEntries int
+	// MaxBytes is how many bytes the pending entries of all lanes may have: bodies, keys and IDs;
+	// by default 4 GiB. Above it Append returns [store.ErrFull]. Dead letters may have a quarter
+	// of it in addition. Above that the oldest are deleted, within some minutes.
+	MaxBytes int64
+	// Remembered is how many event IDs of each source are remembered to recognise duplicates; by
+	// default 100,000. Each takes some 150 bytes on disk.
+	Remembered int
+	// History is how many outcomes of each lane History can return, the last ones; by default
+	// 10,000.
+	History int
+	// MaxDead is how many dead letters of each lane are kept, the newest ones; by default 100,000.
+	// Those above it are deleted soon, and their outcomes stay in the history.
+	MaxDead int
+	// DeadAge is how long a dead letter is kept, by the store's time; by default 30 days.
+	DeadAge time.Duration
+	// MaxRecords is how many problems of each lane are remembered that have nothing pending and
+	// no dead letter; by default 200,000. Above it, records of problems that are not open at the
+	// target are deleted first, and of them those that have not changed for the longest time. If
+	// the record of an open problem is deleted, its recovery is not sent, and the log has a line at
+	// level ERROR.
+	MaxRecords int
+	// Logger takes what an operator must know and no call returns; by default slog.Default().
+	Logger *slog.Logger
+}
+
+var schemaName = regexp.MustCompile(`^[a-z_][a-z0-9_]{0,47}$`)
+
+func (o *Options) withDefaults() (d Options, err error) {
+	if o != nil {
+		d = *o
+	}
+	if n := min(int64(d.MaxEntries), int64(d.MaxLaneEntries), d.MaxBytes, int64(d.Remembered),
+		int64(d.History), int64(d.MaxDead), int64(d.DeadAge), int64(d.MaxRecords), int64(d.Lease),
+		int64(d.Timeout)); n < 0 {
+		return d, fmt.Errorf("pgstore: an option is negative (%d); zero means the default", n)
+	}
+	if d.Schema == "" {
+		d.Schema = "relay"
+	}
+	orDefault(&d.Lease, 3*time.Second)
+	orDefault(&d.Timeout, 10*time.Second)
+	orDefault(&d.MaxEntries, 1_000_000)
+	orDefault(&d.MaxLaneEntries, max(d.MaxEntries/4, 1))
+	orDefault(&d.MaxBytes, 4<<30)
+	orDefault(&d.Remembered, 100_000)
+	orDefault(&d.History, 10_000)
+	orDefault(&d.MaxDead, 100_000)
+	orDefault(&d.DeadAge, 30*24*time.Hour)
+	orDefault(&d.MaxRecords, 200_000)
+	if d.Logger == nil {
+		d.Logger = slog.Default()
+	}
+	if !schemaName.MatchString(d.Schema) {
+		return d, fmt.Errorf("pgstore: the schema name %q is not of lower-case letters, digits and "+
+			"underscores, at most 48", d.Schema)
+	}
+	if d.Lease < time.Second {
+		return d, fmt.Errorf("pgstore: the lease is %v; it must be at least 1s", d.Lease)
+	}
+	return d, nil
+}
+
+func orDefault[T int | int64 | time.Duration](v *T, d T) {
+	if *v == 0 {
+		*v = d
+	}
+}
