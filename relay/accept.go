@@ -60,7 +60,10 @@ func (r *Relay) accept(
 	}
 	now, parent := r.clock.wall(), traceparent(ctx)
 	receipts := make([]Receipt, len(events))
-	lanes := r.lanes.Load()
+	lanes, err := r.namedLanes(ctx)
+	if err != nil {
+		return nil, err
+	}
 	batch := &store.Batch{Served: lanes.served}
 	var receiptOf []int // the index of the receipt of each event of the batch
 	for i, ev := range events {

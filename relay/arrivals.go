@@ -32,6 +32,10 @@ func (l *lane) read(ctx context.Context, arrivals chan<- arrival) {
 			l.log.Error("relay: entries cannot be read; they are kept, and the others are delivered",
 				"first", damaged.First, "last", damaged.Last, "error", err.Error())
 			after = damaged.Last
+			select {
+			case l.messages <- readDamaged{}:
+			case <-ctx.Done():
+			}
 			continue
 		}
 		if err != nil {
@@ -76,6 +80,15 @@ func (l *lane) examine(ctx context.Context, entries []*store.Entry) map[uint64]s
 	return ignored
 }
 
+// readDamaged: some of the lane's entries cannot be read, so not all of the backlog will be.
+type readDamaged struct{}
+
+func (readDamaged) apply(_ context.Context, l *lane, _ time.Time) error {
+	l.damaged = true
+	l.performAgain()
+	return nil
+}
+
 // readFailed: the lane's entries cannot be read.
 type readFailed struct{ err error }
 
@@ -112,7 +125,9 @@ func (l *lane) arrived(ctx context.Context, a arrival) error {
 		}
 		l.superseded.waiting = append(l.superseded.waiting, marks...)
 	}
-	l.unread = max(l.unread-len(a.entries), 0)
+	if l.unread = max(l.unread-len(a.entries), 0); l.unread == 0 {
+		l.performAgain()
+	}
 	l.writeSuperseded(ctx)
 	return nil
 }

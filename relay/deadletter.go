@@ -150,7 +150,9 @@ func replay(ctx context.Context, l *lane, seq uint64) (done bool, err error) {
 		return true, store.ErrNotFound
 	}
 	e := &dead[0].Entry
-	if l.schedule.InFlight(e.Problem, seq) {
+	// What is older and pending must be known: an entry that found the lane full, or was dropped, died
+	// before it.
+	if l.schedule.InFlight(e.Problem, seq) || l.unread > 0 && !l.damaged {
 		return false, nil
 	}
 	read, err := l.owned.Records(ctx, []string{e.Problem})
@@ -162,8 +164,9 @@ func replay(ctx context.Context, l *lane, seq uint64) (done bool, err error) {
 	record := records[e.Problem]
 	// A state is stale once a newer state was begun or settled, any event once a newer one was sent.
 	// Without a record, the dead letter is too old to tell.
-	if l.schedule.Holds(e.Problem) || record == (store.Record{}) ||
-		record.Seq > seq || record.Last > seq && e.State != guance.StateNeither {
+	// One that died because the lane was full may have been overtaken on its way.
+	if l.schedule.Holds(e.Problem) || record == (store.Record{}) || record.Seq > seq ||
+		e.State != guance.StateNeither && (record.Last > seq || l.schedule.Late(e, record)) {
 		return true, ErrStale
 	}
 	revived, err := l.owned.Revive(ctx, seq)

@@ -33,6 +33,7 @@ type lane struct {
 	inFlight      int
 	stopping      bool
 	unread        int       // entries from before the start that the schedule does not have yet
+	damaged       bool      // some entries cannot be read, so unread may stay above zero
 	ready         time.Time // nothing is sent before it while there are unread entries
 	failures      failureLog
 	retried       []call // calls that are made again after the next outcome

@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"os"
 	"slices"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -57,13 +56,15 @@ type Relay struct {
 	owners    atomic.Pointer[map[string]LaneStats] // who owns a lane, with its figures
 
 	lanes   atomic.Pointer[laneSet]
+	named   atomic.Pointer[laneSet] // the set whose lanes have taken over their former names
+	naming  turn                    // taken while lanes take over names
 	started atomic.Bool
 	closing atomic.Bool
 	failed  chan error  // the first failure of the store that a caller met
 	unknown chan string // lanes without a sink that an event came to
 
-	mu      sync.Mutex // held while the lanes change
-	running *run       // guarded by mu; nil: not running
+	change  turn // taken while the lanes change
+	running *run // guarded by change; nil: not running
 
 	unavailable               sampledLog // the store cannot be reached
 	unrouted, refused         sampledLog // events that no lane takes, or their source may not send
@@ -85,7 +86,7 @@ func New(db store.Store, opts *Options) (*Relay, error) {
 	r := &Relay{
 		store: db, clock: newClock(db, opts.Now), log: opts.Logger, drain: opts.DrainTimeout,
 		failed: make(chan error, 1), unknown: make(chan string, 1), route: opts.Route,
-		node: opts.Node, unavailable: newSampledLog(),
+		naming: newTurn(), change: newTurn(), node: opts.Node, unavailable: newSampledLog(),
 		unrouted: newSampledLog(), refused: newSampledLog(),
 		routePanics: newSampledLog(), unknownLanes: newSampledLog(),
 	}
@@ -157,12 +158,17 @@ func (r *Relay) Run(ctx context.Context) error {
 	if r.cluster != nil {
 		run.wg.Go(func() { r.watchOwners(ctx) })
 	}
-	r.mu.Lock()
+	_ = r.change.take(context.Background())
+	// A lane may have been added since findLanes.
+	if err := r.takeOverNames(ctx, r.lanes.Load()); err != nil {
+		run.fail(err)
+		stop()
+	}
 	r.running = run
 	for _, a := range r.lanes.Load().accounts {
 		r.begin(run, a)
 	}
-	r.mu.Unlock()
+	r.change.giveBack()
 	select {
 	case <-ctx.Done():
 	case err := <-r.failed:
@@ -171,8 +177,8 @@ func (r *Relay) Run(ctx context.Context) error {
 		stop()
 	}
 	r.closing.Store(true)
-	r.mu.Lock() // no lane changes from now on
-	r.mu.Unlock()
+	_ = r.change.take(context.Background()) // no lane changes from now on
+	r.change.giveBack()
 	run.wg.Wait()
 	return errors.Join(append(run.errs, unobserve())...)
 }
@@ -193,12 +199,8 @@ func (r *Relay) stopIfFailed(err error) error {
 // sink here.
 func (r *Relay) findLanes(ctx context.Context) error {
 	lanes := r.lanes.Load()
-	for _, l := range lanes.all {
-		if l.opts.Formerly != "" {
-			if err := r.takeOver(ctx, l.laneConfig); err != nil {
-				return err
-			}
-		}
+	if err := r.takeOverNames(ctx, lanes); err != nil {
+		return err
 	}
 	renamed, err := r.store.Renamed(ctx)
 	if err != nil {

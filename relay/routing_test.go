@@ -13,6 +13,7 @@ import (
 	"github.com/guance-relay/guance-relay/guance/guancetest"
 	"github.com/guance-relay/guance-relay/relay"
 	"github.com/guance-relay/guance-relay/relay/memstore"
+	"github.com/guance-relay/guance-relay/relay/store"
 )
 
 // "Critical and worse page, the rest goes to chat", in any order of levels. Each row is a sequence
@@ -301,4 +302,30 @@ func TestIssueDoesNotCancelPage(t *testing.T) {
 			t.Errorf("the lane sent %q, want the problem once", got)
 		}
 	})
+}
+
+// What is dead because the lane is full does not make late what is pending: after a restart it is
+// sent.
+func TestFullLaneAfterRestart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		db := memstore.New()
+		db.LimitLane(1)
+		problem := guancetest.NewProblem("a monitor")
+		first, repeat := problem.Fault(guance.LevelCritical), problem.Fault(guance.LevelCritical)
+		accept(t, laneOver(t, db, &recorder{}), first, repeat)
+		sink := &recorder{}
+		defer running(t, laneOver(t, db, sink))()
+		time.Sleep(time.Minute)
+		if got := sink.taken(); len(got) != 1 {
+			t.Errorf("sent %q, want the first event", got)
+		}
+	})
+}
+
+// laneOver returns a relay with one lane over a store.
+func laneOver(t *testing.T, db store.Store, sink relay.Sink) *relay.Relay {
+	t.Helper()
+	r := over(t, db)
+	r.Handle("lane", sink, nil)
+	return r
 }

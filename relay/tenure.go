@@ -29,7 +29,8 @@ var (
 const acquireAgain = time.Second
 
 // begin runs the lanes of an account until ctx ends, the tenure is stopped or the store fails. An
-// error ends the run. If the lease is lost, the node stands by for the next tenure. r.mu is held.
+// error ends the run. If the lease is lost, the node stands by for the next tenure. r.change is
+// taken.
 func (r *Relay) begin(run *run, a *account) {
 	ctx, stop := context.WithCancelCause(run.ctx)
 	t := &tenure{stop, make(chan struct{})}
@@ -60,14 +61,16 @@ func lostLease(err error) bool {
 
 // standBy begins the next tenure of an account, unless its lanes have changed meanwhile.
 func (r *Relay) standBy(run *run, a *account) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
+	_ = r.change.take(context.Background())
+	defer r.change.giveBack()
 	if run.tenures[a] == nil || run.ctx.Err() != nil {
 		return
 	}
 	delete(run.tenures, a)
-	set, next := r.lanes.Load().renew(a)
+	old := r.lanes.Load()
+	set, next := old.renew(a)
 	r.lanes.Store(set)
+	r.named.CompareAndSwap(old, set)
 	r.begin(run, next)
 }
 

@@ -72,6 +72,47 @@ var mutations = []mutation{
 		`for _, l := range lanes.all {
 		if l.wants(ev, routed) || routed[l.name] {`,
 	},
+	// Which lanes get an event.
+	{
+		"2", "an event comes to a lane before the lane has its former name", "a webhook in the moment of a start keeps a renamed lane from starting ever again", "relay",
+		`	lanes, err := r.namedLanes(ctx)
+`,
+		`	lanes, err := r.lanes.Load(), error(nil)
+`,
+	},
+	{
+		"3", "a dead letter is replayed before the backlog is read", "an event of a full lane is replayed before the older one that waits, which is sent after it", "relay",
+		`|| l.unread > 0 && !l.damaged {`,
+		`{`,
+	},
+	{
+		"4", "an event that was overtaken and found its lane full is replayed", "an old recovery resolves an incident that is there", "relay",
+		`(record.Last > seq || l.schedule.Late(e, record))`,
+		`record.Last > seq`,
+	},
+	{
+		"2", "an event that found its lane full makes late what waits there", "after a restart a critical problem is dropped, as its repeat is dead", "relay/boltstore",
+		`			Seq: l.seq, Problem: n.Problem, State: n.State, Level: n.Level,
+`,
+		`			Seq: l.seq, Problem: n.Problem, State: n.State, Level: n.Level, Time: n.Time,
+`,
+	},
+	{
+		"2", "a lane without a sink counts as one that shows problems", "the recovery and the repeats of a removed lane's problem reach nobody", "relay",
+		`	if l.sink != nil {
+		s.served = append(s.served, l.name)
+	}
+`,
+		`	s.served = append(s.served, l.name)
+`,
+	},
+	{
+		"4", "a lane that is removed still wants new problems", "a problem waits in a lane that sends nothing, and the fallback does not have it", "relay",
+		`	case l.sink == nil:
+		return false
+`,
+		``,
+	},
 	{
 		"3", "problems of two sources meet", "a recovery of one team resolves the incident of another", "relay",
 		`return prefix + key`,
@@ -320,8 +361,10 @@ var mutations = []mutation{
 	},
 	{
 		"3", "a dead letter is replayed although a newer state was sent", "a replay opens an incident that was resolved", "relay",
-		`record.Seq > seq || record.Last > seq && e.State != guance.StateNeither {`,
-		`false && e.State != guance.StateNeither {`,
+		`|| record.Seq > seq ||
+		e.State != guance.StateNeither && (record.Last > seq || l.schedule.Late(e, record)) {`,
+		`||
+		false && e.State != guance.StateNeither {`,
 	},
 	{
 		"3", "an entry older than what was sent is sent", "after a hand-over an old state follows a newer one", "relay/internal/schedule",
@@ -330,7 +373,7 @@ var mutations = []mutation{
 	},
 	{
 		"3", "a late event is accepted as newer", "a fault that was overtaken by its recovery opens the incident again", "relay/internal/schedule",
-		`it.time != 0 && late > 0 && late <= int64(lateWindow)`,
+		`at != 0 && late > 0 && late <= int64(lateWindow)`,
 		`false && late <= int64(lateWindow)`,
 	},
 	{

@@ -56,8 +56,8 @@ func (l *lane) append(e store.Entry, o store.Outcome, reason string) uint64 {
 	l.insert(&e)
 	if o == store.Dead {
 		l.mark(store.Mark{
-			Seq: e.Seq, Problem: e.Problem, State: e.State, Level: e.Level, Time: e.Time,
-			Outcome: o, Reason: reason, At: e.Accepted,
+			Seq: e.Seq, Problem: e.Problem, State: e.State, Level: e.Level, Outcome: o,
+			Reason: reason, At: e.Accepted,
 		})
 	}
 	l.wake()

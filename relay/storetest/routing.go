@@ -362,8 +362,8 @@ func fillsLane(r *run) {
 	r.holdings(map[string]store.Holdings{lane: {Pending: n, Dead: 1}, "other": {Pending: 1}})
 	r.sameRecord("an event above the bound of a lane", r.record(l, "over"),
 		store.Record{}.Apply(store.Mark{
-			Seq: dead.Seq, Problem: "over", State: dead.State, Level: dead.Level, Time: dead.Time,
-			Outcome: store.Dead, At: dead.Accepted,
+			Seq: dead.Seq, Problem: "over", State: dead.State, Level: dead.Level, Outcome: store.Dead,
+			At: dead.Accepted,
 		}))
 	sticky := eventOf(event(lane, "sticky", have[0].Problem))
 	sticky.Wanted = []store.Offer{{Lane: "other"}}

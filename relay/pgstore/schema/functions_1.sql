@@ -176,11 +176,10 @@ begin
 				trace, 'lane full', accepted, v_now, body
 			from copy where outcome = 4
 		), add_problems as (
-			insert into problems as p (problem, lane, pending, recoveries, dead, last, time, at,
-				changed)
+			-- without time: what finds its lane full does not make late what is pending
+			insert into problems as p (problem, lane, pending, recoveries, dead, last, at, changed)
 			select problem, lane, (outcome = 0)::integer, (outcome = 0 and state = 2)::integer,
 				(outcome = 4)::integer, case when outcome = 4 and state <> 0 then seq else 0 end,
-				case when outcome = 4 and state <> 0 then time end,
 				case when outcome = 4 then accepted end, case when outcome = 4 then v_now else 0 end
 			from copy where outcome in (0, 4) order by problem, lane
 			on conflict (problem, lane) do update set
@@ -188,7 +187,6 @@ begin
 				recoveries = p.recoveries + excluded.recoveries,
 				dead = p.dead + excluded.dead,
 				last = greatest(p.last, excluded.last),
-				time = greatest(p.time, excluded.time),
 				at = coalesce(excluded.at, p.at),
 				changed = greatest(p.changed, excluded.changed)
 		), count_lanes as (
