@@ -134,7 +134,7 @@ type appended struct {
 
 const appendSQL = `select out_clock, out_batch, out_event, out_name, out_lane, out_seq, out_sticky,
 	out_outcome from append_events($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15,
-	$16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26)`
+	$16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27)`
 
 // A newEvent is an event with its place in the transaction.
 type newEvent struct {
@@ -183,6 +183,7 @@ func (s *Store) encode(ops []*appendOp) *appended {
 		state, level     = make([]int32, n), make([]int32, n)
 		when, accepted   = make([]*int64, n), make([]*int64, n)
 		trace, body      = make([][]byte, n), make([][]byte, n)
+		size             = make([]int32, n)
 		offered          []int32
 		offeredName      []string
 		ignored          [][]byte
@@ -214,6 +215,7 @@ func (s *Store) encode(ops []*appendOp) *appended {
 		if body[i] == nil {
 			body[i] = []byte{}
 		}
+		size[i] = int32(len(e.Body) + len(e.Problem) + len(e.ID) + len(e.Trace))
 		state[i], level[i] = int32(e.State), int32(e.Level)
 		when[i], accepted[i] = nanos(e.Time), nanos(e.Accepted)
 		for _, o := range e.Wanted {
@@ -240,7 +242,7 @@ func (s *Store) encode(ops []*appendOp) *appended {
 	return &appended{ops: ops, args: []any{
 		int64(o.MaxLaneEntries), int64(o.MaxEntries), o.MaxBytes, int64(o.Remembered),
 		int64(s.clock.now()), nonces, servedBatch, served, first, end, batch, index, source, hash, id,
-		problem, state, level, when, accepted, trace, body, offered, offeredName, ignored, fallback,
+		problem, state, level, when, accepted, trace, body, size, offered, offeredName, ignored, fallback,
 	}}
 }
 

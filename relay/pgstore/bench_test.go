@@ -39,6 +39,7 @@ func BenchmarkAppend(b *testing.B) {
 	for _, callers := range []int{1, 16, 64} {
 		b.Run(fmt.Sprint(callers), func(b *testing.B) {
 			s := openAt(b, durable(b), schema(b, pgstore.Options{}))
+			acquire(b, s, "node", "pagerduty")
 			var next atomic.Int64
 			var mu sync.Mutex
 			var took []time.Duration

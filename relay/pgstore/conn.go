@@ -89,8 +89,12 @@ func (s *Store) connected(ctx context.Context, c *pgx.Conn) error {
 	if err != nil && !answered(err) {
 		return err
 	}
-	if err != nil { // a managed engine that does not say; each connection counts as another engine
-		identity = ""
+	if err != nil { // a managed engine that does not say: each start counts as another engine
+		err = c.QueryRow(ctx, `select coalesce(inet_server_addr()::text, '') || '/' ||
+			pg_postmaster_start_time()::text`, pgx.QueryExecModeExec).Scan(&identity)
+		if err != nil {
+			return err
+		}
 	}
 	s.reconnected(identity)
 	return nil
@@ -101,7 +105,7 @@ func (s *Store) connected(ctx context.Context, c *pgx.Conn) error {
 func (s *Store) reconnected(identity string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.identity == identity && identity != "" {
+	if s.identity == identity {
 		return
 	}
 	if s.identity != "" && len(s.leases) > 0 {

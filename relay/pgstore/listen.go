@@ -91,7 +91,7 @@ func (s *Store) notifyLoop() {
 			}) // who waits looks by itself
 		}
 		select {
-		case <-time.After(5 * time.Millisecond):
+		case <-time.After(20 * time.Millisecond):
 		case <-s.ctx.Done():
 			return
 		}

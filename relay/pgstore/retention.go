@@ -34,7 +34,7 @@ const (
 
 // expireLoop deletes what is too old or too many, in small steps. One node at a time does so.
 func (s *Store) expireLoop() {
-	e := expiry{problems: make(map[int32][]byte), looks: make(map[int32]int)}
+	e := expiry{looks: make(map[int32]int)}
 	for wait := expireEvery; ; {
 		select {
 		case <-time.After(wait):
@@ -50,9 +50,9 @@ func (s *Store) expireLoop() {
 
 // An expiry is where the deletion has got to.
 type expiry struct {
-	lane     int32            // the last one
-	problems map[int32][]byte // the last record of each lane that was looked at
-	looks    map[int32]int
+	lane    int32  // the last one
+	problem []byte // the last record that was looked at
+	looks   map[int32]int
 }
 
 // expire makes one step: it looks at the next lane, or at what belongs to no lane. count counts
@@ -65,9 +65,8 @@ func (s *Store) expire(e *expiry, count bool) (more bool, err error) {
 	o := &s.opts
 	e.looks[e.lane]++
 	count = count || e.looks[e.lane]%countEvery == 1
-	next := e.problems[e.lane]
-	if next == nil {
-		next = []byte{}
+	if e.problem == nil {
+		e.problem = []byte{}
 	}
 	err = s.change(s.ctx, func(ctx context.Context, c *pgx.Conn) error {
 		return c.QueryRow(ctx, `select lane, more, name, lost, coalesce(stale, 0), example, next_problem
@@ -75,29 +74,27 @@ func (s *Store) expire(e *expiry, count bool) (more bool, err error) {
 			e.lane, int64(s.clock.now()), expireLook, int64(o.History), int64(o.MaxDead),
 			int64(o.DeadAge), o.MaxBytes/deadShare, int64(o.MaxRecords), int64(closedRecordAge),
 			int64(openRecordAge), int64(o.Remembered), int64(nonceAge), int64(requestAge), count,
-			next).Scan(&lane, &more, &name, &lost, &stale, &example, &problem)
+			e.problem).Scan(&lane, &more, &name, &lost, &stale, &example, &problem)
 	}, nil)
 	if err != nil {
 		return false, err
 	}
-	e.problems[e.lane], e.lane = problem, lane
-	if name != nil {
-		s.reportLost(*name, lost, stale, string(example))
-	}
+	e.problem, e.lane = problem, lane
+	s.reportLost(name, lost, stale, string(example))
 	return more, nil
 }
 
 // reportLost logs the records of open problems that were deleted. Their recoveries will not be sent,
 // and somebody has to resolve the incidents by hand.
-func (s *Store) reportLost(lane string, tooMany, tooOld int64, problem string) {
-	if tooMany > 0 {
+func (s *Store) reportLost(lane *string, tooMany, tooOld int64, problem string) {
+	if tooMany > 0 && lane != nil {
 		s.log.Error("pgstore: there are more records than MaxRecords: records of open problems "+
 			"were deleted, and their recoveries will not be sent; resolve them at the target, or "+
-			"raise MaxRecords", "lane", lane, "forgotten", tooMany, "problem", problem)
+			"raise MaxRecords", "lane", *lane, "forgotten", tooMany, "problem", problem)
 	}
 	if tooOld > 0 {
 		s.log.Warn("pgstore: problems were open for 30 days without a change: their records were "+
 			"deleted, and their recoveries will not be sent; resolve them at the target",
-			"lane", lane, "forgotten", tooOld, "problem", problem)
+			"forgotten", tooOld, "problem", problem)
 	}
 }

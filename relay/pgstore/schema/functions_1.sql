@@ -42,7 +42,8 @@ end $$;
 -- all events are duplicates or a nonce is known.
 --
 -- The events come in rounds, e_first to e_last: no problem and no ID is twice in one round.
--- A duplicate is reported with a null name.
+-- A duplicate is reported with a null name. Bodies are looked up where they are kept, so that they are
+-- not copied from step to step.
 create or replace function append_events(
 	p_max_lane bigint, p_max bigint, p_max_bytes bigint, p_remembered bigint, p_clock bigint,
 	c_nonce bytea[],
@@ -50,7 +51,7 @@ create or replace function append_events(
 	r_first integer[], r_last integer[],
 	e_batch integer[], e_index integer[], e_source text[], e_hash uuid[], e_id bytea[],
 	e_problem bytea[], e_state integer[], e_level integer[], e_time bigint[], e_accepted bigint[],
-	e_trace bytea[], e_body bytea[],
+	e_trace bytea[], e_body bytea[], e_size integer[],
 	o_event integer[], o_name text[], o_ignored bytea[], o_fallback boolean[],
 	out out_clock bigint, out out_batch integer[], out out_event integer[], out out_name text[],
 	out out_lane integer[], out out_seq bigint[], out out_sticky boolean[],
@@ -96,16 +97,15 @@ begin
 	for r in 1 .. array_length(r_first, 1) loop
 		with ev as materialized (
 			select r_first[r] - 1 + u.ord::integer as event, u.batch, u.source, u.hash, u.id,
-				u.problem, u.state, u.level, u.time, u.accepted, u.trace, u.body
+				u.problem, u.state, u.level, u.time, u.accepted, u.trace
 			from unnest(
 				e_batch[r_first[r]:r_last[r]], e_source[r_first[r]:r_last[r]],
 				e_hash[r_first[r]:r_last[r]], e_id[r_first[r]:r_last[r]],
 				e_problem[r_first[r]:r_last[r]], e_state[r_first[r]:r_last[r]],
 				e_level[r_first[r]:r_last[r]], e_time[r_first[r]:r_last[r]],
-				e_accepted[r_first[r]:r_last[r]], e_trace[r_first[r]:r_last[r]],
-				e_body[r_first[r]:r_last[r]]
+				e_accepted[r_first[r]:r_last[r]], e_trace[r_first[r]:r_last[r]]
 			) with ordinality as u(batch, source, hash, id, problem, state, level, time, accepted,
-				trace, body, ord)
+				trace, ord)
 			where u.batch <> all(v_known)
 		), fresh as materialized (
 			select ev.*, s.id as source_id, s.n as source_n from ev
@@ -153,14 +153,13 @@ begin
 			window w as (partition by p.lane order by p.event rows unbounded preceding)
 		), copy as materialized (
 			select n.*, f.source_id, f.source_n, f.hash, f.id, f.problem, f.state, f.level, f.time,
-				f.accepted, f.trace, f.body,
-				octet_length(f.body) + octet_length(f.problem) + octet_length(f.id)
-					+ octet_length(f.trace) as bytes
+				f.accepted, f.trace
 			from numbered n join fresh f on f.event = n.event
 		), add_entries as (
 			insert into entries (lane, seq, state, level, sticky, kept, time, accepted, problem, id,
 				trace, body)
-			select lane, seq, state, level, sticky, v_now, time, accepted, problem, id, trace, body
+			select lane, seq, state, level, sticky, v_now, time, accepted, problem, id, trace,
+				e_body[event]
 			from copy where outcome = 0
 		), add_history as (
 			insert into history (lane, n, seq, state, level, failed, begun, sticky, kept, time,
@@ -173,7 +172,7 @@ begin
 			insert into dead (lane, seq, state, level, failed, begun, sticky, kept, time, accepted,
 				problem, id, trace, reason, at, ended, body)
 			select lane, seq, state, level, 0, false, sticky, v_now, time, accepted, problem, id,
-				trace, 'lane full', accepted, v_now, body
+				trace, 'lane full', accepted, v_now, e_body[event]
 			from copy where outcome = 4
 		), add_problems as (
 			-- without time: what finds its lane full does not make late what is pending
@@ -195,7 +194,7 @@ begin
 			from (
 				select lane, count(*) as n, count(*) filter (where outcome = 0) as pending,
 					count(*) filter (where outcome = 4) as dead,
-					coalesce(sum(bytes) filter (where outcome = 0), 0) as bytes
+					coalesce(sum(e_size[event]) filter (where outcome = 0), 0) as bytes
 				from copy group by lane
 			) c where l.id = c.lane
 		), remember as materialized (
@@ -524,10 +523,11 @@ begin
 	end if;
 end $$;
 
--- expire deletes some of what is too old or too many in one lane, the next one after p_after, and
--- some of the remembered IDs, nonces and requests. It does nothing while another node expires. lane
--- is the lane, 0 after the last one; more: there is more to delete. lost are the records of open
--- problems that were deleted because they were too many, and stale those that were too old.
+-- expire deletes some of what is too old or too many: in one lane, the next one after p_after; and
+-- after the last lane of what belongs to no lane, and of the records after p_problem. It does nothing
+-- while another node does so. lane is the lane, 0 after the last one; more: there is more to delete.
+-- lost are the records of open problems that were deleted because there were too many in the lane
+-- name, and stale those of any lane that were too old.
 create or replace function expire(
 	p_after integer, p_clock bigint, p_look integer, p_history bigint, p_max_dead bigint,
 	p_dead_age bigint, p_dead_bytes bigint, p_max_records bigint, p_closed_age bigint,
@@ -542,6 +542,7 @@ declare
 	v_lane lanes;
 	v_n bigint;
 	v_seq bigint[];
+	v_lanes integer[];
 	v_problems bytea[];
 	v_bytes bigint;
 begin
@@ -551,9 +552,9 @@ begin
 		return;
 	end if;
 	select * into v_lane from lanes where id > p_after order by id limit 1 for update;
-	v_now := greatest(store_clock(), p_clock);
 	if not found then
 		lane := 0;
+		v_now := greatest(store_clock(), p_clock);
 		delete from nonces where nonce in (
 			select nonce from nonces where kept < v_now - p_nonce_age order by kept limit p_look);
 		get diagnostics v_n = row_count;
@@ -571,8 +572,34 @@ begin
 		loop
 			more := more or v_n = p_look;
 		end loop;
+		-- Records that are too old.
+		select array_agg(x.lane) filter (where old), array_agg(x.problem) filter (where old), count(*),
+			(array_agg(x.problem order by x.problem desc))[1]
+		into v_lanes, v_problems, v_n, next_problem
+		from (
+			select p.lane, p.problem, p.pending = 0 and p.dead = 0 and p.changed < v_now
+				- case when p.open then p_open_age else p_closed_age end as old
+			from problems p where p.problem >= p_problem order by p.problem, p.lane limit p_look
+		) x;
+		-- A problem of more lanes than one look has rows is passed over.
+		if v_n < p_look then
+			next_problem := '';
+		elsif next_problem = p_problem then
+			next_problem := p_problem || '\x00'::bytea;
+		end if;
+		if v_problems is not null then
+			perform lock_lanes(v_lanes);
+			with gone as (
+				delete from problems p using unnest(v_lanes, v_problems) x(lane, problem)
+				where p.problem = x.problem and p.lane = x.lane and p.pending = 0 and p.dead = 0
+					and p.changed < v_now - case when p.open then p_open_age else p_closed_age end
+				returning p.open, p.problem
+			) select count(*) filter (where open), (array_agg(problem) filter (where open))[1]
+			into stale, example from gone;
+		end if;
 		return;
 	end if;
+	v_now := greatest(store_clock(), p_clock);
 	lane := v_lane.id; name := v_lane.name;
 
 	delete from history h where h.lane = v_lane.id and h.n in (
@@ -611,24 +638,6 @@ begin
 		more := more or v_n >= p_look;
 	end if;
 
-	-- Records that are too old. The look goes through the lane, by problem.
-	select array_agg(problem) filter (where pending = 0 and dead = 0
-			and changed < v_now - case when open then p_open_age else p_closed_age end),
-		count(*), (array_agg(problem order by problem desc))[1]
-	into v_problems, v_n, next_problem
-	from (
-		select * from problems where lane = v_lane.id and problem > p_problem
-		order by problem limit p_look
-	) x;
-	if v_n < p_look then
-		next_problem := '';
-	end if;
-	with gone as (
-		delete from problems p where p.lane = v_lane.id and p.problem = any(v_problems)
-		returning p.open, p.problem
-	) select count(*) filter (where open), (array_agg(problem) filter (where open))[1]
-	into stale, example from gone;
-
 	-- Records that are too many: closed ones first, and of each kind those that are unchanged longest.
 	if p_count then
 		select count(*) into v_n from problems where lane = v_lane.id and pending = 0 and dead = 0;
@@ -638,8 +647,7 @@ begin
 					select problem from problems where lane = v_lane.id and pending = 0 and dead = 0
 					order by open, changed limit least(v_n - p_max_records, 20000)
 				) returning p.open, p.problem
-			) select count(*) filter (where open),
-				coalesce((array_agg(problem) filter (where open))[1], example)
+			) select count(*) filter (where open), (array_agg(problem) filter (where open))[1]
 			into lost, example from gone;
 			more := true;
 		end if;

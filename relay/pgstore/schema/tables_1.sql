@@ -58,8 +58,11 @@ create table entries (
 	trace    bytea not null,
 	body     bytea not null,
 	primary key (lane, seq)
-) with (autovacuum_vacuum_scale_factor = 0.05, autovacuum_analyze_scale_factor = 0.05);
-alter table entries alter body set storage external; -- compression costs more than it saves here
+) with (
+	autovacuum_vacuum_scale_factor = 0.05, autovacuum_analyze_scale_factor = 0.05,
+	toast_tuple_target = 8160 -- a usual body stays in the row: a second table costs more than it saves
+);
+alter table entries alter body set storage external; -- nor does compression pay
 
 -- Entries that have ended, without their bodies. n grows by one in each lane.
 create table history (
@@ -103,7 +106,7 @@ create table dead (
 	ended    bigint not null,
 	body     bytea not null,
 	primary key (lane, seq)
-);
+) with (toast_tuple_target = 8160);
 alter table dead alter body set storage external;
 
 -- What a lane has of a problem: counters, and the record.
@@ -123,7 +126,6 @@ create table problems (
 	changed    bigint not null default 0, -- 0: there is no record
 	primary key (problem, lane)
 ) with (fillfactor = 70);
-create index problems_lane on problems (lane, problem);
 
 -- The IDs of each source that are remembered: n of the newest one is n of the source.
 create table sources (

@@ -1,0 +1,142 @@
+package pgstore_test
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/guance-relay/guance-relay/relay/pgstore"
+	"github.com/guance-relay/guance-relay/relay/store"
+)
+
+// A commit that waits for its standby is not cancelled, neither by the context of its caller nor by
+// the end of the connection; a repetition is answered once the standby has it, and not before.
+func TestCommitThatWaitsForItsStandby(t *testing.T) {
+	server := ownServer(t)
+	opts := &pgstore.Options{Logger: quiet(t), Timeout: time.Second, Lease: 30 * time.Second}
+	s := openAt(t, server.DSN(), opts)
+	appendTo(t, s, event("before", "p", "lane"))
+	for _, sql := range []string{"alter system set synchronous_standby_names = 'nobody'",
+		"select pg_reload_conf()"} {
+		if err := server.SQL(sql); err != nil {
+			t.Fatal(err)
+		}
+	}
+	admin, err := pgx.Connect(t.Context(), strings.Replace(server.DSN(), "relay@", "admin@", 1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer admin.Close(context.Background())
+	waiting := func() (n int) {
+		err := admin.QueryRow(t.Context(), `select count(*) from pg_stat_activity
+			where wait_event = 'SyncRep' and query like '%append_events%'`).Scan(&n)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	time.Sleep(200 * time.Millisecond) // the reload reaches all backends
+	b := batch(event("", "q", "lane"))
+	b.Nonce = "nonce"
+	for range 3 { // the caller leaves; then the connection is given up
+		ctx, cancel := context.WithTimeout(t.Context(), 600*time.Millisecond)
+		err := s.Append(ctx, b)
+		cancel()
+		if !errors.Is(err, store.ErrUnavailable) || errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("an append that is not replicated: %v", err)
+		}
+		time.Sleep(700 * time.Millisecond)
+	}
+	if n := waiting(); n != 1 {
+		t.Errorf("%d commits wait for the standby, want the first one", n)
+	}
+	if err := s.Append(t.Context(), b); !errors.Is(err, store.ErrUnavailable) {
+		t.Errorf("a repetition while the standby is not there: %v", err)
+	}
+	for _, sql := range []string{"alter system reset synchronous_standby_names",
+		"select pg_reload_conf()"} {
+		if err := server.SQL(sql); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for begin := time.Now(); ; time.Sleep(50 * time.Millisecond) {
+		err := s.Append(t.Context(), b)
+		if err == nil {
+			break
+		}
+		if time.Since(begin) > 20*time.Second {
+			t.Fatal(err)
+		}
+	}
+	if seq := b.Events[0].Placed[0].Seq; seq != 2 {
+		t.Errorf("the repetition reports entry %d, want 2", seq)
+	}
+	if h, err := s.Holdings(t.Context()); err != nil || h["lane"].Pending != 2 {
+		t.Errorf("Holdings: %+v, %v", h, err)
+	}
+}
+
+// A lease ends when the engine is on another timeline, as after the promotion of a standby, although
+// its time has not passed.
+func TestPromotionEndsLeases(t *testing.T) {
+	server := ownServer(t)
+	opts := &pgstore.Options{Logger: quiet(t), Lease: time.Minute}
+	s := openAt(t, server.DSN(), opts)
+	appendTo(t, s, event("before", "p", "lane"))
+	restart := func(promote bool) {
+		t.Helper()
+		if err := server.Stop("fast"); err != nil {
+			t.Fatal(err)
+		}
+		if promote {
+			if err := os.WriteFile(filepath.Join(server.Dir, "data", "standby.signal"), nil, 0o666); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := server.StartAgain(); err != nil {
+			t.Fatal(err)
+		}
+		if promote {
+			if err := server.SQL("select pg_promote()"); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	until := func(what string, lost <-chan struct{}, want bool) {
+		t.Helper()
+		begin := time.Now()
+		for s.Append(t.Context(), batch(event("", "q", "lane"))) != nil {
+			if time.Since(begin) > 30*time.Second {
+				t.Fatal("appends do not go on")
+			}
+			time.Sleep(10 * time.Millisecond)
+		}
+		got := false
+		select {
+		case <-lost:
+			got = true
+		case <-time.After(3 * time.Second):
+		}
+		if got != want {
+			t.Errorf("%s: the lease has ended: %v, want %v", what, got, want)
+		}
+	}
+	l := acquire(t, s, "node", "lane")
+	restart(false)
+	until("a restart", l.Lost(), false)
+	if _, err := l.Lane("lane").Load(t.Context(), 1); err != nil {
+		t.Errorf("Load after a restart: %v", err)
+	}
+	restart(true)
+	until("a promotion", l.Lost(), true)
+	again := acquire(t, s, "node", "lane") // its own lease is not waited for
+	if _, err := again.Lane("lane").Load(t.Context(), 1); err != nil {
+		t.Errorf("Load after a promotion: %v", err)
+	}
+}
