@@ -53,6 +53,7 @@ create or replace function append_events(
 	e_problem bytea[], e_state integer[], e_level integer[], e_time bigint[], e_accepted bigint[],
 	e_trace bytea[], e_body bytea[], e_size integer[],
 	o_event integer[], o_name text[], o_ignored bytea[], o_fallback boolean[],
+	o_follows boolean[],
 	out out_clock bigint, out out_batch integer[], out out_event integer[], out out_name text[],
 	out out_lane integer[], out out_seq bigint[], out out_sticky boolean[],
 	out out_outcome integer[]
@@ -121,13 +122,14 @@ begin
 		), offer as materialized (
 			select distinct on (f.event, n.lane)
 				f.event, n.lane, o.name, o.ignored, o.pos
-			from unnest(o_event, o_name, o_ignored, o_fallback) with ordinality
-				as o(event, name, ignored, fallback, pos)
+			from unnest(o_event, o_name, o_ignored, o_fallback, o_follows) with ordinality
+				as o(event, name, ignored, fallback, follows, pos)
 			join fresh f on f.event = o.event
 			join names n on n.name = o.name
 			where not o.fallback or not exists (
 				select from held h
-				where h.event = f.event and h.open and h.recoveries = 0 and h.lane <> n.lane
+				where h.event = f.event and h.lane <> n.lane
+				and (h.open and h.recoveries = 0 or o.follows)
 				and h.lane in (
 					select sn.lane from unnest(s_batch, s_name) s(batch, name)
 					join names sn on sn.name = s.name where s.batch = f.batch
