@@ -168,8 +168,9 @@ type entryEnded struct {
 	err  error
 }
 
-func (m entryEnded) apply(_ context.Context, l *lane, _ time.Time) error {
+func (m entryEnded) apply(_ context.Context, l *lane, now time.Time) error {
 	l.inFlight--
+	l.took += (now.Sub(m.began) - l.took) / 8
 	if m.err != nil {
 		return m.err
 	}

@@ -167,6 +167,9 @@ func (l *lane) startAttempts(ctx context.Context, now time.Time) time.Duration {
 	if l.sink == nil {
 		return wake.Sub(now)
 	}
+	if now.Before(l.hold.until) {
+		return min(wake.Sub(now), l.hold.until.Sub(now))
+	}
 	if !l.leaseLasts() {
 		return min(wake.Sub(now), leaseAgain)
 	}
