@@ -176,6 +176,7 @@ func (m entryEnded) apply(_ context.Context, l *lane, now time.Time) error {
 	}
 	l.schedule.Settle(m.ticket, m.mark)
 	l.count(m.mark.Outcome, 1)
+	l.recent.end(m.entry, &m.mark)
 	l.performAgain()
 	switch m.mark.Outcome {
 	case store.Ignored:

@@ -190,6 +190,7 @@ func (l *lane) startAttempts(ctx context.Context, now time.Time) time.Duration {
 		}
 		t, _ := l.schedule.Next(now)
 		l.counts.attempts++
+		l.recent.attempt(now)
 		l.inFlight++
 		l.wg.Go(func() { l.post(l.try(ctx, t)) })
 	}

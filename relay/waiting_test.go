@@ -149,7 +149,9 @@ func TestWaitingReasons(t *testing.T) {
 			for i := range 9 {
 				accept(t, r, event(t, fmt.Sprint(i), fmt.Sprint("p", i), "critical"))
 			}
-		}, after: 10 * time.Second, want: "probe"},
+			time.Sleep(time.Minute)
+			accept(t, r, event(t, "new", "new", "fatal"))
+		}, want: "new: probe"},
 		"a repeat": {answer: func(_ context.Context, d *relay.Delivery) error {
 			d.LostAnswer()
 			return nil
@@ -169,7 +171,7 @@ func TestWaitingReasons(t *testing.T) {
 				synctest.Wait()
 				page := waiting(t, r, nil)
 				got := lines(page)
-				if got != test.want && (test.want != "probe" || !strings.Contains(got, "probe")) {
+				if got != test.want && !strings.Contains(got, test.want) {
 					t.Errorf("got %q, want %q", got, test.want)
 				}
 				for _, w := range page.Entries {
@@ -324,6 +326,40 @@ func TestSendTest(t *testing.T) {
 		time.Sleep(time.Second)
 		if f := figuresOf(t, r, "lane"); f.Backlog != 0 || f.Superseded != 2 {
 			t.Errorf("figures %+v, want nothing pending", f)
+		}
+	})
+}
+
+// What a lane did a short time ago.
+func TestRecent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, _ := run(t, &recorder{}, nil)
+		for i := range 60 {
+			accept(t, r, event(t, fmt.Sprint(i), fmt.Sprint("p", i), "critical"))
+			time.Sleep(20 * time.Second)
+		}
+		ended := r.Recent("lane")
+		if len(ended) != 50 || ended[0].Problem != "p59" || ended[0].Outcome != store.Delivered ||
+			ended[49].Problem != "p10" {
+			t.Errorf("the last entries are %+v", ended)
+		}
+		counts, sum := r.LastHour("lane"), 0
+		for _, n := range counts {
+			sum += n
+		}
+		if len(counts) != 60 || sum != 60 || counts[58] != 3 {
+			t.Errorf("attempts by minute: %v", counts)
+		}
+		time.Sleep(30 * time.Minute)
+		if counts := r.LastHour("lane"); counts[59] != 0 || counts[28] != 3 {
+			t.Errorf("attempts by minute, half an hour later: %v", counts)
+		}
+		time.Sleep(2 * time.Hour)
+		if counts := r.LastHour("lane"); slices.Max(counts) != 0 {
+			t.Errorf("attempts by minute, hours later: %v", counts)
+		}
+		if r.Recent("none") != nil || r.LastHour("none") != nil {
+			t.Error("a lane that is not there did something")
 		}
 	})
 }
