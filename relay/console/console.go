@@ -81,7 +81,13 @@ func New(r *relay.Relay, opts *Options) (http.Handler, error) {
 	}
 	c.stream.figures = func() []byte { return encode(c.lanes()) }
 	c.routes = c.table()
-	return c.guard(c.mux()), nil
+	return &handler{c.guard(c.mux()), c}, nil
+}
+
+// A handler is what New returns.
+type handler struct {
+	http.Handler
+	console *console
 }
 
 // policy is the Content-Security-Policy of every answer.

@@ -80,8 +80,8 @@ func (s *stream) look() {
 	}
 }
 
-// events is GET api/events: an event "lanes" with the answer of api/lanes at the beginning and after
-// each change.
+// events is GET api/events: an event "lanes" with the answer of api/lanes, at the beginning and
+// after each change.
 func (c *console) events(w http.ResponseWriter, req *http.Request) error {
 	ch := c.stream.join()
 	if ch == nil {

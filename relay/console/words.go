@@ -218,7 +218,7 @@ var inChinese = map[string]string{
 	"The event":                             "事件内容",
 	"Find a problem by its key (dedup_key)": "按键（dedup_key）查找问题",
 	"Find":                                  "查找",
-	"The times are predictions: they come true if nothing arrives and the target takes what is sent.": "时间是预测：若无新事件到达且目标接收发送的内容，则会成真。",
+	"Times are predictions, for the case that nothing new arrives.": "时间是预测，假定没有新事件到达。",
 	"looked at":                  "已查看",
 	"That did not work":          "操作未成功",
 	"Back to the overview":       "返回总览",
