@@ -311,8 +311,9 @@ func TestHostileText(t *testing.T) {
 	d.call(200, "POST", "api/pause?minutes=30")
 	d.accept(hostile+"2", "critical", hostile)
 	d.until("it waits", func() bool { return d.lane().Backlog == 1 })
-	_, err := d.relay.Accept(d.Context(), &guance.Event{EventID: hostile, EventRef: "p", Title: hostile,
-		Status: guance.StatusError})
+	_, err := d.relay.Accept(d.Context(), &guance.Event{
+		EventID: hostile, EventRef: "p", Title: hostile, Status: guance.StatusError,
+	})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -124,6 +124,14 @@ func (p *page) T(text string) string { return p.Lang.say(text) }
 // When returns how far a time is from now.
 func (p *page) When(t time.Time) string { return p.Lang.when(t, p.Now) }
 
+// Soon is When for a prediction: one that has just passed means now.
+func (p *page) Soon(t time.Time) string {
+	if t.Before(p.Now) {
+		t = p.Now
+	}
+	return p.When(t)
+}
+
 // Says returns the state and level of an event in words.
 func (p *page) Says(says string) string {
 	if p.Lang != chinese {

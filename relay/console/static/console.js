@@ -33,7 +33,8 @@
       const then = Date.parse(t.dateTime);
       if (Number.isNaN(then)) continue;
       const local = clock.format(then);
-      const text = t.hasAttribute("data-age") ? when(then) : local;
+      const text = t.hasAttribute("data-soon") ? when(Math.max(then, Date.now())) :
+        t.hasAttribute("data-age") ? when(then) : local;
       if (t.textContent !== text) t.textContent = text;
       if (t.title !== local) t.title = local;
     }
