@@ -168,13 +168,15 @@ type entryEnded struct {
 	err  error
 }
 
-func (m entryEnded) apply(_ context.Context, l *lane, _ time.Time) error {
+func (m entryEnded) apply(_ context.Context, l *lane, now time.Time) error {
 	l.inFlight--
+	l.took += (now.Sub(m.began) - l.took) / 8
 	if m.err != nil {
 		return m.err
 	}
 	l.schedule.Settle(m.ticket, m.mark)
 	l.count(m.mark.Outcome, 1)
+	l.recent.end(m.entry, &m.mark)
 	l.performAgain()
 	switch m.mark.Outcome {
 	case store.Ignored:

@@ -126,8 +126,9 @@
 // entry.
 //
 // So before the first attempt for a new problem, a lane begins only: attempts for new problems of a
-// higher level, or of the same level and older; one attempt in eight for the oldest entry; and what
-// was in flight already.
+// higher level, or of the same level and older; one attempt in eight for the oldest entry; what an
+// operator sends now ([Relay.SendNow]); and what was in flight already. [Relay.Waiting] returns the
+// order, why each entry waits, and when it will be sent.
 //
 // An event that happened up to ten minutes before the newest of its problem was overtaken on its
 // way and is superseded.

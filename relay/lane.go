@@ -168,6 +168,9 @@ func (l *lane) startAttempts(ctx context.Context, now time.Time) time.Duration {
 	if l.sink == nil {
 		return wake.Sub(now)
 	}
+	if now.Before(l.hold.until) {
+		return min(wake.Sub(now), l.hold.until.Sub(now))
+	}
 	if !l.leaseLasts() {
 		return min(wake.Sub(now), leaseAgain)
 	}
@@ -188,6 +191,7 @@ func (l *lane) startAttempts(ctx context.Context, now time.Time) time.Duration {
 		}
 		t, _ := l.schedule.Next(now)
 		l.counts.attempts++
+		l.recent.attempt(now)
 		l.inFlight++
 		l.wg.Go(func() { l.post(l.try(ctx, t)) })
 	}

@@ -206,6 +206,8 @@ func (l *lane) waits(w schedule.Waiting, now time.Time) (string, time.Time) {
 		return "in flight", time.Time{}
 	case l.sink == nil:
 		return "the lane has no sink", time.Time{}
+	case now.Before(l.hold.until):
+		return "the lane was paused by " + l.hold.by, l.hold.until
 	case now.Before(paused):
 		return "the target asked for a pause", paused
 	case w.Reason == schedule.Repeat:

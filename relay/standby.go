@@ -59,6 +59,9 @@ type command struct {
 	Seq     uint64 `json:"seq,omitempty"`
 	Problem string `json:"problem,omitempty"`
 	By      string `json:"by,omitempty"`
+
+	For     time.Duration   `json:"for,omitempty"`
+	Waiting *WaitingOptions `json:"waiting,omitempty"`
 }
 
 const (
@@ -66,6 +69,10 @@ const (
 	doDrop    = "drop"
 	doKill    = "drop pending"
 	doExplain = "explain"
+	doPause   = "pause"
+	doResume  = "resume"
+	doSendNow = "send now"
+	doWaiting = "waiting"
 )
 
 // An answer is what the owner says.
@@ -73,6 +80,7 @@ type answer struct {
 	Error   string          `json:"error,omitempty"`
 	Kind    string          `json:"kind,omitempty"` // of the error, see errorKinds
 	History *ProblemHistory `json:"history,omitempty"`
+	Waiting *WaitingPage    `json:"waiting,omitempty"`
 }
 
 // errorKinds are the errors that callers compare.
@@ -165,7 +173,7 @@ func (r *Relay) answer(ctx context.Context, request *store.Request) answer {
 			h, err = r.history(ctx, l, c.Problem)
 			a.History = &h
 		default:
-			err = fmt.Errorf("this version does not know how to %q", c.Do)
+			a, err = r.requested(ctx, request.Lane, c)
 		}
 	}
 	if err != nil {

@@ -21,6 +21,7 @@ const (
 	Probing    LaneState = "probing"     // the target is down and gets one request at a time
 	Reading    LaneState = "reading"     // it reads its backlog after a start
 	Standby    LaneState = "standby"     // another node owns it, or none yet; see LaneStats.Owner
+	Held       LaneState = "held"        // an operator paused it, see LaneStats.PausedBy
 	NoSink     LaneState = "no sink"     // it has no sink, and keeps what it has
 	Stopped    LaneState = "stopped"     // it does not run in this process
 )
@@ -70,6 +71,10 @@ type LaneStats struct {
 	Stuck *Stuck `json:"stuck,omitempty"`
 	// PerMinute is the present rate. A 429 lowers it, and minutes without one raise it again.
 	PerMinute float64 `json:"per_minute"`
+	// Budget is the rate without any 429, in requests a minute.
+	Budget float64 `json:"budget"`
+	// PausedBy is who paused the lane, see [Relay.Pause]. Empty: nobody did.
+	PausedBy string `json:"paused_by,omitempty"`
 
 	Attempts  uint64 `json:"attempts"`
 	Failed    uint64 `json:"failed"`    // attempts that failed
@@ -147,6 +152,10 @@ func (l *lane) publish(now time.Time) {
 	}
 	stats.State, stats.Until = l.state(now)
 	_, _, stats.PerMinute = l.account.budget.standing(now)
+	stats.Budget = l.account.budget.budgetPerMinute()
+	if now.Before(l.hold.until) {
+		stats.PausedBy = l.hold.by
+	}
 	l.stats.Store(stats)
 }
 
@@ -162,6 +171,8 @@ func (l *lane) state(now time.Time) (LaneState, time.Time) {
 		return Reading, l.ready
 	case l.sink == nil:
 		return NoSink, time.Time{}
+	case now.Before(l.hold.until):
+		return Held, l.hold.until
 	case now.Before(paused):
 		return Paused, paused
 	case down:

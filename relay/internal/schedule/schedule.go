@@ -349,7 +349,11 @@ func (s *Schedule) Settle(t Ticket, m store.Mark) {
 	s.problems.drop(p)
 	p.successes = s.breaker.successes
 	if p.extra != 0 {
-		s.problems.ensureExtra(p).reset()
+		x := s.problems.ensureExtra(p)
+		x.reset()
+		if p.first.seq > x.now { // it was sent
+			x.now = 0
+		}
 	}
 	s.put(p, due)
 }
