@@ -9,11 +9,8 @@ import (
 	"github.com/guance-relay/guance-relay/guance"
 )
 
-// A Level orders levels in expressions.
-type Level int
-
 // unknownLevel is that of an alert whose level is not known: it may be the worst of all.
-const unknownLevel = Level(guance.LevelFatal) + 1
+const unknownLevel = int(guance.LevelFatal) + 1
 
 // A named thing has an id and a name.
 type named struct {
@@ -23,7 +20,7 @@ type named struct {
 
 // An environment is what expressions of routes see.
 type environment struct {
-	Level     Level             `expr:"level"`
+	Level     int               `expr:"level"`
 	State     string            `expr:"state"`
 	Kind      string            `expr:"kind"`
 	Tags      map[string]string `expr:"tags"`
@@ -34,14 +31,14 @@ type environment struct {
 	Source    string            `expr:"source"`
 	Title     string            `expr:"title"`
 
-	None     Level `expr:"none"`
-	Info     Level `expr:"info"`
-	NoData   Level `expr:"nodata"`
-	Warning  Level `expr:"warning"`
-	Error    Level `expr:"error"`
-	Critical Level `expr:"critical"`
-	Fatal    Level `expr:"fatal"`
-	Unknown  Level `expr:"unknown"`
+	None     int `expr:"none"`
+	Info     int `expr:"info"`
+	NoData   int `expr:"nodata"`
+	Warning  int `expr:"warning"`
+	Error    int `expr:"error"`
+	Critical int `expr:"critical"`
+	Fatal    int `expr:"fatal"`
+	Unknown  int `expr:"unknown"`
 }
 
 // names are what an expression may use, for error messages.
@@ -64,11 +61,11 @@ var words = map[string][]string{
 // newEnvironment returns what expressions see of an event.
 func newEnvironment(source string, e *guance.Event) environment {
 	env := environment{
-		Level: Level(e.Level()), State: e.State().String(), Kind: string(e.Kind()), Tags: tags(e),
+		Level: int(e.Level()), State: e.State().String(), Kind: string(e.Kind()), Tags: tags(e),
 		Labels: e.Label, Monitor: named{e.CheckerID, e.CheckerName}, Source: source, Title: e.Title,
-		None: Level(guance.LevelNone), Info: Level(guance.LevelInfo), NoData: Level(guance.LevelNoData),
-		Warning: Level(guance.LevelWarning), Error: Level(guance.LevelError),
-		Critical: Level(guance.LevelCritical), Fatal: Level(guance.LevelFatal), Unknown: unknownLevel,
+		None: int(guance.LevelNone), Info: int(guance.LevelInfo), NoData: int(guance.LevelNoData),
+		Warning: int(guance.LevelWarning), Error: int(guance.LevelError),
+		Critical: int(guance.LevelCritical), Fatal: int(guance.LevelFatal), Unknown: unknownLevel,
 	}
 	env.Workspace.ID, env.Workspace.Name = e.Workspace()
 	switch {

@@ -225,7 +225,7 @@ func (b *build) compile(at path, text string) (*vm.Program, error) {
 	switch {
 	case strings.HasPrefix(message, "unknown name"):
 		remedy = "the names are " + names + ", and the levels without quotes"
-	case strings.Contains(message, "Level and string"), strings.Contains(message, "string and relayfile"):
+	case strings.Contains(message, "int and string"), strings.Contains(message, "string and int"):
 		message, remedy = "a level is compared with text", "write it without quotes: level >= critical"
 	case strings.Contains(message, "relayfile.named"):
 		message, remedy = "a workspace and a monitor have an id and a name",
