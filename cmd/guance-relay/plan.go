@@ -1,6 +1,8 @@
 package main
 
 import (
+	"context"
+	"fmt"
 	"net/http"
 	"net/netip"
 	"slices"
@@ -18,6 +20,7 @@ type plan struct {
 	lanes   []plannedLane
 	route   func(*guance.Event) []string // nil: every lane gets every event
 	webhook func(*relay.Relay) (http.Handler, error)
+	names   func(context.Context, *boltstore.Store) error // nil: nothing to check
 	store   boltstore.Options
 	allow   []netip.Prefix // who may send webhooks; empty: everybody
 	proxies []netip.Prefix
@@ -46,6 +49,23 @@ func (c *config) plan(client *pagerduty.Client, files *secretFiles) *plan {
 	return p
 }
 
+// checkNames returns an error if a lane of a file has a name under which the store has another
+// lane. Two lanes on one backlog would take it from each other.
+func checkNames(ctx context.Context, db *boltstore.Store, f *relayfile.Config) error {
+	renamed, err := db.Renamed(ctx)
+	if err != nil {
+		return err
+	}
+	for _, t := range f.Targets {
+		if present, ok := renamed[t.Name]; ok && t.Options.Formerly != present {
+			return configError{f.At(fmt.Errorf("the lane %q has this name too, as it was renamed", present),
+				fmt.Sprintf("choose another name, or write formerly: %s to rename that lane back", present),
+				"lanes", t.Name)}
+		}
+	}
+	return nil
+}
+
 // filePlan returns the plan of a file.
 func filePlan(f *relayfile.Config) (*plan, error) {
 	p := &plan{store: f.Store, allow: f.Access.Allow, proxies: f.Access.TrustedProxies,
@@ -56,6 +76,7 @@ func filePlan(f *relayfile.Config) (*plan, error) {
 			p.files.add("the last good key stays in use", t.Check)
 		}
 	}
+	p.names = func(ctx context.Context, db *boltstore.Store) error { return checkNames(ctx, db, f) }
 	opts := f.Access.HandlerOptions
 	opts.Sources = slices.Clone(opts.Sources)
 	for source, paths := range f.Access.TokenFiles {

@@ -15,6 +15,7 @@ import (
 	"github.com/guance-relay/guance-relay/cmd/guance-relay/internal/relayfile"
 	"github.com/guance-relay/guance-relay/guance"
 	"github.com/guance-relay/guance-relay/relay"
+	"github.com/guance-relay/guance-relay/relay/boltstore"
 )
 
 // A reloader puts a changed configuration file in force, as a whole or not at all.
@@ -24,6 +25,7 @@ type reloader struct {
 	fixedBody bool // a flag or variable says it, whatever the file does
 	loader    *relayfile.Loader
 	relay     *relay.Relay
+	store     *boltstore.Store
 	gate      *gate
 	files     *secretFiles
 	conns     *connections
@@ -33,6 +35,7 @@ type reloader struct {
 
 	mu      sync.Mutex // held during a reload
 	current *relayfile.Config
+	started *relayfile.File // the file of the start, whose store and listeners are in use
 
 	lastMu sync.Mutex
 	last   error // guarded by lastMu: of the last reload
@@ -95,12 +98,15 @@ func (r *reloader) apply(ctx context.Context) (*reloaded, error) {
 	if err != nil {
 		return nil, configError{err}
 	}
-	answer := &reloaded{Status: "ok", Restart: unchangeable(r.current.File, next.File)}
+	if err := p.names(ctx, r.store); err != nil {
+		return nil, err
+	}
+	answer := &reloaded{Status: "ok", Restart: unchangeable(r.started, next.File)}
 	var changes changes
 	before, after := byName(r.current.Targets), byName(next.Targets)
-	for name := range before {
-		if after[name] == nil {
-			answer.Removed = append(answer.Removed, name)
+	for _, t := range r.current.Targets {
+		if after[t.Name] == nil {
+			answer.Removed = append(answer.Removed, t.Name)
 		}
 	}
 	for _, t := range next.Targets {

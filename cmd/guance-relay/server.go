@@ -96,14 +96,15 @@ func openFromFile(ctx context.Context, c *config, stderr *logWriter,
 	}
 	m.countReloads()
 	r := &reloader{path: c.file, loader: loader, log: log, m: m, current: f,
-		maxBody: maxBody, fixedBody: c.isSet("max-body")}
-	r.route.Store(&p.route)
+		started: f.File, maxBody: maxBody, fixedBody: c.isSet("max-body")}
+	route := p.route
+	r.route.Store(&route)
 	p.route = r.routes
 	s, err := newServer(c, p, m, log, stderr.check, r.err)
 	if err != nil {
 		return nil, err
 	}
-	r.relay, r.gate, r.files, r.conns = s.relay, s.gate, s.files, s.connections
+	r.relay, r.gate, r.files, r.conns, r.store = s.relay, s.gate, s.files, s.connections, s.store
 	s.files.reload = r.signalled
 	if s.operator != nil {
 		s.operator.reload = r.reload
@@ -149,6 +150,11 @@ func newServer(c *config, p *plan, m *metrics, log *slog.Logger,
 	bounds.Logger = log
 	if s.store, err = boltstore.Open(c.data, &bounds); err != nil {
 		return nil, err
+	}
+	if p.names != nil {
+		if err := p.names(context.Background(), s.store); err != nil {
+			return nil, err
+		}
 	}
 	opts := &relay.Options{Logger: log, MeterProvider: m.meters(), Route: p.route}
 	if s.relay, err = relay.New(s.store, opts); err != nil {
