@@ -65,7 +65,12 @@ func (p path) String() string {
 func (p path) with(steps ...any) path { return append(slices.Clone(p), steps...) }
 
 // readDocument reads a file into v.
-func readDocument(name string, v any) (*document, error) {
+func readDocument(name string, v any) (d *document, err error) {
+	defer func() { // a panic would print the file, and the library has had some
+		if recover() != nil {
+			d, err = nil, (&document{name: name}).translate(errors.New("a panic"), v)
+		}
+	}()
 	info, err := os.Stat(name)
 	if err == nil && info.Mode().IsRegular() && info.Size() > maxFile {
 		err = fmt.Errorf("%s has more than %d bytes", name, maxFile)
@@ -74,7 +79,7 @@ func readDocument(name string, v any) (*document, error) {
 	if err == nil {
 		content, err = os.ReadFile(name)
 	}
-	d := &document{name: name}
+	d = &document{name: name}
 	if err != nil {
 		reason := err
 		if inner, ok := errors.AsType[*os.PathError](err); ok {

@@ -75,11 +75,11 @@ func (e *Explainer) Explain(ctx context.Context, c *Config, ev *guance.Event) st
 	}
 	switch {
 	case d.Fallback:
-		fmt.Fprintf(&b, "the fallback gets it: %s\n", d.Lanes[0])
+		fmt.Fprintf(&b, "the fallback gets it, unless another lane has the problem: %s\n", d.Lanes[0])
 	case len(d.Lanes) == 0:
 		b.WriteString("no lane gets it: it is not kept\n")
 	}
-	if len(c.Targets) > 1 {
+	if len(c.Targets) > 1 && !d.Fallback {
 		b.WriteString("a lane that has this problem already gets the event too\n")
 	}
 	for _, t := range c.Targets {

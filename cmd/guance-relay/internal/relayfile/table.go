@@ -132,7 +132,7 @@ func (t *Table) String() string {
 		}
 		lanes := strings.Join(r.lanes, ", ")
 		if lanes == "" {
-			lanes = "nobody"
+			lanes = "no lane"
 		}
 		fmt.Fprintf(&b, "%d. %s -> %s%s\n", i+1, strings.Join(strings.Fields(when), " "), lanes, end)
 	}
