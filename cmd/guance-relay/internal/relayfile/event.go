@@ -70,9 +70,9 @@ func newEnvironment(source string, e *guance.Event) environment {
 	env.Workspace.ID, env.Workspace.Name = e.Workspace()
 	switch {
 	case e.Acknowledged():
-		env.State = "acknowledged"
+		env.State, env.Level = "acknowledged", int(guance.LevelNone) // as relay.AtLeast has it
 	case e.State() != guance.StateRecovered && e.Level() == guance.LevelNone:
-		env.Level = unknownLevel // as relay.AtLeast has it
+		env.Level = unknownLevel
 	}
 	env.Policy = append(env.Policy, e.AlertPolicyIDs...)
 	env.Policy = append(env.Policy, e.AlertPolicyNames...)
