@@ -17,6 +17,7 @@ type config struct {
 
 	getenv func(string) string    // os.Getenv, or a function of a test
 	set    func(flag string) bool // whether a flag or its variable is set
+	given  func(flag string) bool // whether a flag is on the command line
 	action action                 // nil: run the server
 }
 

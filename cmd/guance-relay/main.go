@@ -58,7 +58,10 @@ func command(ctx context.Context, args []string, getenv func(string) string,
 	// The flags are read without the environment first: -demo must start whatever is set there.
 	c, err := parse(ctx, args, func(string) string { return "" }, stdout, stderr)
 	if err == nil && c != nil && !c.demo {
-		c, err = parse(ctx, args, getenv, stdout, stderr)
+		given := c.set
+		if c, err = parse(ctx, args, getenv, stdout, stderr); c != nil {
+			c.given = given
+		}
 	}
 	switch {
 	case err != nil:

@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"net/url"
 	"reflect"
-	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -311,7 +310,4 @@ func (c *config) fromFile(f *relayfile.File) error {
 func (c *config) isSet(flag string) bool { return c.set != nil && c.set(flag) }
 
 // byFlag reports whether a flag is on the command line.
-func (c *config) byFlag(flag string) bool {
-	return c.isSet(flag) && c.getenv("RELAY_"+strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))) == "" &&
-		c.getenv(strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))) == ""
-}
+func (c *config) byFlag(flag string) bool { return c.given != nil && c.given(flag) }
