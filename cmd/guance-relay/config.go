@@ -9,13 +9,17 @@ import (
 
 // config holds the values of flags and environment variables.
 type config struct {
-	listen, operator, data, region, url, logLevel, logFormat string
-	store, node                                              string
-	access                                                   access
-	maxBody, maxConnections, perMinute, nodes                int
-	demo                                                     bool
+	file, listen, operator, data, region, url, logLevel, logFormat string
+	store, node                                                    string
 
-	getenv func(string) string // os.Getenv, or a function of a test
+	access                                    access
+	maxBody, maxConnections, perMinute, nodes int
+	demo                                      bool
+
+	getenv func(string) string    // os.Getenv, or a function of a test
+	set    func(flag string) bool // whether a flag or its variable is set
+	given  func(flag string) bool // whether a flag is on the command line
+	action action                 // nil: run the server
 }
 
 // configError is an error in the configuration: exit status 2.
@@ -54,6 +58,8 @@ func (c *config) flags() []cli.Flag {
 	a.basic = c.getenv("RELAY_BASIC")
 	c.store = c.getenv("RELAY_STORE")
 	return []cli.Flag{
+		text(&c.file, "config", "RELAY_CONFIG", "",
+			"`file` with sources, lanes and routes; without it there is one lane, to PagerDuty"),
 		text(&c.listen, "listen", "RELAY_LISTEN", "127.0.0.1:8080",
 			"`address` of the HTTP server"),
 		text(&c.operator, "operator", "RELAY_OPERATOR", "",

@@ -63,7 +63,7 @@ func demonstrate(ctx context.Context, c *config, stdout io.Writer,
 	}
 	token := rand.Text()
 	c.access = access{tokens: token}
-	s, err := newServer(c, client, m, &secretFiles{}, log)
+	s, err := newServer(c, c.plan(client, &secretFiles{}), m, log)
 	if err != nil {
 		return configError{err}
 	}

@@ -4,11 +4,15 @@ go 1.26.0
 
 // No replace of the library: `go install` refuses a module that has one. go.work says where v0.0.0 is.
 require (
+	code.dny.dev/ssrf v0.3.0
+	github.com/expr-lang/expr v1.17.7
+	github.com/goccy/go-yaml v1.19.2
 	github.com/guance-relay/guance-relay v0.0.0
 	github.com/guance-relay/guance-relay/relay/pgstore v0.0.0
 	github.com/prometheus/client_golang v1.24.1
 	github.com/prometheus/common v0.72.0
 	github.com/prometheus/otlptranslator v1.0.0
+	github.com/santhosh-tekuri/jsonschema/v6 v6.0.3
 	github.com/urfave/cli/v3 v3.14.0
 	go.opentelemetry.io/otel v1.47.0
 	go.opentelemetry.io/otel/exporters/prometheus v0.69.0

@@ -26,6 +26,7 @@ type operator struct {
 	log      *slog.Logger
 	listener net.Listener
 	http     *http.Server
+	reload   func(context.Context) (*reloaded, error) // nil: there is no configuration file
 }
 
 const (
@@ -111,9 +112,10 @@ func (o *operator) routes(metrics http.Handler) http.Handler {
 	route("GET", "/dead", call(o.list, "lane", "after", "limit", "body"))
 	route("POST", "/replay", call(o.replay, "lane", "seq"))
 	route("POST", "/drop", call(o.drop, "lane", "seq"))
+	route("POST", "/reload", call(o.post))
 	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
 		writeStatus(w, http.StatusNotFound, "error",
-			"not found; there are /metrics, /stats, /explain, /dead, /replay and /drop")
+			"not found; there are /metrics, /stats, /explain, /dead, /replay, /drop and /reload")
 	})
 	return mux
 }

@@ -19,9 +19,16 @@ type durableStore interface {
 }
 
 // openStore opens PostgreSQL if RELAY_STORE names it, and otherwise the directory of one process.
-func (c *config) openStore(ctx context.Context, log *slog.Logger) (durableStore, error) {
+func (c *config) openStore(
+	ctx context.Context, bounds boltstore.Options, log *slog.Logger,
+) (durableStore, error) {
 	if c.usesPostgres() {
-		db, err := pgstore.Open(ctx, c.store, &pgstore.Options{Logger: log})
+		db, err := pgstore.Open(ctx, c.store, &pgstore.Options{
+			MaxEntries: bounds.MaxEntries, MaxLaneEntries: bounds.MaxLaneEntries,
+			MaxBytes: bounds.MaxBytes, Remembered: bounds.Remembered, History: bounds.History,
+			MaxDead: bounds.MaxDead, DeadAge: bounds.DeadAge, MaxRecords: bounds.MaxRecords,
+			Logger: log,
+		})
 		if err != nil {
 			return nil, err // a nil *pgstore.Store would be a store
 		}
@@ -31,7 +38,8 @@ func (c *config) openStore(ctx context.Context, log *slog.Logger) (durableStore,
 		return nil, errors.New("RELAY_STORE must be a URL that begins with postgres://; for a " +
 			"directory, set RELAY_DATA")
 	}
-	db, err := boltstore.Open(c.data, &boltstore.Options{Logger: log})
+	bounds.Logger = log
+	db, err := boltstore.Open(c.data, &bounds)
 	if err != nil {
 		return nil, err
 	}
