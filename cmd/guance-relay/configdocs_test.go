@@ -109,7 +109,8 @@ func TestConfigurationCommandsOfTheDocs(t *testing.T) {
 			if words[0] == "check" || words[0] == "send-test" {
 				want = 1
 			}
-			if status, out, errs := tool(t, append(env, "CHAT_URL=https://chat.invalid/"), words...); status != want {
+			status, out, errs := tool(t, append(env, "CHAT_URL=https://chat.invalid/"), words...)
+			if status != want {
 				t.Errorf("%s: status %d, want %d\n%s%s", command, status, want, out, errs)
 			}
 		default:
