@@ -259,7 +259,8 @@ func (o *operator) post(w http.ResponseWriter, req *http.Request, _ url.Values) 
 	// A client that goes away must not leave the reload half done.
 	answer, err := o.reload(context.WithoutCancel(req.Context()))
 	if _, bad := errors.AsType[configError](err); bad {
-		return errorf(http.StatusBadRequest, "not reloaded, the configuration of before is in force: %w", err)
+		return errorf(http.StatusBadRequest,
+			"not reloaded, the configuration of before is in force: %w", err)
 	}
 	if err != nil {
 		return err
@@ -269,7 +270,8 @@ func (o *operator) post(w http.ResponseWriter, req *http.Request, _ url.Values) 
 }
 
 // openFile reads the file of the configuration. The error is one of the configuration.
-func (c *config) openFile(log *slog.Logger, m *metrics) (*relayfile.Loader, *relayfile.Config, error) {
+func (c *config) openFile(log *slog.Logger,
+	m *metrics) (*relayfile.Loader, *relayfile.Config, error) {
 	loader := &relayfile.Loader{Getenv: c.getenv, Logger: log, Meters: m.meters()}
 	f, err := loader.Load(c.file)
 	if err != nil {
@@ -283,7 +285,8 @@ func (c *config) fromFile(f *relayfile.File) error {
 	for _, name := range []string{"tokens", "tokens-file", "header", "allow", "trusted-proxies",
 		"no-auth", "pagerduty-region", "pagerduty-url", "pagerduty-per-minute"} {
 		if c.byFlag(name) {
-			return fmt.Errorf("-%s has no effect with -config; remove it, and write it into %s", name, c.file)
+			return fmt.Errorf("-%s has no effect with -config; remove it, and write it into %s", name,
+				c.file)
 		}
 	}
 	for _, s := range []struct {

@@ -33,8 +33,8 @@ func reloadFile(round int, url string) string {
 		record = "\n  - when: tags.service == 'a'\n    lanes: [record]\n    continue: true"
 	}
 	lane := func(name, key string, perMinute int) string {
-		return fmt.Sprintf("\n  %s:\n    type: pagerduty\n    key: env:KEY_%s\n    base_url: %s\n    per_minute: %d",
-			name, key, url, perMinute)
+		return fmt.Sprintf("\n  %s:\n    type: pagerduty\n    key: env:KEY_%s\n    base_url: %s\n"+
+			"    per_minute: %d", name, key, url, perMinute)
 	}
 	text := "sources:\n  default: {tokens: [env:TOKEN]}\nlanes:" +
 		lane("a", "A", 6000+round) + lane(renamed, "B", 6000) + formerly +
@@ -162,7 +162,7 @@ func (p *process) waitLog(t *testing.T, text string, n int) {
 	}
 }
 
-// nothingPending waits until no lane has anything pending, but for the one that is removed and keeps
+// nothingPending waits until no lane has anything pending, but for the one that is removed: it keeps
 // what it has.
 func (p *process) nothingPending(t *testing.T) {
 	t.Helper()

@@ -77,7 +77,7 @@ routes:
 // planted is part of each secret, and of nothing else.
 const planted = "hunter2"
 
-// plantSecrets writes secretsFile and its files of secrets, and returns the file and the environment.
+// plantSecrets writes secretsFile and its files of secrets. It returns the file and the environment.
 func plantSecrets(t *testing.T, pd *pagerdutytest.Server, c *chat) (file string, env []string) {
 	t.Helper()
 	dir := t.TempDir()
@@ -90,7 +90,8 @@ func plantSecrets(t *testing.T, pd *pagerdutytest.Server, c *chat) (file string,
 		"RELAY_CONFIG=" + file, "TOKEN=" + planted + "-token", "BASIC=bridge:" + planted + "-basic",
 		"KEY=" + planted + "abcdefghijklmnopqrstuvwxy", "URL=" + c.URL + "/" + planted + "-path",
 		"SIGN=whsec_aHVudGVyMmh1bnRlcjJodW50ZXIyaHVudGVyMg==", "AUTH=Bearer " + planted + "-auth",
-		"TEMPLATE=" + planted + "-template", "BOT=" + userinfo + "/" + planted + "?access_token=" + planted,
+		"TEMPLATE=" + planted + "-template",
+		"BOT=" + userinfo + "/" + planted + "?access_token=" + planted,
 		"BOT_KEY=SEC" + planted, "RELAY_TOKENS=", "PAGERDUTY_ROUTING_KEY=", "LOG_LEVEL=debug",
 	}
 }

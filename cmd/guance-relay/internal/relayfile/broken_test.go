@@ -115,7 +115,8 @@ var broken = []struct{ name, file, want string }{
 	{"a template without its format", "lanes:\n  chat: {type: webhook, url: env:CHAT, template: x}" + ending,
 		`2:50: lanes.chat.template: only the format template has a template; write format: template, or remove it`},
 	{"a template that is not one", "lanes:\n  chat:\n    type: webhook\n    url: env:CHAT\n" +
-		"    format: template\n    template: |\n      {\"token\": \"hunter2\",\n       \"x\": {{jsn .}}}" + ending,
+		"    format: template\n    template: |\n      {\"token\": \"hunter2\",\n" +
+		"       \"x\": {{jsn .}}}" + ending,
 		`6:15: lanes.chat.template: line 2 of the template: there is no such function; see text/template, and webhooksink.Payload for the fields; the functions json and secret are there too`},
 	{"a field of a template", "lanes:\n  chat:\n    type: webhook\n    url: env:CHAT\n" +
 		"    format: template\n    template: '{\"hunter2\": {{json .Titel}}}'" + ending,

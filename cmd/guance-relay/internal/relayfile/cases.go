@@ -70,8 +70,8 @@ func LoadCases(name string, c *Config) ([]Case, error) {
 		}
 		events, err := guance.Decode(body, "application/json")
 		if err != nil || len(events) != 1 {
-			return nil, doc.errorf(where, "give one event as Guance sends it", "not one event: %d events, %v",
-				len(events), err)
+			return nil, doc.errorf(where, "give one event as Guance sends it",
+				"not one event: %d events, %v", len(events), err)
 		}
 		if row.Name == "" {
 			row.Name = fmt.Sprintf("case %d", i+1)

@@ -85,7 +85,8 @@ func readDocument(name string, v any) (d *document, err error) {
 		if inner, ok := errors.AsType[*os.PathError](err); ok {
 			reason = inner.Err
 		}
-		return nil, d.errorAt(1, 1, nil, "create the file, or correct -config", "cannot be read: %v", reason)
+		return nil, d.errorAt(1, 1, nil, "create the file, or correct -config",
+			"cannot be read: %v", reason)
 	}
 	tree, err := parser.ParseBytes(content, 0)
 	if err != nil {
@@ -113,8 +114,8 @@ func readDocument(name string, v any) (d *document, err error) {
 	return d, nil
 }
 
-// A mender makes text of the references in a list within braces, {tokens: [env:NAME]}. YAML has text
-// there, as no space follows the colon; the parser has a mapping.
+// A mender makes text of the references in a list within braces, {tokens: [env:NAME]}. That is text
+// in YAML, as no space follows the colon; the parser makes a mapping of it.
 type mender struct{}
 
 // Visit implements ast.Visitor.

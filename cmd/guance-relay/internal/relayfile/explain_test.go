@@ -15,7 +15,8 @@ import (
 func exampleEnv() map[string]string {
 	env := maps.Clone(testEnv)
 	maps.Copy(env, map[string]string{
-		"RELAY_TOKEN": planted + "-relay", "BANK_TOKEN": planted + "-bank", "SHOP_TOKEN": planted + "-shop",
+		"RELAY_TOKEN": planted + "-relay",
+		"BANK_TOKEN":  planted + "-bank", "SHOP_TOKEN": planted + "-shop",
 		"PAYMENTS_KEY": planted + "abcdefghijklmnopqrstuvwxy", "CHAT_URL": testEnv["CHAT"],
 		"SEARCH_KEY": planted + "bbcdefghijklmnopqrstuvwxy", "CHAT_KEY": planted + "-chat",
 		"MIRROR_URL": "https://mirror.example/" + planted, "MIRROR_TOKEN": planted + "-mirror",

@@ -204,8 +204,8 @@ func (b *build) pagerduty(at path, l Lane, t *Target) error {
 		here, word := at.with("severities", level), l.Severities[level]
 		known, ok := levels[level]
 		if !ok {
-			return b.doc.errorf(here, "the levels are info, nodata, warning, error, critical, fatal and none",
-				"there is no level %s", quote(level))
+			return b.doc.errorf(here,
+				"the levels are info, nodata, warning, error, critical, fatal and none", "there is no level %s", quote(level))
 		}
 		severity := pagerduty.Severity(word)
 		if !slices.Contains([]string{"critical", "error", "warning", "info", "ignored"}, word) {

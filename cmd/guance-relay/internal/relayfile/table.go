@@ -165,7 +165,8 @@ func (b *build) table(f *File) (*Table, error) {
 		}
 		for j, lane := range r.Lanes {
 			if _, known := f.Lanes[lane]; !known {
-				return nil, b.doc.errorf(at.with("lanes", j), b.laneNames(f), "there is no lane %s", quote(lane))
+				return nil, b.doc.errorf(at.with("lanes", j), b.laneNames(f), "there is no lane %s",
+					quote(lane))
 			}
 			if slices.Contains(r.Lanes[:j], lane) {
 				return nil, b.doc.errorf(at.with("lanes", j), "remove one of the two", "lane %s is there twice",
@@ -231,7 +232,8 @@ func (b *build) compile(at path, text string) (*vm.Program, error) {
 		message, remedy = "a workspace and a monitor have an id and a name",
 			"write workspace.id, workspace.name, monitor.id or monitor.name"
 	case strings.Contains(message, "expected bool"):
-		message, remedy = "the expression is not true or false", "compare something, as in level >= critical"
+		message = "the expression is not true or false"
+		remedy = "compare something, as in level >= critical"
 	}
 	message = strings.ReplaceAll(message, "relayfile.", "")
 	return nil, b.doc.errorf(at, remedy, "%s%s", message, where)
