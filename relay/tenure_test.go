@@ -171,8 +171,8 @@ func TestPausedOwner(t *testing.T) {
 	})
 }
 
-// While the engine is away, nothing is sent and nothing ends. Accept goes on for a while. Afterwards
-// everything goes on.
+// While the engine is away, nothing is sent and nothing ends. Accept goes on for a while.
+// Afterwards everything goes on.
 func TestEngineAway(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		cluster, all := nodes(t, 2, nil)
