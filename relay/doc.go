@@ -158,6 +158,14 @@
 // the target counts as down. [LaneStats] and the metric relay.stuck count them. The log has a line
 // a minute with the last reason and, if the error has a method Remedy() string, what to do.
 //
+// # Operators
+//
+// [Relay.Stats], [Relay.Waiting], [Relay.Explain], [Relay.Recent] and [Relay.DeadLetters] say what
+// a lane does, what waits and until when, and what became of an event. [Relay.Pause],
+// [Relay.Resume], [Relay.SendNow], [Relay.DropPending], [Relay.Replay], [Relay.Drop] and
+// [Relay.SendTest] act. On several nodes, the owner of the lane does it. Package console is a page
+// and an API for all of them.
+//
 // # Time
 //
 // Whatever waits, expires or ages uses [store.Store.Clock]; the age of an event counts from

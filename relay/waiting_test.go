@@ -274,7 +274,7 @@ func TestPause(t *testing.T) {
 func TestSendNow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		sink := &recorder{}
-		r, _ := run(t, sink, nil)
+		r, _ := run(t, sink, &relay.SinkOptions{Concurrency: 1})
 		if err := r.Pause(t.Context(), "lane", time.Minute, "li"); err != nil {
 			t.Fatal(err)
 		}
@@ -291,6 +291,41 @@ func TestSendNow(t *testing.T) {
 		if err := r.SendNow(t.Context(), "lane", 2); !errors.Is(err, store.ErrNotFound) {
 			t.Errorf("SendNow of what was sent: %v, want ErrNotFound", err)
 		}
+	})
+}
+
+// A standby pauses, sends now and predicts through the owner.
+func TestConsoleOfAStandby(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, all := nodes(t, 2, &relay.SinkOptions{Concurrency: 1})
+		owner, standby := all[0], all[1]
+		if err := standby.Pause(t.Context(), "lane", time.Hour, "li"); err != nil {
+			t.Fatal(err)
+		}
+		accept(t, standby.Relay, event(t, "1", "p", "critical"), event(t, "2", "q", "info"))
+		time.Sleep(10 * time.Second)
+		if got := owner.Stats().Lanes[0]; got.State != relay.Held || got.PausedBy != "li" {
+			t.Errorf("the owner has the figures %+v, want a pause", got)
+		}
+		if got := standby.Stats().Lanes[0]; got.State != relay.Standby || got.PausedBy != "li" {
+			t.Errorf("the standby has the figures %+v, want a pause", got)
+		}
+		if err := standby.SendNow(t.Context(), "lane", 2); err != nil {
+			t.Fatal(err)
+		}
+		page := waiting(t, standby.Relay, &relay.WaitingOptions{Limit: 1})
+		if got := lines(page); got != "q: held" || page.Next != 1 || page.Pending != 2 ||
+			page.Entries[0].Level != guance.LevelInfo || page.Entries[0].At.IsZero() {
+			t.Errorf("the standby sees %+v", page)
+		}
+		if err := standby.SendNow(t.Context(), "lane", 9); !errors.Is(err, store.ErrNotFound) {
+			t.Errorf("SendNow of nothing: %v, want ErrNotFound", err)
+		}
+		if err := standby.Resume(t.Context(), "lane", "li"); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(10 * time.Second)
+		expect(t, owner.sink, "q info", "p critical")
 	})
 }
 

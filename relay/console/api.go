@@ -47,7 +47,7 @@ func conditionOf(l *relay.LaneStats) string {
 		}
 	}
 	switch {
-	case l.Stuck != nil:
+	case l.Stuck != nil, l.PausedBy != "": // of the owner, if this node stands by
 		return trouble
 	case l.Backlog > 0:
 		return busy

@@ -277,7 +277,7 @@ func TestSafety(t *testing.T) {
 	w := d.do(httptest.NewRequest("GET", "/", nil))
 	for name, part := range map[string]string{
 		"Content-Security-Policy": "default-src 'none'; script-src 'self'", "Cache-Control": "no-store",
-		"X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer",
+		"X-Content-Type-Options": "nosniff", "Referrer-Policy": "same-origin",
 	} {
 		if got := w.Header().Get(name); !strings.Contains(got, part) {
 			t.Errorf("%s is %q, want %q", name, got, part)

@@ -50,6 +50,7 @@
   let loading = false, again = false;
   async function reload() {
     const live = document.getElementById("live");
+    if ("stays" in live.dataset) return; // an error: it would be gone
     if (loading || busy(live)) { again = true; return; }
     loading = true;
     again = false;
@@ -59,7 +60,7 @@
       const answer = await fetch(url, { headers: { Accept: "text/html" } });
       const page = new DOMParser().parseFromString(await answer.text(), "text/html");
       const next = page.getElementById("live");
-      if (next && !busy(live)) {
+      if (answer.ok && next && !busy(live)) {
         const at = document.activeElement;
         const link = at && live.contains(at) && at.matches("a") ? at.getAttribute("href") : null;
         const done = live.querySelector(".done");
