@@ -173,14 +173,16 @@ func (o *ownedLane) await(ctx context.Context, c Call, attempt func() (*wait, er
 	return o.lease.store.await(ctx, c, o.lease.usable, attempt)
 }
 
-// write makes a call that changes something. If its outcome is not known, the ownership ends: what
-// the owner knows of the lane may be wrong.
+// write makes a call that changes something. If its outcome is not known, a lease of a [Cluster]
+// ends: what the owner knows of the lane may be wrong.
 func (o *ownedLane) write(ctx context.Context, c Call, fn func() error) error {
 	err := o.do(ctx, c, fn)
 	if errors.Is(err, store.ErrUnavailable) {
 		o.lease.store.mu.Lock()
 		defer o.lease.store.mu.Unlock()
-		o.lease.end()
+		if o.lease.store.term > 0 {
+			o.lease.end()
+		}
 	}
 	return err
 }
