@@ -3,6 +3,7 @@ package simulate
 import (
 	"context"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/guance-relay/guance-relay/guance"
@@ -102,11 +103,37 @@ func (e *engine) losing(at time.Time) bool {
 }
 
 // A link is what one process has open of an engine.
-type link struct{ *memstore.Handle }
+type link struct {
+	*memstore.Handle
+
+	mu    sync.Mutex
+	looks int           // the process is paused when it has looked so often at a lease; 0: it is not
+	pause time.Duration // for how long
+}
+
+// pauseAt pauses the process right before the nth look at a lease from now on.
+func (l *link) pauseAt(n int, lasts time.Duration) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.looks, l.pause = n, lasts
+}
+
+// look is called before each look at a lease.
+func (l *link) look() {
+	l.mu.Lock()
+	if l.looks > 0 {
+		if l.looks--; l.looks == 0 {
+			l.Pause()
+			time.AfterFunc(l.pause, l.Resume)
+		}
+	}
+	l.mu.Unlock()
+	l.Wait()
+}
 
 // open returns the handle of a process. Each call takes time.
 func (e *engine) open(w *world, node int) *link {
-	l := &link{e.Open(nodeName(node))}
+	l := &link{Handle: e.Open(nodeName(node))}
 	pass := func() { time.Sleep(time.Duration(w.random() * float64(w.plan.Disk/2))) }
 	l.Intercept(func(_ memstore.Call, do func() error) error {
 		pass()
@@ -125,18 +152,18 @@ func (l *link) Acquire(ctx context.Context, g store.Group) (store.Lease, error) 
 	if err != nil {
 		return nil, err
 	}
-	return &heldLease{acquired.(store.ClusterLease), l.Handle}, nil
+	return &heldLease{acquired.(store.ClusterLease), l}, nil
 }
 
-// A heldLease is a lease of a process that may be paused. A paused process does not look at it. So
-// no process is paused between its look and its request, which is the one pause that promise 3
-// leaves open.
+// A heldLease is a lease of a process that may be paused, also right before it looks at the lease. A
+// request that has passed its look goes out at the same instant: no process is paused between the
+// two, which is the one pause that promise 3 leaves open.
 type heldLease struct {
 	store.ClusterLease
-	handle *memstore.Handle
+	link *link
 }
 
 func (l *heldLease) Until() time.Time {
-	l.handle.Wait()
+	l.link.look()
 	return l.ClusterLease.Until()
 }

@@ -2,7 +2,6 @@ package simulate
 
 import (
 	"fmt"
-	"testing/synctest"
 	"time"
 
 	"github.com/guance-relay/guance-relay/relay/memstore"
@@ -20,6 +19,7 @@ type (
 	}
 	pauseNode struct { // as SIGSTOP and SIGCONT do
 		node  int
+		looks int // not at once, but right before so many looks at a lease
 		lasts time.Duration
 	}
 	cutNode struct { // off from the engine
@@ -60,16 +60,26 @@ func (s stopNode) String() string {
 		s.down.Round(time.Millisecond))
 }
 
-// do waits until no goroutine is between its look at the lease and its request.
 func (s pauseNode) do(w *world) {
 	p := w.process(s.node)
-	synctest.Wait()
+	if !p.up() {
+		return // promise 8 is of a process that runs
+	}
+	if s.looks > 0 {
+		p.link.pauseAt(s.looks, s.lasts)
+		return
+	}
 	p.link.Pause()
 	w.later(s.lasts, p.link.Resume)
 }
 
 func (s pauseNode) String() string {
-	return fmt.Sprintf("%s is paused for %v", nodeName(s.node), s.lasts.Round(time.Millisecond))
+	when := ""
+	if s.looks > 0 {
+		when = fmt.Sprintf(" when it looks at its lease the %d. time", s.looks)
+	}
+	return fmt.Sprintf("%s is paused%s for %v", nodeName(s.node), when,
+		s.lasts.Round(time.Millisecond))
 }
 
 func (c cutNode) do(w *world) {

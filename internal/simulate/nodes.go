@@ -24,7 +24,7 @@ func (p *Plan) nodes(rng *rand.Rand, end time.Duration) {
 		return pick(rng, between(rng, 0, 3*time.Second), between(rng, time.Second, 30*time.Second))
 	}
 	for range rng.IntN(5) {
-		p.add(at(), pauseNode{rng.IntN(p.Nodes), short()})
+		p.add(at(), pauseNode{rng.IntN(p.Nodes), pick(rng, 0, 1+rng.IntN(5)), short()})
 	}
 	for range rng.IntN(4) {
 		p.add(at(), cutNode{rng.IntN(p.Nodes), pick(rng, memstore.RequestsLost, memstore.AnswersLost),

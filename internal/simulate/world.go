@@ -204,9 +204,12 @@ func (w *world) stop() {
 
 // stopProcess ends a process as SIGTERM does, and checks promise 8.
 func (w *world) stopProcess(p *process) {
-	p.wait()
 	if !p.up() {
 		return
+	}
+	if p.link != nil {
+		p.link.pauseAt(0, 0)
+		p.wait()
 	}
 	began := time.Now()
 	p.leaving.Store(true)
@@ -311,6 +314,12 @@ func (w *world) drop(ctx context.Context, p *process, lane int) {
 // heal ends all faults.
 func (w *world) heal() {
 	w.senders.Wait()
+	for node := range w.processes {
+		if l := w.process(node).link; l != nil {
+			l.pauseAt(0, 0)
+			l.Resume()
+		}
+	}
 	w.fake.Heal()
 	w.fake.SetRateLimit(2 * w.plan.PerMinute)
 	if w.disk != nil {
