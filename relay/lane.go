@@ -194,7 +194,7 @@ func (l *lane) startAttempts(ctx context.Context, now time.Time) time.Duration {
 		t, _ := l.schedule.Next(now)
 		l.counts.attempts++
 		l.inFlight++
-		l.wg.Go(func() { l.post(l.try(ctx, t)) })
+		l.wg.Go(func() { l.post(l.try(ctx, t, now)) })
 	}
 	return wake.Sub(now)
 }
