@@ -106,16 +106,41 @@ func (e *engine) losing(at time.Time) bool {
 type link struct {
 	*memstore.Handle
 
-	mu    sync.Mutex
-	looks int           // the process is paused when it has looked so often at a lease; 0: it is not
-	pause time.Duration // for how long
+	mu     sync.Mutex
+	looks  int           // the process is paused when it has looked so often at a lease; 0: it is not
+	lasts  time.Duration // for how long
+	pauses int           // so far
+}
+
+// pause pauses the process.
+func (l *link) pause(lasts time.Duration) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.pauseNow(lasts)
+}
+
+// pauseNow is called with mu held.
+func (l *link) pauseNow(lasts time.Duration) {
+	l.pauses++
+	l.Pause()
+	time.AfterFunc(lasts, l.Resume)
+}
+
+// paused returns how often the process was paused.
+func (l *link) paused() int {
+	if l == nil {
+		return 0
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.pauses
 }
 
 // pauseAt pauses the process right before the nth look at a lease from now on.
 func (l *link) pauseAt(n int, lasts time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.looks, l.pause = n, lasts
+	l.looks, l.lasts = n, lasts
 }
 
 // look is called before each look at a lease.
@@ -123,8 +148,7 @@ func (l *link) look() {
 	l.mu.Lock()
 	if l.looks > 0 {
 		if l.looks--; l.looks == 0 {
-			l.Pause()
-			time.AfterFunc(l.pause, l.Resume)
+			l.pauseNow(l.lasts)
 		}
 	}
 	l.mu.Unlock()

@@ -69,8 +69,7 @@ func (s pauseNode) do(w *world) {
 		p.link.pauseAt(s.looks, s.lasts)
 		return
 	}
-	p.link.Pause()
-	w.later(s.lasts, p.link.Resume)
+	p.link.pause(s.lasts)
 }
 
 func (s pauseNode) String() string {

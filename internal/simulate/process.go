@@ -158,6 +158,7 @@ func (n *wire) RoundTrip(r *http.Request) (*http.Response, error) {
 		_ = r.Body.Close()
 		return nil, errDead
 	}
+	paused := n.p.link.paused()
 	i := n.w.begin(n.lane, r)
 	time.Sleep(time.Duration(n.w.random() * float64(100*time.Millisecond)))
 	resp, err := n.Transport.RoundTrip(r)
@@ -165,12 +166,9 @@ func (n *wire) RoundTrip(r *http.Request) (*http.Response, error) {
 		return nil, errDead // the answer came after the end of the process
 	}
 	n.w.end(n.lane, i, resp, err)
-	if n.p.link != nil {
-		paused := time.Now()
-		n.p.wait()
-		if time.Now().After(paused) {
-			n.w.late(n.lane, i)
-		}
+	n.p.wait()
+	if n.p.link.paused() != paused {
+		n.w.late(n.lane, i)
 	}
 	return resp, err
 }
@@ -210,7 +208,8 @@ func (w *world) begin(lane int, r *http.Request) int {
 	return len(w.attempts[lane]) - 1
 }
 
-// late records that the process was paused when the answer came, so that it may never use it.
+// late records that the process was paused during a request. It may have lost its lease meanwhile,
+// and could not end the request.
 func (w *world) late(lane, i int) {
 	w.mu.Lock()
 	defer w.mu.Unlock()

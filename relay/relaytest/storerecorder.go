@@ -180,7 +180,7 @@ func (h *recordedHandle) Acquire(ctx context.Context, g store.Group) (store.Leas
 	}
 	cl, ok := l.(store.ClusterLease)
 	if !ok {
-		return nil, fmt.Errorf("relaytest: a cluster gave a lease of type %T, which is no ClusterLease", l)
+		return nil, fmt.Errorf("relaytest: a cluster gave a lease of type %T, no ClusterLease", l)
 	}
 	return &recordedClusterLease{cl, h.recorder}, nil
 }
