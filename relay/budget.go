@@ -15,6 +15,7 @@ import (
 type budget struct {
 	mu      sync.Mutex
 	limiter *rate.Limiter
+	latest  time.Time     // the latest time that the limiter has seen
 	full    rate.Limit    // the rate without any 429
 	until   time.Time     // the end of the pause
 	since   time.Time     // the beginning of the pause
@@ -36,7 +37,7 @@ const (
 func newBudget(perMinute int, now time.Time) *budget {
 	limiter := ratewindow.New(perMinute)
 	limiter.AllowN(now, limiter.Burst())
-	return &budget{full: limiter.Limit(), limiter: limiter}
+	return &budget{full: limiter.Limit(), limiter: limiter, latest: now}
 }
 
 // with returns b if its rate is perMinute, and otherwise an empty bucket with the pause of b. b may
@@ -60,11 +61,23 @@ func (b *budget) with(perMinute int, now time.Time) *budget {
 func (b *budget) take(now time.Time) (ok bool, again time.Time) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	now = b.forward(now)
 	b.raise(now)
 	if again = b.next(now); !again.After(now) {
 		ok = b.limiter.AllowN(now, 1)
 	}
 	return ok, again
+}
+
+// forward returns now, or the latest time that it was called with. A lane may come with a time from
+// before it was held up, after another one. A limiter that sees an earlier time counts the time
+// between the two once more.
+func (b *budget) forward(now time.Time) time.Time {
+	if now.Before(b.latest) {
+		return b.latest
+	}
+	b.latest = now
+	return now
 }
 
 // next returns when a request can be spent: now or later.
@@ -104,7 +117,7 @@ func (b *budget) throttled(began, now time.Time, delay time.Duration) {
 			b.pause = min(max(2*b.pause, firstPause), maxPause)
 			pause = b.pause
 		}
-		b.limiter.SetLimitAt(now, max(b.limiter.Limit()/2, b.full/10))
+		b.limiter.SetLimitAt(b.forward(now), max(b.limiter.Limit()/2, b.full/10))
 		b.changed, b.since, b.probing = now, now, true
 	}
 	if until := now.Add(pause); until.After(b.until) {

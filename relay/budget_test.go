@@ -37,6 +37,24 @@ func TestBudgetEveryWindow(t *testing.T) {
 	}
 }
 
+// Promise 5 holds if one lane comes with a time from before it was held up, and another one has come
+// with a later time.
+func TestBudgetOfALaneThatWasHeldUp(t *testing.T) {
+	const perMinute = 120
+	b := newBudget(perMinute, now)
+	var sent []time.Time
+	for at := now; at.Before(now.Add(5 * time.Minute)); at = at.Add(5 * time.Second) {
+		for range perMinute {
+			for _, says := range []time.Time{at, at.Add(-2 * time.Second)} {
+				if ok, _ := b.take(says); ok {
+					sent = append(sent, at)
+				}
+			}
+		}
+	}
+	checkWindows(t, sent, perMinute)
+}
+
 // Promise 5 over restarts, however often the process is killed.
 func TestBudgetOverRestarts(t *testing.T) {
 	for _, life := range []time.Duration{time.Second, 7 * time.Second, 50 * time.Second} {

@@ -136,16 +136,21 @@ func (l *lane) loop(ctx, attempts context.Context, arrivals <-chan arrival) (err
 	}
 }
 
-// finish waits for the attempts in flight, cuts them at the end of the drain time, and leaves a
+// finish waits for the attempts in flight, cuts them at the end of the drain time or of the lease,
+// and leaves a
 // sink behind that does not return within another second: the other lanes must not wait for it.
 func (l *lane) finish(attempts context.Context, cut func()) (err error) {
 	deadline, abandon := time.NewTimer(l.drain), time.NewTimer(l.drain+time.Second)
 	defer deadline.Stop()
 	defer abandon.Stop()
+	lost := l.lease.Lost()
 	for l.inFlight > 0 || l.superseded.writing() {
 		select {
 		case m := <-l.messages:
 			err = errors.Join(err, m.apply(attempts, l, l.clock.now()))
+		case <-lost:
+			cut() // also if Run is ending
+			lost = nil
 		case <-deadline.C:
 			cut()
 		case <-abandon.C:
@@ -193,7 +198,7 @@ func (l *lane) startAttempts(ctx context.Context, now time.Time) time.Duration {
 		l.counts.attempts++
 		l.recent.attempt(now)
 		l.inFlight++
-		l.wg.Go(func() { l.post(l.try(ctx, t)) })
+		l.wg.Go(func() { l.post(l.try(ctx, t, now)) })
 	}
 	return wake.Sub(now)
 }

@@ -7,9 +7,15 @@ import (
 	"time"
 )
 
+// paidFor is how long after the lane has taken a request from the budget it may begin. One that
+// begins later, as the process was stopped or the disk is slow, would count in another window. The
+// bucket allows for one second, see internal/ratewindow.
+const paidFor = time.Second
+
 // requests takes the requests of one attempt from the budget. The lane has taken the first.
 type requests struct {
 	lane    *lane
+	paid    time.Time   // when the lane took it
 	begun   atomic.Bool // wait was called
 	refused atomic.Bool // the budget had no request in time
 }
@@ -22,10 +28,10 @@ func (r *requests) wait(ctx context.Context) error {
 			r.refused.Store(true)
 			return errLeaseEnds
 		}
-		if first {
+		now := r.lane.clock.now()
+		if first && now.Sub(r.paid) <= paidFor {
 			return nil
 		}
-		now := r.lane.clock.now()
 		ok, again := r.lane.account.budget.take(now)
 		if ok {
 			return nil

@@ -59,3 +59,28 @@ func TestWaitThatGivesLeaveToNothing(t *testing.T) {
 		})
 	}
 }
+
+// A request that begins late, as the process was stopped or the disk is slow, is taken from the
+// budget again: it counts in another window than the lane took it in.
+func TestWaitAfterTheProcessWasStopped(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var waited []time.Duration
+		sink := &recorder{answer: func(ctx context.Context, d *relay.Delivery) error {
+			if len(waited) == 0 {
+				time.Sleep(2 * time.Second) // stopped
+			}
+			start := time.Now()
+			err := d.Wait(ctx)
+			waited = append(waited, time.Since(start))
+			return err
+		}}
+		r, _ := run(t, sink, &relay.SinkOptions{PerMinute: 6, AttemptTimeout: time.Minute})
+		accept(t, r, event(t, "1", "p", "critical"))
+		time.Sleep(5 * time.Minute)
+		accept(t, r, event(t, "2", "q", "critical"))
+		time.Sleep(5 * time.Minute)
+		if len(waited) != 2 || waited[0] < 5*time.Second || waited[1] != 0 {
+			t.Errorf("waited %v, want the time for one request, and then none", waited)
+		}
+	})
+}

@@ -154,7 +154,8 @@ func (d *Delivery) LostAnswer() {
 }
 
 // Wait waits until the budget has a request. A sink calls it before each request that it sends. The
-// first call of a delivery returns at once. Wait fails if ctx ends, or if the budget has no request
+// first call of a delivery returns at once, unless the process was held up for a second since the
+// lane took the request from the budget. Wait fails if ctx ends, or if the budget has no request
 // before the deadline of ctx. Then Deliver should return the error; the attempt does not count as
 // failed. Wait may be called concurrently. It makes a Delivery a pagerduty.Limiter.
 func (d *Delivery) Wait(ctx context.Context) error {

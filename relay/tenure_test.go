@@ -356,3 +356,26 @@ func TestLostLeaseCutsAttempts(t *testing.T) {
 		expect(t, all[1].sink, "p critical")
 	})
 }
+
+// So are those of an owner that is stopping: its drain time is longer than its lease.
+func TestLostLeaseCutsAttemptsOfAStop(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, all := nodes(t, 2, nil)
+		var cut time.Time
+		all[0].sink.answer = func(ctx context.Context, _ *relay.Delivery) error {
+			<-ctx.Done()
+			cut = time.Now()
+			return ctx.Err()
+		}
+		accept(t, all[0].Relay, event(t, "1", "p", "critical"))
+		time.Sleep(time.Second)
+		all[0].db.Cut(memstore.RequestsLost)
+		at := time.Now()
+		all[0].end()
+		time.Sleep(20 * time.Second)
+		if took := cut.Sub(at); cut.IsZero() || took > 3100*time.Millisecond {
+			t.Errorf("the attempt was cut after %v, and the lease lasts 3 s", took)
+		}
+		expect(t, all[1].sink, "p critical")
+	})
+}

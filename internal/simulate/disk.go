@@ -33,8 +33,8 @@ type disk struct {
 	until time.Time
 }
 
-func newDisk(s store.Store, takes time.Duration, random func() float64) *disk {
-	return &disk{store: relaytest.RecordStore(s), takes: takes, random: random}
+func newDisk(s *relaytest.StoreRecorder, takes time.Duration, random func() float64) *disk {
+	return &disk{store: s, takes: takes, random: random}
 }
 
 // set sets the condition for some time.
@@ -63,8 +63,8 @@ func (d *disk) condition() condition {
 // played on boltstore, and as the store outlives the process.
 type mount struct {
 	*disk
-	dead   atomic.Bool // the process was killed
-	failed atomic.Bool // a write failed, and all later calls fail
+	dead   *atomic.Bool // the process was killed
+	failed atomic.Bool  // a write failed, and all later calls fail
 }
 
 // pass waits for half the time of a call.

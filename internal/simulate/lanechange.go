@@ -58,7 +58,7 @@ func renamed(l *Lane) { l.Formerly, l.Name = l.Name, l.Name+"'" }
 // canRename reports whether a lane has taken over its former name, so that it can be renamed again.
 // Otherwise nothing would lead to the first name any more. w.mu is held.
 func (w *world) canRename(l Lane) bool {
-	names, err := w.disk.store.Renamed(context.Background())
+	names, err := w.store.Renamed(context.Background())
 	if err != nil {
 		panic(err)
 	}
@@ -101,7 +101,7 @@ func (w *world) rename(id int) {
 func (w *world) planned() (Lanes, *process) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.lanes, w.process
+	return w.lanes, w.processes[0]
 }
 
 // A laneChange is one change of the lanes of a process that runs.
@@ -128,7 +128,7 @@ func (w *world) set(to Lanes, id int) laneChange {
 // it ends before, the next process has the new lanes. The caller has taken w.change.
 func (w *world) reconfigure(p *process, changes []laneChange) {
 	w.mu.Lock()
-	same := p == w.process && p.lanes.equal(w.lanes)
+	same := p == w.processes[0] && p.lanes.equal(w.lanes)
 	w.lanes = changes[len(changes)-1].to
 	w.mu.Unlock()
 	for _, c := range changes {
@@ -141,7 +141,7 @@ func (w *world) reconfigure(p *process, changes []laneChange) {
 // reconfigureOnce makes one change, again after a failure, and reports whether the process has it.
 func (w *world) reconfigureOnce(p *process, c laneChange) bool {
 	w.mu.Lock()
-	if p == w.process {
+	if p == w.processes[0] {
 		w.inForce = append(w.inForce, inForce{time.Now(), []Lanes{p.lanes, c.to}})
 	}
 	w.mu.Unlock()
@@ -150,7 +150,7 @@ func (w *world) reconfigureOnce(p *process, c laneChange) bool {
 		err := c.call(ctx, p)
 		cancel()
 		w.mu.Lock()
-		gone := p != w.process || !p.up() || p.mount.failed.Load()
+		gone := p != w.processes[0] || !p.up() || p.failed()
 		if err == nil && !gone {
 			p.lanes = c.to
 			w.inForce = append(w.inForce, inForce{time.Now(), []Lanes{c.to}})

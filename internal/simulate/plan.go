@@ -25,6 +25,7 @@ type Plan struct {
 	Route       bool     // the relay has one Route instead of a Match for each lane
 	LaneLimit   int      // how many pending entries a lane may hold; 0: as many as the store
 	Sources     []string // who sends
+	Nodes       int      // 1: one process with a disk of its own
 	Steps       []Step   // in order of time
 }
 
@@ -100,6 +101,10 @@ func NewPlan(seed uint64) *Plan {
 		p.add(between(rng, 0, end+10*time.Minute), set{ahead: pick(rng, 0, 0, 0, 3*time.Second,
 			-3*time.Second, 8*time.Hour, -8*time.Hour,
 			96*time.Hour, -96*time.Hour, -20*year, 30*year)})
+	}
+	several := rand.New(rand.NewPCG(seed, 5))
+	if p.Nodes = pick(several, 1, 1, 2, 3); p.Nodes > 1 {
+		p.nodes(several, end)
 	}
 	slices.SortStableFunc(p.Steps, func(a, b Step) int { return cmp.Compare(a.At, b.At) })
 	return p
@@ -209,8 +214,8 @@ const refusal = `{"status":"invalid event","message":"Event object is invalid",`
 // String returns the plan, one line for each step.
 func (p *Plan) String() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "seed %d: %d requests a minute, %d at once, %v at most, a disk of %v, "+
-		"sources %q, lanes of %d entries (0: of any number), Route %v\n%v", p.Seed, p.PerMinute,
+	fmt.Fprintf(&b, "seed %d: nodes: %d, %d requests a minute, %d at once, %v at most, a disk of %v, "+
+		"sources %q, lanes of %d entries (0: of any number), Route %v\n%v", p.Seed, p.Nodes, p.PerMinute,
 		p.Concurrency, p.MaxAge, p.Disk, p.Sources, p.LaneLimit, p.Route, p.Lanes)
 	for _, s := range p.Steps {
 		fmt.Fprintf(&b, "  %12v  %v\n", s.At.Round(time.Millisecond), s.Do)

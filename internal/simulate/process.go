@@ -16,6 +16,7 @@ import (
 	"github.com/guance-relay/guance-relay/relay"
 	"github.com/guance-relay/guance-relay/relay/pagerdutysink"
 	"github.com/guance-relay/guance-relay/relay/relaytest"
+	"github.com/guance-relay/guance-relay/relay/store"
 )
 
 const (
@@ -25,10 +26,14 @@ const (
 
 var errDead = errors.New("the process is dead")
 
-// A process is the relay from one start to its end.
+// A process is the relay from one start to its end. It has its store from a disk, or from an engine
+// that it has in common with others.
 type process struct {
+	node    int
 	mount   *mount
-	lanes   Lanes // guarded by world.mu
+	link    *link
+	dead    atomic.Bool // it was killed
+	lanes   Lanes       // guarded by world.mu
 	log     *slog.Logger
 	relay   *relay.Relay
 	handler *relay.Handler
@@ -39,17 +44,26 @@ type process struct {
 	leaving atomic.Bool // it was told to stop
 }
 
-// newProcess returns a process with lanes. w.mu is held.
-func newProcess(w *world, lanes Lanes) *process {
-	p := &process{mount: &mount{disk: w.disk}, lanes: lanes, ended: make(chan struct{})}
+// newProcess returns a process of a node, with lanes. w.mu is held.
+func newProcess(w *world, node int, lanes Lanes) *process {
+	p := &process{node: node, lanes: lanes, ended: make(chan struct{})}
+	var db store.Store
+	if w.engine != nil {
+		p.link = w.engine.open(w, node)
+		db = p.link
+	} else {
+		p.mount = &mount{disk: w.disk, dead: &p.dead}
+		db = p.mount
+	}
 	p.ctx, p.cancel = context.WithCancel(context.Background())
 	p.log = slog.New(slog.NewTextHandler(io.Discard, &slog.HandlerOptions{Level: slog.LevelInfo}))
-	opts := &relay.Options{Logger: p.log, DrainTimeout: drain, Now: w.date}
+	opts := &relay.Options{Logger: p.log, DrainTimeout: drain, Now: w.date,
+		Node: nodeName(node)}
 	if w.plan.Route {
 		opts.Route = func(e *guance.Event) []string { return lanes.configuration(e).Wanted }
 	}
 	var err error
-	if p.relay, err = relay.New(p.mount, opts); err != nil {
+	if p.relay, err = relay.New(db, opts); err != nil {
 		panic(err)
 	}
 	for _, l := range lanes {
@@ -67,9 +81,10 @@ func newProcess(w *world, lanes Lanes) *process {
 func (p *process) sink(w *world, l Lane) relay.Sink {
 	if l.Key == "" {
 		return relay.SinkFunc(func(ctx context.Context, d *relay.Delivery) error {
-			if p.mount.dead.Load() {
+			if p.dead.Load() {
 				return errDead
 			}
+			defer p.wait()
 			return w.chats[l.ID].Deliver(ctx, d)
 		})
 	}
@@ -103,9 +118,22 @@ func (w *world) options(l Lane) *relay.SinkOptions {
 
 // kill ends the process at once: nothing that it does later has an effect.
 func (p *process) kill() {
-	p.mount.dead.Store(true)
+	p.dead.Store(true)
+	if p.link != nil {
+		p.link.Kill()
+	}
 	p.cancel()
 }
+
+// wait returns once the process is not paused.
+func (p *process) wait() {
+	if p.link != nil {
+		p.link.Wait()
+	}
+}
+
+// failed reports whether the disk has refused a write, so that the process ends.
+func (p *process) failed() bool { return p.mount != nil && p.mount.failed.Load() }
 
 // up reports whether the process answers.
 func (p *process) up() bool {
@@ -113,7 +141,7 @@ func (p *process) up() bool {
 	case <-p.ended:
 		return false
 	default:
-		return !p.mount.dead.Load() && !p.leaving.Load()
+		return !p.dead.Load() && !p.leaving.Load()
 	}
 }
 
@@ -126,17 +154,22 @@ type wire struct {
 }
 
 func (n *wire) RoundTrip(r *http.Request) (*http.Response, error) {
-	if n.p.mount.dead.Load() {
+	if n.p.dead.Load() {
 		_ = r.Body.Close()
 		return nil, errDead
 	}
+	paused := n.p.link.paused()
 	i := n.w.begin(n.lane, r)
 	time.Sleep(time.Duration(n.w.random() * float64(100*time.Millisecond)))
 	resp, err := n.Transport.RoundTrip(r)
-	if n.p.mount.dead.Load() {
+	if n.p.dead.Load() {
 		return nil, errDead // the answer came after the end of the process
 	}
 	n.w.end(n.lane, i, resp, err)
+	n.p.wait()
+	if n.p.link.paused() != paused {
+		n.w.late(n.lane, i)
+	}
 	return resp, err
 }
 
@@ -169,8 +202,18 @@ func (w *world) begin(lane int, r *http.Request) int {
 	})
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.attempts[lane] = append(w.attempts[lane], relaytest.Attempt{ID: id, Start: time.Now()})
+	w.attempts[lane] = append(w.attempts[lane], relaytest.Attempt{
+		ID: id, Problem: says.DedupKey, Start: time.Now(),
+	})
 	return len(w.attempts[lane]) - 1
+}
+
+// late records that the process was paused during a request. It may have lost its lease meanwhile,
+// and could not end the request.
+func (w *world) late(lane, i int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.attempts[lane][i].End = time.Time{}
 }
 
 // end records the answer.

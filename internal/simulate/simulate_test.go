@@ -28,6 +28,12 @@ const onDisk = 50
 func play(t *testing.T, p *simulate.Plan) (err error) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
+		if p.Nodes > 1 {
+			c := memstore.NewCluster()
+			c.LimitLane(p.LaneLimit)
+			err = simulate.RunNodes(p, c)
+			return
+		}
 		if p.Seed%onDisk != 0 {
 			s := memstore.New()
 			s.LimitLane(p.LaneLimit)

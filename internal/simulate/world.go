@@ -14,6 +14,7 @@ import (
 
 	"github.com/guance-relay/guance-relay/pagerduty/pagerdutytest"
 	"github.com/guance-relay/guance-relay/relay"
+	"github.com/guance-relay/guance-relay/relay/memstore"
 	"github.com/guance-relay/guance-relay/relay/relaytest"
 	"github.com/guance-relay/guance-relay/relay/store"
 )
@@ -25,7 +26,9 @@ var epoch = time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
 type world struct {
 	plan    *Plan
 	fake    *pagerdutytest.Transport
-	disk    *disk
+	store   *relaytest.StoreRecorder
+	disk    *disk                 // of one node
+	engine  *engine               // of several nodes; otherwise nil
 	chats   []*relaytest.Recorder // by ID of the lane
 	senders sync.WaitGroup
 	runs    sync.WaitGroup // of processes
@@ -33,29 +36,29 @@ type world struct {
 
 	change chan struct{} // holds one value; taken while the lanes are changed
 
-	mu       sync.Mutex
-	rng      *rand.Rand
-	process  *process
-	over     bool
-	lanes    Lanes                 // as the next process has them
-	inForce  []inForce             // in order of time
-	attempts [][]relaytest.Attempt // by ID of the lane
-	answered map[string]time.Time  // the events that were answered with 202
-	numbers  map[string]int        // problems, numbered in order of appearance
-	stops    []error               // broken promises that were seen at once
+	mu        sync.Mutex
+	rng       *rand.Rand
+	processes []*process // of each node, the present one
+	over      bool
+	lanes     Lanes                 // as the next process has them
+	inForce   []inForce             // in order of time
+	attempts  [][]relaytest.Attempt // by ID of the lane
+	answered  map[string]time.Time  // the events that were answered with 202
+	numbers   map[string]int        // problems, numbered in order of appearance
+	stops     []error               // broken promises that were seen at once
 }
 
-func newWorld(p *Plan, s store.Store) *world {
+func newWorld(p *Plan) *world {
 	w := &world{
 		plan: p, fake: pagerdutytest.NewTransport(), lanes: p.Lanes, change: make(chan struct{}, 1),
 		rng: rand.New(rand.NewPCG(p.Seed, 2)), answered: make(map[string]time.Time),
 		numbers: make(map[string]int), attempts: make([][]relaytest.Attempt, len(p.Lanes)),
+		processes: make([]*process, max(p.Nodes, 1)),
 	}
 	for range p.Lanes {
 		w.chats = append(w.chats, relaytest.Record(nil))
 	}
 	w.change <- struct{}{}
-	w.disk = newDisk(s, p.Disk, w.random)
 	w.fake.SetRateLimit(2 * p.PerMinute) // so that the lane keeps its budget, not the target
 	return w
 }
@@ -93,10 +96,25 @@ func (w *world) number(problem string) int {
 // Run plays a plan on a store and returns the first broken promise. It must be called in a
 // synctest bubble in which the store was made. The caller closes the store.
 func Run(p *Plan, s store.Store) error {
-	w := newWorld(p, s)
+	w := newWorld(p)
+	w.store = relaytest.RecordStore(s)
+	w.disk = newDisk(w.store, p.Disk, w.random)
+	return w.run()
+}
+
+// RunNodes is Run for several nodes. The leases of the cluster should last 3 s, as they do by
+// default.
+func RunNodes(p *Plan, c *memstore.Cluster) error {
+	w := newWorld(p)
+	w.engine = newEngine(c)
+	w.store = w.engine.store
+	return w.run()
+}
+
+func (w *world) run() error {
 	w.start()
 	began := time.Now()
-	for _, s := range p.Steps {
+	for _, s := range w.plan.Steps {
 		time.Sleep(time.Until(began.Add(s.At)))
 		s.Do.do(w)
 	}
@@ -111,39 +129,87 @@ func Run(p *Plan, s store.Store) error {
 	return w.judge(settled)
 }
 
-// start starts a process, unless one runs. A process that ends by itself, such as after a failed
-// write, is started again.
+// start starts a process of each node that has none.
 func (w *world) start() {
+	for node := range w.processes {
+		w.startNode(node)
+	}
+}
+
+// startNode starts a process of a node, unless one runs. A process that ends by itself, such as
+// after a failed write, is started again. One of several nodes must not end by itself.
+func (w *world) startNode(node int) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.over || w.process != nil && w.process.up() {
+	old := w.processes[node]
+	if w.over || old != nil && old.up() {
 		return
 	}
-	p := newProcess(w, w.lanes)
-	w.process = p
+	p := newProcess(w, node, w.lanes)
+	w.processes[node] = p
 	w.inForce = append(w.inForce, inForce{time.Now(), []Lanes{w.lanes}})
 	w.runs.Go(func() {
 		p.err = p.relay.Run(p.ctx)
 		close(p.ended)
-		if !p.mount.dead.Load() && !p.leaving.Load() {
-			p.mount.dead.Store(true)
+		if p.link != nil {
+			_ = p.link.Close() // never fails
+		}
+		if !p.dead.Load() && !p.leaving.Load() {
+			p.dead.Store(true)
+			if p.link != nil {
+				w.broken(fmt.Errorf("promise 7 is broken: a node ended by itself: %w", p.err))
+			}
 			time.Sleep(2 * time.Second)
-			w.start()
+			w.startNode(node)
 		}
 	})
 }
 
-func (w *world) now() *process {
+// process returns the present process of a node.
+func (w *world) process(node int) *process {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.process
+	return w.processes[node]
 }
 
-// stop ends the process as SIGTERM does, and checks promise 8.
+// now returns the process of one node, or of any of several: one that is up if there is one.
+func (w *world) now() *process {
+	first := 0
+	if len(w.processes) > 1 {
+		first = int(w.random() * float64(len(w.processes)))
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for i := range w.processes {
+		if p := w.processes[(first+i)%len(w.processes)]; p.up() {
+			return p
+		}
+	}
+	return w.processes[first]
+}
+
+// broken notes a broken promise.
+func (w *world) broken(err error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.stops = append(w.stops, err)
+}
+
+// stop stops the process of each node.
 func (w *world) stop() {
-	p := w.now()
+	for node := range w.processes {
+		w.stopProcess(w.process(node))
+	}
+}
+
+// stopProcess ends a process as SIGTERM does, and checks promise 8.
+func (w *world) stopProcess(p *process) {
 	if !p.up() {
 		return
+	}
+	if p.link != nil {
+		p.link.pauseAt(0, 0)
+		p.wait()
 	}
 	began := time.Now()
 	p.leaving.Store(true)
@@ -155,7 +221,7 @@ func (w *world) stop() {
 	if took > drain+grace {
 		w.stops = append(w.stops, fmt.Errorf("promise 8 is broken: a stop took %v", took))
 	}
-	if p.err != nil && !p.mount.failed.Load() {
+	if p.err != nil && !p.failed() {
 		w.stops = append(w.stops, fmt.Errorf("promise 8 is broken: a stop ended with %w", p.err))
 	}
 }
@@ -192,7 +258,8 @@ func (w *world) post(d deliver, body []byte) bool {
 	req.Header.Set("X-Relay-Token", tokenOf(d.source))
 	answer := httptest.NewRecorder()
 	p.handler.ServeHTTP(answer, req)
-	if p.mount.dead.Load() {
+	p.wait()
+	if p.dead.Load() {
 		return false // the process died before it answered
 	}
 	w.mu.Lock()
@@ -247,9 +314,17 @@ func (w *world) drop(ctx context.Context, p *process, lane int) {
 // heal ends all faults.
 func (w *world) heal() {
 	w.senders.Wait()
+	for node := range w.processes {
+		if l := w.process(node).link; l != nil {
+			l.pauseAt(0, 0)
+			l.Resume()
+		}
+	}
 	w.fake.Heal()
 	w.fake.SetRateLimit(2 * w.plan.PerMinute)
-	w.disk.set(sound, 0)
+	if w.disk != nil {
+		w.disk.set(sound, 0)
+	}
 	time.Sleep(10 * time.Second) // until a process that is being started is up
 	w.start()
 	for _, l := range w.plan.Lanes {
@@ -262,7 +337,7 @@ func (w *world) heal() {
 // settle waits until nothing is pending, for a day at most, and reports whether that happened.
 func (w *world) settle() bool {
 	for range 24 * 60 {
-		held, err := w.disk.store.Holdings(context.Background())
+		held, err := w.store.Holdings(context.Background())
 		if err != nil {
 			panic(err)
 		}

@@ -12,7 +12,8 @@ import (
 
 // Append implements [store.Store].
 func (s *Store) Append(ctx context.Context, b *store.Batch) error {
-	return s.do(ctx, Call{Method: "Append", Events: b.Events}, func() error {
+	c := Call{Method: "Append", Events: b.Events, Served: b.Served}
+	return s.do(ctx, c, func() error {
 		if kept, ok := s.nonces[b.Nonce]; ok {
 			s.report(kept, b.Events)
 			return nil
@@ -26,6 +27,7 @@ func (s *Store) Append(ctx context.Context, b *store.Batch) error {
 		}
 		if len(p.copies) == 0 {
 			s.report(p.reports(), b.Events)
+			s.tookEvents(c, p.reports())
 			return nil
 		}
 		return s.write(func() {
@@ -37,8 +39,24 @@ func (s *Store) Append(ctx context.Context, b *store.Batch) error {
 				s.nonces[b.Nonce] = kept
 			}
 			s.report(kept, b.Events)
+			s.tookEvents(c, kept)
 		})
 	})
+}
+
+// tookEvents is took for an Append. mu is held.
+func (s *Store) tookEvents(c Call, reports []report) {
+	if s.observe == nil {
+		return
+	}
+	events := make([]*store.Event, len(c.Events))
+	for i, r := range reports {
+		e := *c.Events[i]
+		e.Duplicate, e.Placed = r.duplicate, slices.Clone(r.placed)
+		events[i] = &e
+	}
+	c.Events = events
+	s.took(c)
 }
 
 // keep adds a copy to its lane.
@@ -236,7 +254,8 @@ func (h holding) minus(o holding) holding {
 
 // Rename implements [store.Store].
 func (s *Store) Rename(ctx context.Context, from, to string) error {
-	return s.do(ctx, Call{Method: "Rename", Lane: from}, func() error {
+	c := Call{Method: "Rename", Lane: from, To: to}
+	return s.do(ctx, c, func() error {
 		l, gone := s.lane(from), s.lane(to)
 		switch {
 		case l == gone && l.name == to:
@@ -259,6 +278,7 @@ func (s *Store) Rename(ctx context.Context, from, to string) error {
 				l.owner = gone.owner // who cannot be told, see revoke
 			}
 			l.name = to
+			s.took(c)
 		})
 	})
 }

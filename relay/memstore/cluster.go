@@ -31,6 +31,23 @@ func (c *Cluster) SetLease(d time.Duration) {
 // Open opens a handle for a node. It must be closed or killed: until then it renews its leases.
 func (c *Cluster) Open(node string) *Handle { return &Handle{c.place.open(), c, node} }
 
+// Observe has fn see each call that changes the engine, in the order in which the changes happen,
+// and each Append: whether the caller gets the answer or not. The events of an Append say which
+// entries they became. A [Cluster.Replicate] and a [Cluster.Promote] are calls too. fn must not use
+// the cluster.
+func (c *Cluster) Observe(fn func(Call)) {
+	c.place.mu.Lock()
+	defer c.place.mu.Unlock()
+	c.place.observe = fn
+}
+
+// LimitLane is [Store.LimitLane] of every handle.
+func (c *Cluster) LimitLane(entries int) {
+	c.place.mu.Lock()
+	defer c.place.mu.Unlock()
+	c.place.laneLimit = entries
+}
+
 // Stop has the engine be out of reach: every call of every handle returns [store.ErrUnavailable],
 // and no lease is renewed. Leases expire meanwhile.
 func (c *Cluster) Stop() { c.reach(true) }
@@ -51,6 +68,7 @@ func (c *Cluster) Replicate() {
 	c.place.mu.Lock()
 	defer c.place.mu.Unlock()
 	c.place.standby = c.place.clone()
+	c.place.took(Call{Method: "Replicate"})
 }
 
 // Promote puts the standby in the place of the engine. Whatever was committed after the last
@@ -66,6 +84,7 @@ func (c *Cluster) Promote() {
 		p.standby = p.clone()
 	}
 	p.state, p.standby, p.requests = *p.standby, nil, nil
+	p.took(Call{Method: "Promote"})
 	for _, l := range old {
 		if l.owner.revoke(); l.owner.live() {
 			for name := range l.owner.lanes {

@@ -13,7 +13,9 @@ type Call struct {
 	Context  context.Context
 	Method   string         // such as "Append" or "Mark"
 	Lane     string         // of Rename: from; empty where a method names none or several
+	To       string         // of Rename
 	Events   []*store.Event // of Append
+	Served   []string       // of Append
 	Marks    []store.Mark   // of Mark
 	Problems []string       // of Records; of History and Pending: one
 	Seq      uint64         // of Load, Revive and Drop; of Read and DeadLetters: after

@@ -261,6 +261,7 @@ func (o *ownedLane) Mark(ctx context.Context, marks []store.Mark) error {
 			for _, m := range marks {
 				o.mark(m)
 			}
+			o.lease.store.took(Call{Method: "Mark", Lane: o.name, Marks: marks})
 		})
 	})
 }
@@ -276,6 +277,7 @@ func (o *ownedLane) Revive(ctx context.Context, seq uint64) (revived *store.Entr
 			o.wake()
 			e.Body = nil
 			revived = &e
+			o.lease.store.took(Call{Method: "Revive", Lane: o.name, Seq: seq})
 		})
 	})
 	if err != nil {
@@ -286,7 +288,9 @@ func (o *ownedLane) Revive(ctx context.Context, seq uint64) (revived *store.Entr
 
 func (o *ownedLane) Drop(ctx context.Context, seq uint64) error {
 	return o.write(ctx, Call{Method: "Drop", Seq: seq}, func() error {
-		return o.takeDead(seq, func(store.Settlement) {})
+		return o.takeDead(seq, func(store.Settlement) {
+			o.lease.store.took(Call{Method: "Drop", Lane: o.name, Seq: seq})
+		})
 	})
 }
 

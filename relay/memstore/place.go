@@ -24,6 +24,7 @@ type place struct {
 	down      bool
 	standby   *state        // nil: it lacks nothing
 	requests  []*request    // that have no answer
+	observe   func(Call)    // see Cluster.Observe; nil: nobody does
 	changed   chan struct{} // closed by wake; nil: nobody waits
 }
 
@@ -96,6 +97,13 @@ func (p *place) full(n int) error {
 		return fmt.Errorf("memstore: %d entries are pending: %w", pending, store.ErrFull)
 	}
 	return nil
+}
+
+// took tells who observes the place that a call took effect. mu is held.
+func (p *place) took(c Call) {
+	if p.observe != nil {
+		p.observe(c)
+	}
 }
 
 // changes returns a channel that the next wake closes. mu is held.

@@ -2,6 +2,7 @@ package relaytest
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"sync"
 	"time"
@@ -29,6 +30,47 @@ func RecordStore(db store.Store) *StoreRecorder { return &StoreRecorder{Store: d
 // Use passes later calls to db, which has all that the store before it had: see
 // memstore.Store.Restart. It must not be called while other calls are made.
 func (r *StoreRecorder) Use(db store.Store) { r.Store = db }
+
+// Handle returns another handle on the place of the recorder's store, whose changes the recorder
+// records too. What changes at the same time may be recorded in either order. A call whose answer
+// is lost, and that nobody repeats, is missing in the record: if such calls are made, have the
+// engine call [StoreRecorder.Add].
+func (r *StoreRecorder) Handle(db store.Cluster) store.Cluster { return &recordedHandle{db, r} }
+
+// A Change is a change of a store, of one kind, as the engine of a [store.Cluster] reports it.
+type Change struct {
+	Batch   *store.Batch // that was appended; its events say where
+	Lane    string       // of the rest; of a renaming: its earlier name
+	Marks   []store.Mark
+	Revived uint64
+	Dropped uint64
+	Renamed string
+}
+
+// Add records a change that the store has just made, in place of a call of the recorder.
+func (r *StoreRecorder) Add(c Change) {
+	s := step{lane: c.Lane, marks: slices.Clone(c.Marks), revived: c.Revived, dropped: c.Dropped,
+		renamed: c.Renamed}
+	if c.Batch != nil {
+		s.appended = appended(c.Batch)
+	}
+	_ = r.do(func() (step, error) { return s, nil })
+}
+
+// Len returns the number of changes that are recorded, for [StoreRecorder.RollBack].
+func (r *StoreRecorder) Len() int { return len(r.recorded()) }
+
+// RollBack forgets all changes but the first n, as the store has lost the others. It returns the
+// events among these.
+func (r *StoreRecorder) RollBack(n int) (lost []*Appended) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, s := range r.steps[n:] {
+		lost = append(lost, s.appended...)
+	}
+	r.steps = slices.Clip(r.steps[:n])
+	return lost
+}
 
 // A step is a change of the store.
 type step struct {
@@ -73,24 +115,38 @@ func (r *StoreRecorder) do(fn func() (step, error)) error {
 
 // Append implements [store.Store].
 func (r *StoreRecorder) Append(ctx context.Context, b *store.Batch) error {
+	return r.appendTo(ctx, r.Store, b)
+}
+
+func (r *StoreRecorder) appendTo(ctx context.Context, db store.Store, b *store.Batch) error {
 	return r.do(func() (s step, err error) {
-		if err = r.Store.Append(ctx, b); err != nil {
+		if err = db.Append(ctx, b); err != nil {
 			return s, err
 		}
-		for _, e := range b.Events {
-			a := &Appended{Event: *e, Batch: b}
-			a.Event.Body = slices.Clone(e.Body)
-			a.Event.Wanted, a.Event.Placed = slices.Clone(e.Wanted), slices.Clone(e.Placed)
-			s.appended = append(s.appended, a)
-		}
+		s.appended = appended(b)
 		return s, nil
 	})
 }
 
+// appended returns copies of the events of a batch.
+func appended(b *store.Batch) (all []*Appended) {
+	for _, e := range b.Events {
+		a := &Appended{Event: *e, Batch: b}
+		a.Event.Body = slices.Clone(e.Body)
+		a.Event.Wanted, a.Event.Placed = slices.Clone(e.Wanted), slices.Clone(e.Placed)
+		all = append(all, a)
+	}
+	return all
+}
+
 // Rename implements [store.Store].
 func (r *StoreRecorder) Rename(ctx context.Context, from, to string) error {
+	return r.rename(ctx, r.Store, from, to)
+}
+
+func (r *StoreRecorder) rename(ctx context.Context, db store.Store, from, to string) error {
 	return r.do(func() (step, error) {
-		return step{lane: from, renamed: to}, r.Store.Rename(ctx, from, to)
+		return step{lane: from, renamed: to}, db.Rename(ctx, from, to)
 	})
 }
 
@@ -101,6 +157,41 @@ func (r *StoreRecorder) Acquire(ctx context.Context, g store.Group) (store.Lease
 		return nil, err
 	}
 	return &recordedLease{l, r}, nil
+}
+
+// A recordedHandle is a handle of [StoreRecorder.Handle].
+type recordedHandle struct {
+	store.Cluster
+	recorder *StoreRecorder
+}
+
+func (h *recordedHandle) Append(ctx context.Context, b *store.Batch) error {
+	return h.recorder.appendTo(ctx, h.Cluster, b)
+}
+
+func (h *recordedHandle) Rename(ctx context.Context, from, to string) error {
+	return h.recorder.rename(ctx, h.Cluster, from, to)
+}
+
+func (h *recordedHandle) Acquire(ctx context.Context, g store.Group) (store.Lease, error) {
+	l, err := h.Cluster.Acquire(ctx, g)
+	if err != nil {
+		return nil, err
+	}
+	cl, ok := l.(store.ClusterLease)
+	if !ok {
+		return nil, fmt.Errorf("relaytest: a cluster gave a lease of type %T, no ClusterLease", l)
+	}
+	return &recordedClusterLease{cl, h.recorder}, nil
+}
+
+type recordedClusterLease struct {
+	store.ClusterLease
+	recorder *StoreRecorder
+}
+
+func (l *recordedClusterLease) Lane(name string) store.Lane {
+	return &recordedLane{l.ClusterLease.Lane(name), l.recorder, name}
 }
 
 type recordedLease struct {
