@@ -161,7 +161,12 @@ func (r *reloader) swap(ctx context.Context, all *changes, before map[string]*re
 				return err
 			}
 			*undo = append(*undo, func(ctx context.Context) error {
-				return r.relay.SetLane(ctx, from.Name, from.Sink, from.Options)
+				opts := *from.Options
+				renamed, err := r.store.Renamed(ctx)
+				if renamed[from.Name] == c.new.Name { // the change went that far
+					opts.Formerly = c.new.Name
+				}
+				return errors.Join(err, r.relay.SetLane(ctx, from.Name, from.Sink, &opts))
 			})
 		}
 	}
@@ -257,7 +262,9 @@ func (o *operator) post(w http.ResponseWriter, req *http.Request, _ url.Values) 
 		return errorf(http.StatusNotFound, "the server runs without -config: there is nothing to reload")
 	}
 	// A client that goes away must not leave the reload half done.
-	answer, err := o.reload(context.WithoutCancel(req.Context()))
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(req.Context()), operatorTimeout)
+	defer cancel()
+	answer, err := o.reload(ctx)
 	if _, bad := errors.AsType[configError](err); bad {
 		return errorf(http.StatusBadRequest,
 			"not reloaded, the configuration of before is in force: %w", err)

@@ -162,8 +162,8 @@ func (p *process) waitLog(t *testing.T, text string, n int) {
 	}
 }
 
-// nothingPending waits until no lane has anything pending, but for the one that is removed: it keeps
-// what it has.
+// nothingPending waits until no lane has anything pending, but for the one that is removed: it
+// keeps what it has.
 func (p *process) nothingPending(t *testing.T) {
 	t.Helper()
 	for deadline := time.Now().Add(2 * time.Minute); ; time.Sleep(50 * time.Millisecond) {
@@ -230,4 +230,49 @@ func TestReload(t *testing.T) {
 		!strings.Contains(answer, "without -config") {
 		t.Errorf("a server without a file answers %d %s", code, answer)
 	}
+}
+
+// A reload that the store refuses halfway takes back what it has done.
+func TestReloadTakesBack(t *testing.T) {
+	pd := pagerdutytest.NewServer()
+	t.Cleanup(pd.Close)
+	file := filepath.Join(t.TempDir(), "relay.yaml")
+	config := func(lanes, names string) string {
+		return "sources:\n  default: {tokens: [env:TOKEN]}\nlanes:\n" +
+			strings.ReplaceAll(lanes, "PD", "type: pagerduty, base_url: '"+pd.URL+"'") +
+			"routes:\n  - lanes: [" + names + "]\n"
+	}
+	before := config("  a: {PD, key: env:KEY_A}\n  b: {PD, key: env:KEY_B}\n", "a, b")
+	write(t, file, config("  a: {PD, key: env:KEY_A}\n  z: {type: log}\n", "a, z"))
+	p := start(t, fileEnv(file, t.TempDir())...)
+	p.post(t, string(sample)) // a and z have had events
+	p.waitLog(t, "event delivered", 2)
+	write(t, file, before)
+	if code, answer := p.ask(t, "POST", "/reload"); code != 200 {
+		t.Fatal(answer)
+	}
+	p.post(t, strings.ReplaceAll(string(sample), "event-f20a38aa58b54c6c8d4c9a84e655db1a", "event-2"))
+	p.waitLog(t, "event delivered", 4)
+	write(t, file, config("  c: {PD, key: env:KEY_B, formerly: b}\n"+
+		"  z: {PD, key: env:KEY_A, formerly: a}\n", "c, z"))
+	if code, answer := p.ask(t, "POST", "/reload"); code != 503 ||
+		!strings.Contains(answer, "both have had events") || strings.Contains(answer, "restart") {
+		t.Errorf("the answer is %d %s", code, answer)
+	}
+	p.post(t, string(recovery())) // by a and b, as before
+	p.waitLog(t, "event delivered", 6)
+	for _, lane := range []string{"lane=a", "lane=b"} {
+		if n := strings.Count(p.output(), lane+" "); n == 0 {
+			t.Errorf("%s is not in the log", lane)
+		}
+	}
+	if len(pd.Open()) > 0 {
+		t.Errorf("still open: %+v", pd.Open())
+	}
+	write(t, file, before)
+	if code, answer := p.ask(t, "POST", "/reload"); code != 200 {
+		t.Errorf("the configuration of before: %d %s", code, answer)
+	}
+	p.post(t, strings.ReplaceAll(string(sample), "event-f20a38aa58b54c6c8d4c9a84e655db1a", "event-3"))
+	p.waitLog(t, "event delivered", 8)
 }

@@ -77,7 +77,7 @@ routes:
 // planted is part of each secret, and of nothing else.
 const planted = "hunter2"
 
-// plantSecrets writes secretsFile and its files of secrets. It returns the file and the environment.
+// plantSecrets writes secretsFile and its files of secrets. It returns the file and an environment.
 func plantSecrets(t *testing.T, pd *pagerdutytest.Server, c *chat) (file string, env []string) {
 	t.Helper()
 	dir := t.TempDir()

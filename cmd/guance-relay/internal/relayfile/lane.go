@@ -205,7 +205,8 @@ func (b *build) pagerduty(at path, l Lane, t *Target) error {
 		known, ok := levels[level]
 		if !ok {
 			return b.doc.errorf(here,
-				"the levels are info, nodata, warning, error, critical, fatal and none", "there is no level %s", quote(level))
+				"the levels are info, nodata, warning, error, critical, fatal and none",
+				"there is no level %s", quote(level))
 		}
 		severity := pagerduty.Severity(word)
 		if !slices.Contains([]string{"critical", "error", "warning", "info", "ignored"}, word) {
