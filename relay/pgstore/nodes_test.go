@@ -410,3 +410,75 @@ func TestNonceThroughABadProxy(t *testing.T) {
 		t.Error("the proxy did no harm")
 	}
 }
+
+// A batch that is appended again under its nonce, by any node, is reported as the first time.
+func TestNonceIsReportedAgain(t *testing.T) {
+	opts := schema(t, pgstore.Options{MaxEntries: 5, MaxLaneEntries: 2})
+	nodes := []*pgstore.Store{open(t, opts), open(t, opts)}
+	appendTo(t, nodes[0], event("known", "p", "lane"))
+	for n, events := range []func() []*store.Event{
+		func() []*store.Event { // a duplicate, one for two lanes, and one for none
+			return []*store.Event{event("known", "p", "lane"), event("a", "p", "other"), event("b", "q")}
+		},
+		func() []*store.Event { return []*store.Event{event("c", "p", "lane")} }, // the lane is full
+		func() []*store.Event { return []*store.Event{event("d", "r")} },
+	} {
+		var want string
+		for i := range 4 {
+			b := batch(events()...)
+			b.Nonce = fmt.Sprint("nonce ", n)
+			if err := nodes[i%2].Append(t.Context(), b); err != nil {
+				t.Fatal(err)
+			}
+			got := ""
+			for _, e := range b.Events {
+				got += fmt.Sprintf("%v %+v; ", e.Duplicate, e.Placed)
+			}
+			if i == 0 {
+				want = got
+			} else if got != want {
+				t.Errorf("batch %d: reported %s, then %s", n, want, got)
+			}
+		}
+	}
+	// What was refused was not kept, and its nonce can be used again.
+	b := batch(event("x", "x", "x"), event("y", "y", "x"), event("z", "z", "y"))
+	b.Nonce = "full"
+	if err := nodes[0].Append(t.Context(), b); !errors.Is(err, store.ErrFull) {
+		t.Errorf("Append to a full store: %v", err)
+	}
+	l := acquire(t, nodes[1], "b", "lane").Lane("lane")
+	found, err := l.Read(t.Context(), 0, 10)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range found {
+		if err := l.Mark(t.Context(), []store.Mark{markOf(e, store.Superseded)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := nodes[0].Append(t.Context(), b); err != nil || len(b.Events[2].Placed) != 1 {
+		t.Errorf("the same batch when there is room: %v, %+v", err, b.Events[2].Placed)
+	}
+	// Two callers with one nonce at once.
+	var wg sync.WaitGroup
+	seqs := make([]uint64, 6)
+	for i := range seqs {
+		wg.Go(func() {
+			b := batch(event("", "one", "one"))
+			b.Nonce = "one"
+			if err := nodes[i%2].Append(t.Context(), b); err != nil {
+				t.Error(err)
+				return
+			}
+			seqs[i] = b.Events[0].Placed[0].Seq
+		})
+	}
+	wg.Wait()
+	for _, seq := range seqs {
+		if seq != 1 {
+			t.Errorf("six callers with one nonce got the entries %v", seqs)
+			break
+		}
+	}
+}
