@@ -460,7 +460,9 @@ func TestNonceIsReportedAgain(t *testing.T) {
 	if err := nodes[0].Append(t.Context(), b); err != nil || len(b.Events[2].Placed) != 1 {
 		t.Errorf("the same batch when there is room: %v, %+v", err, b.Events[2].Placed)
 	}
-	// Two callers with one nonce at once.
+	// Several callers with one nonce at once.
+	opts = schema(t, pgstore.Options{})
+	nodes = []*pgstore.Store{open(t, opts), open(t, opts)}
 	var wg sync.WaitGroup
 	seqs := make([]uint64, 6)
 	for i := range seqs {
