@@ -4,11 +4,12 @@
 -- store_clock returns the store's time. It grows with the clock of the machine, but by no more than
 -- 1.5 seconds between two calls of beat. So a step of that clock moves the store's time by less than
 -- half a lease, and a machine that was down does not age anything.
-create or replace function store_clock() returns bigint language sql volatile as $$
-	select base + coalesce(
+create or replace function store_clock() returns bigint language plpgsql as $$
+begin -- a function in SQL would be planned at each call
+	return (select base + coalesce(
 		least(greatest(extract(epoch from clock_timestamp() - at) * 1e9, 0), 1.5e9)::bigint, 0)
-	from clock
-$$;
+	from clock);
+end $$;
 
 -- lock_lanes locks lanes in the order that all callers use. Null means all lanes.
 create or replace function lock_lanes(p_lanes integer[]) returns void language plpgsql as $$
