@@ -66,10 +66,11 @@ declare
 	v_round placed[];
 	v_added boolean := false;
 	v_pending boolean;
+	v_ended boolean;
 	v_sum bigint;
 	v_bytes bigint;
 begin
-	perform lock_lanes(null);
+	perform 1 from lanes order by id for update; -- as lock_lanes
 	v_now := greatest(store_clock(), p_clock);
 	out_clock := v_now;
 
@@ -146,7 +147,7 @@ begin
 			from held h
 			where not exists (select from offer o where o.event = h.event and o.lane = h.lane)
 		), numbered as materialized (
-			select p.*, l.seq + row_number() over w as seq, l.ended,
+			select p.*, l.seq + row_number() over w as seq,
 				case when p.ignored is not null then 3
 				when l.pending + count(*) filter (where p.ignored is null) over w > p_max_lane then 4
 				else 0 end as outcome
@@ -162,19 +163,6 @@ begin
 			select lane, seq, state, level, sticky, v_now, time, accepted, problem, id, trace,
 				e_body[event]
 			from copy where outcome = 0
-		), add_history as (
-			insert into history (lane, n, seq, state, level, failed, begun, sticky, kept, time,
-				accepted, problem, id, trace, outcome, reason, at)
-			select lane, ended + row_number() over (partition by lane order by seq), seq, state,
-				level, 0, false, sticky, v_now, time, accepted, problem, id, trace, outcome,
-				coalesce(ignored, 'lane full'), accepted
-			from copy where outcome <> 0
-		), add_dead as (
-			insert into dead (lane, seq, state, level, failed, begun, sticky, kept, time, accepted,
-				problem, id, trace, reason, at, ended, body)
-			select lane, seq, state, level, 0, false, sticky, v_now, time, accepted, problem, id,
-				trace, 'lane full', accepted, v_now, e_body[event]
-			from copy where outcome = 4
 		), add_problems as (
 			insert into problems as p (problem, lane, pending, recoveries, dead, last, time, at,
 				changed)
@@ -215,8 +203,8 @@ begin
 		)
 		select array_agg(row(x.event, x.name, x.lane, x.seq, x.sticky, x.outcome, x.pos)::placed
 				order by x.event, x.sticky, x.pos, x.present collate "C"),
-			bool_or(x.outcome = 0)
-		into v_round, v_pending
+			bool_or(x.outcome = 0), bool_or(x.outcome <> 0)
+		into v_round, v_pending, v_ended
 		from (
 			select c.event, c.name, c.lane, c.seq, c.sticky, c.outcome, c.pos,
 				case when c.sticky then (select l.name from lanes l where l.id = c.lane) end as present
@@ -225,6 +213,22 @@ begin
 			select ev.event, null, 0, 0, false, 0, 0, null from ev
 			where not exists (select from fresh f where f.event = ev.event)
 		) x;
+		if v_ended then -- some have ended at once: ignored, or dead as the lane is full
+			insert into history (lane, n, seq, state, level, failed, begun, sticky, kept, time,
+				accepted, problem, id, trace, outcome, reason, at)
+			select c.lane, l.ended + 1 - row_number() over (partition by c.lane order by c.seq desc),
+				c.seq, e_state[c.event], e_level[c.event], 0, false, c.sticky, v_now,
+				e_time[c.event], e_accepted[c.event], e_problem[c.event], e_id[c.event],
+				e_trace[c.event], c.outcome, coalesce(o_ignored[c.pos], 'lane full'),
+				e_accepted[c.event]
+			from unnest(v_round) c join lanes l on l.id = c.lane where c.outcome <> 0;
+			insert into dead (lane, seq, state, level, failed, begun, sticky, kept, time, accepted,
+				problem, id, trace, reason, at, ended, body)
+			select c.lane, c.seq, e_state[c.event], e_level[c.event], 0, false, c.sticky, v_now,
+				e_time[c.event], e_accepted[c.event], e_problem[c.event], e_id[c.event],
+				e_trace[c.event], 'lane full', e_accepted[c.event], v_now, e_body[c.event]
+			from unnest(v_round) c where c.outcome = 4;
+		end if;
 		v_added := v_added or coalesce(v_pending, false);
 		v_all := v_all || coalesce(v_round, '{}');
 	end loop;
