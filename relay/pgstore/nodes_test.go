@@ -187,7 +187,7 @@ func TestHandOver(t *testing.T) {
 	}
 	_ = l.Release()
 	l = acquire(t, c, "c", "y")
-	l = hand(func() { _ = c.Close() }, a, "y")
+	hand(func() { _ = c.Close() }, a, "y")
 	slices.Sort(took)
 	t.Logf("hand-over by Release: median %v, longest %v", took[len(took)/2], took[len(took)-1])
 	if got := took[len(took)/2]; got > 300*time.Millisecond {

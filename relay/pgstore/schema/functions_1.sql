@@ -2,8 +2,8 @@
 -- arguments or result is a new function with a new name, and this one stays.
 
 -- store_clock returns the store's time. It grows with the clock of the machine, but by no more than
--- 1.5 seconds between two calls of beat. So a step of that clock moves the store's time by less than
--- half a lease, and a machine that was down does not age anything.
+-- 1.5 seconds between two calls of beat, which are a second apart at most. So a step of that clock does
+-- not end a lease of three seconds or more, and a machine that was down does not age anything.
 create or replace function store_clock() returns bigint language plpgsql as $$
 begin -- a function in SQL would be planned at each call
 	return (select base + coalesce(
@@ -562,24 +562,7 @@ begin
 	if not found then
 		lane := 0;
 		v_now := greatest(store_clock(), p_clock);
-		delete from nonces where nonce in (
-			select nonce from nonces where kept < v_now - p_nonce_age order by kept limit p_look);
-		get diagnostics v_n = row_count;
-		more := v_n = p_look;
-		delete from requests where kept < v_now - p_request_age;
-		for v_n in
-			with gone as (
-				delete from seen x using (
-					select seen.source, seen.hash from sources s cross join lateral (
-						select source, hash from seen
-						where source = s.id and n <= s.n - p_remembered order by n limit p_look
-					) seen
-				) old where x.source = old.source and x.hash = old.hash returning x.source
-			) select count(*) from gone group by source
-		loop
-			more := more or v_n = p_look;
-		end loop;
-		-- Records that are too old.
+		-- Records that are too old. This comes first: whoever locks lanes has locked nothing else.
 		select array_agg(x.lane) filter (where old), array_agg(x.problem) filter (where old), count(*),
 			(array_agg(x.problem order by x.problem desc))[1]
 		into v_lanes, v_problems, v_n, next_problem
@@ -604,6 +587,23 @@ begin
 			) select count(*) filter (where open), (array_agg(problem) filter (where open))[1]
 			into stale, example from gone;
 		end if;
+		delete from nonces where nonce in (
+			select nonce from nonces where kept < v_now - p_nonce_age order by kept limit p_look);
+		get diagnostics v_n = row_count;
+		more := v_n = p_look;
+		delete from requests where kept < v_now - p_request_age;
+		for v_n in
+			with gone as (
+				delete from seen x using (
+					select seen.source, seen.hash from sources s cross join lateral (
+						select source, hash from seen
+						where source = s.id and n <= s.n - p_remembered order by n limit p_look
+					) seen
+				) old where x.source = old.source and x.hash = old.hash returning x.source
+			) select count(*) from gone group by source
+		loop
+			more := more or v_n = p_look;
+		end loop;
 		return;
 	end if;
 	v_now := greatest(store_clock(), p_clock);
