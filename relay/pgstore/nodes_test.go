@@ -186,8 +186,8 @@ func TestHandOver(t *testing.T) {
 		l = hand(func() { _ = old.Release() }, a, "y")
 	}
 	_ = l.Release()
-	l = acquire(t, c, "c", "y")
-	hand(func() { _ = c.Close() }, a, "y")
+	acquire(t, c, "c", "y")
+	l = hand(func() { _ = c.Close() }, a, "y")
 	slices.Sort(took)
 	t.Logf("hand-over by Release: median %v, longest %v", took[len(took)/2], took[len(took)-1])
 	if got := took[len(took)/2]; got > 300*time.Millisecond {
