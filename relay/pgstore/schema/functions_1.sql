@@ -450,6 +450,15 @@ create or replace function acquire(
 declare
 	v_tokens bigint[];
 begin
+	clock := greatest(store_clock(), p_clock);
+	-- Standbys ask each second: they must not lock what appends lock.
+	select s.node, s.until - clock into busy, wait
+	from names n join lanes l on l.id = n.lane join leases s on s.token = l.token
+	where n.name = any(p_names) and s.token <> all(p_mine) and s.until > clock
+	order by s.until desc limit 1;
+	if found then
+		return;
+	end if;
 	perform lock_lanes(null);
 	clock := greatest(store_clock(), p_clock);
 	select array_agg(n.lane order by p.ord) into ids
