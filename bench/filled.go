@@ -41,7 +41,10 @@ func filled(n int) (string, error) {
 
 // openFor opens a store that may hold a backlog of n, and as much again of what comes meanwhile.
 func openFor(dir string, n int) (*boltstore.Store, error) {
-	return boltstore.Open(dir, &boltstore.Options{MaxEntries: 2*n + 1_000_000, MaxBytes: 16 << 30})
+	most := 2*n + 1_000_000
+	return boltstore.Open(dir, &boltstore.Options{
+		MaxEntries: most, MaxLaneEntries: most, MaxBytes: 16 << 30,
+	})
 }
 
 // A filling is how a store is filled: the events are numbered from first, and of so many problems

@@ -108,6 +108,7 @@ func contests(s size) (all []contest) {
 		sending(),
 		peers(s),
 		storing(s),
+		routed(s),
 		backlog(s),
 		latency(s),
 		growth(s),

@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/guance-relay/guance-relay/guance"
-	"github.com/guance-relay/guance-relay/relay/boltstore"
 	"github.com/guance-relay/guance-relay/relay/store"
 )
 
@@ -54,7 +53,7 @@ func newKeeping(name, dir string) (*keeping, error) {
 	open := newFloor
 	switch name {
 	case "boltstore":
-		s, err := boltstore.Open(dir, nil)
+		s, err := openFor(dir, 0)
 		if err != nil {
 			return nil, err
 		}

@@ -83,7 +83,7 @@ type elements jsontext.Value
 
 // all yields the elements. A value that is not an array has none.
 func (array elements) all(yield func(jsontext.Value) bool) {
-	if jsontext.Value(array).Kind() != '[' || string(array) == "[]" {
+	if jsontext.Value(array).Kind() != '[' {
 		return
 	}
 	r := read(array)
@@ -202,9 +202,6 @@ func unquoteJSON(v jsontext.Value) (jsontext.Value, bool) {
 	inner := jsontext.Value(bytes.Trim(appendUnquoted(nil, v), space))
 	if len(inner) == 0 {
 		return nil, true
-	}
-	if string(inner) == "[]" || string(inner) == "{}" {
-		return inner, true
 	}
 	if checkDepth(inner) != nil ||
 		!inner.IsValid(jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true)) {

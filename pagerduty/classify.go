@@ -107,6 +107,7 @@ func classify(status int, resp *response, any2xx, shrunk bool) classification {
 func classifyFailure(err error, sent bool, proxy string) classification {
 	refused, byProxy := errors.AsType[*proxyError](err)
 	netErr, _ := errors.AsType[*net.OpError](err)
+	record, _ := errors.AsType[tls.RecordHeaderError](err) // in place of a TLS handshake
 	switch {
 	case sent:
 		return classification{ClassAmbiguous, true, ""}
@@ -115,12 +116,12 @@ func classifyFailure(err error, sent bool, proxy string) classification {
 	case byProxy:
 		return classification{ClassConfig, false, "the proxy did not connect to PagerDuty: ask whoever " +
 			"keeps the proxy"}
+	case string(record.RecordHeader[:]) == "HTTP/":
+		return classification{ClassConfig, false, "the address speaks plain HTTP: check the base URL " +
+			"and the proxy"}
 	case isTLSError(err):
 		return classification{ClassConfig, false, "the TLS handshake failed: check the clock, " +
 			"the trusted certificates and any proxy that intercepts TLS"}
-	case strings.Contains(err.Error(), "server gave HTTP response to HTTPS client"):
-		return classification{ClassConfig, false, "the address speaks plain HTTP: check the base URL " +
-			"and the proxy"}
 	case netErr != nil && netErr.Op == "proxyconnect":
 		return classification{ClassTransient, false, "the proxy cannot be reached: ask whoever keeps " +
 			"the proxy"}

@@ -9,6 +9,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"testing/iotest"
 	"testing/synctest"
 	"time"
 
@@ -222,5 +223,41 @@ func TestRequestsShareNothingWithTheTransport(t *testing.T) {
 	}
 	if hosts[0] != hosts[1] {
 		t.Errorf("sent to %q, then to %q", hosts[0], hosts[1])
+	}
+}
+
+// closing is a body that counts how often it is closed.
+type closing struct {
+	io.Reader
+	closed int
+}
+
+func (c *closing) Close() error { c.closed++; return nil }
+
+// An answer of any status is closed, however far it was read: an open one keeps its connection.
+func TestEveryAnswerIsClosed(t *testing.T) {
+	for name, test := range map[string]struct {
+		status int
+		body   io.Reader
+	}{
+		"accepted":   {202, strings.NewReader(accepted)},
+		"refused":    {400, strings.NewReader(`{"status":"invalid event"}`)},
+		"a gateway":  {502, strings.NewReader("Bad Gateway")},
+		"long":       {502, strings.NewReader(strings.Repeat("a", 1<<20))},
+		"broken off": {202, iotest.ErrReader(io.ErrUnexpectedEOF)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			body := &closing{Reader: test.body}
+			client := newClient(t, &pagerduty.Options{Retries: -1, Transport: roundTripper(
+				func(*http.Request) (*http.Response, error) {
+					return &http.Response{StatusCode: test.status, Header: http.Header{}, Body: body}, nil
+				})})
+			if _, err := client.Send(t.Context(), trigger("a")); (err == nil) != (name == "accepted") {
+				t.Errorf("Send: %v", err)
+			}
+			if body.closed != 1 {
+				t.Errorf("the body was closed %d times, want once", body.closed)
+			}
+		})
 	}
 }

@@ -2,6 +2,7 @@ package pagerduty
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 )
@@ -18,7 +19,12 @@ func TestFact24WhatCannotShrinkIsAnError(t *testing.T) {
 		body, _, err := m.encode(900)
 		e, ok := errors.AsType[*Error](err)
 		if !ok || !e.Permanent() || body != nil {
-			t.Errorf("%s: encode(900) = %d bytes, %v; want a permanent *Error", name, len(body), err)
+			t.Fatalf("%s: encode(900) = %d bytes, %v; want a permanent *Error", name, len(body), err)
+		}
+		var size, over int
+		if _, err := fmt.Sscanf(e.Message, "event has %d bytes after all cuts, %d over the limit", &size,
+			&over); err != nil || over <= 0 || size-over != 900 {
+			t.Errorf("%s: %q, %v; want how much it is over 900", name, e.Message, err)
 		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -102,7 +103,7 @@ func TestFact28UselessLinksAndImagesAreLeftOut(t *testing.T) {
 		{Src: "https://example.com/1.png"}, {Href: "https://example.com", Alt: "no src"},
 		{Src: "http://example.com/2.png"},
 		{Src: "HTTPS://example.com/3.png", Href: "https://example.com", Alt: "three"}, {Src: "https://"},
-		{Src: "ftp://example.com"},
+		{Src: "ftp://example.com"}, {Src: "https://example.com/4.png", Href: "mailto:a@example.com"},
 	}
 	s := send(t, pagerduty.Options{}, ev)
 	links := []any{
@@ -116,12 +117,26 @@ func TestFact28UselessLinksAndImagesAreLeftOut(t *testing.T) {
 	images := []any{
 		map[string]any{"src": "https://example.com/1.png"},
 		map[string]any{"src": "https://example.com/3.png", "href": "https://example.com", "alt": "three"},
+		map[string]any{"src": "https://example.com/4.png"},
 	}
 	if diff := cmp.Diff(any(images), s.body["images"]); diff != "" {
 		t.Errorf("images: (-want +got)\n%s", diff)
 	}
 	if !s.repaired("links") || !s.repaired("images") {
 		t.Errorf("Repairs = %v", s.result.Repairs)
+	}
+}
+
+// What is left out of an image is said once.
+func TestHrefOfAnImageIsLeftOut(t *testing.T) {
+	ev := trigger("a")
+	ev.Images = []pagerduty.Image{{Src: "https://example.com/1.png", Href: "mailto:a@example.com"}}
+	s := send(t, pagerduty.Options{}, ev)
+	want := []pagerduty.Repair{
+		{Field: "images", Change: "an href that is not http or https left out"},
+	}
+	if diff := cmp.Diff(want, s.result.Repairs); diff != "" {
+		t.Errorf("Repairs: (-want +got)\n%s", diff)
 	}
 }
 
@@ -239,6 +254,37 @@ func TestBlankFields(t *testing.T) {
 	}
 	if !s.repaired("payload.summary") || !s.repaired("payload.source") {
 		t.Errorf("Repairs = %v", s.result.Repairs)
+	}
+}
+
+// The source of an event without one is the host that sends it.
+func TestDefaultSourceIsTheHost(t *testing.T) {
+	want, err := os.Hostname()
+	if err != nil || want == "" {
+		want = "unknown"
+	}
+	for _, given := range []string{"", " "} {
+		ev := trigger("a")
+		ev.Source = ""
+		if got := send(t, pagerduty.Options{DefaultSource: given}, ev).payload()["source"]; got != want {
+			t.Errorf("DefaultSource %q: the source is %q, want %q", given, got, want)
+		}
+	}
+}
+
+// The first of these that is not blank takes the place of a blank summary.
+func TestBlankSummaryIsMadeOfOtherFields(t *testing.T) {
+	ev := pagerduty.Event{Action: pagerduty.ActionTrigger, DedupKey: "key", Source: "host-1",
+		Group: "shop", Component: "disk", Class: "usage"}
+	for _, other := range []*string{&ev.Class, &ev.Component, &ev.Group, &ev.Source, &ev.DedupKey} {
+		sent := ev
+		s := send(t, pagerduty.Options{}, &sent)
+		if want := "(no summary) " + *other; s.payload()["summary"] != want ||
+			!s.repaired("payload.summary") {
+			t.Errorf("the summary is %q, repairs %v, want %q", s.payload()["summary"], s.result.Repairs,
+				want)
+		}
+		*other = " "
 	}
 }
 

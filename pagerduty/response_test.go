@@ -471,6 +471,12 @@ func TestHints(t *testing.T) {
 		{400, "Invalid routing key", "service region"},
 		{400, `{"errors":["'event_type' is missing or blank","Service key can't be blank"]}`,
 			"Events API v1"},
+		{400, `{"errors":["Service key is the wrong length"]}`, "Events API v1"},
+		{400, `{"errors":["service_key is missing"]}`, "Events API v1"},
+		{400, `{"errors":["'event_type' is missing or blank"]}`, "Events API v1"},
+		{400, `{"errors":["this routing key may not send"]}`, "PagerDuty account"},
+		{400, `{"errors":["'routing_key' is missing or blank"]}`, "PagerDuty account"},
+		{400, "no such integration key", "PagerDuty account"},
 		{407, "", "proxy"},
 		{404, "", "base URL"},
 	}

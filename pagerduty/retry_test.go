@@ -329,6 +329,13 @@ func TestNoRetryPastTheDeadline(t *testing.T) {
 	})
 }
 
+// netError is net.Error, one method of which is deprecated.
+type netError interface {
+	error
+	Timeout() bool
+	Temporary() bool
+}
+
 // Fact 9: an attempt has a timeout.
 func TestFact09AttemptTimeout(t *testing.T) {
 	tests := []struct {
@@ -349,6 +356,10 @@ func TestFact09AttemptTimeout(t *testing.T) {
 				errors.Is(err, context.DeadlineExceeded)) {
 				t.Errorf("timeout %v: %v; want os.ErrDeadlineExceeded, and not the caller's "+
 					"context.DeadlineExceeded", test.timeout, err)
+			}
+			if e, _ := errors.AsType[netError](err); err != nil &&
+				(e == nil || !e.Timeout() || !e.Temporary()) {
+				t.Errorf("timeout %v: %v is not a timeout for net.Error", test.timeout, err)
 			}
 		})
 	}

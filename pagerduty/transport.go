@@ -45,7 +45,7 @@ func defaultTransport(address *url.URL) (wire *http.Transport, proxyHost string,
 // newTransport returns a transport without a proxy. http.DefaultTransport is shared by the whole
 // program and does not limit connections.
 func newTransport() *http.Transport {
-	dialer := &net.Dialer{Timeout: dialTimeout, KeepAlive: 30 * time.Second}
+	dialer := &net.Dialer{Timeout: dialTimeout}
 	return &http.Transport{
 		DialContext:            dialer.DialContext,
 		TLSHandshakeTimeout:    tlsTimeout,

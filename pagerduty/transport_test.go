@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -73,13 +74,13 @@ func TestUntrustedCertificateStopsTheSender(t *testing.T) {
 	wire := newTransport()
 	defer wire.CloseIdleConnections()
 	if e := sendTo(t, server.URL, wire); e == nil || e.Class != ClassConfig || e.Permanent() ||
-		e.RetryAfter() != 0 || e.Attempts != 1 || e.Hint == "" {
+		e.RetryAfter() != 0 || e.Attempts != 1 || !strings.Contains(e.Hint, "trusted certificates") {
 		t.Errorf("error = %+v", e)
 	}
 	plain := httptest.NewServer(http.NotFoundHandler())
 	defer plain.Close()
 	if e := sendTo(t, "https"+plain.URL[len("http"):], wire); e == nil || e.Class != ClassConfig ||
-		e.Hint == "" {
+		!strings.Contains(e.Hint, "plain HTTP") {
 		t.Errorf("error = %+v", e)
 	}
 }

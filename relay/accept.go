@@ -2,6 +2,8 @@ package relay
 
 import (
 	"context"
+	"crypto/rand"
+	"errors"
 	"fmt"
 	"time"
 
@@ -58,7 +60,10 @@ func (r *Relay) accept(
 	}
 	now, parent := r.clock.wall(), traceparent(ctx)
 	receipts := make([]Receipt, len(events))
-	lanes := r.lanes.Load()
+	lanes, err := r.namedLanes(ctx)
+	if err != nil {
+		return nil, err
+	}
 	batch := &store.Batch{Served: lanes.served}
 	var receiptOf []int // the index of the receipt of each event of the batch
 	for i, ev := range events {
@@ -80,13 +85,13 @@ func (r *Relay) accept(
 		e := &store.Event{
 			Source: source.Name, ID: EventID(source.Name, ev), Problem: receipts[i].Problem,
 			State: ev.State(), Level: ev.Level(), Time: eventTime(ev), Accepted: now, Trace: parent,
-			Body: body,
+			Body: body, Follows: follows(ev),
 		}
 		e.Wanted, e.Fallback = r.offers(lanes, ev)
 		batch.Events, receiptOf = append(batch.Events, e), append(receiptOf, i)
 	}
 	if len(batch.Events) > 0 {
-		if err := r.store.Append(ctx, batch); err != nil {
+		if err := r.keep(ctx, batch); err != nil {
 			return nil, r.stopIfFailed(fmt.Errorf("relay: keeping %d events: %w", len(events), err))
 		}
 	}
@@ -95,6 +100,25 @@ func (r *Relay) accept(
 	}
 	r.logNotKept(source.Name, events, receipts)
 	return receipts, nil
+}
+
+// keepFor is how long Accept goes on if the store cannot be reached: Guance promises no second try.
+const keepFor = 20 * time.Second
+
+// keep appends a batch. It repeats what is unavailable, under a nonce, so that an Append whose
+// answer was lost keeps nothing twice.
+func (r *Relay) keep(ctx context.Context, batch *store.Batch) error {
+	if r.cluster != nil {
+		batch.Nonce = rand.Text()
+	}
+	start := time.Now()
+	for wait := 100 * time.Millisecond; ; wait = min(2*wait, time.Second) {
+		err := r.store.Append(ctx, batch)
+		if !errors.Is(err, store.ErrUnavailable) || time.Since(start)+wait > keepFor ||
+			!sleep(ctx, wait) {
+			return err
+		}
+	}
 }
 
 // received completes the receipt of an event after Append.

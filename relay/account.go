@@ -52,9 +52,10 @@ func (a *account) lane(c *laneConfig) *lane {
 	return a.lanes[i]
 }
 
-// group returns the lanes that the account's owner must own together.
-func (a *account) group() store.Group {
-	g := store.Group{Name: cmp.Or(a.name, "lane "+a.lanes[0].name)}
+// group returns the lanes that the account's owner must own together. node is the name of this
+// node.
+func (a *account) group(node string) store.Group {
+	g := store.Group{Node: node, Name: cmp.Or(a.name, "lane "+a.lanes[0].name)}
 	for _, l := range a.lanes {
 		g.Lanes = append(g.Lanes, l.name)
 	}

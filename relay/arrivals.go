@@ -32,6 +32,10 @@ func (l *lane) read(ctx context.Context, arrivals chan<- arrival) {
 			l.log.Error("relay: entries cannot be read; they are kept, and the others are delivered",
 				"first", damaged.First, "last", damaged.Last, "error", err.Error())
 			after = damaged.Last
+			select {
+			case l.messages <- readDamaged{}:
+			case <-ctx.Done():
+			}
 			continue
 		}
 		if err != nil {
@@ -43,19 +47,18 @@ func (l *lane) read(ctx context.Context, arrivals chan<- arrival) {
 		}
 		after = entries[len(entries)-1].Seq
 		select {
-		case arrivals <- arrival{entries, l.ignoredOf(ctx, entries)}:
+		case arrivals <- arrival{entries, l.examine(ctx, entries)}:
 		case <-ctx.Done():
 			return
 		}
 	}
 }
 
-// ignoredOf asks the sink which sticky entries it ignores. It could not be asked when they were
-// accepted, because only the store knows which lanes hold a problem.
-func (l *lane) ignoredOf(ctx context.Context, entries []*store.Entry) map[uint64]string {
-	if _, ok := SinkAs[Ignorer](l.sink); !ok {
-		return nil
-	}
+// examine decides what could not be decided when a sticky entry was accepted, because only the
+// store knows which lanes hold a problem. It returns why the sink ignores entries, by sequence
+// number. The bodies of an Issue or Incident carry no tags that a Match could look at, so that the
+// lane that has the problem wants them: such an entry is no longer sticky.
+func (l *lane) examine(ctx context.Context, entries []*store.Entry) map[uint64]string {
 	ignored := make(map[uint64]string)
 	for _, e := range entries {
 		if !e.Sticky || e.Begun {
@@ -66,13 +69,24 @@ func (l *lane) ignoredOf(ctx context.Context, entries []*store.Entry) map[uint64
 			continue // its attempt meets the error too, and deals with it
 		}
 		events, err := guance.Decode(stored.Body, "application/json")
-		if err == nil && len(events) == 1 {
-			if reason := l.ignores(events[0]); reason != "" {
-				ignored[e.Seq] = reason
-			}
+		if err != nil || len(events) != 1 {
+			continue // likewise
 		}
+		if reason := l.ignores(events[0]); reason != "" {
+			ignored[e.Seq] = reason
+		}
+		e.Sticky = !follows(events[0])
 	}
 	return ignored
+}
+
+// readDamaged: some of the lane's entries cannot be read, so not all of the backlog will be.
+type readDamaged struct{}
+
+func (readDamaged) apply(_ context.Context, l *lane, _ time.Time) error {
+	l.damaged = true
+	l.performAgain()
+	return nil
 }
 
 // readFailed: the lane's entries cannot be read.
@@ -89,6 +103,9 @@ func (l *lane) arrived(ctx context.Context, a arrival) error {
 		return err
 	}
 	for _, e := range a.entries {
+		if l.revived[e.Seq] {
+			continue
+		}
 		if reason, ignored := a.ignored[e.Seq]; ignored {
 			l.superseded.waiting = append(l.superseded.waiting, store.Mark{
 				Seq: e.Seq, Problem: e.Problem, Level: e.Level, Outcome: store.Ignored, Reason: reason,
@@ -108,7 +125,9 @@ func (l *lane) arrived(ctx context.Context, a arrival) error {
 		}
 		l.superseded.waiting = append(l.superseded.waiting, marks...)
 	}
-	l.unread = max(l.unread-len(a.entries), 0)
+	if l.unread = max(l.unread-len(a.entries), 0); l.unread == 0 {
+		l.performAgain()
+	}
 	l.writeSuperseded(ctx)
 	return nil
 }
@@ -121,9 +140,9 @@ func (l *lane) endCancelled(ctx context.Context, t schedule.Ticket, problem stri
 	l.end(ctx, &attempt{ticket: t, entry: e}, t.Mark(problem, store.Delivered, ""))
 }
 
-// records returns the records of the problems that the schedule does not hold, or may not hold after
-// a sticky entry: such an entry can end all that waits and itself. They have the marks that are
-// being written.
+// records returns the records of the problems that the schedule does not hold, or may not hold
+// after a sticky entry: such an entry can end all that waits and itself. They have the marks that
+// are being written.
 func (l *lane) records(
 	ctx context.Context, entries []*store.Entry,
 ) (records map[string]store.Record, err error) {

@@ -22,6 +22,7 @@ var arrows = map[string][]string{
 	"pagerduty/pagerdutytest": {},
 	"relay": {"guance", "internal/ratewindow", "relay/internal/schedule", "relay/internal/webhook",
 		"relay/store"},
+	"relay/console":           {"guance", "relay", "relay/store"},
 	"relay/internal/schedule": {"guance", "relay/store"},
 	"relay/internal/webhook":  {"guance"}, // neither the relay nor the store
 	"relay/memstore":          {"guance", "relay/store"},

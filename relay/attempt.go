@@ -51,6 +51,11 @@ func (l *lane) try(ctx context.Context, t schedule.Ticket) message {
 	ctx, end := l.telemetry.deliver(ctx, e)
 	var lost atomic.Bool
 	requests := &requests{lane: l}
+	if !l.leaseLasts() {
+		end(errLeaseEnds)
+		a.result.HandedBack = true
+		return attemptDone{a}
+	}
 	err = deliver(ctx, l.decorated, &Delivery{
 		Event: events[0], Lane: l.name, Source: sourceOf(e.Problem), Problem: e.Problem,
 		Seq: e.Seq, Attempt: t.Attempt(), Accepted: e.Accepted,
@@ -163,13 +168,15 @@ type entryEnded struct {
 	err  error
 }
 
-func (m entryEnded) apply(_ context.Context, l *lane, _ time.Time) error {
+func (m entryEnded) apply(_ context.Context, l *lane, now time.Time) error {
 	l.inFlight--
+	l.took += (now.Sub(m.began) - l.took) / 8
 	if m.err != nil {
 		return m.err
 	}
 	l.schedule.Settle(m.ticket, m.mark)
 	l.count(m.mark.Outcome, 1)
+	l.recent.end(m.entry, &m.mark)
 	l.performAgain()
 	switch m.mark.Outcome {
 	case store.Ignored:

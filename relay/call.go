@@ -72,9 +72,11 @@ func (r *Relay) call(ctx context.Context, name string, fn func(*lane) bool) bool
 		if l.call(ctx, fn) {
 			return true
 		}
-		r.mu.Lock() // if the lane is being replaced, its successor is there afterwards
-		next := r.findLane(name)
-		r.mu.Unlock()
+		if r.change.take(ctx) != nil {
+			return false
+		}
+		next := r.findLane(name) // if the lane was being replaced, this is its successor
+		r.change.giveBack()
 		if next == l || ctx.Err() != nil {
 			return false
 		}

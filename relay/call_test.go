@@ -265,7 +265,6 @@ func TestReport41UnknownLanes(t *testing.T) {
 		calls := map[string]func(lane string) error{
 			"Replay":    func(lane string) error { return r.Replay(t.Context(), lane, 1) },
 			"ReplayAll": func(lane string) error { _, _, err := r.ReplayAll(t.Context(), lane); return err },
-			"Drop":      func(lane string) error { return r.Drop(t.Context(), lane, 1) },
 		}
 		dead := func(lane string) error { _, err := r.DeadLetters(t.Context(), lane, 0, 1); return err }
 		for name, call := range calls {
@@ -275,6 +274,7 @@ func TestReport41UnknownLanes(t *testing.T) {
 			}
 		}
 		calls["DeadLetters"] = dead
+		calls["Drop"] = func(lane string) error { return r.Drop(t.Context(), lane, 1) }
 		for name, call := range calls {
 			if err := call("pagr"); !errors.Is(err, relay.ErrNoLane) ||
 				!contains(err, `"pagr"`, `["pager" "chat"]`) || contains(err, "kept") {

@@ -40,6 +40,9 @@ func (r *Relay) Replay(ctx context.Context, lane string, seq uint64) error {
 	if l := r.findLane(lane); l == nil || l.sink == nil {
 		return r.noLane(ctx, lane, fmt.Sprint("replaying dead letter ", seq))
 	}
+	if r.standsBy(lane) {
+		return r.elsewhere(ctx, lane, "replaying dead letter", command{Do: doReplay, Seq: seq})
+	}
 	return r.onEntry(ctx, lane, seq, "replaying dead letter", replay)
 }
 
@@ -72,6 +75,9 @@ func (r *Relay) ReplayAll(ctx context.Context, lane string) (replayed, stale int
 // fails with [store.ErrNotFound] if there is none, and with [ErrNoLane] if there is no such lane.
 // Before Run, it waits. After Run, it fails. [Relay.DropPending] drops what is not dead.
 func (r *Relay) Drop(ctx context.Context, lane string, seq uint64) error {
+	if r.standsBy(lane) {
+		return r.elsewhere(ctx, lane, "dropping dead letter", command{Do: doDrop, Seq: seq})
+	}
 	return r.onEntry(ctx, lane, seq, "dropping dead letter", drop)
 }
 
@@ -97,6 +103,14 @@ func (r *Relay) onEntry(
 	}
 	if err != nil {
 		return r.stopIfFailed(fmt.Errorf("relay: lane %q: %s: %w", name, doing, err))
+	}
+	return nil
+}
+
+// elsewhere has the owner of a lane do something with an entry.
+func (r *Relay) elsewhere(ctx context.Context, lane, doing string, c command) error {
+	if _, err := r.ask(ctx, lane, c); err != nil {
+		return fmt.Errorf("relay: lane %q: %s %d: %w", lane, doing, c.Seq, err)
 	}
 	return nil
 }
@@ -136,7 +150,9 @@ func replay(ctx context.Context, l *lane, seq uint64) (done bool, err error) {
 		return true, store.ErrNotFound
 	}
 	e := &dead[0].Entry
-	if l.schedule.InFlight(e.Problem, seq) {
+	// What is older and pending must be known: an entry that found the lane full, or was dropped, died
+	// before it.
+	if l.schedule.InFlight(e.Problem, seq) || l.unread > 0 && !l.damaged {
 		return false, nil
 	}
 	read, err := l.owned.Records(ctx, []string{e.Problem})
@@ -148,14 +164,16 @@ func replay(ctx context.Context, l *lane, seq uint64) (done bool, err error) {
 	record := records[e.Problem]
 	// A state is stale once a newer state was begun or settled, any event once a newer one was sent.
 	// Without a record, the dead letter is too old to tell.
-	if l.schedule.Holds(e.Problem) || record == (store.Record{}) ||
-		record.Seq > seq || record.Last > seq && e.State != guance.StateNeither {
+	// One that died because the lane was full may have been overtaken on its way.
+	if l.schedule.Holds(e.Problem) || record == (store.Record{}) || record.Seq > seq ||
+		e.State != guance.StateNeither && (record.Last > seq || l.schedule.Late(e, record)) {
 		return true, ErrStale
 	}
 	revived, err := l.owned.Revive(ctx, seq)
 	if err != nil {
 		return true, err
 	}
+	l.revived[seq] = true
 	l.schedule.Add(revived, record) // returns no marks: the schedule does not hold the problem
 	return true, nil
 }

@@ -4,10 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/guance-relay/guance-relay/guance"
+	"github.com/guance-relay/guance-relay/guance/guancetest"
 	"github.com/guance-relay/guance-relay/relay"
 	"github.com/guance-relay/guance-relay/relay/memstore"
 	"github.com/guance-relay/guance-relay/relay/store"
@@ -218,4 +221,106 @@ func TestReplayReturnsErrorsOfTheStore(t *testing.T) {
 			})
 		})
 	}
+}
+
+// An event that was overtaken on its way, and died because the lane was full, is not replayed after
+// the newer one.
+func TestReplayOfLateEvent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		db := memstore.New()
+		db.LimitLane(1)
+		r, err := relay.New(db, &relay.Options{Logger: slog.New(slog.DiscardHandler)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		sink := &recorder{}
+		r.Handle("lane", sink, nil)
+		problem := guancetest.NewProblem("a monitor")
+		problem.Fault(guance.LevelError)
+		recovery, fault := problem.Recover(), problem.Fault(guance.LevelCritical)
+		accept(t, r, fault)
+		if got := accept(t, r, recovery)[0].Lanes["lane"]; got != "dead" {
+			t.Fatalf("the second event is %s, want dead", got)
+		}
+		defer running(t, r)()
+		time.Sleep(time.Minute)
+		if err := r.Replay(t.Context(), "lane", 2); !errors.Is(err, relay.ErrStale) {
+			t.Errorf("Replay: %v, want ErrStale", err)
+		}
+		time.Sleep(time.Minute)
+		if got := sink.taken(); len(got) != 1 {
+			t.Errorf("sent %q, want the newest state alone", got)
+		}
+	})
+}
+
+// A dead letter may be replayed while the store reads the backlog, which then holds it too. It is
+// sent once.
+func TestReplayWhileTheBacklogIsRead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		db := memstore.New()
+		refuses := true
+		sink := &recorder{answer: func(context.Context, *relay.Delivery) error {
+			if refuses {
+				return relay.Permanent(errDown)
+			}
+			return nil
+		}}
+		before := over(t, db)
+		before.Handle("lane", sink, nil)
+		stop := running(t, before)
+		accept(t, before, event(t, "1", "p", "critical"))
+		time.Sleep(time.Minute)
+		stop()
+		refuses = false
+		db.Intercept(func(c memstore.Call, do func() error) error {
+			if c.Method != "Read" {
+				return do()
+			}
+			time.Sleep(2 * time.Second) // the dead letter is replayed in this time
+			err := do()
+			time.Sleep(30 * time.Second) // and delivered in this time
+			return err
+		})
+		r := over(t, db)
+		r.Handle("lane", sink, nil)
+		defer running(t, r)()
+		accept(t, r, event(t, "2", "q", "critical")) // something to wait for
+		time.Sleep(time.Second)
+		if err := r.Replay(t.Context(), "lane", 1); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Minute)
+		expect(t, sink, "p critical", "q critical")
+	})
+}
+
+// An event that found the lane full is newer than what is pending. It is not replayed before the
+// lane has read that.
+func TestReplayWaitsForTheBacklog(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		db := memstore.New()
+		db.LimitLane(1)
+		stop := running(t, laneOver(t, db, &recorder{answer: down}))
+		before := laneOver(t, db, &recorder{})
+		accept(t, before, event(t, "1", "p", "critical"))
+		time.Sleep(time.Minute)
+		accept(t, before, event(t, "2", "p", "fatal"))
+		stop()
+		db.Intercept(func(c memstore.Call, do func() error) error {
+			if c.Method == "Read" {
+				time.Sleep(2 * time.Second)
+			}
+			return do()
+		})
+		sink := &recorder{}
+		r := laneOver(t, db, sink)
+		defer running(t, r)()
+		time.Sleep(time.Second)
+		if err := r.Replay(t.Context(), "lane", 2); !errors.Is(err, relay.ErrStale) {
+			t.Errorf("Replay: %v, want ErrStale", err)
+		}
+		time.Sleep(time.Minute)
+		expect(t, sink, "p critical")
+	})
 }

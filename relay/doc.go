@@ -44,9 +44,40 @@
 //
 // # Routing
 //
-// A lane takes the events for which SinkOptions.Match returns true, or all of them without Match.
-// The lane with SinkOptions.Fallback takes what no other lane takes. Without such a lane, that is
-// not kept: its [Receipt] has the fate "unrouted", and the log and a metric say so.
+// An event goes to each lane that wants it: SinkOptions.Match returns true for it, or Options.Route
+// names the lane. A lane without Match wants every event, unless there is a Route.
+//
+// The event also goes to each other lane that has its problem: the lane has a pending event or a
+// dead letter of it, or its target may show it. There the event is sticky. So Match may look at the
+// level. Of sticky events a lane sends
+//
+//   - a recovery, if the target may show the problem;
+//   - another level than the one that the target shows, but no repeat of the same level;
+//   - an acknowledgement, if the target shows the problem.
+//
+// If a lane has not begun to send a problem, and a sticky event says another level, the problem is
+// no longer the lane's: what waits is superseded. For example, a lane takes what is critical, and a
+// fallback takes the rest:
+//
+//	critical, warning, ok     the lane sends all three, and the fallback none
+//	warning, critical, ok     the fallback sends all three, and the lane critical and ok
+//	critical and then warning, before the lane has sent anything
+//	                          the fallback sends warning, and the lane nothing
+//
+// The lane with SinkOptions.Fallback gets an event that no lane wants, if no other lane goes on to
+// show its problem. Without such a lane, what no lane takes is not kept: its [Receipt] has the fate
+// "unrouted", and the log and a metric say so.
+//
+// A duplicate is recognised before it is routed, once for its source. It reaches no lane that the
+// first webhook did not reach. What no lane took is not remembered.
+//
+// [Relay.SetLane] and [Relay.RemoveLane] change lanes while Run runs. A lane without a sink, which
+// was removed or is only in the store, takes part in this. It sends nothing; it supersedes and
+// expires what it has, and [Relay.DropPending] drops it. A lane that gets another name takes over
+// what it had under the old one, see SinkOptions.Formerly.
+//
+// A store bounds the pending events of one lane. What comes above the bound is dead in that lane,
+// with the reason "lane full", and the other lanes keep it.
 //
 // # Sources
 //
@@ -56,9 +87,23 @@
 // key, see [ProblemKey]. Sinks send that key, [Delivery].Problem, and none of the fields of the
 // event. A program without sources has one source, which has no name.
 //
+// # Several nodes
+//
+// Several processes may run a relay over one store that is a [store.Cluster], as package pgstore of
+// the nested module relay/pgstore is. Each takes webhooks and is ready. The lanes of one account
+// are owned by one node, as they share a budget. The other nodes stand by: [LaneStats] has the
+// state "standby" and the name of the owner. A node that stops hands its lanes over at once. A node
+// that dies, is stopped by the machine or cannot reach the store loses them when its lease ends,
+// and another node acquires them. It ends its attempts then, stands by, and Run goes on.
+//
+// A request begins only while a second of the lease is left. What an owner had begun when it lost
+// its lease counts as a lost answer. Each owner begins with an empty budget. Stats, Explain,
+// Replay, Drop and DropPending work on every node: a standby passes them on to the owner. Accept
+// tries for twenty seconds to reach the store, as Guance promises no second try.
+//
 // # The life of an entry
 //
-// An event becomes one entry in each lane that takes it.
+// An event becomes one entry in each lane that it goes to.
 //
 //	accepted ──▶ waiting ──▶ begun ──▶ in flight ──▶ delivered | dead | ignored
 //	   │            │          ▲          │                       │
@@ -81,8 +126,9 @@
 // entry.
 //
 // So before the first attempt for a new problem, a lane begins only: attempts for new problems of a
-// higher level, or of the same level and older; one attempt in eight for the oldest entry; and what
-// was in flight already.
+// higher level, or of the same level and older; one attempt in eight for the oldest entry; what an
+// operator sends now ([Relay.SendNow]); and what was in flight already. [Relay.Waiting] returns the
+// order, why each entry waits, and when it will be sent.
 //
 // An event that happened up to ten minutes before the newest of its problem was overtaken on its
 // way and is superseded.
@@ -131,7 +177,7 @@
 //
 // # Panics
 //
-// If Match or Ignores panics, the lane takes the event, and other lanes are not affected. The log
+// If Match or Ignores panics, the lane wants the event, and other lanes are not affected. The log
 // has an error with the stack at most once a minute. A panic of Deliver, or of the error that it
 // returns, is a failure of that attempt. A panic of EveryEvent, Account, Unwrap or Middleware
 // passes through Handle: it is a mistake in the program and shows at its start.
@@ -149,7 +195,7 @@
 // Accepting and delivering share only the [store.Store]. Run owns every goroutine and has joined
 // all when it returns, except a sink that does not return after its context has ended. A lane sends
 // several problems at once and never two events of one problem. Everything may be called at any
-// time from any goroutine, except Handle, which must come before Run.
+// time from any goroutine, except Handle, which must come before Run: SetLane adds lanes later.
 //
 // # Memory
 //

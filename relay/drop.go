@@ -13,10 +13,13 @@ import (
 var ErrInFlight = errors.New("the entry is in flight")
 
 // DropPending ends a pending entry as dead: it becomes a dead letter with the reason "dropped by
-// <by>", and can be replayed. The lane need not have a sink. DropPending fails with [ErrInFlight] if
-// the entry is being sent, with [store.ErrNotFound] if it is not pending, and with [ErrNoLane] if
-// there is no such lane. Before Run, it waits. After Run, it fails.
+// <by>", and can be replayed. The lane need not have a sink. DropPending fails with [ErrInFlight]
+// if the entry is being sent, with [store.ErrNotFound] if it is not pending, and with [ErrNoLane]
+// if there is no such lane. Before Run, it waits. After Run, it fails.
 func (r *Relay) DropPending(ctx context.Context, name string, seq uint64, by string) error {
+	if r.standsBy(name) {
+		return r.elsewhere(ctx, name, "dropping entry", command{Do: doKill, Seq: seq, By: by})
+	}
 	return r.onEntry(ctx, name, seq, "dropping entry",
 		func(ctx context.Context, l *lane, seq uint64) (bool, error) {
 			return l.dropPending(ctx, seq, "dropped by "+by)

@@ -24,27 +24,37 @@ func ExampleAll() {
 	// Output: false false true
 }
 
-// A chat has what no other lane takes.
-func ExampleSinkOptions_fallback() {
+// Two services page their teams, and a chat has the rest. The problem goes to the chat as a
+// warning, becomes critical and pages. Its recovery goes to both lanes, as both have the problem.
+func ExampleSinkOptions_match() {
 	r, err := relay.New(memstore.New(), quiet)
 	if err != nil {
 		panic(err)
 	}
-	payments := &relay.SinkOptions{Match: relay.MatchTag("service", "payments")}
-	r.Handle("payments", relay.SinkFunc(nil), payments)
-	r.Handle("chat", relay.SinkFunc(nil), &relay.SinkOptions{Fallback: true})
+	payments, search, chat := relay.SinkFunc(nil), relay.SinkFunc(nil), relay.SinkFunc(nil)
+	serious := relay.AtLeast(guance.LevelCritical)
+	r.Handle("payments", payments, &relay.SinkOptions{
+		Match: relay.All(relay.MatchTag("service", "payments"), serious),
+	})
+	r.Handle("search", search, &relay.SinkOptions{
+		Match: relay.All(relay.MatchTag("service", "search"), serious),
+	})
+	r.Handle("chat", chat, &relay.SinkOptions{Fallback: true})
 
-	for _, service := range []string{"payments", "search"} {
-		event := guancetest.NewProblem("latency", "service", service).Fault(guance.LevelError)
+	latency := guancetest.NewProblem("latency", "service", "payments")
+	for _, event := range []*guance.Event{
+		latency.Fault(guance.LevelWarning), latency.Fault(guance.LevelCritical), latency.Recover(),
+	} {
 		receipts, err := r.Accept(context.Background(), event)
 		if err != nil {
 			panic(err)
 		}
-		fmt.Println(service, receipts[0].Lanes)
+		fmt.Println(event.Status, receipts[0].Lanes)
 	}
 	// Output:
-	// payments map[payments:accepted]
-	// search map[chat:accepted]
+	// warning map[chat:accepted]
+	// critical map[chat:sticky payments:accepted]
+	// ok map[chat:accepted payments:sticky]
 }
 
 func ExampleMatchTag() {

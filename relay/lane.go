@@ -25,6 +25,7 @@ type lane struct {
 
 	// Owned by the loop in run.
 	store         store.Store
+	lease         store.Lease
 	owned         store.Lane
 	schedule      *schedule.Schedule
 	messages      chan message
@@ -32,11 +33,13 @@ type lane struct {
 	inFlight      int
 	stopping      bool
 	unread        int       // entries from before the start that the schedule does not have yet
+	damaged       bool      // some entries cannot be read, so unread may stay above zero
 	ready         time.Time // nothing is sent before it while there are unread entries
 	failures      failureLog
 	retried       []call // calls that are made again after the next outcome
 	ignoredLogged bool   // see logIgnored
 	superseded    supersededMarks
+	revived       map[uint64]bool // dead letters that were replayed: Read may return them, too
 }
 
 // A message is what a goroutine of a lane sends to its loop. The loop calls apply. An error of
@@ -51,9 +54,9 @@ func newLane(c *laneConfig, a *account) *lane {
 
 // run delivers until ctx ends or the store fails. When it returns, its goroutines have ended,
 // except for a sink that does not return.
-func (l *lane) run(ctx context.Context, db store.Store, owned store.Lane) error {
+func (l *lane) run(ctx context.Context, db store.Store, lease store.Lease) error {
 	defer close(l.ended)
-	if err := l.start(ctx, db, owned); err != nil {
+	if err := l.start(ctx, db, lease); err != nil {
 		if ctx.Err() != nil { // stopped before it began
 			return nil
 		}
@@ -72,21 +75,26 @@ func (l *lane) run(ctx context.Context, db store.Store, owned store.Lane) error 
 
 	err := l.loop(ctx, attempts, arrivals)
 	stopReading()
+	if errors.Is(context.Cause(ctx), errLeaseLost) || lostLease(err) {
+		cut() // the next owner may send already
+	}
 	return errors.Join(err, l.finish(attempts, cut))
 }
 
-func (l *lane) start(ctx context.Context, db store.Store, owned store.Lane) error {
+func (l *lane) start(ctx context.Context, db store.Store, lease store.Lease) error {
 	held, err := db.Holdings(ctx)
 	if err != nil {
 		return err
 	}
 	now := l.clock.now()
-	l.store, l.owned, l.unread, l.ready = db, owned, held[l.name].Pending, now.Add(readFirst)
+	l.store, l.lease, l.owned = db, lease, lease.Lane(l.name)
+	l.unread, l.ready = held[l.name].Pending, now.Add(readFirst)
 	policy := schedule.Policy{
 		EveryEvent: l.opts.EveryEvent, MaxAttempts: l.opts.MaxAttempts, MaxAge: l.opts.MaxAge,
 	}
 	l.schedule = schedule.New(policy, rand.Int64N)
 	l.messages = make(chan message)
+	l.revived = make(map[uint64]bool)
 	return nil
 }
 
@@ -160,6 +168,12 @@ func (l *lane) startAttempts(ctx context.Context, now time.Time) time.Duration {
 	if l.sink == nil {
 		return wake.Sub(now)
 	}
+	if now.Before(l.hold.until) {
+		return min(wake.Sub(now), l.hold.until.Sub(now))
+	}
+	if !l.leaseLasts() {
+		return min(wake.Sub(now), leaseAgain)
+	}
 	// If there is more to expire than expire takes at once, nothing is sent before that.
 	for wake.After(now) && l.inFlight < l.limit() {
 		if l.unread > 0 && now.Before(l.ready) { // the most urgent entry may be unread
@@ -177,6 +191,7 @@ func (l *lane) startAttempts(ctx context.Context, now time.Time) time.Duration {
 		}
 		t, _ := l.schedule.Next(now)
 		l.counts.attempts++
+		l.recent.attempt(now)
 		l.inFlight++
 		l.wg.Go(func() { l.post(l.try(ctx, t)) })
 	}

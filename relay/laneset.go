@@ -62,6 +62,29 @@ func (s *laneSet) next(configs []*laneConfig) (set *laneSet, gone []*account, er
 	return set, gone, nil
 }
 
+// renew returns the set with an account whose lanes can run once more in the place of a.
+func (s *laneSet) renew(a *account) (*laneSet, *account) {
+	next := newAccount(a.key, a.name, a.configs())
+	set := &laneSet{byName: maps.Clone(s.byName), served: s.served, fallback: s.fallback}
+	for _, other := range s.accounts {
+		if other == a {
+			other = next
+		}
+		set.accounts = append(set.accounts, other)
+	}
+	for _, l := range s.all {
+		if l.account == a {
+			l = next.lane(l.laneConfig)
+			set.byName[l.name] = l
+			if l.opts.Fallback {
+				set.fallback = l
+			}
+		}
+		set.all = append(set.all, l)
+	}
+	return set, next
+}
+
 func (s *laneSet) add(l *lane) error {
 	if s.byName[l.name] != nil {
 		return fmt.Errorf("relay: two lanes named %s", l.name)

@@ -83,7 +83,7 @@ func blank(r rune) bool {
 func (r *Relay) Explain(ctx context.Context, problem string) ([]ProblemHistory, error) {
 	var histories []ProblemHistory
 	for _, l := range r.lanes.Load().all {
-		h, err := r.history(ctx, l, problem)
+		h, err := r.historyAnywhere(ctx, l, problem)
 		if err != nil {
 			return nil, fmt.Errorf("relay: lane %q: explaining a problem: %w", l.name, err)
 		}
@@ -92,6 +92,36 @@ func (r *Relay) Explain(ctx context.Context, problem string) ([]ProblemHistory, 
 		}
 	}
 	return histories, nil
+}
+
+// historyAnywhere asks the owner of a lane, if that is another node. If no owner answers, the
+// pending entries have no reason.
+func (r *Relay) historyAnywhere(
+	ctx context.Context, l *lane, problem string,
+) (ProblemHistory, error) {
+	if !r.standsBy(l.name) {
+		return r.history(ctx, l, problem)
+	}
+	short, cancel := context.WithTimeout(ctx, explainTimeout)
+	defer cancel()
+	a, err := r.ask(short, l.name, command{Do: doExplain, Problem: problem})
+	if err == nil && a.History != nil {
+		return *a.History, nil
+	}
+	h, err := r.history(ctx, l, problem)
+	if err != nil {
+		return h, err
+	}
+	pending, err := r.cluster.Pending(ctx, l.name, problem)
+	for _, stored := range pending {
+		if slices.ContainsFunc(h.Entries, func(e EntryStatus) bool { return e.Seq == stored.Seq }) {
+			continue // this node has become the owner
+		}
+		e := statusOf(stored)
+		e.Ended, e.Reason = store.Outcome(0).String(), "no node that owns the lane has answered"
+		h.Entries = append(h.Entries, e)
+	}
+	return h, err
 }
 
 func (r *Relay) history(ctx context.Context, l *lane, problem string) (ProblemHistory, error) {
@@ -103,7 +133,7 @@ func (r *Relay) history(ctx context.Context, l *lane, problem string) (ProblemHi
 	if err != nil {
 		return h, err
 	}
-	if r.started.Load() {
+	if r.started.Load() && !r.standsBy(l.name) {
 		r.call(ctx, l.name, func(l *lane) bool {
 			pending, err = l.pendingOf(context.WithoutCancel(ctx), problem)
 			return true
@@ -176,6 +206,8 @@ func (l *lane) waits(w schedule.Waiting, now time.Time) (string, time.Time) {
 		return "in flight", time.Time{}
 	case l.sink == nil:
 		return "the lane has no sink", time.Time{}
+	case now.Before(l.hold.until):
+		return "the lane was paused by " + l.hold.by, l.hold.until
 	case now.Before(paused):
 		return "the target asked for a pause", paused
 	case w.Reason == schedule.Repeat:

@@ -15,7 +15,7 @@ type run struct {
 	ctx     context.Context // ends when the relay stops
 	stop    context.CancelFunc
 	wg      sync.WaitGroup
-	tenures map[*account]*tenure // guarded by Relay.mu
+	tenures map[*account]*tenure // guarded by Relay.change
 
 	mu   sync.Mutex
 	errs []error // guarded by mu
@@ -87,8 +87,10 @@ func (r *Relay) adopt(ctx context.Context, names []string) error {
 func (r *Relay) reconfigure(
 	ctx context.Context, added *laneConfig, change func([]*laneConfig) ([]*laneConfig, error),
 ) error {
-	r.mu.Lock()
-	defer r.mu.Unlock()
+	if err := r.change.take(ctx); err != nil {
+		return fmt.Errorf("relay: waiting for another change of the lanes; no lane was changed: %w", err)
+	}
+	defer r.change.giveBack()
 	if r.closing.Load() {
 		return errors.New("relay: closing; no lane was changed")
 	}
@@ -117,6 +119,9 @@ func (r *Relay) reconfigure(
 			}
 		}
 		r.lanes.Store(next)
+		if takesOver == "" {
+			r.named.CompareAndSwap(old, next)
+		}
 		return nil
 	}
 	for _, a := range gone {
@@ -134,6 +139,7 @@ func (r *Relay) reconfigure(
 		}
 	}
 	r.lanes.Store(next)
+	r.named.Store(next)
 	for _, a := range next.accounts {
 		if r.running.tenures[a] == nil {
 			a.budget = budgets[a.key]
@@ -141,6 +147,44 @@ func (r *Relay) reconfigure(
 		}
 	}
 	return err
+}
+
+// namedLanes returns the lanes once they have taken over their former names. An event must not come
+// to a lane before: two lanes that both have had events cannot become one.
+func (r *Relay) namedLanes(ctx context.Context) (*laneSet, error) {
+	for {
+		lanes := r.lanes.Load()
+		if r.named.Load() == lanes {
+			return lanes, nil
+		}
+		if err := r.takeOverNames(ctx, lanes); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// takeOverNames has the lanes of a set take over their former names, unless they did or another set
+// has taken its place.
+func (r *Relay) takeOverNames(ctx context.Context, lanes *laneSet) error {
+	if r.named.Load() == lanes {
+		return nil
+	}
+	if err := r.naming.take(ctx); err != nil {
+		return fmt.Errorf("relay: waiting for lanes to take over their former names: %w", err)
+	}
+	defer r.naming.giveBack()
+	if r.named.Load() == lanes || r.lanes.Load() != lanes {
+		return nil
+	}
+	for _, l := range lanes.all {
+		if l.opts.Formerly != "" {
+			if err := r.takeOver(ctx, l.laneConfig); err != nil {
+				return err
+			}
+		}
+	}
+	r.named.Store(lanes)
+	return nil
 }
 
 // takeOver gives a lane what the lane of its former name has.

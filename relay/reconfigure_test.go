@@ -394,3 +394,52 @@ func TestSetLaneAfterRun(t *testing.T) {
 		}
 	})
 }
+
+// A webhook that comes before Run finds the lane under its new name. Otherwise the lane would have
+// events under both names, and could not become one.
+func TestEventBeforeTakeOver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		db := memstore.New()
+		r := over(t, db)
+		r.Handle("old", &recorder{answer: down}, nil)
+		stop := running(t, r)
+		accept(t, r, event(t, "1", "p", "critical"))
+		stop()
+
+		r = over(t, db)
+		sink := &recorder{}
+		r.Handle("new", sink, &relay.SinkOptions{Formerly: "old"})
+		accept(t, r, event(t, "2", "q", "critical"))
+		stop = running(t, r)
+		time.Sleep(time.Minute)
+		stop()
+		expect(t, sink, "p critical", "q critical")
+	})
+}
+
+// SetLane waits for another change of the lanes no longer than its context.
+func TestSetLaneGivesUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := over(t, memstore.New())
+		slow := relay.SinkFunc(func(ctx context.Context, _ *relay.Delivery) error {
+			<-ctx.Done()
+			return ctx.Err()
+		})
+		r.Handle("lane", slow, nil)
+		stop := running(t, r)
+		accept(t, r, event(t, "1", "p", "critical"))
+		time.Sleep(time.Second)
+		first := make(chan error)
+		go func() { first <- r.RemoveLane(t.Context(), "lane") }() // waits for the attempt
+		synctest.Wait()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if err := r.SetLane(ctx, "other", slow, nil); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("SetLane: %v, want that its context has ended", err)
+		}
+		if err := <-first; err != nil {
+			t.Error(err)
+		}
+		stop()
+	})
+}

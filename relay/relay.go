@@ -5,8 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"slices"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -28,6 +28,9 @@ type Options struct {
 	// panics, the event goes to every lane without Match. Default: none; a lane without Match wants
 	// every event.
 	Route func(*guance.Event) []string
+	// Node is the name of this process among those that use one store, shown to people. It needs to
+	// be set only where several processes run on one host. Default: the name of the host.
+	Node string
 	// DrainTimeout is how long attempts in flight may go on after Run's context ended. Default: 5 s.
 	DrainTimeout time.Duration
 	// TracerProvider and MeterProvider receive spans and metrics. Default: OpenTelemetry's global
@@ -48,16 +51,22 @@ type Relay struct {
 	clock     *clock
 	telemetry *telemetry
 	route     func(*guance.Event) []string
+	cluster   store.Cluster // the store, if several nodes use it; otherwise nil
+	node      string
+	owners    atomic.Pointer[map[string]LaneStats] // who owns a lane, with its figures
 
 	lanes   atomic.Pointer[laneSet]
+	named   atomic.Pointer[laneSet] // the set whose lanes have taken over their former names
+	naming  turn                    // taken while lanes take over names
 	started atomic.Bool
 	closing atomic.Bool
 	failed  chan error  // the first failure of the store that a caller met
 	unknown chan string // lanes without a sink that an event came to
 
-	mu      sync.Mutex // held while the lanes change
-	running *run       // guarded by mu; nil: not running
+	change  turn // taken while the lanes change
+	running *run // guarded by change; nil: not running
 
+	unavailable               sampledLog // the store cannot be reached
 	unrouted, refused         sampledLog // events that no lane takes, or their source may not send
 	routePanics, unknownLanes sampledLog // mistakes of Options.Route
 }
@@ -77,6 +86,7 @@ func New(db store.Store, opts *Options) (*Relay, error) {
 	r := &Relay{
 		store: db, clock: newClock(db, opts.Now), log: opts.Logger, drain: opts.DrainTimeout,
 		failed: make(chan error, 1), unknown: make(chan string, 1), route: opts.Route,
+		naming: newTurn(), change: newTurn(), node: opts.Node, unavailable: newSampledLog(),
 		unrouted: newSampledLog(), refused: newSampledLog(),
 		routePanics: newSampledLog(), unknownLanes: newSampledLog(),
 	}
@@ -84,6 +94,10 @@ func New(db store.Store, opts *Options) (*Relay, error) {
 		r.log = slog.Default()
 	}
 	orDefault(&r.drain, 5*time.Second)
+	r.cluster, _ = db.(store.Cluster)
+	if r.node == "" {
+		r.node, _ = os.Hostname()
+	}
 	r.lanes.Store(&laneSet{byName: make(map[string]*lane)})
 	var err error
 	r.telemetry, err = newTelemetry(opts.TracerProvider, opts.MeterProvider)
@@ -119,14 +133,19 @@ func (r *Relay) Run(ctx context.Context) error {
 	if r.started.Swap(true) {
 		return errors.New("relay: Run was called twice")
 	}
-	if err := r.findLanes(ctx); err != nil {
+	err := r.findLanes(ctx)
+	for errors.Is(err, store.ErrUnavailable) && sleep(ctx, acquireAgain) {
+		err = r.findLanes(ctx)
+	}
+	if err != nil {
 		r.closing.Store(true)
 		if ctx.Err() != nil { // stopped before it began
 			return nil
 		}
 		return err
 	}
-	unobserve, err := r.telemetry.observe(r.laneStats)
+	var unobserve func() error
+	unobserve, err = r.telemetry.observe(r.laneStats)
 	if err != nil {
 		return err
 	}
@@ -136,12 +155,20 @@ func (r *Relay) Run(ctx context.Context) error {
 	run := &run{ctx: ctx, stop: stop, tenures: make(map[*account]*tenure)}
 	run.wg.Go(func() { r.clock.watch(ctx, r.log) })
 	run.wg.Go(func() { r.adoptUnknown(ctx) })
-	r.mu.Lock()
+	if r.cluster != nil {
+		run.wg.Go(func() { r.watchOwners(ctx) })
+	}
+	_ = r.change.take(context.Background())
+	// A lane may have been added since findLanes.
+	if err := r.takeOverNames(ctx, r.lanes.Load()); err != nil {
+		run.fail(err)
+		stop()
+	}
 	r.running = run
 	for _, a := range r.lanes.Load().accounts {
 		r.begin(run, a)
 	}
-	r.mu.Unlock()
+	r.change.giveBack()
 	select {
 	case <-ctx.Done():
 	case err := <-r.failed:
@@ -150,8 +177,8 @@ func (r *Relay) Run(ctx context.Context) error {
 		stop()
 	}
 	r.closing.Store(true)
-	r.mu.Lock() // no lane changes from now on
-	r.mu.Unlock()
+	_ = r.change.take(context.Background()) // no lane changes from now on
+	r.change.giveBack()
 	run.wg.Wait()
 	return errors.Join(append(run.errs, unobserve())...)
 }
@@ -172,12 +199,8 @@ func (r *Relay) stopIfFailed(err error) error {
 // sink here.
 func (r *Relay) findLanes(ctx context.Context) error {
 	lanes := r.lanes.Load()
-	for _, l := range lanes.all {
-		if l.opts.Formerly != "" {
-			if err := r.takeOver(ctx, l.laneConfig); err != nil {
-				return err
-			}
-		}
+	if err := r.takeOverNames(ctx, lanes); err != nil {
+		return err
 	}
 	renamed, err := r.store.Renamed(ctx)
 	if err != nil {

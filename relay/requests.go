@@ -16,10 +16,15 @@ type requests struct {
 
 // wait implements [Delivery.Wait].
 func (r *requests) wait(ctx context.Context) error {
-	if !r.begun.Swap(true) {
-		return nil
-	}
+	first := !r.begun.Swap(true)
 	for {
+		if !r.lane.leaseLasts() {
+			r.refused.Store(true)
+			return errLeaseEnds
+		}
+		if first {
+			return nil
+		}
 		now := r.lane.clock.now()
 		ok, again := r.lane.account.budget.take(now)
 		if ok {

@@ -63,3 +63,7 @@ func (l *laneConfig) wants(ev *guance.Event, routed routing) bool {
 	}
 	return l.matches(ev)
 }
+
+// follows reports whether an event does not say what it could be routed by: the bodies of an Issue
+// or Incident carry no tags.
+func follows(ev *guance.Event) bool { return ev.Incident != nil }

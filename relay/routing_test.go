@@ -10,8 +10,10 @@ import (
 	"time"
 
 	"github.com/guance-relay/guance-relay/guance"
+	"github.com/guance-relay/guance-relay/guance/guancetest"
 	"github.com/guance-relay/guance-relay/relay"
 	"github.com/guance-relay/guance-relay/relay/memstore"
+	"github.com/guance-relay/guance-relay/relay/store"
 )
 
 // "Critical and worse page, the rest goes to chat", in any order of levels. Each row is a sequence
@@ -232,8 +234,8 @@ func TestFullLane(t *testing.T) {
 	})
 }
 
-// A sticky entry can end all of its problem that the lane has in memory. What comes behind it in the
-// same batch must still find what the target shows.
+// A sticky entry can end all of its problem that the lane has in memory. What comes behind it in
+// the same batch must still find what the target shows.
 func TestStickyEndsAllOfProblem(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		sink := &recorder{}
@@ -251,4 +253,79 @@ func TestStickyEndsAllOfProblem(t *testing.T) {
 		time.Sleep(10 * time.Minute)
 		expect(t, sink, "p critical", "p warning", "q critical", "p ok")
 	})
+}
+
+// Report 35: the bodies of an Issue or Incident carry no tags. They go where the problem is, and
+// not to the lane for the rest, also if nothing of the problem was sent yet.
+func TestReport35IssuesGoWhereTheProblemIs(t *testing.T) {
+	for _, wait := range []time.Duration{0, time.Minute} {
+		t.Run(fmt.Sprint("after ", wait), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r, _ := logged(t, relay.Options{})
+				mine, rest := &recorder{}, &recorder{}
+				r.Handle("mine", mine, &relay.SinkOptions{
+					Match: relay.MatchTag("service", "pay"), PerMinute: 2,
+				})
+				r.Handle("rest", rest, &relay.SinkOptions{Fallback: true})
+				defer running(t, r)()
+				problem := &guancetest.Problem{Monitor: "m", Tags: map[string]string{"service": "pay"}}
+				accept(t, r, problem.Fault(guance.LevelCritical))
+				time.Sleep(wait)
+				for _, status := range []string{"open", "closed"} {
+					got := accept(t, r, problem.Incident(status))[0]
+					if fmt.Sprint(got.Lanes) != "map[mine:sticky]" {
+						t.Errorf("%s: got %+v", status, got)
+					}
+					time.Sleep(wait)
+				}
+				time.Sleep(10 * time.Minute)
+				expect(t, rest)
+				if got := len(mine.taken()); wait == 0 && got != 0 || wait > 0 && got != 3 {
+					t.Errorf("the lane sent %q", mine.taken())
+				}
+			})
+		})
+	}
+}
+
+// An Issue that comes before the page of its problem is sent does not take the page away.
+func TestIssueDoesNotCancelPage(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, _ := logged(t, relay.Options{})
+		mine := &recorder{}
+		r.Handle("mine", mine, &relay.SinkOptions{Match: relay.MatchTag("service", "pay")})
+		problem := &guancetest.Problem{Monitor: "m", Tags: map[string]string{"service": "pay"}}
+		accept(t, r, problem.Fault(guance.LevelError), problem.Incident("open"))
+		defer running(t, r)()
+		time.Sleep(time.Minute)
+		if got := mine.taken(); len(got) != 1 {
+			t.Errorf("the lane sent %q, want the problem once", got)
+		}
+	})
+}
+
+// What is dead because the lane is full does not make late what is pending: after a restart it is
+// sent.
+func TestFullLaneAfterRestart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		db := memstore.New()
+		db.LimitLane(1)
+		problem := guancetest.NewProblem("a monitor")
+		first, repeat := problem.Fault(guance.LevelCritical), problem.Fault(guance.LevelCritical)
+		accept(t, laneOver(t, db, &recorder{}), first, repeat)
+		sink := &recorder{}
+		defer running(t, laneOver(t, db, sink))()
+		time.Sleep(time.Minute)
+		if got := sink.taken(); len(got) != 1 {
+			t.Errorf("sent %q, want the first event", got)
+		}
+	})
+}
+
+// laneOver returns a relay with one lane over a store.
+func laneOver(t *testing.T, db store.Store, sink relay.Sink) *relay.Relay {
+	t.Helper()
+	r := over(t, db)
+	r.Handle("lane", sink, nil)
+	return r
 }

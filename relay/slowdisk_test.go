@@ -2,6 +2,7 @@ package relay_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -167,5 +168,38 @@ func TestMarksOnTheirWay(t *testing.T) {
 		if held, err := disk.Holdings(t.Context()); err != nil || held["lane"].Pending != 0 {
 			t.Errorf("the store holds %+v, %v, want nothing", held, err)
 		}
+	})
+}
+
+// Promise 3 for a replay while a slow disk still writes what was superseded.
+func TestReplayWhileMarksAreOnTheirWay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		disk, sink := newSlowDisk(0), &recorder{}
+		sink.answer = func(context.Context, *relay.Delivery) error {
+			time.Sleep(3 * time.Hour)
+			return nil
+		}
+		r, err := relay.New(disk, &relay.Options{Logger: slog.New(slog.DiscardHandler)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Handle("lane", sink, &relay.SinkOptions{Concurrency: 1, MaxAge: time.Hour})
+		defer running(t, r)()
+		accept(t, r, event(t, "1", "slow", "critical"))
+		time.Sleep(time.Minute)
+		accept(t, r, event(t, "2", "p", "critical"))
+		time.Sleep(2 * time.Hour)
+		dead := deadLetters(t, r)
+		if len(dead) != 1 || dead[0].Problem != "p" {
+			t.Fatalf("dead letters %+v, want p, which became too old unsent", dead)
+		}
+		// which cancel each other; their marks take five seconds
+		accept(t, r, event(t, "3", "p", "error"), event(t, "4", "p", "ok"))
+		time.Sleep(100 * time.Millisecond)
+		if err := r.Replay(t.Context(), "lane", dead[0].Seq); !errors.Is(err, relay.ErrStale) {
+			t.Errorf("Replay: %v, want ErrStale", err)
+		}
+		time.Sleep(24 * time.Hour)
+		expect(t, sink, "slow critical")
 	})
 }

@@ -20,6 +20,8 @@ const (
 	Repeating  LaneState = "repeating"   // delivered recoveries wait to be sent a second time
 	Probing    LaneState = "probing"     // the target is down and gets one request at a time
 	Reading    LaneState = "reading"     // it reads its backlog after a start
+	Standby    LaneState = "standby"     // another node owns it, or none yet; see LaneStats.Owner
+	Held       LaneState = "held"        // an operator paused it, see LaneStats.PausedBy
 	NoSink     LaneState = "no sink"     // it has no sink, and keeps what it has
 	Stopped    LaneState = "stopped"     // it does not run in this process
 )
@@ -51,6 +53,9 @@ func (c *LevelCounts) UnmarshalJSON(data []byte) error {
 type LaneStats struct {
 	Name  string    `json:"name"`
 	State LaneState `json:"state"`
+	// Owner is the node that owns a lane on standby. Its figures are those of the owner, and a few
+	// seconds old. Empty: it is not known, or this node is the owner.
+	Owner string `json:"owner,omitempty"`
 	// Until is when the state may change by itself. Zero: only an event or an answer changes it.
 	Until time.Time `json:"until,omitzero"`
 	// Reason is the last failure, until the target takes an event.
@@ -66,6 +71,10 @@ type LaneStats struct {
 	Stuck *Stuck `json:"stuck,omitempty"`
 	// PerMinute is the present rate. A 429 lowers it, and minutes without one raise it again.
 	PerMinute float64 `json:"per_minute"`
+	// Budget is the rate without any 429, in requests a minute.
+	Budget float64 `json:"budget"`
+	// PausedBy is who paused the lane, see [Relay.Pause]. Empty: nobody did.
+	PausedBy string `json:"paused_by,omitempty"`
 
 	Attempts  uint64 `json:"attempts"`
 	Failed    uint64 `json:"failed"`    // attempts that failed
@@ -102,23 +111,29 @@ func (r *Relay) Stats() Stats {
 
 // laneStats returns the figures of all lanes, and the present wall time.
 func (r *Relay) laneStats() ([]LaneStats, time.Time) {
-	wall := r.clock.wall()
-	ahead := wall.Sub(r.clock.now())
 	lanes := r.lanes.Load().all
 	stats := make([]LaneStats, len(lanes))
 	for i, l := range lanes {
-		s := *l.stats.Load()
-		s.Ignored += l.atOnce[store.Ignored].Load()
-		s.Dead += l.atOnce[store.Dead].Load()
-		s.Until, s.Oldest = shift(s.Until, ahead), shift(s.Oldest, ahead)
-		if s.Stuck != nil {
-			stuck := *s.Stuck
-			stuck.Oldest = shift(stuck.Oldest, ahead)
-			s.Stuck = &stuck
+		if stats[i] = r.shown(l); stats[i].State == Standby {
+			stats[i] = r.ownersFigures(stats[i])
 		}
-		stats[i] = s
 	}
-	return stats, wall
+	return stats, r.clock.wall()
+}
+
+// shown returns the figures of a lane in this process, with wall times.
+func (r *Relay) shown(l *lane) LaneStats {
+	ahead := r.clock.ahead()
+	s := *l.stats.Load()
+	s.Ignored += l.atOnce[store.Ignored].Load()
+	s.Dead += l.atOnce[store.Dead].Load()
+	s.Until, s.Oldest = shift(s.Until, ahead), shift(s.Oldest, ahead)
+	if s.Stuck != nil {
+		stuck := *s.Stuck
+		stuck.Oldest = shift(stuck.Oldest, ahead)
+		s.Stuck = &stuck
+	}
+	return s
 }
 
 // publish makes the loop's figures visible to laneStats. Times are of the lane's clock.
@@ -137,6 +152,10 @@ func (l *lane) publish(now time.Time) {
 	}
 	stats.State, stats.Until = l.state(now)
 	_, _, stats.PerMinute = l.account.budget.standing(now)
+	stats.Budget = l.account.budget.budgetPerMinute()
+	if now.Before(l.hold.until) {
+		stats.PausedBy = l.hold.by
+	}
 	l.stats.Store(stats)
 }
 
@@ -152,6 +171,8 @@ func (l *lane) state(now time.Time) (LaneState, time.Time) {
 		return Reading, l.ready
 	case l.sink == nil:
 		return NoSink, time.Time{}
+	case now.Before(l.hold.until):
+		return Held, l.hold.until
 	case now.Before(paused):
 		return Paused, paused
 	case down:

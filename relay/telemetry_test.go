@@ -2,8 +2,8 @@ package relay
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"slices"
 	"testing"
 	"time"
 
@@ -14,6 +14,7 @@ import (
 
 	"github.com/guance-relay/guance-relay/guance"
 	"github.com/guance-relay/guance-relay/relay/internal/schedule"
+	"github.com/guance-relay/guance-relay/relay/memstore"
 	"github.com/guance-relay/guance-relay/relay/store"
 )
 
@@ -119,6 +120,27 @@ func TestGauges(t *testing.T) {
 	}
 }
 
+// mute is a meter that takes no callback.
+type mute struct{ noop.Meter }
+
+func (mute) RegisterCallback(metric.Callback, ...metric.Observable) (metric.Registration, error) {
+	return nil, errors.New("no callbacks")
+}
+
+// A relay whose gauges would show nothing does not run.
+func TestRunReturnsAnErrorOfTheMeter(t *testing.T) {
+	r, err := New(memstore.New(), &Options{MeterProvider: meters{meter: mute{}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	defer cancel()
+	err = r.Run(ctx)
+	if err == nil || err.Error() != "relay: Options.MeterProvider: no callbacks" {
+		t.Errorf("Run: %v, want the error of the meter", err)
+	}
+}
+
 // Each attempt is counted under what came of it.
 func TestAttemptsAreCountedByClass(t *testing.T) {
 	tel, err := newTelemetry(nil, noop.NewMeterProvider())
@@ -163,9 +185,7 @@ func (c catalogue) Float64Histogram(name string,
 	opts ...metric.Float64HistogramOption) (metric.Float64Histogram, error) {
 	config := metric.NewFloat64HistogramConfig(opts...)
 	c.note("histogram", name, config.Unit(), config.Description())
-	if b := config.ExplicitBucketBoundaries(); len(b) == 0 || !slices.IsSorted(b) {
-		c.made[name] += fmt.Sprint(", with buckets ", b)
-	}
+	c.made[name] += fmt.Sprint(", buckets ", config.ExplicitBucketBoundaries())
 	return noop.Float64Histogram{}, nil
 }
 
@@ -183,7 +203,8 @@ func (c catalogue) Float64ObservableGauge(name string,
 	return noop.Float64ObservableGauge{}, nil
 }
 
-// Dashboards know the instruments by these names, and exporters make their units part of the names.
+// Dashboards know the instruments by these names and buckets. Exporters make their units part of
+// the names.
 func TestInstruments(t *testing.T) {
 	c := catalogue{made: make(map[string]string)}
 	if _, err := newTelemetry(nil, meters{meter: c}); err != nil {
@@ -191,10 +212,12 @@ func TestInstruments(t *testing.T) {
 	}
 	want := map[string]string{
 		"relay.entries.settled": "counter in {entry}", "relay.attempts": "counter in {attempt}",
-		"relay.refused":          "counter in {event}",
-		"relay.unrouted":         "counter in {event}",
-		"relay.attempt.duration": "histogram in s", "relay.entry.age": "histogram in s",
-		"relay.backlog": "gauge in {entry}", "relay.stuck": "gauge in {entry}",
+		"relay.refused":  "counter in {event}",
+		"relay.unrouted": "counter in {event}",
+		"relay.attempt.duration": "histogram in s, buckets " +
+			"[0.005 0.01 0.025 0.05 0.1 0.25 0.5 1 2.5 5 10 30]",
+		"relay.entry.age": "histogram in s, buckets [0.01 0.1 1 5 15 60 300 900 3600 14400 86400]",
+		"relay.backlog":   "gauge in {entry}", "relay.stuck": "gauge in {entry}",
 		"relay.backlog.age": "gauge in s",
 	}
 	if diff := cmp.Diff(want, c.made); diff != "" {

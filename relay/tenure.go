@@ -2,9 +2,13 @@ package relay
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"sync"
+	"time"
+
+	"github.com/guance-relay/guance-relay/relay/store"
 )
 
 // A tenure is the time in which the lanes of an account run.
@@ -13,28 +17,67 @@ type tenure struct {
 	ended chan struct{} // closed when all lanes have ended
 }
 
-// errLanesChange ends a tenure that another one follows.
-var errLanesChange = errors.New("relay: the lanes change")
+var (
+	// errLanesChange ends a tenure that another one follows.
+	errLanesChange = errors.New("relay: the lanes change")
+	// errLeaseLost ends a tenure at once: another node may own the lanes already.
+	errLeaseLost = errors.New("relay: the lease is lost")
+)
+
+// acquireAgain is how long a node waits before it tries again to become an owner, if the store
+// cannot be reached.
+const acquireAgain = time.Second
 
 // begin runs the lanes of an account until ctx ends, the tenure is stopped or the store fails. An
-// error ends the run. r.mu is held.
+// error ends the run. If the lease is lost, the node stands by for the next tenure. r.change is
+// taken.
 func (r *Relay) begin(run *run, a *account) {
 	ctx, stop := context.WithCancelCause(run.ctx)
 	t := &tenure{stop, make(chan struct{})}
 	run.tenures[a] = t
 	run.wg.Go(func() {
-		defer close(t.ended)
-		defer stop(nil)
-		if err := r.own(ctx, a, run.stop); err != nil {
+		err := r.own(ctx, a)
+		stop(nil)
+		close(t.ended)
+		switch {
+		case err == nil:
+		case r.cluster != nil && lostLease(err):
+			r.log.Warn("relay: this node is no longer the owner of lanes; it stands by",
+				"group", a.group(r.node).Name, "error", err.Error())
+			r.standBy(run, a)
+		default:
 			run.fail(err)
+			run.stop()
 		}
 	})
 }
 
-// own acquires the lanes of an account and runs them until ctx ends or the store fails. After a
-// failure it calls stop, which stops the other accounts.
-func (r *Relay) own(ctx context.Context, a *account, stop func()) error {
-	lease, err := r.store.Acquire(ctx, a.group())
+// lostLease reports whether an error ends a tenure and no more: the lease has ended, or the store
+// cannot be reached.
+func lostLease(err error) bool {
+	return errors.Is(err, errLeaseLost) || errors.Is(err, store.ErrFenced) ||
+		errors.Is(err, store.ErrUnavailable)
+}
+
+// standBy begins the next tenure of an account, unless its lanes have changed meanwhile.
+func (r *Relay) standBy(run *run, a *account) {
+	_ = r.change.take(context.Background())
+	defer r.change.giveBack()
+	if run.tenures[a] == nil || run.ctx.Err() != nil {
+		return
+	}
+	delete(run.tenures, a)
+	old := r.lanes.Load()
+	set, next := old.renew(a)
+	r.lanes.Store(set)
+	r.named.CompareAndSwap(old, set)
+	r.begin(run, next)
+}
+
+// own acquires the lanes of an account and runs them until ctx ends, the lease is lost or the store
+// fails.
+func (r *Relay) own(ctx context.Context, a *account) error {
+	lease, err := r.acquire(ctx, a)
 	if err != nil {
 		for _, l := range a.lanes {
 			close(l.ended)
@@ -42,20 +85,92 @@ func (r *Relay) own(ctx context.Context, a *account, stop func()) error {
 		if ctx.Err() != nil { // stopped before it began
 			return nil
 		}
-		stop()
-		return fmt.Errorf("relay: acquiring the lanes of account %q: %w", a.group().Name, err)
+		return fmt.Errorf("relay: acquiring the lanes of account %q: %w", a.group(r.node).Name, err)
 	}
 	a.budget = a.budget.with(a.perMinute, r.clock.now())
+	ctx, lose := context.WithCancelCause(ctx)
+	defer lose(nil)
+	var beside sync.WaitGroup
+	beside.Go(func() {
+		select {
+		case <-lease.Lost():
+			lose(errLeaseLost)
+		case <-ctx.Done():
+		}
+	})
+	if l, ok := lease.(store.ClusterLease); ok {
+		beside.Go(func() { r.publish(ctx, a, l) })
+		beside.Go(func() { r.serve(ctx, l) })
+	}
 	errs := make([]error, len(a.lanes))
 	var wg sync.WaitGroup
 	for i, l := range a.lanes {
 		wg.Go(func() {
-			if errs[i] = l.run(ctx, r.store, lease.Lane(l.name)); errs[i] != nil {
-				l.log.Error("relay: a lane stopped", "error", errs[i].Error())
-				stop()
+			if errs[i] = l.run(ctx, r.store, lease); errs[i] == nil {
+				return
 			}
+			if r.cluster == nil || !lostLease(errs[i]) {
+				l.log.Error("relay: a lane stopped", "error", errs[i].Error())
+			}
+			lose(errs[i]) // stops the other lanes of the account
 		})
 	}
 	wg.Wait()
+	cause := context.Cause(ctx)
+	lose(nil)
+	beside.Wait()
+	if errors.Is(cause, errLeaseLost) {
+		errs = append(errs, cause)
+	}
 	return errors.Join(append(errs, lease.Release())...)
+}
+
+// acquire waits until this node owns the lanes of an account. While the store cannot be reached, it
+// tries again.
+func (r *Relay) acquire(ctx context.Context, a *account) (store.Lease, error) {
+	if r.cluster != nil {
+		for _, l := range a.lanes {
+			l.stats.Store(&LaneStats{Name: l.name, State: Standby})
+		}
+	}
+	for {
+		lease, err := r.store.Acquire(ctx, a.group(r.node))
+		if err == nil || !errors.Is(err, store.ErrUnavailable) {
+			return lease, err
+		}
+		r.unavailable.do(func(n uint64) {
+			r.log.Error("relay: the store cannot be reached; nothing is sent until it can",
+				"error", err.Error(), "attempts", n)
+		})
+		if !sleep(ctx, acquireAgain) {
+			return nil, ctx.Err()
+		}
+	}
+}
+
+// publishEvery is how often an owner shows its figures to the other nodes.
+const publishEvery = time.Second
+
+// publish shows the figures of the lanes of a to the other nodes, until ctx ends.
+func (r *Relay) publish(ctx context.Context, a *account, lease store.ClusterLease) {
+	for ok := true; ok; ok = sleep(ctx, publishEvery) {
+		for _, l := range a.lanes {
+			figures, err := json.Marshal(r.shown(l))
+			if err == nil {
+				lease.Publish(l.name, figures)
+			}
+		}
+	}
+}
+
+// sleep reports whether ctx has not ended before.
+func sleep(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-timer.C:
+		return true
+	}
 }

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"strings"
 
+	"github.com/guance-relay/guance-relay/cmd/guance-relay/internal/relayfile"
 	"github.com/guance-relay/guance-relay/relay"
 )
 
@@ -50,9 +51,6 @@ func (c *config) webhook(r *relay.Relay, files *secretFiles) (http.Handler, erro
 	if c.maxBody < 1 {
 		return nil, fmt.Errorf("max-body %d: must be at least 1", c.maxBody)
 	}
-	if c.maxConnections < 2 {
-		return nil, fmt.Errorf("max-connections %d: must be at least 2", c.maxConnections)
-	}
 	opts, err := c.access.options(files)
 	if err != nil {
 		return nil, err
@@ -81,17 +79,9 @@ func fields(s string) []string {
 func networks(s string) ([]netip.Prefix, error) {
 	var prefixes []netip.Prefix
 	for _, item := range fields(s) {
-		if addr, err := netip.ParseAddr(item); err == nil {
-			addr = addr.Unmap()
-			prefixes = append(prefixes, netip.PrefixFrom(addr, addr.BitLen()))
-			continue
-		}
-		p, err := netip.ParsePrefix(item)
+		p, err := relayfile.ParseNetwork(item)
 		if err != nil {
-			return nil, fmt.Errorf("%q: must be an address, or a network such as 192.0.2.0/24", item)
-		}
-		if p.Addr().Is4In6() && p.Bits() >= 96 { // relay.Handler compares IPv4 addresses
-			p = netip.PrefixFrom(p.Addr().Unmap(), p.Bits()-96)
+			return nil, err
 		}
 		prefixes = append(prefixes, p)
 	}

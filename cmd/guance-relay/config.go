@@ -9,12 +9,17 @@ import (
 
 // config holds the values of flags and environment variables.
 type config struct {
-	listen, operator, data, region, url, logLevel, logFormat string
-	access                                                   access
-	maxBody, maxConnections, perMinute                       int
-	demo                                                     bool
+	file, listen, operator, data, region, url, logLevel, logFormat string
+	store, node                                                    string
 
-	getenv func(string) string // os.Getenv, or a function of a test
+	access                                    access
+	maxBody, maxConnections, perMinute, nodes int
+	demo                                      bool
+
+	getenv func(string) string    // os.Getenv, or a function of a test
+	set    func(flag string) bool // whether a flag or its variable is set
+	given  func(flag string) bool // whether a flag is on the command line
+	action action                 // nil: run the server
 }
 
 // configError is an error in the configuration: exit status 2.
@@ -51,13 +56,18 @@ func (c *config) flags() []cli.Flag {
 	}
 	a := &c.access
 	a.basic = c.getenv("RELAY_BASIC")
+	c.store = c.getenv("RELAY_STORE")
 	return []cli.Flag{
+		text(&c.file, "config", "RELAY_CONFIG", "",
+			"`file` with sources, lanes and routes; without it there is one lane, to PagerDuty"),
 		text(&c.listen, "listen", "RELAY_LISTEN", "127.0.0.1:8080",
 			"`address` of the HTTP server"),
 		text(&c.operator, "operator", "RELAY_OPERATOR", "",
 			"loopback `address` of metrics, statistics and dead letters; off if empty"),
 		text(&c.data, "data", "RELAY_DATA", "relay-data",
-			"`directory` of the durable store, created with mode 0700"),
+			"`directory` of the durable store, created with mode 0700; not used with RELAY_STORE"),
+		text(&c.node, "node", "RELAY_NODE", "",
+			"`name` of this process among those on one RELAY_STORE; by default the host's name"),
 		text(&a.tokens, "tokens", "RELAY_TOKENS", "",
 			"comma-separated `secrets`; a webhook sends one as Authorization: Bearer, as"+
 				" X-Relay-Token or as ?token=; process lists show flags, prefer the variable or a file"),
@@ -85,6 +95,8 @@ func (c *config) flags() []cli.Flag {
 		text(&c.logFormat, "log-format", "LOG_FORMAT", "text", "text or json"),
 		flag(&c.demo, "demo", "send a sample fault and its recovery to a built-in fake PagerDuty,"+
 			" print what happens, and exit; the environment is ignored", cli.ValueSourceChain{}),
+		&cli.IntFlag{Name: "nodes", Value: 1, Destination: &c.nodes,
+			Usage: "with -demo: run so many `servers` on one PostgreSQL, and kill the one that sends"},
 	}
 }
 

@@ -28,10 +28,10 @@ const maxUnlisted = 32
 type connections struct {
 	net.Listener
 	max     int
-	allow   []netip.Prefix // who may send webhooks; empty: everybody
 	proxies []netip.Prefix // each of their connections counts as a client of its own
 
 	mu       sync.Mutex
+	allow    []netip.Prefix           // guarded by mu: who may send webhooks; empty: everybody
 	changed  sync.Cond                // a connection waits or is gone, or the listener is closed
 	open     map[net.Conn]*connection // guarded by mu
 	clients  map[clientKey]*client    // guarded by mu: those that have open connections
@@ -65,7 +65,7 @@ type connection struct {
 
 // limitConnections bounds the connections that a server accepts from a listener.
 func limitConnections(server *http.Server, l net.Listener, max int,
-	allow, proxies []netip.Prefix) net.Listener {
+	allow, proxies []netip.Prefix) *connections {
 	c := &connections{
 		Listener: l, max: max, allow: allow, proxies: proxies,
 		open: make(map[net.Conn]*connection), clients: make(map[clientKey]*client),
@@ -77,6 +77,13 @@ func limitConnections(server *http.Server, l net.Listener, max int,
 	}
 	server.Handler = c.handler(server.Handler)
 	return c
+}
+
+// setAllow changes the networks that may send webhooks, for new connections.
+func (c *connections) setAllow(allow []netip.Prefix) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.allow = allow
 }
 
 // Accept returns the next connection, as soon as the limit allows one more.
@@ -96,9 +103,9 @@ func (c *connections) Accept() (net.Conn, error) {
 // add adds a connection, after closing another one if it must. It reports false, and closes conn,
 // if the unlisted clients have no room for it.
 func (c *connections) add(conn net.Conn) (bool, error) {
-	key, unlisted := c.identify(conn)
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	key, unlisted := c.identify(conn)
 	if unlisted && c.unlisted >= min(maxUnlisted, max(1, c.max/2)) && !c.evict(true) {
 		_ = conn.Close() // waiting for room would delay the listed clients behind it
 		return false, nil
@@ -126,7 +133,8 @@ func (c *connections) add(conn net.Conn) (bool, error) {
 	return true, nil
 }
 
-// identify returns the client of a connection, and whether its network may not send webhooks.
+// identify returns the client of a connection, and whether its network may not send webhooks. mu is
+// held.
 func (c *connections) identify(conn net.Conn) (key clientKey, unlisted bool) {
 	remote, err := netip.ParseAddrPort(conn.RemoteAddr().String())
 	if err != nil {

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
@@ -48,7 +49,8 @@ func TestPagesOfDeadLetters(t *testing.T) {
 		t.Fatal(err)
 	}
 	h := (&operator{relay: r,
-		log: slog.New(slog.DiscardHandler)}).routes(m.handler(slog.New(slog.DiscardHandler)))
+		log: slog.New(slog.DiscardHandler)}).routes(
+		m.handler(slog.New(slog.DiscardHandler)), http.NotFoundHandler())
 	for query, most := range map[string]int{"": 24, "limit=24": 24, "limit=7": 7, "limit=8": 8,
 		"limit=1": 1, "body=1": deadRead, "body=1&limit=3": 3} {
 		var seqs []uint64

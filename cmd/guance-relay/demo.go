@@ -63,7 +63,7 @@ func demonstrate(ctx context.Context, c *config, stdout io.Writer,
 	}
 	token := rand.Text()
 	c.access = access{tokens: token}
-	s, err := newServer(c, client, m, &secretFiles{}, log)
+	s, err := newServer(c, c.plan(client, &secretFiles{}), m, log)
 	if err != nil {
 		return configError{err}
 	}
@@ -102,26 +102,33 @@ func play(ctx context.Context, fake *pagerdutytest.Server, url string,
 		{recovery(), "Guance reports the recovery.", fake.WaitResolved},
 	} {
 		fmt.Fprintln(stdout, step.text)
-		body := bytes.NewReader(step.body)
-		req, err := http.NewRequestWithContext(ctx, http.MethodPost, url, body)
-		if err != nil {
+		if err := postDemo(ctx, client, url, step.body); err != nil {
 			return err
-		}
-		req.Header.Set("Content-Type", "application/json")
-		resp, err := client.Do(req)
-		if err != nil {
-			return err
-		}
-		answer, err := io.ReadAll(resp.Body)
-		if err = errors.Join(err, resp.Body.Close()); err != nil {
-			return err
-		}
-		if resp.StatusCode != http.StatusAccepted {
-			return fmt.Errorf("the server answered %s: %s", resp.Status, answer)
 		}
 		if err := step.wait(ctx, sampleProblem); err != nil {
 			return fmt.Errorf("the fake PagerDuty does not show it: %w", err)
 		}
+	}
+	return nil
+}
+
+// postDemo posts a webhook, which the server must accept.
+func postDemo(ctx context.Context, client *http.Client, url string, body []byte) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, url, bytes.NewReader(body))
+	if err != nil {
+		return err
+	}
+	req.Header.Set("Content-Type", "application/json")
+	resp, err := client.Do(req)
+	if err != nil {
+		return err
+	}
+	answer, err := io.ReadAll(resp.Body)
+	if err = errors.Join(err, resp.Body.Close()); err != nil {
+		return err
+	}
+	if resp.StatusCode != http.StatusAccepted {
+		return fmt.Errorf("the server answered %s: %s", resp.Status, answer)
 	}
 	return nil
 }

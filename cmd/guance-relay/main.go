@@ -42,7 +42,12 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer,
 	defer out.close()
 	defer log.close()
 	return command(ctx, args, os.Getenv, out, log, func(ctx context.Context, c *config) error {
-		if c.demo {
+		switch {
+		case c.action != nil:
+			return c.action(ctx, c, out)
+		case c.demo && c.nodes > 1:
+			return demonstrateNodes(ctx, c, out)
+		case c.demo:
 			return demonstrate(ctx, c, out, log)
 		}
 		return serve(ctx, c, log, reload)
@@ -55,7 +60,10 @@ func command(ctx context.Context, args []string, getenv func(string) string,
 	// The flags are read without the environment first: -demo must start whatever is set there.
 	c, err := parse(ctx, args, func(string) string { return "" }, stdout, stderr)
 	if err == nil && c != nil && !c.demo {
-		c, err = parse(ctx, args, getenv, stdout, stderr)
+		given := c.set
+		if c, err = parse(ctx, args, getenv, stdout, stderr); c != nil {
+			c.given = given
+		}
 	}
 	switch {
 	case err != nil:
@@ -83,12 +91,15 @@ func parse(ctx context.Context, args []string, getenv func(string) string,
 		Version: version(),
 		Description: "Process lists show flags. These secrets are read from the environment only:\n" +
 			"PAGERDUTY_ROUTING_KEY, or PAGERDUTY_ROUTING_KEY_FILE to read it from a file;\n" +
-			"RELAY_BASIC, a user:password that webhooks may carry.\n" +
+			"RELAY_BASIC, a user:password that webhooks may carry;\n" +
+			"RELAY_STORE, the URL of a PostgreSQL database that several processes share.\n" +
 			"Prefer RELAY_TOKENS or RELAY_TOKENS_FILE to -tokens.\n" +
 			"A variable that is set but empty counts as not set.\n" +
-			"SIGHUP reads the secret files again; SIGTERM stops the server within ten seconds.",
+			"SIGHUP reads the file of -config and the secret files again; SIGTERM stops the server within" +
+			" ten seconds.",
 		HideHelpCommand: true,
 		Flags:           c.flags(),
+		Commands:        c.tools(),
 		Writer:          stdout,
 		ErrWriter:       stderr,
 		ExitErrHandler:  func(context.Context, *cli.Command, error) {},
@@ -100,11 +111,11 @@ func parse(ctx context.Context, args []string, getenv func(string) string,
 				// The argument is not printed: it may be a token, as in "-tokens a, b".
 				return errors.New("unexpected arguments; a list with spaces needs quotes")
 			}
-			parsed = true
+			parsed, c.set = true, cmd.IsSet
 			return nil
 		},
 	}
-	if err := cmd.Run(ctx, args); err != nil || !parsed {
+	if err := cmd.Run(ctx, args); err != nil || !parsed && c.action == nil {
 		return nil, err
 	}
 	return c, nil

@@ -20,6 +20,8 @@ import (
 type metrics struct {
 	provider metric.MeterProvider
 	registry *prometheus.Registry
+	reloads  *prometheus.CounterVec // by result; nil: there is no configuration file
+	good     prometheus.Gauge       // whether the last reload was
 }
 
 // metrics returns nil without an operator's address, as nobody could read the metrics.
@@ -49,7 +51,38 @@ func newMetrics(log *logWriter) (*metrics, error) {
 	if err != nil {
 		return nil, fmt.Errorf("metrics: %w", err)
 	}
-	return &metrics{sdk.NewMeterProvider(sdk.WithReader(reader)), registry}, nil
+	return &metrics{provider: sdk.NewMeterProvider(sdk.WithReader(reader)), registry: registry}, nil
+}
+
+// countReloads adds the metrics of reloads, at zero.
+func (m *metrics) countReloads() {
+	if m == nil {
+		return
+	}
+	m.reloads = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "relay_config_reloads_total", Help: "Reloads of the configuration file, by result.",
+	}, []string{"result"})
+	m.good = prometheus.NewGauge(prometheus.GaugeOpts{
+		Name: "relay_config_last_reload_successful",
+		Help: "1 if the configuration in force is that of the file, 0 after a reload that failed.",
+	})
+	m.good.Set(1)
+	m.reloads.WithLabelValues("ok")
+	m.reloads.WithLabelValues("failed")
+	m.registry.MustRegister(m.reloads, m.good)
+}
+
+// reloaded counts a reload.
+func (m *metrics) reloaded(ok bool) {
+	switch {
+	case m == nil:
+	case ok:
+		m.reloads.WithLabelValues("ok").Inc()
+		m.good.Set(1)
+	default:
+		m.reloads.WithLabelValues("failed").Inc()
+		m.good.Set(0)
+	}
 }
 
 // meters returns the provider for measurements; nil if there is none.

@@ -15,6 +15,7 @@ import (
 	"unicode"
 
 	"github.com/guance-relay/guance-relay/relay"
+	"github.com/guance-relay/guance-relay/relay/console"
 	"github.com/guance-relay/guance-relay/relay/store"
 )
 
@@ -26,6 +27,7 @@ type operator struct {
 	log      *slog.Logger
 	listener net.Listener
 	http     *http.Server
+	reload   func(context.Context) (*reloaded, error) // nil: there is no configuration file
 }
 
 const (
@@ -44,7 +46,15 @@ func newOperator(address string, r *relay.Relay, m *metrics,
 	if o.listener, err = net.Listen("tcp", address); err != nil {
 		return nil, fmt.Errorf("operator: %w", err)
 	}
-	o.http = httpServer(localOnly(o.routes(m.handler(log))), log)
+	page, err := console.New(r, &console.Options{
+		// The address is loopback, and whoever reaches it may replay and drop.
+		Authorize:  func(*http.Request) console.Permission { return console.Act },
+		UserHeader: "X-Forwarded-User", Logger: log,
+	})
+	if err != nil {
+		return nil, errors.Join(err, o.listener.Close())
+	}
+	o.http = httpServer(localOnly(o.routes(m.handler(log), page)), log)
 	o.http.ReadTimeout = 5 * time.Second // there are no bodies
 	o.http.WriteTimeout = operatorTimeout + 10*time.Second
 	o.listener = limitConnections(o.http, o.listener, operatorConnections, nil, nil)
@@ -96,7 +106,7 @@ func localOnly(h http.Handler) http.Handler {
 
 // routes returns the handler of the operator's address. Answers are JSON, except for the metrics
 // and for a history that is requested as text.
-func (o *operator) routes(metrics http.Handler) http.Handler {
+func (o *operator) routes(metrics, page http.Handler) http.Handler {
 	mux := http.NewServeMux()
 	route := func(method, path string, h http.Handler) {
 		mux.Handle(method+" "+path, h)
@@ -111,9 +121,11 @@ func (o *operator) routes(metrics http.Handler) http.Handler {
 	route("GET", "/dead", call(o.list, "lane", "after", "limit", "body"))
 	route("POST", "/replay", call(o.replay, "lane", "seq"))
 	route("POST", "/drop", call(o.drop, "lane", "seq"))
+	route("POST", "/reload", call(o.post))
+	mux.Handle("/console/", http.StripPrefix("/console", page))
 	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
-		writeStatus(w, http.StatusNotFound, "error",
-			"not found; there are /metrics, /stats, /explain, /dead, /replay and /drop")
+		writeStatus(w, http.StatusNotFound, "error", "not found; there are /console/, /metrics, /stats, "+
+			"/explain, /dead, /replay, /drop and /reload")
 	})
 	return mux
 }

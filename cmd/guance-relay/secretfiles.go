@@ -19,15 +19,18 @@ const (
 // minute and by a warning in the answer of /readyz. The reader of a file keeps its last good
 // secrets meanwhile.
 type secretFiles struct {
-	checks []func() error // not changed after run begins
+	reload func(context.Context) // after a signal, besides the check; nil: nothing
 
-	mu   sync.Mutex
-	last error // guarded by mu: the result of the last check
+	mu     sync.Mutex
+	checks []func() error // guarded by mu
+	last   error          // guarded by mu: the result of the last check
 }
 
 // add adds a file. Check reads the file and returns why it cannot be used; meanwhile is the part of
 // the message that says what is in force until then.
 func (s *secretFiles) add(meanwhile string, check func() error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.checks = append(s.checks, func() error {
 		if err := check(); err != nil {
 			return fmt.Errorf("%w; %s", err, meanwhile)
@@ -43,10 +46,26 @@ func (s *secretFiles) err() error {
 	return s.last
 }
 
+func (s *secretFiles) count() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.checks)
+}
+
+// replace takes the files of another configuration instead.
+func (s *secretFiles) replace(other *secretFiles) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.checks = other.checks
+}
+
 // check reads all files.
 func (s *secretFiles) check() error {
+	s.mu.Lock()
+	checks := s.checks
+	s.mu.Unlock()
 	var err error
-	for _, check := range s.checks {
+	for _, check := range checks {
 		err = errors.Join(err, check())
 	}
 	s.mu.Lock()
@@ -68,6 +87,9 @@ func (s *secretFiles) run(ctx context.Context, log *slog.Logger, reload <-chan o
 		case <-ticker.C:
 		case <-reload:
 			reloaded = true
+			if s.reload != nil {
+				s.reload(ctx)
+			}
 		}
 		switch err := s.check(); {
 		case err != nil && (reloaded || time.Since(logged) >= secretsLogEvery):
@@ -76,7 +98,7 @@ func (s *secretFiles) run(ctx context.Context, log *slog.Logger, reload <-chan o
 			logged = time.Now()
 		case err != nil:
 		case reloaded:
-			log.Info("SIGHUP: the secret files were read again", "files", len(s.checks))
+			log.Info("SIGHUP: the secret files were read again", "files", s.count())
 			logged = time.Time{}
 		case !logged.IsZero():
 			log.Info("the secret files are good again")

@@ -17,25 +17,23 @@ import (
 
 	"go.opentelemetry.io/otel"
 
-	"github.com/guance-relay/guance-relay/pagerduty"
 	"github.com/guance-relay/guance-relay/relay"
-	"github.com/guance-relay/guance-relay/relay/boltstore"
-	"github.com/guance-relay/guance-relay/relay/pagerdutysink"
 )
 
 // serve runs the server until ctx ends.
 func serve(ctx context.Context, c *config, stderr *logWriter, reload <-chan os.Signal) error {
-	if err := c.missing(); err != nil {
-		return configError{err}
+	if c.file == "" {
+		if err := c.missing(); err != nil {
+			return configError{err}
+		}
 	}
-	files := &secretFiles{}
-	s, err := openServer(ctx, c, stderr, files)
+	s, err := openServer(ctx, c, stderr)
 	if err != nil {
 		return configError{err}
 	}
 	checking, stop := context.WithCancel(ctx)
 	var checks sync.WaitGroup
-	checks.Go(func() { files.run(checking, s.log, reload) })
+	checks.Go(func() { s.files.run(checking, s.log, reload) })
 	defer checks.Wait()
 	defer stop()
 	return s.run(ctx)
@@ -43,8 +41,7 @@ func serve(ctx context.Context, c *config, stderr *logWriter, reload <-chan os.S
 
 // openServer opens everything that the configuration names, and logs the first lines. Its errors
 // are errors of the configuration.
-func openServer(ctx context.Context, c *config, stderr *logWriter,
-	files *secretFiles) (*server, error) {
+func openServer(ctx context.Context, c *config, stderr *logWriter) (*server, error) {
 	log, err := c.logger(stderr)
 	if err != nil {
 		return nil, err
@@ -54,37 +51,89 @@ func openServer(ctx context.Context, c *config, stderr *logWriter,
 	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) {
 		log.Error("OpenTelemetry", "error", err.Error())
 	}))
+	if c.file != "" {
+		return openFromFile(ctx, c, stderr, log)
+	}
 	m, err := c.metrics(stderr)
 	if err != nil {
 		return nil, err
 	}
+	files := &secretFiles{}
 	client, err := c.client(log, m, files)
 	if err != nil {
 		return nil, err
 	}
-	s, err := newServer(c, client, m, files, log, stderr.check)
+	p := c.plan(client, files)
+	s, err := newServer(c, p, m, log, stderr.check)
 	if err != nil {
 		return nil, err
 	}
-	s.introduce(ctx, c, client)
+	s.introduce(ctx, c, p)
+	return s, nil
+}
+
+// openFromFile is openServer for a configuration file.
+func openFromFile(ctx context.Context, c *config, stderr *logWriter,
+	log *slog.Logger) (*server, error) {
+	// The address of the metrics is in the file, and the file's clients report to the metrics.
+	m, err := newMetrics(stderr)
+	if err != nil {
+		return nil, err
+	}
+	loader, f, err := c.openFile(log, m)
+	if err != nil {
+		return nil, err
+	}
+	maxBody := c.maxBody
+	if err := c.fromFile(f.File); err != nil {
+		return nil, err
+	}
+	f.Access.MaxBytes = int64(c.maxBody)
+	p, err := filePlan(f)
+	if err != nil {
+		return nil, err
+	}
+	m.countReloads()
+	r := &reloader{path: c.file, loader: loader, log: log, m: m, current: f,
+		started: f.File, maxBody: maxBody, fixedBody: c.isSet("max-body")}
+	route := p.route
+	r.route.Store(&route)
+	p.route = r.routes
+	s, err := newServer(c, p, m, log, stderr.check, r.err)
+	if err != nil {
+		return nil, err
+	}
+	r.relay, r.gate, r.files, r.conns, r.store = s.relay, s.gate, s.files, s.connections, s.store
+	s.files.reload = r.signalled
+	if s.operator != nil {
+		s.operator.reload = r.reload
+	}
+	s.introduce(ctx, c, p)
+	for _, t := range f.Targets {
+		log.Info("lane", "lane", t.Name, "type", t.Type, "target", t.Address, "account", t.Account)
+	}
 	return s, nil
 }
 
 // server is everything that is open.
 type server struct {
-	store    *boltstore.Store
+	store    durableStore
 	relay    *relay.Relay
 	operator *operator // nil if it is off
+	gate     *gate
+	files    *secretFiles
 	listener net.Listener
-	http     *http.Server
-	log      *slog.Logger
+	// connections is the listener too.
+	connections *connections
+	http        *http.Server
+	log         *slog.Logger
 }
 
 // newServer opens the store and the listeners. Errors of files and warnings are part of the answer
 // of /readyz; see routes.
-func newServer(c *config, client *pagerduty.Client, m *metrics, files *secretFiles,
-	log *slog.Logger, warnings ...func() error) (_ *server, err error) {
-	s := &server{log: log}
+func newServer(c *config, p *plan, m *metrics, log *slog.Logger,
+	warnings ...func() error) (_ *server, err error) {
+	s := &server{log: log, files: p.files}
 	defer func() {
 		if err != nil && s.operator != nil {
 			err = errors.Join(err, s.operator.listener.Close())
@@ -93,19 +142,31 @@ func newServer(c *config, client *pagerduty.Client, m *metrics, files *secretFil
 			err = errors.Join(err, s.store.Close())
 		}
 	}()
-	if s.store, err = boltstore.Open(c.data, &boltstore.Options{Logger: log}); err != nil {
+	if c.maxConnections < 2 {
+		return nil, fmt.Errorf("max-connections %d: must be at least 2", c.maxConnections)
+	}
+	if s.store, err = c.openStore(context.Background(), p.store, log); err != nil {
 		return nil, err
 	}
-	opts := &relay.Options{Logger: log, MeterProvider: m.meters()}
+	if p.names != nil {
+		if err := p.names(context.Background(), s.store); err != nil {
+			return nil, err
+		}
+	}
+	opts := &relay.Options{
+		Logger: log, MeterProvider: m.meters(), Node: c.node, Route: p.route,
+	}
 	if s.relay, err = relay.New(s.store, opts); err != nil {
 		return nil, err
 	}
-	sink := pagerdutysink.New(client, nil)
-	s.relay.Handle("pagerduty", sink, &relay.SinkOptions{PerMinute: c.perMinute})
-	webhook, err := c.webhook(s.relay, files)
+	for _, l := range p.lanes {
+		s.relay.Handle(l.name, l.sink, l.opts)
+	}
+	webhook, err := p.webhook(s.relay)
 	if err != nil {
 		return nil, err
 	}
+	s.gate = &gate{h: webhook}
 	if c.operator != "" {
 		if s.operator, err = newOperator(c.operator, s.relay, m, log); err != nil {
 			return nil, err
@@ -114,13 +175,12 @@ func newServer(c *config, client *pagerduty.Client, m *metrics, files *secretFil
 	if s.listener, err = net.Listen("tcp", c.listen); err != nil {
 		return nil, fmt.Errorf("listen: %w", err)
 	}
-	s.http = httpServer(routes(webhook, s.relay.Check, append(warnings, files.err)...), log)
+	s.http = httpServer(routes(s.gate, s.relay.Check, append(warnings, p.files.err)...), log)
 	s.http.ReadTimeout = 15 * time.Second
 	s.http.WriteTimeout = 40 * time.Second // more than 15 s for the body and 20 s for the store
-	allow, _ := networks(c.access.allow)   // webhook has checked both
-	proxies, _ := networks(c.access.proxies)
 	limit := affordable(c.maxConnections, openFiles(), log)
-	s.listener = limitConnections(s.http, s.listener, limit, allow, proxies)
+	s.connections = limitConnections(s.http, s.listener, limit, p.allow, p.proxies)
+	s.listener = s.connections
 	return s, nil
 }
 
@@ -138,14 +198,20 @@ func httpServer(h http.Handler, log *slog.Logger) *http.Server {
 }
 
 // introduce logs what runs, with which data, and where it sends to.
-func (s *server) introduce(ctx context.Context, c *config, client *pagerduty.Client) {
+func (s *server) introduce(ctx context.Context, c *config, p *plan) {
 	data, err := filepath.Abs(c.data)
 	if err != nil {
 		data = c.data
 	}
-	target, proxy := c.target()
-	s.log.Info("starting", "version", version(), "data", data, "pagerduty", target,
-		"account", client.Account(), "proxy", proxy)
+	if c.usesPostgres() {
+		data = "PostgreSQL" // the URL may have a password
+	}
+	if c.file != "" {
+		s.log.Info("starting", "version", version(), "data", data, "config", c.file)
+	} else {
+		s.log.Info("starting", "version", version(), "data", data, "pagerduty", p.target,
+			"account", p.account, "proxy", p.proxy)
+	}
 	held, err := s.store.Holdings(ctx)
 	switch {
 	case err != nil:

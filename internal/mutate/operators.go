@@ -2,6 +2,7 @@ package main
 
 import (
 	"go/ast"
+	"go/constant"
 	"go/token"
 	"go/types"
 	"slices"
@@ -154,7 +155,8 @@ func (f *finder) statements(list []ast.Stmt) {
 				break
 			}
 			name, single := s.Lhs[0].(*ast.Ident)
-			if t := f.info.TypeOf(s.Rhs[0]); single && len(s.Lhs) == 1 && t != nil {
+			t := f.info.TypeOf(s.Rhs[0])
+			if single && len(s.Lhs) == 1 && t != nil && !f.isZero(s.Rhs[0]) {
 				f.replace("zero value", s.Pos(), s.End(), "var "+name.Name+" "+
 					types.TypeString(types.Default(t), f.qualifier)+f.uses(s))
 			}
@@ -167,6 +169,20 @@ func (f *finder) statements(list []ast.Stmt) {
 			continue
 		}
 		f.replace("statement removed", s.Pos(), s.End(), strings.TrimPrefix(f.uses(s), "; "))
+	}
+}
+
+// isZero reports whether e is a constant that is the zero value of its type.
+func (f *finder) isZero(e ast.Expr) bool {
+	switch v := f.info.Types[e].Value; {
+	case v == nil:
+		return false
+	case v.Kind() == constant.Bool:
+		return !constant.BoolVal(v)
+	case v.Kind() == constant.String:
+		return constant.StringVal(v) == ""
+	default:
+		return constant.Sign(v) == 0
 	}
 }
 

@@ -5,18 +5,20 @@ var mutations = []mutation{
 	// 1. Accepted means kept.
 	{
 		"1", "202 before Append returns", "an event that was answered is lost in a crash or on a full disk", "relay",
-		`	if err := r.store.Append(ctx, entries); err != nil {`,
-		`	go func() { _ = r.store.Append(context.WithoutCancel(ctx), entries) }()
-	if err := error(nil); err != nil {`,
+		`		if err := r.keep(ctx, batch); err != nil {`,
+		`		go func() { _ = r.keep(context.WithoutCancel(ctx), batch) }()
+		if err := error(nil); err != nil {`,
 	},
 	{
 		"1", "the entries of a body are kept one by one", "one lane has an event and another has not, and 503 said that nothing was kept", "relay",
-		`	if err := r.store.Append(ctx, entries); err != nil {`,
-		`	var err error
-	for i := 0; i < len(entries) && err == nil; i++ {
-		err = r.store.Append(ctx, entries[i:i+1])
-	}
-	if err != nil {`,
+		`		if err := r.keep(ctx, batch); err != nil {`,
+		`		var err error
+		for _, e := range batch.Events {
+			if err == nil {
+				err = r.keep(ctx, &store.Batch{Events: []*store.Event{e}, Served: batch.Served})
+			}
+		}
+		if err != nil {`,
 	},
 	{
 		"1", "200 for a refused body", "Guance takes an alert for delivered that nobody has", "relay",
@@ -65,8 +67,51 @@ var mutations = []mutation{
 	},
 	{
 		"2", "the fallback takes what another lane took", "every alert of a team also pages whoever is there for the rest", "relay",
-		`if len(lanes) == 0 && r.fallback != nil {`,
-		`if r.fallback != nil {`,
+		`for _, l := range lanes.all {
+		if l != lanes.fallback && l.wants(ev, routed) || routed[l.name] {`,
+		`for _, l := range lanes.all {
+		if l.wants(ev, routed) || routed[l.name] {`,
+	},
+	// Which lanes get an event.
+	{
+		"2", "an event comes to a lane before the lane has its former name", "a webhook in the moment of a start keeps a renamed lane from starting ever again", "relay",
+		`	lanes, err := r.namedLanes(ctx)
+`,
+		`	lanes, err := r.lanes.Load(), error(nil)
+`,
+	},
+	{
+		"3", "a dead letter is replayed before the backlog is read", "an event of a full lane is replayed before the older one that waits, which is sent after it", "relay",
+		`|| l.unread > 0 && !l.damaged {`,
+		`{`,
+	},
+	{
+		"4", "an event that was overtaken and found its lane full is replayed", "an old recovery resolves an incident that is there", "relay",
+		`(record.Last > seq || l.schedule.Late(e, record))`,
+		`record.Last > seq`,
+	},
+	{
+		"2", "an event that found its lane full makes late what waits there", "after a restart a critical problem is dropped, as its repeat is dead", "relay/boltstore",
+		`			Seq: l.seq, Problem: n.Problem, State: n.State, Level: n.Level,
+`,
+		`			Seq: l.seq, Problem: n.Problem, State: n.State, Level: n.Level, Time: n.Time,
+`,
+	},
+	{
+		"2", "a lane without a sink counts as one that shows problems", "the recovery and the repeats of a removed lane's problem reach nobody", "relay",
+		`	if l.sink != nil {
+		s.served = append(s.served, l.name)
+	}
+`,
+		`	s.served = append(s.served, l.name)
+`,
+	},
+	{
+		"4", "a lane that is removed still wants new problems", "a problem waits in a lane that sends nothing, and the fallback does not have it", "relay",
+		`	case l.sink == nil:
+		return false
+`,
+		``,
 	},
 	{
 		"3", "problems of two sources meet", "a recovery of one team resolves the incident of another", "relay",
@@ -105,7 +150,7 @@ var mutations = []mutation{
 	},
 	{
 		"3", "the record of a problem that waits or is dead is forgotten", "a dead letter is replayed after its recovery", "relay/boltstore",
-		`case l.problems[hashProblem(string(key[1:]))] > 0:`,
+		`case l.holds(key):`,
 		`case false:`,
 	},
 	{
@@ -130,8 +175,8 @@ var mutations = []mutation{
 	},
 	{
 		"2", "duplicates are not recognised", "a webhook that is sent again opens an incident that was resolved", "relay/boltstore",
-		`return l != nil && l.window.has(ev.id)`,
-		`return l != nil && false`,
+		`return w != nil && w.has(ev.id)`,
+		`return w != nil && false`,
 	},
 	{
 		"2", "the window of known events is one too short", "the oldest event that should be known is taken again", "relay/boltstore",
@@ -316,8 +361,10 @@ var mutations = []mutation{
 	},
 	{
 		"3", "a dead letter is replayed although a newer state was sent", "a replay opens an incident that was resolved", "relay",
-		`record.Seq > seq || record.Last > seq && e.State != guance.StateNeither {`,
-		`false && e.State != guance.StateNeither {`,
+		`|| record.Seq > seq ||
+		e.State != guance.StateNeither && (record.Last > seq || l.schedule.Late(e, record)) {`,
+		`||
+		false && e.State != guance.StateNeither {`,
 	},
 	{
 		"3", "an entry older than what was sent is sent", "after a hand-over an old state follows a newer one", "relay/internal/schedule",
@@ -326,7 +373,7 @@ var mutations = []mutation{
 	},
 	{
 		"3", "a late event is accepted as newer", "a fault that was overtaken by its recovery opens the incident again", "relay/internal/schedule",
-		`it.time != 0 && late > 0 && late <= int64(lateWindow)`,
+		`at != 0 && late > 0 && late <= int64(lateWindow)`,
 		`false && late <= int64(lateWindow)`,
 	},
 	{
@@ -515,14 +562,54 @@ var mutations = []mutation{
 		`if time.Since(began) > time.Hour {`,
 	},
 	{
+		"3", "a request begins although the lease ends", "an owner that was paused sends what is older after the next owner", "relay",
+		`return until.Sub(now) >= leaseMargin && until.Round(0).Sub(now.Round(0)) >= leaseMargin`,
+		`return until.Sub(now) >= -time.Hour`,
+	},
+	{
+		"3", "what a dead owner had begun is not in doubt", "a trigger that PagerDuty handles late opens an incident for good", "relay",
+		`record.Doubt = true // an earlier owner may have sent it, and the answer is not known`,
+		`_ = record`,
+	},
+	{
+		"2", "an Append without an answer is repeated as a new one", "one alert pages twice after a cut to the engine", "relay",
+		`batch.Nonce = rand.Text()`,
+		`_ = rand.Text`,
+	},
+	{
+		"7", "a lost lease ends Run", "a short cut to the engine takes a node out of service", "relay",
+		`case r.cluster != nil && lostLease(err):`,
+		`case false:`,
+	},
+	{
+		"8", "attempts go on after the lease is lost", "two nodes send to one target at a time", "relay",
+		`cut() // the next owner may send already`,
+		`_ = cut`,
+	},
+	{
+		"4", "a record is not read again after a sticky entry", "a recovery in the same batch is dropped, and the incident stays open", "relay",
+		`!added && (e.Sticky || !l.schedule.Holds(e.Problem)) {`,
+		`!added && !l.schedule.Holds(e.Problem) {`,
+	},
+	{
+		"2", "an Issue cancels the page of its problem", "an Issue without tags takes the page away before it is sent", "relay",
+		`e.Sticky = !follows(events[0])`,
+		`_ = follows`,
+	},
+	{
+		"2", "a dead letter that was replayed while the backlog was read is there twice", "the lane stops at an entry that has ended", "relay",
+		`if l.revived[e.Seq] {`,
+		`if false {`,
+	},
+	{
 		"5", "lanes of one account have a budget each", "two lanes under one routing key send twice what PagerDuty allows", "relay",
-		`name = n.Account()`,
+		`c.account = n.Account()`,
 		`_ = n.Account()`,
 	},
 	{
 		"5", "the account of a decorated sink is not seen", "three lanes under one routing key send three times what PagerDuty allows", "relay",
-		`if n, ok := SinkAs[AccountNamer](l.sink); ok {`,
-		`if n, ok := l.sink.(AccountNamer); ok {`,
+		`if n, ok := SinkAs[AccountNamer](s); ok {`,
+		`if n, ok := s.(AccountNamer); ok {`,
 	},
 	{
 		"5", "Wait never waits", "a sink that asks for leave is given it without a budget", "relay",
@@ -688,8 +775,8 @@ var mutations = []mutation{
 	},
 	{
 		"7", "Read is not woken by Append", "an alert waits for the next restart", "relay/boltstore",
-		`			s.owner(name).wake()`,
-		`			_ = s.owner(name)`,
+		`			s.owner(l.name).wake()`,
+		`			_ = s.owner(l.name)`,
 	},
 	{
 		"7", "a refusal is tried again", "an event that PagerDuty refuses is sent for hours", "pagerduty",

@@ -1,6 +1,7 @@
 package simulate
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"time"
@@ -11,6 +12,7 @@ import (
 
 // deliver sends a webhook, and sends it again a few times if the answer is not 202.
 type deliver struct {
+	source  string
 	events  []*guance.Event
 	retries int
 }
@@ -23,7 +25,11 @@ func (d deliver) String() string {
 		says = append(says, fmt.Sprintf("%.8s %v %v (%s, of %s)", e.ProblemKey(), e.State(),
 			e.Level(), e.EventID, e.Time().Format(time.TimeOnly)))
 	}
-	return "Guance sends " + strings.Join(says, " and ")
+	who := "Guance"
+	if d.source != "" {
+		who += " " + d.source
+	}
+	return who + " sends " + strings.Join(says, " and ")
 }
 
 // outage has PagerDuty fail.
@@ -33,6 +39,7 @@ type outage struct {
 	share float64 // of the requests that fail
 	of    int     // if not 0, only requests of the problem with this number fail
 	only  string  // if not empty, only requests with this action fail
+	key   string  // if not empty, only requests with this routing key fail
 }
 
 func (o outage) do(w *world) {
@@ -42,6 +49,9 @@ func (o outage) do(w *world) {
 			return false
 		}
 		if o.only != "" && r.Action != o.only {
+			return false
+		}
+		if o.key != "" && r.Key != pagerdutytest.KeyLabel(o.key) {
 			return false
 		}
 		return time.Now().Before(until) && rng() < o.share
@@ -55,6 +65,9 @@ func (o outage) String() string {
 	}
 	if o.only != "" {
 		what += fmt.Sprintf(", for a %s,", o.only)
+	}
+	if o.key != "" {
+		what += fmt.Sprintf(" under key %s,", o.key[len(o.key)-1:])
 	}
 	return fmt.Sprintf("%s answers %.0f %% of requests with %+v for %v", what, 100*o.share, o.fault,
 		o.lasts.Round(time.Millisecond))
@@ -114,13 +127,24 @@ func (t diskFault) String() string {
 	return fmt.Sprintf("the disk is %v for %v", t.of, t.lasts.Round(time.Millisecond))
 }
 
-// replay replays all dead letters; drop deletes the first.
+// replay replays all dead letters of a lane; drop deletes the first.
 type (
-	replay struct{}
-	drop   struct{}
+	replay struct{ lane int }
+	drop   struct{ lane int }
 )
 
-func (replay) do(w *world)    { w.operate(w.replay) }
-func (replay) String() string { return "an operator replays all dead letters" }
-func (drop) do(w *world)      { w.operate(w.drop) }
-func (drop) String() string   { return "an operator drops the first dead letter" }
+func (r replay) do(w *world) {
+	w.operate(func(ctx context.Context, p *process) { w.replay(ctx, p, r.lane) })
+}
+
+func (r replay) String() string {
+	return fmt.Sprintf("an operator replays all dead letters of lane number %d", r.lane)
+}
+
+func (d drop) do(w *world) {
+	w.operate(func(ctx context.Context, p *process) { w.drop(ctx, p, d.lane) })
+}
+
+func (d drop) String() string {
+	return fmt.Sprintf("an operator drops the first dead letter of lane number %d", d.lane)
+}

@@ -3,7 +3,6 @@ package simulate
 import (
 	"context"
 	"fmt"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -23,30 +22,19 @@ const (
 
 func (c condition) String() string { return [...]string{"sound", "full", "failing"}[c] }
 
-// A disk outlives the processes that write to it. It knows what was really stored.
+// A disk outlives the processes that write to it. Its store records what was really stored.
 type disk struct {
-	store  store.Store
+	store  *relaytest.StoreRecorder
 	takes  time.Duration // of one call, at most
 	random func() float64
 
-	mu       sync.Mutex
-	of       condition
-	until    time.Time
-	accepted map[string][]relaytest.Accepted // by lane, in sequence
-	// when the mark was made; marks themselves have wall time
-	ended map[end]time.Time
-}
-
-// An end is a mark with an outcome, or an ignored entry.
-type end struct {
-	lane string
-	seq  uint64
-	at   int64
+	mu    sync.Mutex
+	of    condition
+	until time.Time
 }
 
 func newDisk(s store.Store, takes time.Duration, random func() float64) *disk {
-	return &disk{store: s, takes: takes, random: random,
-		accepted: make(map[string][]relaytest.Accepted), ended: make(map[end]time.Time)}
+	return &disk{store: relaytest.RecordStore(s), takes: takes, random: random}
 }
 
 // set sets the condition for some time.
@@ -68,38 +56,6 @@ func (d *disk) condition() condition {
 		d.of = sound
 	}
 	return c
-}
-
-// kept returns the entries of a lane, in sequence.
-func (d *disk) kept(lane string) []relaytest.Accepted {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return slices.Clone(d.accepted[lane])
-}
-
-// note records the real time of an end that says it ended at a time.
-func (d *disk) note(lane string, seq uint64, at, when time.Time) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if e := (end{lane, seq, at.UnixNano()}); d.ended[e].IsZero() {
-		d.ended[e] = when
-	}
-}
-
-// settled returns how the entries of a lane ended, in real time.
-func (d *disk) settled(lane string, accepted []relaytest.Accepted) ([]store.Settlement, error) {
-	all, err := relaytest.Settled(context.Background(), d.store, lane, accepted)
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	for i, s := range all {
-		when, ok := d.ended[end{lane, s.Seq, s.At.UnixNano()}]
-		if !ok {
-			return nil, fmt.Errorf("entry %d of lane %s ended at %v, and no call said so", s.Seq,
-				lane, s.At)
-		}
-		all[i].At = when
-	}
-	return all, err
 }
 
 // A mount is the disk of one process. Each call takes time, in which the process may die: the write
@@ -147,35 +103,15 @@ func (m *mount) attempt(fn func() error, reserved bool) error {
 }
 
 func (m *mount) Append(_ context.Context, b *store.Batch) error {
-	now := time.Now()
-	return m.write(func() error {
-		if err := m.store.Append(context.Background(), b); err != nil {
-			return err
-		}
-		for _, e := range b.Events {
-			for _, p := range e.Placed {
-				if p.Outcome != 0 {
-					m.note(p.Lane, p.Seq, e.Accepted, now)
-				}
-			}
-		}
-		m.mu.Lock()
-		defer m.mu.Unlock()
-		for _, e := range b.Events {
-			for _, p := range e.Placed {
-				m.accepted[p.Lane] = append(m.accepted[p.Lane], relaytest.Accepted{
-					Seq: p.Seq, ID: e.ID, Problem: e.Problem, State: e.State, Level: e.Level,
-					Time: e.Time, At: time.Now(),
-				})
-			}
-		}
-		return nil
-	})
+	return m.write(func() error { return m.store.Append(context.Background(), b) })
 }
 
 func (m *mount) Acquire(ctx context.Context, g store.Group) (store.Lease, error) {
 	l, err := m.store.Acquire(ctx, g)
-	return &lease{l, m}, err
+	if err != nil {
+		return nil, err
+	}
+	return &lease{l, m}, nil
 }
 
 func (m *mount) Check(context.Context) error {
@@ -214,12 +150,11 @@ type lease struct {
 	mount *mount
 }
 
-func (l *lease) Lane(name string) store.Lane { return &lane{l.Lease.Lane(name), l.mount, name} }
+func (l *lease) Lane(name string) store.Lane { return &lane{l.Lease.Lane(name), l.mount} }
 
 type lane struct {
 	store.Lane
 	mount *mount
-	name  string
 }
 
 func (l *lane) Read(ctx context.Context, after uint64, limit int) ([]*store.Entry, error) {
@@ -233,11 +168,6 @@ func (l *lane) Load(ctx context.Context, seq uint64) (*store.Entry, error) {
 }
 
 func (l *lane) Mark(ctx context.Context, marks []store.Mark) error {
-	for _, mark := range marks {
-		if mark.Outcome != 0 {
-			l.mount.note(l.name, mark.Seq, mark.At, time.Now())
-		}
-	}
 	// A store reserves space for marks: otherwise a lane could settle nothing on a full disk.
 	return l.mount.attempt(func() error { return l.Lane.Mark(ctx, marks) }, true)
 }

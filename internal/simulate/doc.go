@@ -1,11 +1,12 @@
 // Package simulate searches for a way to break the promises of package relay.
 //
 // A seed makes a [Plan]: what Guance sends and when, how PagerDuty fails and for how long, when the
-// process is killed or stopped, when its disk is full or fails, and what an operator does. [Run]
+// process is killed or stopped, when its disk is full or fails, which lanes there are and how they
+// change, who sends, and what an operator does. [Run]
 // plays the plan in a testing/synctest bubble, where hours take milliseconds. The handler, relay,
 // sink and PagerDuty client are real. The disk is a store that can fail or end in the middle of a
 // call, and PagerDuty is pagerdutytest. At the end all faults stop, time runs on, and the histories
-// of the lanes are checked.
+// of the lanes are checked, and which lanes got each event.
 //
 //	go test ./internal/simulate                                    a short slice
 //	go test ./internal/simulate -seeds 100000 -minutes 60          a search

@@ -21,7 +21,11 @@ type Plan struct {
 	Concurrency int
 	MaxAge      time.Duration
 	Disk        time.Duration // the longest time of one call to the disk
-	Steps       []Step        // in order of time
+	Lanes       Lanes
+	Route       bool     // the relay has one Route instead of a Match for each lane
+	LaneLimit   int      // how many pending entries a lane may hold; 0: as many as the store
+	Sources     []string // who sends
+	Steps       []Step   // in order of time
 }
 
 // A Step is one thing that happens.
@@ -46,7 +50,14 @@ func NewPlan(seed uint64) *Plan {
 		MaxAge:      pick(rng, 20*time.Minute, 72*time.Hour, 72*time.Hour),
 		Disk:        pick(rng, 4*time.Millisecond, 4*time.Millisecond, 400*time.Millisecond),
 	}
+	// What came later is drawn from a source of its own, so that the rest of a seed stays as it was.
+	routing := rand.New(rand.NewPCG(seed, 4))
+	p.Lanes = layouts(routing)
+	p.LaneLimit = pick(routing, 0, 0, 0, 2, 10)
+	p.Sources = pick(routing, []string{""}, []string{""}, []string{"", "b"}, []string{"a", "b"})
 	end := p.traffic(rng)
+	p.otherSources(routing)
+	p.changes(routing, end)
 	for range rng.IntN(5) {
 		p.add(between(rng, 0, end), randomOutage(rng))
 	}
@@ -62,6 +73,15 @@ func NewPlan(seed uint64) *Plan {
 	}
 	for range rng.IntN(4) {
 		p.add(between(rng, 0, end+10*time.Minute), pick[Action](rng, replay{}, replay{}, drop{}))
+	}
+	for i := range p.Steps { // operators look after each lane
+		lane := routing.IntN(len(p.Lanes))
+		switch p.Steps[i].Do.(type) {
+		case replay:
+			p.Steps[i].Do = replay{lane}
+		case drop:
+			p.Steps[i].Do = drop{lane}
+		}
 	}
 	if rng.IntN(3) == 0 {
 		p.add(between(rng, 0, end), allowance{perMinute: pick(rng, 3, 20, 60)})
@@ -112,6 +132,46 @@ func (p *Plan) traffic(rng *rand.Rand) time.Duration {
 	return at + time.Minute
 }
 
+// otherSources has other sources send, or send the same too: their problems never meet.
+func (p *Plan) otherSources(rng *rand.Rand) {
+	steps := p.Steps
+	p.Steps = nil
+	for _, s := range steps {
+		d := s.Do.(deliver)
+		d.source = pick(rng, p.Sources...)
+		p.add(s.At, d)
+		if other := pick(rng, p.Sources...); other != d.source && rng.IntN(2) == 0 {
+			d.source = other
+			p.add(s.At+time.Duration(rng.IntN(int(time.Second))), d)
+		}
+	}
+}
+
+// changes plans changes of the lanes.
+func (p *Plan) changes(rng *rand.Rand, end time.Duration) {
+	if rng.IntN(4) == 0 {
+		p.Route = true // which knows the names of its process, so no name may change while it runs
+		for range rng.IntN(2) {
+			p.add(between(rng, 0, end), renameStopped{rng.IntN(len(p.Lanes)),
+				between(rng, 0, 20*time.Second)})
+		}
+		return
+	}
+	for range pick(rng, 0, 0, 1, 3) {
+		lane := rng.IntN(len(p.Lanes))
+		switch rng.IntN(4) {
+		case 0:
+			p.add(between(rng, 0, end), renameStopped{lane, between(rng, 0, 20*time.Second)})
+		case 1:
+			p.add(between(rng, 0, end), rename{lane})
+		default:
+			at := between(rng, 0, end)
+			p.add(at, remove{lane})
+			p.add(between(rng, at, end+10*time.Minute), restore{lane})
+		}
+	}
+}
+
 func (p *Plan) add(at time.Duration, do Action) { p.Steps = append(p.Steps, Step{at, do}) }
 
 // randomOutage returns an outage of PagerDuty.
@@ -149,8 +209,9 @@ const refusal = `{"status":"invalid event","message":"Event object is invalid",`
 // String returns the plan, one line for each step.
 func (p *Plan) String() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "seed %d: %d requests a minute, %d at once, %v at most, a disk of %v\n", p.Seed,
-		p.PerMinute, p.Concurrency, p.MaxAge, p.Disk)
+	fmt.Fprintf(&b, "seed %d: %d requests a minute, %d at once, %v at most, a disk of %v, "+
+		"sources %q, lanes of %d entries (0: of any number), Route %v\n%v", p.Seed, p.PerMinute,
+		p.Concurrency, p.MaxAge, p.Disk, p.Sources, p.LaneLimit, p.Route, p.Lanes)
 	for _, s := range p.Steps {
 		fmt.Fprintf(&b, "  %12v  %v\n", s.At.Round(time.Millisecond), s.Do)
 	}

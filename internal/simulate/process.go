@@ -19,20 +19,17 @@ import (
 )
 
 const (
-	pager = "pagerduty" // the lane to PagerDuty
-	audit = "audit"     // a lane whose target never fails
 	drain = 5 * time.Second
 	grace = time.Second // how long a stop may take beyond the drain time
 )
-
-// key is a routing key.
-const key = "51mu1a7e000000000000000000000000"
 
 var errDead = errors.New("the process is dead")
 
 // A process is the relay from one start to its end.
 type process struct {
 	mount   *mount
+	lanes   Lanes // guarded by world.mu
+	log     *slog.Logger
 	relay   *relay.Relay
 	handler *relay.Handler
 	ctx     context.Context
@@ -42,38 +39,66 @@ type process struct {
 	leaving atomic.Bool // it was told to stop
 }
 
-func newProcess(w *world) *process {
-	p := &process{mount: &mount{disk: w.disk}, ended: make(chan struct{})}
+// newProcess returns a process with lanes. w.mu is held.
+func newProcess(w *world, lanes Lanes) *process {
+	p := &process{mount: &mount{disk: w.disk}, lanes: lanes, ended: make(chan struct{})}
 	p.ctx, p.cancel = context.WithCancel(context.Background())
-	log := slog.New(slog.NewTextHandler(io.Discard, &slog.HandlerOptions{Level: slog.LevelInfo}))
-	k, err := pagerduty.ParseRoutingKey(key)
-	if err != nil {
+	p.log = slog.New(slog.NewTextHandler(io.Discard, &slog.HandlerOptions{Level: slog.LevelInfo}))
+	opts := &relay.Options{Logger: p.log, DrainTimeout: drain, Now: w.date}
+	if w.plan.Route {
+		opts.Route = func(e *guance.Event) []string { return lanes.configuration(e).Wanted }
+	}
+	var err error
+	if p.relay, err = relay.New(p.mount, opts); err != nil {
 		panic(err)
 	}
-	client,
-		err := pagerduty.NewClient(k, &pagerduty.Options{Transport: &wire{Transport: w.fake, w: w,
-		p: p}, Logger: log})
-	if err != nil {
-		panic(err)
-	}
-	if p.relay, err = relay.New(p.mount, &relay.Options{Logger: log, DrainTimeout: drain,
-		Now: w.date}); err != nil {
-		panic(err)
-	}
-	p.relay.Handle(pager, pagerdutysink.New(client, nil), &relay.SinkOptions{
-		PerMinute: w.plan.PerMinute, Concurrency: w.plan.Concurrency, MaxAge: w.plan.MaxAge,
-		MaxAttempts: 5,
-	})
-	p.relay.Handle(audit, relay.SinkFunc(func(ctx context.Context, d *relay.Delivery) error {
-		if p.mount.dead.Load() {
-			return errDead
+	for _, l := range lanes {
+		if !l.Removed {
+			p.relay.Handle(l.Name, p.sink(w, l), w.options(l))
 		}
-		return w.audit.Deliver(ctx, d)
-	}), &relay.SinkOptions{EveryEvent: true, PerMinute: 6000})
-	if p.handler, err = relay.NewHandler(p.relay, &relay.HandlerOptions{NoAuth: true}); err != nil {
+	}
+	if p.handler, err = relay.NewHandler(p.relay, handlerOptions(w.plan.Sources)); err != nil {
 		panic(err)
 	}
 	return p
+}
+
+// sink returns the sink of a lane in this process.
+func (p *process) sink(w *world, l Lane) relay.Sink {
+	if l.Key == "" {
+		return relay.SinkFunc(func(ctx context.Context, d *relay.Delivery) error {
+			if p.mount.dead.Load() {
+				return errDead
+			}
+			return w.chats[l.ID].Deliver(ctx, d)
+		})
+	}
+	k, err := pagerduty.ParseRoutingKey(l.Key)
+	if err != nil {
+		panic(err)
+	}
+	client, err := pagerduty.NewClient(k, &pagerduty.Options{
+		Transport: &wire{Transport: w.fake, w: w, p: p, lane: l.ID}, Logger: p.log,
+	})
+	if err != nil {
+		panic(err)
+	}
+	return pagerdutysink.New(client, nil)
+}
+
+// options returns the settings of a lane.
+func (w *world) options(l Lane) *relay.SinkOptions {
+	o := &relay.SinkOptions{
+		Fallback: l.Fallback, Formerly: l.Formerly, EveryEvent: l.Key == "", PerMinute: 6000,
+	}
+	if !w.plan.Route {
+		o.Match = l.Match.takes
+	}
+	if l.Key != "" {
+		o.PerMinute, o.Concurrency = w.plan.PerMinute, w.plan.Concurrency
+		o.MaxAge, o.MaxAttempts = w.plan.MaxAge, 5
+	}
+	return o
 }
 
 // kill ends the process at once: nothing that it does later has an effect.
@@ -92,11 +117,12 @@ func (p *process) up() bool {
 	}
 }
 
-// wire is the network between one process and PagerDuty. It records each request.
+// wire is the network between a lane of one process and PagerDuty. It records each request.
 type wire struct {
 	*pagerdutytest.Transport
-	w *world
-	p *process
+	w    *world
+	p    *process
+	lane int
 }
 
 func (n *wire) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -104,18 +130,18 @@ func (n *wire) RoundTrip(r *http.Request) (*http.Response, error) {
 		_ = r.Body.Close()
 		return nil, errDead
 	}
-	i := n.w.begin(r)
+	i := n.w.begin(n.lane, r)
 	time.Sleep(time.Duration(n.w.random() * float64(100*time.Millisecond)))
 	resp, err := n.Transport.RoundTrip(r)
 	if n.p.mount.dead.Load() {
 		return nil, errDead // the answer came after the end of the process
 	}
-	n.w.end(i, resp, err)
+	n.w.end(n.lane, i, resp, err)
 	return resp, err
 }
 
-// begin records a request and returns its index.
-func (w *world) begin(r *http.Request) int {
+// begin records a request of a lane and returns its index.
+func (w *world) begin(lane int, r *http.Request) int {
 	body, err := r.GetBody()
 	if err != nil {
 		panic(err)
@@ -125,7 +151,8 @@ func (w *world) begin(r *http.Request) int {
 		panic(err)
 	}
 	var says struct {
-		Payload struct {
+		DedupKey string `json:"dedup_key"`
+		Payload  struct {
 			Details struct {
 				ID        string `json:"event_id"`
 				Status    string `json:"status"`
@@ -137,19 +164,20 @@ func (w *world) begin(r *http.Request) int {
 		panic(err)
 	}
 	d := says.Payload.Details
-	id := relay.EventID("", &guance.Event{EventID: d.ID, Status: guance.Status(d.Status),
-		SubStatus: guance.Status(d.SubStatus)})
+	id := relay.EventID(w.plan.sourceOf(says.DedupKey), &guance.Event{
+		EventID: d.ID, Status: guance.Status(d.Status), SubStatus: guance.Status(d.SubStatus),
+	})
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.attempts = append(w.attempts, relaytest.Attempt{ID: id, Start: time.Now()})
-	return len(w.attempts) - 1
+	w.attempts[lane] = append(w.attempts[lane], relaytest.Attempt{ID: id, Start: time.Now()})
+	return len(w.attempts[lane]) - 1
 }
 
 // end records the answer.
-func (w *world) end(i int, resp *http.Response, err error) {
+func (w *world) end(lane, i int, resp *http.Response, err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	a := &w.attempts[i]
+	a := &w.attempts[lane][i]
 	a.End, a.Err = time.Now(), err
 	switch {
 	case err != nil:

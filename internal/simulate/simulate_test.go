@@ -29,14 +29,16 @@ func play(t *testing.T, p *simulate.Plan) (err error) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		if p.Seed%onDisk != 0 {
-			err = simulate.Run(p, memstore.New())
+			s := memstore.New()
+			s.LimitLane(p.LaneLimit)
+			err = simulate.Run(p, s)
 			return
 		}
 		dir, e := os.MkdirTemp("", "simulate-")
 		if e != nil {
 			t.Fatal(e)
 		}
-		s, e := boltstore.Open(dir, nil)
+		s, e := boltstore.Open(dir, &boltstore.Options{MaxLaneEntries: p.LaneLimit})
 		if e != nil {
 			t.Fatal(e)
 		}

@@ -12,7 +12,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/guance-relay/guance-relay/guance"
 	"github.com/guance-relay/guance-relay/pagerduty/pagerdutytest"
 	"github.com/guance-relay/guance-relay/relay"
 	"github.com/guance-relay/guance-relay/relay/relaytest"
@@ -27,27 +26,35 @@ type world struct {
 	plan    *Plan
 	fake    *pagerdutytest.Transport
 	disk    *disk
-	audit   *relaytest.Recorder
+	chats   []*relaytest.Recorder // by ID of the lane
 	senders sync.WaitGroup
 	runs    sync.WaitGroup // of processes
 	wall    atomic.Int64   // how far the wall clock is ahead
+
+	change chan struct{} // holds one value; taken while the lanes are changed
 
 	mu       sync.Mutex
 	rng      *rand.Rand
 	process  *process
 	over     bool
-	attempts []relaytest.Attempt
-	answered map[string]time.Time // the events that were answered with 202
-	numbers  map[string]int       // problems, numbered in order of appearance
-	stops    []error              // broken promises that were seen at once
+	lanes    Lanes                 // as the next process has them
+	inForce  []inForce             // in order of time
+	attempts [][]relaytest.Attempt // by ID of the lane
+	answered map[string]time.Time  // the events that were answered with 202
+	numbers  map[string]int        // problems, numbered in order of appearance
+	stops    []error               // broken promises that were seen at once
 }
 
 func newWorld(p *Plan, s store.Store) *world {
 	w := &world{
-		plan: p, fake: pagerdutytest.NewTransport(), audit: relaytest.Record(nil),
+		plan: p, fake: pagerdutytest.NewTransport(), lanes: p.Lanes, change: make(chan struct{}, 1),
 		rng: rand.New(rand.NewPCG(p.Seed, 2)), answered: make(map[string]time.Time),
-		numbers: make(map[string]int),
+		numbers: make(map[string]int), attempts: make([][]relaytest.Attempt, len(p.Lanes)),
 	}
+	for range p.Lanes {
+		w.chats = append(w.chats, relaytest.Record(nil))
+	}
+	w.change <- struct{}{}
 	w.disk = newDisk(s, p.Disk, w.random)
 	w.fake.SetRateLimit(2 * p.PerMinute) // so that the lane keeps its budget, not the target
 	return w
@@ -112,8 +119,9 @@ func (w *world) start() {
 	if w.over || w.process != nil && w.process.up() {
 		return
 	}
-	p := newProcess(w)
+	p := newProcess(w, w.lanes)
 	w.process = p
+	w.inForce = append(w.inForce, inForce{time.Now(), []Lanes{w.lanes}})
 	w.runs.Go(func() {
 		p.err = p.relay.Run(p.ctx)
 		close(p.ended)
@@ -157,7 +165,7 @@ func (w *world) send(d deliver) {
 	var raws []json.RawMessage
 	for _, e := range d.events {
 		raws = append(raws, e.Raw)
-		w.number(e.ProblemKey())
+		w.number(relay.ProblemKey(d.source, e.ProblemKey()))
 	}
 	body, err := json.Marshal(raws)
 	if err != nil {
@@ -167,20 +175,21 @@ func (w *world) send(d deliver) {
 		if try > 0 {
 			time.Sleep(time.Second + time.Duration(w.random()*float64(30*time.Second)))
 		}
-		if w.post(d.events, body) {
+		if w.post(d, body) {
 			return
 		}
 	}
 }
 
 // post sends one webhook and reports whether it was answered with 202.
-func (w *world) post(events []*guance.Event, body []byte) bool {
+func (w *world) post(d deliver, body []byte) bool {
 	p := w.now()
 	if !p.up() {
 		return false // no process runs
 	}
 	req := httptest.NewRequest(http.MethodPost, "/guance", bytes.NewReader(body))
 	req.Header.Set("Content-Type", "application/json")
+	req.Header.Set("X-Relay-Token", tokenOf(d.source))
 	answer := httptest.NewRecorder()
 	p.handler.ServeHTTP(answer, req)
 	if p.mount.dead.Load() {
@@ -190,8 +199,8 @@ func (w *world) post(events []*guance.Event, body []byte) bool {
 	defer w.mu.Unlock()
 	switch answer.Code {
 	case http.StatusAccepted:
-		for _, e := range events {
-			w.answered[relay.EventID("", e)] = time.Now()
+		for _, e := range d.events {
+			w.answered[relay.EventID(d.source, e)] = time.Now()
 		}
 		return true
 	case http.StatusServiceUnavailable:
@@ -215,14 +224,23 @@ func (w *world) operate(fn func(ctx context.Context, p *process)) {
 	})
 }
 
-func (w *world) replay(ctx context.Context, p *process) {
-	_, _, _ = p.relay.ReplayAll(ctx, pager) // it fails if the process dies; the history is checked
+// name returns the present name of a lane.
+func (w *world) name(id int) string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.lanes[id].Name
 }
 
-func (w *world) drop(ctx context.Context, p *process) {
-	dead, err := p.relay.DeadLetters(ctx, pager, 0, 1)
+// replay and drop fail if the process dies; the history is checked.
+func (w *world) replay(ctx context.Context, p *process, lane int) {
+	_, _, _ = p.relay.ReplayAll(ctx, w.name(lane))
+}
+
+func (w *world) drop(ctx context.Context, p *process, lane int) {
+	name := w.name(lane)
+	dead, err := p.relay.DeadLetters(ctx, name, 0, 1)
 	if err == nil && len(dead) == 1 {
-		_ = p.relay.Drop(ctx, pager, dead[0].Seq) // as above
+		_ = p.relay.Drop(ctx, name, dead[0].Seq)
 	}
 }
 
@@ -234,6 +252,11 @@ func (w *world) heal() {
 	w.disk.set(sound, 0)
 	time.Sleep(10 * time.Second) // until a process that is being started is up
 	w.start()
+	for _, l := range w.plan.Lanes {
+		w.restore(l.ID)
+	}
+	time.Sleep(10 * time.Second) // a process that failed meanwhile is started again
+	w.start()
 }
 
 // settle waits until nothing is pending, for a day at most, and reports whether that happened.
@@ -243,7 +266,11 @@ func (w *world) settle() bool {
 		if err != nil {
 			panic(err)
 		}
-		if held[pager].Pending+held[audit].Pending == 0 {
+		pending := 0
+		for _, h := range held {
+			pending += h.Pending
+		}
+		if pending == 0 {
 			return true
 		}
 		time.Sleep(time.Minute)

@@ -175,7 +175,7 @@ func (op *appendOp) durable() {
 		}
 		for i, p := range n.places {
 			n.Placed[i] = store.Placement{
-				Lane: p.lane.name, Seq: p.seq, Sticky: p.sticky, Outcome: p.outcome,
+				Lane: p.name, Seq: p.seq, Sticky: p.sticky, Outcome: p.outcome,
 			}
 		}
 	}
@@ -228,7 +228,7 @@ func (l *laneTx) append(n *newEvent, p *place) error {
 		return l.addSettlement(ended)
 	case store.Dead:
 		m := store.Mark{
-			Seq: l.seq, Problem: n.Problem, State: n.State, Level: n.Level, Time: n.Time,
+			Seq: l.seq, Problem: n.Problem, State: n.State, Level: n.Level,
 			Outcome: p.outcome, Reason: p.reason, At: n.Accepted,
 		}
 		if err := l.updateRecord(&m); err != nil {

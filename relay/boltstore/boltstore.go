@@ -25,11 +25,12 @@
 //
 // # Bounds
 //
-// Memory holds counters, some 55 bytes for each remembered event ID, and some 50 for each problem
-// that is pending, dead or open, in each lane. Events stay on disk. A segment of the file holds at most as many bytes
-// of settled entries as of pending ones, and the file uses free space again. Each commit deletes a
-// few outcomes, dead letters and records that are too old or too many. Ages count the store's own
-// time, see [Store.Clock], and not the wall clock's. [Options] has the bounds.
+// Memory holds counters, some 55 bytes for each remembered event ID, and some 32 for each problem
+// that is pending, dead or open, in each lane. Events stay on disk. A segment of the file holds at
+// most as many bytes of settled entries as of pending ones, and the file uses free space again.
+// Each commit deletes a few outcomes, dead letters and records that are too old or too many. Ages
+// count the store's own time, see [Store.Clock], and not the wall clock's. [Options] has the
+// bounds.
 package boltstore
 
 import (

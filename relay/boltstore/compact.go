@@ -17,7 +17,7 @@ func (l *laneTx) saveProgress() error {
 		}
 		pending, pendingBytes, bytes := weigh(s.list)
 		if pending > 0 && 2*pendingBytes >= bytes {
-			if err := l.progress.Put(seqKey(first), encodeProgress(first, s.list)); err != nil {
+			if err := l.part(progressPart).Put(seqKey(first), encodeProgress(first, s.list)); err != nil {
 				return err
 			}
 			continue
@@ -68,7 +68,7 @@ func (l *laneTx) merge() error {
 	for {
 		var run []*segment
 		var bytes int64
-		c := l.progress.Cursor()
+		c := l.part(progressPart).Cursor()
 		for k, v := c.Last(); k != nil && len(run) < mergeFactor; k, v = c.Prev() {
 			list, err := decodeProgress(nil, k, v)
 			if err != nil {

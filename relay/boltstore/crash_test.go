@@ -39,6 +39,43 @@ type said struct {
 	Marked   []store.Mark `json:"marked,omitempty"`
 	Revived  uint64       `json:"revived,omitempty"`
 	Dropped  uint64       `json:"dropped,omitempty"`
+	// The lane that is renamed has no other calls: Sent is how many entries it has, and Names how
+	// many names.
+	Sent  int `json:"sent,omitempty"`
+	Names int `json:"names,omitempty"`
+}
+
+// nameOf is a name of the lane that is renamed.
+func nameOf(n int) string { return fmt.Sprint("name ", n) }
+
+// renames has events accepted for a lane by any of its names, and gives it further names. A crash
+// between shows the state before a call or after it.
+func renames(s *boltstore.Store, rng *rand.Rand, steps int, tell func(said) error) error {
+	names := 1
+	for sent := 1; sent <= steps; sent++ {
+		e := &store.Entry{Lane: nameOf(rng.IntN(names)), ID: fmt.Sprint("renamed-", sent),
+			Problem: "of the renamed lane", Accepted: time.Now(), Body: []byte("x")}
+		if err := keep(context.Background(), s, e); err != nil {
+			return err
+		}
+		if e.Seq != uint64(sent) {
+			return fmt.Errorf("the renamed lane has entry %d, want %d", e.Seq, sent)
+		}
+		if err := tell(said{Sent: sent}); err != nil {
+			return err
+		}
+		if rng.IntN(2) > 0 {
+			continue
+		}
+		if err := s.Rename(context.Background(), nameOf(rng.IntN(names)), nameOf(names)); err != nil {
+			return err
+		}
+		names++
+		if err := tell(said{Names: names}); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 type entryName struct {
@@ -71,8 +108,9 @@ func script(dir string, seed uint64, steps int) error {
 		return err
 	}
 	var wg sync.WaitGroup
-	errs := make([]error, 3)
-	for i := range errs {
+	errs := make([]error, 4)
+	wg.Go(func() { errs[3] = renames(s, rand.New(rand.NewPCG(seed, 3)), steps, tell) })
+	for i := range errs[:3] {
 		wg.Go(func() {
 			w := &worker{store: s, lane: lease.Lane("lane"),
 				rng: rand.New(rand.NewPCG(seed, uint64(i))), id: i, tell: tell}
@@ -169,6 +207,8 @@ type durable struct {
 	dead    map[uint64]bool
 	ended   map[uint64]bool // settled or dropped; never pending again
 	unsure  map[uint64]bool // a call on it has begun and not succeeded
+	sent    int             // entries of the renamed lane
+	names   int             // that it has, beside the first
 }
 
 func (d *durable) hear(line []byte, t *testing.T) {
@@ -179,6 +219,7 @@ func (d *durable) hear(line []byte, t *testing.T) {
 	if s.About != 0 {
 		d.unsure[s.About] = true
 	}
+	d.sent, d.names = max(d.sent, s.Sent), max(d.names, s.Names)
 	for _, e := range s.Appended {
 		d.pending[e.Seq] = e
 	}
@@ -359,6 +400,9 @@ func (d *durable) holds(dir string) error {
 			return fmt.Errorf("dead letter %d is gone", seq)
 		}
 	}
+	if err := d.holdsNames(ctx, s, held); err != nil {
+		return err
+	}
 	// The store takes events again.
 	e := &store.Entry{Lane: "lane", ID: "after the crash", Problem: "p", Accepted: time.Now(),
 		Body: []byte("x")}
@@ -368,6 +412,33 @@ func (d *durable) holds(dir string) error {
 	for seq := range pending {
 		if e.Seq <= seq {
 			return fmt.Errorf("sequence number %d comes after %d", e.Seq, seq)
+		}
+	}
+	return nil
+}
+
+// holdsNames compares the lane that is renamed. Of it, one call more than the script said may be
+// durable.
+func (d *durable) holdsNames(
+	ctx context.Context, s *boltstore.Store, held map[string]store.Holdings,
+) error {
+	renamed, err := s.Renamed(ctx)
+	if err != nil || d.sent == 0 {
+		return err
+	}
+	last := max(d.names-1, 0)
+	if next := nameOf(last + 1); held[next].Pending > 0 {
+		last++
+	}
+	if n := held[nameOf(last)].Pending; n < d.sent || n > d.sent+1 {
+		return fmt.Errorf("lane %q has %d entries, want %d or one more", nameOf(last), n, d.sent)
+	}
+	if len(renamed) != last {
+		return fmt.Errorf("the names are %v, want %d earlier ones", renamed, last)
+	}
+	for i := range last {
+		if renamed[nameOf(i)] != nameOf(last) {
+			return fmt.Errorf("the names are %v, want each to mean %q", renamed, nameOf(last))
 		}
 	}
 	return nil

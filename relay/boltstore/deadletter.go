@@ -74,7 +74,7 @@ func (op *dropOp) check(c *commit) (err error) {
 		return err
 	}
 	l := op.tx
-	if l == nil || l.dead.Get(op.key) == nil {
+	if l == nil || l.part(deadPart).Get(op.key) == nil {
 		return fmt.Errorf("boltstore: lane %q: dead letter %d: %w",
 			op.lane.name, keySeq(op.key), store.ErrNotFound)
 	}
@@ -98,11 +98,11 @@ func (op *reviveOp) check(c *commit) (err error) {
 		return err
 	}
 	l := op.tx
-	if op.letter, op.header, err = decodeSettlement(op.key, l.dead.Get(op.key)); err != nil {
+	if op.letter, op.header, err = decodeSettlement(op.key, l.part(deadPart).Get(op.key)); err != nil {
 		return err
 	}
 	op.letter.header = slices.Clone(op.letter.header)
-	op.body = slices.Clone(l.bodies.Get(op.key))
+	op.body = slices.Clone(l.part(bodiesPart).Get(op.key))
 	return nil
 }
 
@@ -125,10 +125,10 @@ func (op *reviveOp) write(c *commit) error {
 // addDeadLetter adds a dead letter, and removes the oldest ones of the lane above the bounds.
 func (l *laneTx) addDeadLetter(s settlement, body []byte) error {
 	key := seqKey(s.seq)
-	if err := l.dead.Put(key, encodeSettlement(key, s)); err != nil {
+	if err := l.part(deadPart).Put(key, encodeSettlement(key, s)); err != nil {
 		return err
 	}
-	if err := l.bodies.Put(key, body); err != nil {
+	if err := l.part(bodiesPart).Put(key, body); err != nil {
 		return err
 	}
 	h, _ := decodeHeader(s.header)
@@ -137,7 +137,7 @@ func (l *laneTx) addDeadLetter(s settlement, body []byte) error {
 	x.deadBytes += int64(h.bodySize)
 	x.problems.add(hashProblem(h.problem), l.at, holding{entries: 1})
 	for l.letters > opts.MaxDead || l.letters > 1 && x.deadBytes > opts.MaxBytes/deadShare {
-		oldest, _ := l.dead.Cursor().First()
+		oldest, _ := l.part(deadPart).Cursor().First()
 		if err := l.removeDeadLetter(slices.Clone(oldest)); err != nil {
 			return err
 		}
@@ -148,25 +148,28 @@ func (l *laneTx) addDeadLetter(s settlement, body []byte) error {
 // removeDeadLetter deletes a dead letter. The problem of a damaged one is not known: the lane holds
 // it until the store is opened again.
 func (l *laneTx) removeDeadLetter(key []byte) error {
-	x, size := l.commit.store.index, len(l.bodies.Get(key))
-	if _, h, err := decodeSettlement(key, l.dead.Get(key)); err == nil {
+	x, size := l.commit.store.index, len(l.part(bodiesPart).Get(key))
+	if _, h, err := decodeSettlement(key, l.part(deadPart).Get(key)); err == nil {
 		size = h.bodySize
 		x.problems.add(hashProblem(h.problem), l.at, holding{entries: -1})
 	}
 	l.letters--
 	l.commit.changed = true
 	x.deadBytes -= int64(size)
-	if err := l.dead.Delete(key); err != nil {
+	if err := l.part(deadPart).Delete(key); err != nil {
 		return err
 	}
-	return l.bodies.Delete(key)
+	return l.part(bodiesPart).Delete(key)
 }
 
 // expireDeadLetters deletes those of the next look dead letters that are too old. A damaged one
 // stays, and a call that reads it returns the error.
 func (l *laneTx) expireDeadLetters(look int) error {
+	if l.letters == 0 {
+		return nil
+	}
 	var old [][]byte
-	c := l.dead.Cursor()
+	c := l.part(deadPart).Cursor()
 	k, v := c.Seek(seqKey(l.nextLetter))
 	for n := 0; n < look && k != nil; n++ {
 		st, _, err := decodeSettlement(k, v)

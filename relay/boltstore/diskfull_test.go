@@ -7,11 +7,13 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"runtime"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
+	"github.com/guance-relay/guance-relay/relay/boltstore"
 	"github.com/guance-relay/guance-relay/relay/store"
 )
 
@@ -51,6 +53,50 @@ func TestFullDiskInACommit(t *testing.T) {
 		t.Errorf("Holdings: got %+v, %v; want %d", held, err, len(n)+1)
 	}
 	t.Log("all rounds")
+}
+
+// TestFullDiskAtTheFirstOpen has the write of the empty store fail: its first pages, its commit.
+func TestFullDiskAtTheFirstOpen(t *testing.T) {
+	dir := os.Getenv(fullEnv)
+	if dir == "" {
+		elsewhere(t)
+		return
+	}
+	for _, size := range []int{1, 4*os.Getpagesize() + 1} {
+		limitFiles(t, uint64(size))
+		_, err := boltstore.Open(dir, nil)
+		if err == nil || !strings.Contains(err.Error(), "boltstore: creating "+dir) ||
+			!strings.Contains(err.Error(), syscall.EFBIG.Error()) {
+			t.Errorf("Open with %d bytes: %v, want why nothing can be created in %s", size, err, dir)
+		}
+		if left, err := os.ReadDir(dir); err != nil || len(left) != 0 {
+			t.Errorf("%d bytes: %v and %v are left over", size, left, err)
+		}
+	}
+	limitFiles(t, 1<<40)
+	open(t, dir, nil)
+	t.Log("all rounds")
+}
+
+// TestNothingCanBeCreated opens a directory whose path has no room for a longer name than the
+// file's.
+func TestNothingCanBeCreated(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("the longest path is that of Linux")
+	}
+	const longest = 4095
+	dir := t.TempDir()
+	for room := longest - len("/relay.db") - 1; len(dir) < room; {
+		dir += "/" + strings.Repeat("d", max(min(room-len(dir)-1, 200), 1))
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		t.Skip(err)
+	}
+	_, err := boltstore.Open(dir, nil)
+	if err == nil || !strings.HasPrefix(err.Error(), "boltstore: creating "+dir) ||
+		!errors.Is(err, syscall.ENAMETOOLONG) {
+		t.Errorf("Open: %v, want why nothing can be created", err)
+	}
 }
 
 // elsewhere runs the test in another process, whose limits it may change.

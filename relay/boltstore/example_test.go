@@ -51,7 +51,7 @@ func ExampleOptions() {
 
 	db, err := boltstore.Open(dir, &boltstore.Options{
 		MaxEntries:     2,        // pending entries
-		MaxLaneEntries: 2,        // of one lane
+		MaxLaneEntries: 1,        // of them, those of one lane
 		MaxBytes:       64 << 20, // of pending entries
 	})
 	if err != nil {
@@ -61,8 +61,8 @@ func ExampleOptions() {
 
 	for i := range 3 {
 		err := db.Append(context.Background(), &store.Batch{Events: []*store.Event{{
-			Problem: "disk of db-1", Body: []byte("{}"),
-			Wanted: []store.Offer{{Lane: "pagerduty"}},
+			Problem: fmt.Sprint("disk of db-", i), Body: []byte("{}"),
+			Wanted: []store.Offer{{Lane: fmt.Sprint("team-", i)}},
 		}}})
 		fmt.Printf("event %d: full: %t\n", i+1, errors.Is(err, store.ErrFull))
 	}

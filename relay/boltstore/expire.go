@@ -122,7 +122,7 @@ func (o *lostRecords) report(log *slog.Logger, lane string) {
 // expireRecords deletes records that are too old and those above MaxRecords. Closed ones go first,
 // and of each kind those that have not changed for the longest time.
 func (l *laneTx) expireRecords(look int) error {
-	more, err := l.expireOldest(l.closed, closedRecordAge, l.excess(), look)
+	more, err := l.expireOldest(l.part(closedPart), closedRecordAge, l.excess(), look)
 	if err != nil {
 		return err
 	}
@@ -130,7 +130,7 @@ func (l *laneTx) expireRecords(look int) error {
 	if more {
 		excess = 0 // the next commit deletes closed ones
 	}
-	_, err = l.expireOldest(l.open, openRecordAge, excess, look)
+	_, err = l.expireOldest(l.part(openPart), openRecordAge, excess, look)
 	return err
 }
 
@@ -159,7 +159,7 @@ func (l *laneTx) expireOldest(byAge *bolt.Bucket, age time.Duration, excess, loo
 	for i, ageKey := range oldest {
 		l.commit.changed = true
 		key := ageRecord(ageKey)
-		r, err := readRecord(l.recordValues, key)
+		r, err := readRecord(l.part(recordsPart), key)
 		switch {
 		case err != nil, r.changed == 0, l.byAge(&r) != byAge,
 			!slices.Equal(r.ageKey(key), ageKey):
@@ -169,7 +169,7 @@ func (l *laneTx) expireOldest(byAge *bolt.Bucket, age time.Duration, excess, loo
 		case l.holds(key):
 			err = l.putRecord(key, r, record{r.Record, l.commit.now})
 		default:
-			err = errors.Join(l.deleteAge(byAge, ageKey), l.recordValues.Delete(key))
+			err = errors.Join(l.deleteAge(byAge, ageKey), l.part(recordsPart).Delete(key))
 			if r.Open {
 				l.lost.add(string(key[len("p"):]), i < tooOld)
 			}

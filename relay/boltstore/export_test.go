@@ -69,6 +69,19 @@ type pretendOp struct{ noOperation }
 
 func (pretendOp) check(c *commit) error { c.store.reserved = 1 << 50; return nil }
 
+// AgeKeys returns how many age keys a lane has for its records.
+func (s *Store) AgeKeys(t *testing.T, lane string) (n int) {
+	t.Helper()
+	err := s.viewLane(lane, func(b *bolt.Bucket, _ string) error {
+		n = b.Bucket(openPart).Stats().KeyN + b.Bucket(closedPart).Stats().KeyN
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
 // Records returns how many records of problems a lane has in the file.
 func (s *Store) Records(t *testing.T, lane string) (n int) {
 	t.Helper()

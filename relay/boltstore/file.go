@@ -52,7 +52,9 @@ func (s *Store) openFile(dir string) error {
 	opts := options()
 	opts.OpenFile = func(name string, flag int, mode os.FileMode) (*os.File, error) {
 		f, err := openFile(name, flag, mode)
-		s.file = f
+		if s.file = f; err == nil {
+			s.info, err = f.Stat()
+		}
 		return f, err
 	}
 	s.db, err = openBolt(s.path, opts)
@@ -61,9 +63,6 @@ func (s *Store) openFile(dir string) error {
 			_ = s.file.Close() // after a panic, bbolt has left the file open and locked
 		}
 		return s.explain(err)
-	}
-	if s.info, err = s.file.Stat(); err != nil {
-		return errors.Join(fmt.Errorf("boltstore: %s: %w", s.path, err), s.db.Close())
 	}
 	if s.info.Mode().Perm()&^0o600 != 0 && runtime.GOOS != "windows" {
 		// Events name hosts and customers. Some volumes that a group shares allow no other mode.
@@ -186,11 +185,9 @@ func create(dir, path string) error {
 	if err != nil {
 		return fmt.Errorf("boltstore: creating %s: %w", path, err)
 	}
+	_ = f.Close() // it is empty, and bbolt opens it anew
 	name := f.Name()
 	defer func() { _ = os.Remove(name) }() // a file that is left over does no harm
-	if err := f.Close(); err != nil {
-		return fmt.Errorf("boltstore: creating %s: %w", path, err)
-	}
 	db, err := bolt.Open(name, 0o600, options())
 	if err != nil {
 		return fmt.Errorf("boltstore: creating %s: %w", path, err)

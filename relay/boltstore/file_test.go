@@ -635,6 +635,7 @@ func TestDamagedRecord(t *testing.T) {
 	}
 	s = open(t, dir, nil)
 	l = acquire(t, s)
+	before := s.AgeKeys(t, lane)
 	_, err = l.Records(t.Context(), []string{"the key of it"})
 	if !errors.Is(err, store.ErrDamaged) {
 		t.Fatalf("Records: got %v, want ErrDamaged", err)
@@ -648,6 +649,18 @@ func TestDamagedRecord(t *testing.T) {
 	records, err := l.Records(t.Context(), []string{"the key of it"})
 	if err != nil || !records[0].Open || records[0].Last != 3 {
 		t.Errorf("Records after a mark: got %+v, %v, want an open one, Last 3", records, err)
+	}
+	if after := s.AgeKeys(t, lane); after != before {
+		t.Errorf("the records have %d age keys, and had %d", after, before)
+	}
+	for range 2 {
+		s.CheckIndex(t)
+		e := eventOf(entry(fmt.Sprint("next ", s.Clock()), "the key of it"))
+		e.Wanted = nil
+		if route(t, s, e); len(e.Placed) != 1 || !e.Placed[0].Sticky {
+			t.Errorf("an event of the problem: placed as %+v, want a sticky entry", e.Placed)
+		}
+		s = reopen(t, s, dir, nil)
 	}
 }
 

@@ -35,9 +35,9 @@ const version = "4"
 //	closed    age key → nothing; the records of problems that are not open, by last change
 //	open      the same for problems that are open
 //
-// Numbers of lanes, sequence numbers and running numbers are eight bytes, big-endian, so that they sort. In values,
-// numbers are little-endian, or varints of encoding/binary. All values but bodies and the version
-// begin with a checksum (checksum.go).
+// Numbers of lanes, sequence numbers and running numbers are eight bytes, big-endian, so that they
+// sort. In values, numbers are little-endian, or varints of encoding/binary. All values but bodies
+// and the version begin with a checksum (checksum.go).
 var parts = []string{
 	"segments", "progress", "history", "dead", "bodies", "records", "closed", "open",
 }

@@ -34,6 +34,7 @@ type laneIndex struct {
 	records    int
 	nextLetter uint64 // expire looks at the dead letters from here on
 	routed     uint64 // index.routed of the last event that was offered to the lane
+	renamed    bool   // it has several names
 }
 
 // used reports whether the lane ever had an entry.
@@ -54,8 +55,8 @@ func (l *laneIndex) holdings() store.Holdings {
 	return store.Holdings{Pending: l.pending, Dead: l.letters}
 }
 
-// loadIndex reads the index from the file. Of a pending entry it reads the progress alone, and of an
-// open record the age key.
+// loadIndex reads the index from the file. Of a pending entry it reads the progress alone, and of
+// an open record the age key.
 func (s *Store) loadIndex() error {
 	old := s.index
 	s.index = &index{
@@ -98,6 +99,7 @@ func (s *Store) loadIndex() error {
 				return fmt.Errorf("lane %q: %w", name, damaged("number of a lane", name))
 			}
 			s.index.lanes[string(name)] = l
+			l.renamed = l.renamed || string(name) != l.name
 			return nil
 		})
 		if err != nil {

@@ -2,7 +2,9 @@ package boltstore
 
 import (
 	"fmt"
+	"maps"
 	"reflect"
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -57,9 +59,11 @@ func (x *index) counts() *counts {
 			c.Lanes[l.name] = laneCounts{l.id, l.seq, l.pending, l.letters, l.ended, l.records}
 		}
 	}
-	for problem := range x.problems.first {
-		for h := range x.problems.of(problem) {
-			c.add(problem, x.all[h.lane].name, h)
+	for _, p := range x.problems.list[1:] {
+		for h := range x.problems.of(p.problem) {
+			if !p.nothing() && h.lane == p.lane() {
+				c.add(p.problem, x.all[h.lane].name, h)
+			}
 		}
 	}
 	for name, w := range x.sources {
@@ -181,27 +185,87 @@ func (op *countOp) check(c *commit) (err error) {
 	return err
 }
 
-// The list of holdings is used again, and says what was added, in any order.
+// The table says what was added, however it grows, and uses the place of what was removed again.
 func TestProblems(t *testing.T) {
+	const lanes = 5
 	p := newProblems()
-	for round := range 3 {
-		for lane := range uint32(5) {
-			p.add(7, lane, holding{entries: 2, recoveries: 1})
-			p.add(8, lane, holding{open: 1})
-		}
-		for _, lane := range []uint32{2, 0, 4, 1, 3} {
-			if got := p.entries(7, lane); got != 2 {
-				t.Fatalf("round %d, lane %d: %d entries, want 2", round, lane, got)
-			}
-			p.add(7, lane, holding{entries: -2, recoveries: -1})
-			p.add(8, lane, holding{open: -1})
-			if got := p.entries(7, lane); got != 0 {
-				t.Fatalf("round %d, lane %d: %d entries, want none", round, lane, got)
+	for _, n := range []uint64{3, 10 * minChains, 3} {
+		each := func(fn func(problem uint64, lane uint32)) {
+			for i := range n {
+				for lane := range uint32(lanes) { // the hashes differ in the first bits or the last
+					fn(i, (lane*3+uint32(i))%lanes)
+					fn(i<<40, lane)
+				}
 			}
 		}
-		if len(p.first) != 0 || len(p.list) != 1+10 {
-			t.Fatalf("round %d: %d problems, and room for %d holdings, want 0 and 10", round,
-				len(p.first), len(p.list)-1)
+		want := map[uint64]map[uint32]holding{}
+		each(func(problem uint64, lane uint32) {
+			if want[problem] == nil {
+				want[problem] = map[uint32]holding{}
+			}
+			h := want[problem][lane]
+			h.lane, h.entries, h.recoveries, h.open = lane, h.entries+2, h.recoveries+1, int32(lane%2)
+			want[problem][lane] = h
+			p.add(problem, lane, holding{entries: 2, recoveries: 1, open: int32(lane % 2)})
+		})
+		each(func(problem uint64, lane uint32) {
+			got := map[uint32]holding{}
+			for h := range p.of(problem) {
+				got[h.lane] = h
+			}
+			if !maps.Equal(got, want[problem]) {
+				t.Fatalf("of %d problems, %x: got %v, want %v", n, problem, got, want[problem])
+			}
+		})
+		each(func(problem uint64, lane uint32) {
+			p.add(problem, lane, holding{entries: -2, recoveries: -1})
+		})
+		each(func(problem uint64, lane uint32) {
+			if p.entries(problem, lane) != 0 {
+				t.Fatalf("of %d problems, %x: entries are left", n, problem)
+			}
+			p.add(problem, lane, holding{open: -int32(lane % 2)})
+		})
+		if p.used != 0 || slices.ContainsFunc(p.first, func(at uint32) bool { return at != 0 }) {
+			t.Fatalf("%d problems, all removed: %d are left", n, p.used)
 		}
 	}
+	if got, want := len(p.list), (2*10*minChains-1)*lanes+1; got != want {
+		t.Errorf("the list has %d places, want the %d of the largest round", got, want)
+	}
 }
+
+// Counts returns what the index says, to be compared.
+func (s *Store) Counts(t *testing.T) any {
+	t.Helper()
+	op := &countOp{}
+	if err := s.submit(t.Context(), op); err != nil {
+		t.Fatal(err)
+	}
+	return fmt.Sprintf("%+v", op.index) // maps are printed in order
+}
+
+// CountLoads returns a function that returns whether the index was read from the file since.
+func (s *Store) CountLoads(t *testing.T) func() int {
+	t.Helper()
+	index := func() (x *index) {
+		if err := s.submit(t.Context(), indexOp{index: &x}); err != nil {
+			t.Fatal(err)
+		}
+		return x
+	}
+	before := index()
+	return func() int {
+		if index() != before {
+			return 1
+		}
+		return 0
+	}
+}
+
+type indexOp struct {
+	noOperation
+	index **index
+}
+
+func (op indexOp) check(c *commit) error { *op.index = c.store.index; return nil }

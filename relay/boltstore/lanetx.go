@@ -1,16 +1,17 @@
 package boltstore
 
-import bolt "go.etcd.io/bbolt"
+import (
+	"bytes"
 
-// A laneTx is one lane within a commit: its buckets, its index, and what flush writes once all
+	bolt "go.etcd.io/bbolt"
+)
+
+// A laneTx is one lane within a commit: its bucket, its index, and what flush writes once all
 // operations have run.
 type laneTx struct {
 	commit *commit
 	*laneIndex
-
-	bucket                                   *bolt.Bucket // of the lane; the others are its parts
-	segments, progress, history              *bolt.Bucket
-	dead, bodies, recordValues, closed, open *bolt.Bucket
+	bucket *bolt.Bucket
 
 	appended []segmentEntry // by this commit
 
@@ -22,22 +23,21 @@ type laneTx struct {
 	lost    lostRecords // of open problems
 }
 
-func newLaneTx(c *commit, index *laneIndex) *laneTx {
-	b := laneBucket(c.tx, index.id)
-	l := &laneTx{
-		commit: c, laneIndex: index,
-		bucket: b, segments: b.Bucket(segmentsPart), progress: b.Bucket(progressPart),
-		history: b.Bucket(historyPart), dead: b.Bucket(deadPart),
-		bodies: b.Bucket(bodiesPart), recordValues: b.Bucket(recordsPart),
-		closed: b.Bucket(closedPart), open: b.Bucket(openPart), read: make(map[uint64]*segment),
+func newLaneTx(c *commit, l *laneIndex) *laneTx {
+	return &laneTx{
+		commit: c, laneIndex: l, bucket: laneBucket(c.tx, l.id), read: make(map[uint64]*segment),
 	}
-	// These grow at their end, where bbolt would leave half of each page empty.
-	for _, b := range []*bolt.Bucket{
-		l.segments, l.progress, l.history, l.dead, l.bodies, l.closed, l.open,
-	} {
-		b.FillPercent = sequentialFill
+}
+
+// part returns a part of the lane. A part that is not used is not opened: of a hundred lanes, a
+// commit would spend more on that than on its events. Of one that is, bbolt returns the same
+// bucket each time.
+func (l *laneTx) part(name []byte) *bolt.Bucket {
+	b := l.bucket.Bucket(name)
+	if !bytes.Equal(name, recordsPart) {
+		b.FillPercent = sequentialFill // it grows at its end: bbolt would leave half of each page
 	}
-	return l
+	return b
 }
 
 func (l *laneTx) opts() *Options { return &l.commit.store.opts }

@@ -5,10 +5,12 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"math/rand/v2"
 	"reflect"
 	"slices"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -25,7 +27,7 @@ import (
 // whatever is done to it, the store answers as the memory store does. Its index is always what
 // somebody counts who reads the whole file.
 func TestLikeMemory(t *testing.T) {
-	seeds := uint64(8)
+	seeds := uint64(12)
 	if testing.Short() {
 		seeds = 4
 	}
@@ -182,12 +184,8 @@ func (m *model) event(t *testing.T) *store.Event {
 	if m.rnd.IntN(20) == 0 {
 		e.ID = ""
 	}
-	lanes := make(map[string]bool)
 	for range m.rnd.IntN(min(4, 1+len(m.names))) {
-		if o := m.offer(); !lanes[m.present(t, o.Lane)] {
-			lanes[m.present(t, o.Lane)] = true
-			e.Wanted = append(e.Wanted, o)
-		}
+		e.Wanted = append(e.Wanted, m.offer())
 	}
 	if m.rnd.IntN(2) == 0 {
 		o := m.offer()
@@ -214,6 +212,9 @@ func (m *model) append(t *testing.T) {
 		same := *e
 		a.Events, b.Events = append(a.Events, e), append(b.Events, &same)
 	}
+	if m.rnd.IntN(20) == 0 {
+		m.withoutRoom(t, a)
+	}
 	errB := m.memory.Append(t.Context(), b)
 	both(t, "Append", m.file.Append(t.Context(), a), errB)
 	if !reflect.DeepEqual(a, b) {
@@ -224,9 +225,21 @@ func (m *model) append(t *testing.T) {
 	}
 	for _, e := range b.Events {
 		for _, p := range e.Placed {
-			m.last[p.Lane] = max(m.last[p.Lane], p.Seq)
+			l := m.present(t, p.Lane)
+			m.last[l] = max(m.last[l], p.Seq)
 		}
 	}
+}
+
+// withoutRoom has the disk of the file be full for one call, which changes nothing.
+func (m *model) withoutRoom(t *testing.T, b *store.Batch) {
+	m.file.FailNext(&fs.PathError{Op: "write", Path: "relay.db", Err: syscall.ENOSPC}, false)
+	err := m.file.Append(t.Context(), b)
+	m.file.OnCommit(nil)
+	if err != nil && !errors.Is(err, store.ErrFull) {
+		t.Fatalf("Append to a full disk: %v", err)
+	}
+	m.file.CheckIndex(t)
 }
 
 func (m *model) mark(t *testing.T) {

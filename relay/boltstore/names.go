@@ -74,6 +74,7 @@ func (c *commit) createLane(l *laneIndex) error {
 
 // putName gives a lane a name, which is the present one from then on.
 func (c *commit) putName(l *laneIndex, name string) error {
+	l.renamed = l.renamed || name != l.name
 	l.name = name
 	if err := laneBucket(c.tx, l.id).Put(nameKey, encodeName(name)); err != nil {
 		return err
@@ -84,6 +85,7 @@ func (c *commit) putName(l *laneIndex, name string) error {
 // pointName makes a name one of the lane's.
 func (c *commit) pointName(l *laneIndex, name string) error {
 	c.store.index.lanes[name] = l
+	l.renamed = l.renamed || name != l.name
 	return c.tx.Bucket(namesBucket).Put([]byte(name), encodeLaneID([]byte(name), l.id))
 }
 
@@ -122,24 +124,36 @@ func (op *renameOp) check(c *commit) error {
 	return nil
 }
 
-// write keeps the lane that was used, and gives it all names of the other one, which is deleted.
+// write keeps the lane that was used. The lane gets the names of the other one, which is deleted.
 func (op *renameOp) write(c *commit) error {
 	x := c.store.index
-	keep, gone := x.lane(op.to), x.lane(op.from)
-	if keep == gone {
+	keep, gone := x.lane(op.from), x.lane(op.to)
+	if keep == gone && keep.name == op.to {
 		return nil
 	}
-	c.changed = true
-	c.renamed = append(c.renamed, keep.name, gone.name)
-	if gone.used() {
+	if !keep.used() {
 		keep, gone = gone, keep
 	}
-	l, err := c.laneTx(keep) // publish shows it by its new name
-	if err != nil {
+	c.changed = true
+	if c.renamed = append(c.renamed, gone.name); keep.name != op.to {
+		c.renamed = append(c.renamed, keep.name)
+	}
+	if _, err := c.laneTx(keep); err != nil { // and publish shows it by its new name
 		return err
 	}
-	for name, other := range x.lanes {
-		if other == gone {
+	if keep != gone {
+		if err := c.mergeLane(keep, gone); err != nil {
+			return err
+		}
+	}
+	return c.putName(keep, op.to)
+}
+
+// mergeLane gives a lane the names of another one, which was not used, and deletes that one.
+func (c *commit) mergeLane(keep, gone *laneIndex) error {
+	x := c.store.index
+	for name, l := range x.lanes {
+		if l == gone {
 			if err := c.pointName(keep, name); err != nil {
 				return err
 			}
@@ -147,12 +161,10 @@ func (op *renameOp) write(c *commit) error {
 	}
 	delete(c.lanes, gone)
 	x.all[gone.at] = nil
-	if gone.id != 0 {
-		if err := c.tx.Bucket(lanesBucket).DeleteBucket(seqKey(gone.id)); err != nil {
-			return err
-		}
+	if gone.id == 0 {
+		return nil
 	}
-	return c.putName(l.laneIndex, op.to)
+	return c.tx.Bucket(lanesBucket).DeleteBucket(seqKey(gone.id))
 }
 
 // showNames ends the leases of the lanes that a commit renamed, and shows callers the names. The

@@ -121,7 +121,7 @@ func (l *ownedLane) Records(ctx context.Context, problems []string) ([]store.Rec
 // updateRecord brings the record of a mark's problem up to date.
 func (l *laneTx) updateRecord(m *store.Mark) error {
 	key := recordKey(m.Problem)
-	r, err := readRecord(l.recordValues, key)
+	r, err := readRecord(l.part(recordsPart), key)
 	if errors.Is(err, store.ErrDamaged) {
 		// The problem counts as open, so that its recovery is sent.
 		r, err = record{Record: store.Record{Open: true}}, l.deleteAges(key)
@@ -136,16 +136,16 @@ func (l *laneTx) updateRecord(m *store.Mark) error {
 // byAge returns the bucket with the age key of a record.
 func (l *laneTx) byAge(r *record) *bolt.Bucket {
 	if r.Open {
-		return l.open
+		return l.part(openPart)
 	}
-	return l.closed
+	return l.part(closedPart)
 }
 
 // putRecord replaces a record, and its age key if that has changed. A zero old means that there is
 // no record yet.
 func (l *laneTx) putRecord(key []byte, old, r record) error {
 	l.commit.changed = true
-	if err := l.recordValues.Put(key, encodeRecord(key, r)); err != nil {
+	if err := l.part(recordsPart).Put(key, encodeRecord(key, r)); err != nil {
 		return err
 	}
 	from, to := l.byAge(&old), l.byAge(&r)
@@ -154,22 +154,21 @@ func (l *laneTx) putRecord(key []byte, old, r record) error {
 	if exists && from == to && slices.Equal(oldAge, age) {
 		return nil
 	}
-	if to.Get(age) == nil {
-		l.countAge(to, key, 1)
-		if err := to.Put(age, []byte{}); err != nil {
+	if exists {
+		if err := l.deleteAge(from, oldAge); err != nil {
 			return err
 		}
 	}
-	if exists {
-		return l.deleteAge(from, oldAge)
+	if to.Get(age) == nil {
+		l.countAge(to, key, 1)
 	}
-	return nil
+	return to.Put(age, []byte{})
 }
 
 // countAge adds n age keys to the index, or removes them.
 func (l *laneTx) countAge(byAge *bolt.Bucket, key []byte, n int) {
 	l.records += n
-	if byAge == l.open {
+	if byAge == l.part(openPart) {
 		l.commit.store.index.problems.add(keyProblem(key), l.at, holding{open: int32(n)})
 	}
 }
@@ -183,7 +182,7 @@ func (l *laneTx) deleteAge(byAge *bolt.Bucket, ageKey []byte) error {
 // deleteAges deletes the age keys of a record that cannot be read, which says when it changed: it
 // looks at all.
 func (l *laneTx) deleteAges(key []byte) error {
-	for _, byAge := range []*bolt.Bucket{l.closed, l.open} {
+	for _, byAge := range []*bolt.Bucket{l.part(closedPart), l.part(openPart)} {
 		var found [][]byte
 		c := byAge.Cursor()
 		for k, _ := c.First(); k != nil; k, _ = c.Next() {

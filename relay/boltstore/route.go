@@ -11,6 +11,7 @@ import (
 // A place is one lane that gets an event.
 type place struct {
 	lane    *laneIndex
+	name    string // of the lane, for the caller
 	sticky  bool
 	outcome store.Outcome // as in store.Placement
 	reason  string
@@ -22,29 +23,29 @@ type place struct {
 func (x *index) route(e *newEvent, served []string) []place {
 	places := make([]place, 0, len(e.Wanted)+1)
 	x.routed++
-	offer := func(l *laneIndex, ignored string) {
+	offer := func(o store.Offer, l *laneIndex) {
 		if l.routed == x.routed {
 			return // under another name of the lane
 		}
 		l.routed = x.routed
-		p := place{lane: l, reason: ignored}
-		if ignored != "" {
+		p := place{lane: l, name: o.Lane, reason: o.Ignored}
+		if o.Ignored != "" {
 			p.outcome = store.Ignored
 		}
 		places = append(places, p)
 	}
 	for _, o := range e.Wanted {
-		offer(x.lane(o.Lane), o.Ignored)
+		offer(o, x.lane(o.Lane))
 	}
 	if o := e.Fallback; o != nil && len(e.Wanted) == 0 {
-		if l := x.lane(o.Lane); !x.shown(e.problem, served, l) {
-			offer(l, o.Ignored)
+		if l := x.lane(o.Lane); !x.taken(e, served, l) {
+			offer(*o, l)
 		}
 	}
 	offered := len(places)
 	for h := range x.problems.of(e.problem) {
 		if l := x.all[h.lane]; l.routed != x.routed {
-			places = append(places, place{lane: l, sticky: true})
+			places = append(places, place{lane: l, name: x.served(l, served), sticky: true})
 		}
 	}
 	slices.SortFunc(places[offered:], func(a, b place) int {
@@ -58,12 +59,25 @@ func (x *index) route(e *newEvent, served []string) []place {
 	return places
 }
 
-// shown reports whether a served lane other than the fallback shows a problem, and no recovery of
-// it is pending there.
-func (x *index) shown(problem uint64, served []string, fallback *laneIndex) bool {
-	for h := range x.problems.of(problem) {
+// served returns the name that a caller has for a lane; its present name if the caller has none.
+func (x *index) served(l *laneIndex, served []string) string {
+	if l.renamed {
+		for _, name := range slices.Backward(served) {
+			if x.lanes[name] == l {
+				return name
+			}
+		}
+	}
+	return l.name
+}
+
+// taken reports whether a served lane keeps an event from the fallback: it shows the problem and no
+// recovery of it is pending there, or it holds a problem that the event follows.
+func (x *index) taken(e *newEvent, served []string, fallback *laneIndex) bool {
+	for h := range x.problems.of(e.problem) {
 		l := x.all[h.lane]
-		if h.open > 0 && h.recoveries <= 0 && l != fallback &&
+		shows := h.open > 0 && h.recoveries <= 0
+		if (shows || e.Follows) && l != fallback &&
 			slices.ContainsFunc(served, func(name string) bool { return x.lanes[name] == l }) {
 			return true
 		}

@@ -153,7 +153,7 @@ func (l *laneTx) segment(seq uint64) (*segment, error) {
 	if s := l.recent; s != nil && s.first <= seq && seq <= s.last() {
 		return s, nil
 	}
-	k, v := seekSegment(l.progress.Cursor(), seq)
+	k, v := seekSegment(l.part(progressPart).Cursor(), seq)
 	if k == nil || keySeq(k) > seq {
 		return nil, nil
 	}
@@ -177,7 +177,7 @@ func (l *laneTx) segment(seq uint64) (*segment, error) {
 
 // entry returns an entry of a segment. Its header and body are parts of the file's map.
 func (l *laneTx) entry(s *segment, seq uint64) (found segmentEntry, err error) {
-	err = eachEntry(l.segments, seqKey(s.first), s.list, func(e segmentEntry) bool {
+	err = eachEntry(l.part(segmentsPart), seqKey(s.first), s.list, func(e segmentEntry) bool {
 		if e.seq == seq {
 			found = e
 		}
@@ -188,7 +188,7 @@ func (l *laneTx) entry(s *segment, seq uint64) (found segmentEntry, err error) {
 
 // pendingEntries appends the pending entries of a segment to dst.
 func (l *laneTx) pendingEntries(dst []segmentEntry, s *segment) ([]segmentEntry, error) {
-	err := eachEntry(l.segments, seqKey(s.first), s.list, func(e segmentEntry) bool {
+	err := eachEntry(l.part(segmentsPart), seqKey(s.first), s.list, func(e segmentEntry) bool {
 		if e.state != settled {
 			dst = append(dst, e)
 		}
@@ -220,14 +220,14 @@ func (l *laneTx) putSegment(entries []segmentEntry) error {
 	for i, e := range entries {
 		list[i] = e.progress
 	}
-	b, err := l.segments.CreateBucket(key)
+	b, err := l.part(segmentsPart).CreateBucket(key)
 	if err != nil {
 		return err
 	}
 	if err := b.Put(segmentKey, l.commit.store.encodeSegment(entries)); err != nil {
 		return err
 	}
-	return l.progress.Put(key, encodeProgress(entries[0].seq, list))
+	return l.part(progressPart).Put(key, encodeProgress(entries[0].seq, list))
 }
 
 // encodeSegment returns the value of a segment. bbolt refers to it until the transaction ends.
@@ -244,8 +244,8 @@ func (s *Store) encodeSegment(entries []segmentEntry) []byte {
 func (l *laneTx) deleteSegment(first uint64) error {
 	delete(l.read, first)
 	l.recent = nil
-	if err := l.segments.DeleteBucket(seqKey(first)); err != nil {
+	if err := l.part(segmentsPart).DeleteBucket(seqKey(first)); err != nil {
 		return err
 	}
-	return l.progress.Delete(seqKey(first))
+	return l.part(progressPart).Delete(seqKey(first))
 }

@@ -73,17 +73,17 @@ func (s *settlement) settlement(lane string, h *header, body []byte) store.Settl
 
 // addSettlement adds a settlement to the history, and deletes the oldest above the bound.
 func (l *laneTx) addSettlement(s settlement) error {
-	n, err := l.history.NextSequence()
+	n, err := l.part(historyPart).NextSequence()
 	if err != nil {
 		return err
 	}
 	key := seqKey(n)
-	if err := l.history.Put(key, encodeSettlement(key, s)); err != nil {
+	if err := l.part(historyPart).Put(key, encodeSettlement(key, s)); err != nil {
 		return err
 	}
 	for l.ended++; l.ended > l.opts().History; l.ended-- {
-		first, _ := l.history.Cursor().First()
-		if err := l.history.Delete(first); err != nil {
+		first, _ := l.part(historyPart).Cursor().First()
+		if err := l.part(historyPart).Delete(first); err != nil {
 			return err
 		}
 	}

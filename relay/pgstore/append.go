@@ -134,7 +134,7 @@ type appended struct {
 
 const appendSQL = `select out_clock, out_batch, out_event, out_name, out_lane, out_seq, out_sticky,
 	out_outcome from append_events($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15,
-	$16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27)`
+	$16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28)`
 
 // A newEvent is an event with its place in the transaction.
 type newEvent struct {
@@ -188,6 +188,7 @@ func (s *Store) encode(ops []*appendOp) *appended {
 		offeredName      []string
 		ignored          [][]byte
 		fallback         []bool
+		follows          []bool
 		haveNonce, round = false, 0
 		fallbacks        = false
 		addOffer         = func(event int, o store.Offer, isFallback bool) {
@@ -197,6 +198,7 @@ func (s *Store) encode(ops []*appendOp) *appended {
 				reason = []byte(o.Ignored)
 			}
 			ignored, fallback = append(ignored, reason), append(fallback, isFallback)
+			follows = append(follows, events[event].Follows)
 			fallbacks = fallbacks || isFallback
 		}
 	)
@@ -243,6 +245,7 @@ func (s *Store) encode(ops []*appendOp) *appended {
 		int64(o.MaxLaneEntries), int64(o.MaxEntries), o.MaxBytes, int64(o.Remembered),
 		int64(s.clock.now()), nonces, servedBatch, served, first, end, batch, index, source, hash, id,
 		problem, state, level, when, accepted, trace, body, size, offered, offeredName, ignored, fallback,
+		follows,
 	}}
 }
 

@@ -90,6 +90,7 @@ func harness(opts *pgstore.Options, whole bool) storetest.Harness {
 		},
 		Close: func(s store.Store) error { return s.(*pgstore.Store).Close() },
 	}
+	h.Another = h.Open
 	if whole {
 		h.MaxEntries = opts.MaxEntries
 	} else {

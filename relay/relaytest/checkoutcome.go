@@ -60,7 +60,7 @@ func (c *checker) settledRightly(e *entry) *Violation {
 				"attempts", len(e.attempts))
 		}
 	case store.Superseded:
-		if c.Every {
+		if c.Every && !e.Sticky {
 			return e.broken(2, "it is superseded in a lane that wants every event")
 		}
 		if !c.replaced(e) {
@@ -100,13 +100,17 @@ func (c *checker) resent() *Violation {
 }
 
 // replaced reports whether e may be superseded: it is late, or the problem has a newer event. A
-// recovery may also cancel a trigger, and then needs no newer event. Promise 4 tests whether that
-// was right.
+// recovery may also cancel a trigger, and a sticky entry may change nothing: these need no newer
+// event. Promise 4 and misplaced test whether that was right.
 func (c *checker) replaced(e *entry) bool {
-	if e.late || e.maybe || e.State == guance.StateRecovered {
-		return true
-	}
+	return e.late || e.maybe || e.State == guance.StateRecovered || e.Sticky || c.newer(e)
+}
+
+// newer reports whether the problem has a newer event that can take the place of e.
+func (c *checker) newer(e *entry) bool {
 	return slices.ContainsFunc(c.problems[e.Problem].entries, func(by *entry) bool {
-		return by.Seq > e.Seq && by.outcome() != store.Ignored && (by.stateful() || !e.stateful())
+		// What a sink ignores supersedes nothing, unless the lane had no sink when it was read.
+		return by.Seq > e.Seq && (by.outcome() != store.Ignored || by.Sticky) &&
+			(by.stateful() || !e.stateful())
 	})
 }

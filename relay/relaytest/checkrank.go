@@ -47,8 +47,8 @@ func (c *checker) shownBefore() []bool {
 // fresh reports whether entry i is a new problem that could be sent as soon as it was accepted.
 func (s *problem) fresh(i int) bool {
 	e := s.entries[i]
-	if e.State != guance.StateProblem || e.late || e.maybe || e.Unsure ||
-		e.outcome() == store.Ignored {
+	if e.State != guance.StateProblem || e.late || e.maybe || e.Unsure || e.Sticky ||
+		e.outcome() == store.Ignored || e.foundFull() {
 		return false
 	}
 	for _, old := range s.entries[:i] {
@@ -91,7 +91,7 @@ func (c *checker) waited(s *problem, e *entry, shown []bool) *Violation {
 			next.At.After(end) {
 			continue
 		}
-		if next.State == guance.StateRecovered {
+		if next.State == guance.StateRecovered || next.Sticky { // which may cancel what waits
 			return nil
 		}
 		level, seq = min(level, next.Level), next.Seq

@@ -88,6 +88,15 @@ func (s *problem) lastSaid() (said []*entry) {
 			if died { // by the entry that died
 				continue
 			}
+			if e.Sticky {
+				switch by, sure := s.before(e); {
+				case !sure:
+					said = append(said, e, nil)
+					continue
+				case e.State == guance.StateProblem && (by == nil || by.State != guance.StateProblem):
+					return append(said, nil) // the lane never had the problem, or has lost it
+				}
+			}
 		}
 		said = append(said, e)
 		if !e.maybe {

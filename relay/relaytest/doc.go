@@ -2,6 +2,7 @@
 //
 //   - [TestSink] tests a sink against the contract of relay.Sink.
 //   - [Recorder] records what a lane sends, in front of any sink or of a scripted one.
+//   - [StoreRecorder.CheckRouting] tests which lanes got each event.
 //   - [History.Check] tests what a lane did against the promises of package relay.
 //
 // # The test of sinks

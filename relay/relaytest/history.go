@@ -48,6 +48,10 @@ type Accepted struct {
 	Time time.Time
 	// At is when it was stored, or when the webhook was answered if only that is known.
 	At time.Time
+	// Sticky says that the lane did not want the event, and got it because it held the problem, see
+	// [store.Entry]. The body of an Issue or Incident is not sticky: the lane that has its problem
+	// wants it.
+	Sticky bool
 	// Unsure says that the sender got no answer, as the process died. It may have an outcome or
 	// none.
 	Unsure bool
@@ -147,9 +151,11 @@ func (v *Violation) Error() string {
 //
 // Promise 2, nothing vanishes. Each entry has one outcome. Only dead may be followed by another, as
 // a dead letter can be replayed; then the last one counts. Dead and ignored have a reason. A
-// superseded entry was late, or its problem has a newer event with a state in the lane. The target
-// took what is delivered. Nothing is sent or settled that was not accepted, or sent again after it
-// was delivered.
+// superseded entry was late, or its problem has a newer event with a state in the lane, or it is
+// sticky. The target took what is delivered. Nothing is sent or settled that was not accepted, or
+// sent again after it was delivered. A sticky entry is sent if it ends or changes what the target
+// shows, and otherwise superseded. This is not tested if it was replayed, or if an older event of
+// the problem died.
 //
 // Promise 3, never a stale state after a newer one. No attempt of a problem begins after an attempt
 // of a later entry has begun, or while one of another entry is in flight. The same entry may be
@@ -157,9 +163,10 @@ func (v *Violation) Error() string {
 //
 // Promise 4, it converges. The target shows what it took last. If the answer of an attempt is
 // unknown, it may show that too. It should show the last event of the problem with a state, leaving
-// out late, ignored and dead events and those superseded by a dead one. The two agree in state and,
-// for a problem, in level. Showing nothing counts as a recovery. The target may also show a dead
-// entry that is newer. Ends must agree in state as well.
+// out late, ignored and dead events and those superseded by a dead one. It should show nothing if
+// that event is sticky and was superseded before the lane sent anything. The two agree in state
+// and, for a problem, in level. Showing nothing counts as a recovery. The target may also show a
+// dead entry that is newer. Ends must agree in state as well.
 //
 // Promise 5, the budget is kept. In no half-open span of one Window do more than PerMinute attempts
 // begin. No entry younger than MaxAge is dead that was only ever throttled.
@@ -177,8 +184,8 @@ func (h *History) Check(rules *Rules) error {
 		return fmt.Errorf("relaytest: the history contradicts itself and was not tested: %w", err)
 	}
 	for _, promise := range []func(*checker) *Violation{
-		(*checker).vanished, (*checker).stale, (*checker).resent, (*checker).diverged,
-		(*checker).overspent, (*checker).delayed,
+		(*checker).vanished, (*checker).stale, (*checker).resent, (*checker).misplaced,
+		(*checker).diverged, (*checker).overspent, (*checker).delayed,
 	} {
 		if v := promise(c); v != nil {
 			return v
@@ -369,8 +376,9 @@ func (h *History) index(rules Rules) (*checker, error) {
 	return c, nil
 }
 
-// markLate finds the events that are older than one that was accepted before them. Ignored events
-// may count or not: a lane need not remember their times.
+// markLate finds the events that are older than one that was accepted before them. Events that are
+// ignored, or dead because the lane was full, may count or not: a lane need not remember their
+// times.
 func (c *checker) markLate(s *problem) {
 	if c.Every {
 		return
@@ -390,7 +398,7 @@ func (c *checker) markLate(s *problem) {
 		if e.Time.After(newestAll) {
 			newestAll = e.Time
 		}
-		if e.Time.After(newest) && e.outcome() != store.Ignored {
+		if e.Time.After(newest) && e.outcome() != store.Ignored && !e.laneFull() {
 			newest = e.Time
 		}
 	}

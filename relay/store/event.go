@@ -40,6 +40,11 @@ type Event struct {
 	// is none.
 	Fallback *Offer
 
+	// Follows means that the event does not say what it could be routed by, as the bodies of an
+	// Issue, which carry no tags. It goes where the problem is: the fallback gets it only if no
+	// other lane in Batch.Served holds the problem, even if it does not show the problem.
+	Follows bool
+
 	// Duplicate and Placed are set by Append. Duplicate means that an event with this ID was kept
 	// before.
 	Duplicate bool

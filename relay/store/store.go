@@ -36,12 +36,13 @@ type Store interface {
 	// or a dead letter there, or an open [Record]. If Wanted is empty, Fallback gets the event as if
 	// it were Wanted, unless another lane in Batch.Served goes on to show the problem: it has an
 	// open record of it, and no pending recovery. An event that becomes no entry is not kept, and
-	// its ID is not remembered.
+	// its ID is not remembered. [Event.Follows] is the exception to this.
 	//
 	// Entries: the sequence numbers of a lane grow in the order in which its entries become
 	// visible to Read. The entry of an Offer that is ignored ends at once. An entry beyond the
 	// number of pending ones that one lane may hold becomes a dead letter at once, as after a
-	// [Mark], and the other lanes keep theirs. [ErrFull] means that the store as a whole is full.
+	// [Mark] without Time, and the other lanes keep theirs: its time must not make late what is
+	// pending. [ErrFull] means that the store as a whole is full.
 	//
 	// The store keeps no reference to the batch or its bodies.
 	Append(ctx context.Context, b *Batch) error

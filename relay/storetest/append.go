@@ -233,7 +233,10 @@ func keepsNoReference(r *run) {
 	}
 }
 
-func visibleInOrder(r *run) {
+func visibleInOrder(r *run) { r.visibleInOrder(r.store) }
+
+// visibleInOrder has callers append to stores of one place, in turn.
+func (r *run) visibleInOrder(stores ...store.Store) {
 	const callers, calls = 8, 25
 	l := r.acquire(lane)
 	var all []*store.Entry
@@ -250,7 +253,7 @@ func visibleInOrder(r *run) {
 					event(lane, fmt.Sprint(i, "-", j, "-2"), "p"),
 				}
 				b := batchOf(pair...)
-				if err := r.store.Append(r.ctx, b); err != nil {
+				if err := stores[i%len(stores)].Append(r.ctx, b); err != nil {
 					r.errorf("Append: %v", err)
 					return
 				}

@@ -187,6 +187,19 @@ func (r *run) judge(p past, key string) {
 		}
 		r.body(r.acquire(placed.Lane), entryOf(e, placed.Lane))
 	}
+	// The same for an event that follows its problem.
+	e = eventOf(event(lane, key+" follows", key+"!"))
+	p.make(r, r.acquire(lane), e.Problem)
+	e.Wanted, e.Fallback, e.Follows = nil, &store.Offer{Lane: fallback}, true
+	r.appendBatch(&store.Batch{Events: []*store.Event{e}, Served: []string{lane, fallback}})
+	want := store.Placement{Lane: fallback, Seq: seqIn(e, fallback)}
+	if p.holds {
+		want = store.Placement{Lane: lane, Seq: seqIn(e, lane), Sticky: true}
+	}
+	if len(e.Placed) != 1 || e.Placed[0] != want || want.Seq == 0 {
+		r.errorf("%s, and an event comes that follows its problem: placed as %+v, want %+v", p.name,
+			e.Placed, want)
+	}
 	// The same without a sink in the lane: the fallback gets it in any case.
 	e = eventOf(event(lane, key+" judged without a sink", key+"?"))
 	p.make(r, r.acquire(lane), e.Problem)
@@ -349,8 +362,8 @@ func fillsLane(r *run) {
 	r.holdings(map[string]store.Holdings{lane: {Pending: n, Dead: 1}, "other": {Pending: 1}})
 	r.sameRecord("an event above the bound of a lane", r.record(l, "over"),
 		store.Record{}.Apply(store.Mark{
-			Seq: dead.Seq, Problem: "over", State: dead.State, Level: dead.Level, Time: dead.Time,
-			Outcome: store.Dead, At: dead.Accepted,
+			Seq: dead.Seq, Problem: "over", State: dead.State, Level: dead.Level, Outcome: store.Dead,
+			At: dead.Accepted,
 		}))
 	sticky := eventOf(event(lane, "sticky", have[0].Problem))
 	sticky.Wanted = []store.Offer{{Lane: "other"}}

@@ -32,7 +32,7 @@ import (
 )
 
 // A Harness opens the store under test. Each check has a harness of its own, and has one store open
-// at a time. All functions but Open may be nil.
+// at a time, unless it opens Another. All functions but Open may be nil.
 type Harness struct {
 	// Open opens the store. It is empty at the first call. After a Close or a failure it has what
 	// was kept.
@@ -51,6 +51,21 @@ type Harness struct {
 	// is true, the write is on the disk nevertheless. Without it the checks of a failed store are
 	// left out.
 	Fail func(s store.Store, err error, landed bool)
+	// Another opens one more store on the same place, while others are open on it, as another node
+	// would. All of them are a [store.Cluster]. Without it, or without Close, the checks of several
+	// nodes are left out.
+	Another func() (store.Store, error)
+	// Pause stops all that a store does for a time, as SIGSTOP does with a process, and returns at
+	// once. It is for nodes: without it the check of a paused owner is left out.
+	Pause func(s store.Store, d time.Duration)
+	// Cut cuts a store off from the engine, until restore is called. If landed is true, calls take
+	// effect nevertheless, and their answers are lost. It is for nodes: without it the checks of
+	// unknown outcomes are left out.
+	Cut func(s store.Store, landed bool) (restore func())
+	// Replicate has a standby of the engine receive what is committed now, and nothing of what
+	// follows. promote puts it in the place of the engine. It is for nodes: without it the check of
+	// a roll-back is left out.
+	Replicate func() (promote func())
 	// Bubble runs each check in a testing/synctest bubble, with Open called in it. It is for a
 	// store that uses no network and leaves no goroutine behind after Close.
 	Bubble bool
@@ -98,6 +113,10 @@ const (
 	failable need = 4
 
 	laneBounded need = 8
+	several     need = 16
+	pausing     need = 32
+	cutting     need = 64
+	replicating need = 128
 )
 
 func (c *check) missing(h Harness) string {
@@ -110,6 +129,14 @@ func (c *check) missing(h Harness) string {
 		return "MaxLaneEntries"
 	case c.needs&failable != 0 && h.Fail == nil:
 		return "Fail"
+	case c.needs&several != 0 && (h.Another == nil || h.Close == nil):
+		return "Another and Close"
+	case c.needs&pausing != 0 && h.Pause == nil:
+		return "Pause"
+	case c.needs&cutting != 0 && h.Cut == nil:
+		return "Cut"
+	case c.needs&replicating != 0 && h.Replicate == nil:
+		return "Replicate"
 	}
 	return ""
 }
@@ -148,6 +175,8 @@ type run struct {
 	harness Harness
 	store   store.Store // the one that is open
 	routed  int         // events that had an ID of their own
+	root    *run        // of the first store; nil: this one
+	others  []store.Store
 
 	mu    sync.Mutex
 	found []error // guarded by mu
@@ -155,6 +184,10 @@ type run struct {
 
 // errorf reports what is wrong.
 func (r *run) errorf(format string, args ...any) {
+	if r.root != nil {
+		r.root.errorf(format, args...)
+		return
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if len(r.found) < 10 {
@@ -188,8 +221,21 @@ func (r *run) close() {
 	}
 }
 
-// cleanup closes the store that is open.
+// another opens one more store on the same place, and returns a run of it.
+func (r *run) another() *run {
+	s, err := r.harness.Another()
+	if err != nil {
+		r.fatalf("Another: %v", err)
+	}
+	r.others = append(r.others, s)
+	return &run{ctx: r.ctx, harness: r.harness, store: s, root: r}
+}
+
+// cleanup closes the stores that are open.
 func (r *run) cleanup() {
+	for _, s := range r.others {
+		_ = r.harness.Close(s) // as below
+	}
 	if r.harness.Close != nil && r.store != nil {
 		_ = r.harness.Close(r.store) // a check that closed it has had its error
 	}

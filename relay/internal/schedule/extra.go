@@ -9,13 +9,14 @@ type extra struct {
 	row       uint16 // the same, and not reset when the target is back
 	at        int32  // place among those that back off by age, from 1; 0: not there
 	atStuck   int32  // place among what is stuck, likewise
+	now       uint64 // an operator sends this entry now; 0: none
 	doubt     bool   // Record.Doubt
 	repeat    bool   // the first entry is a delivered recovery that is sent a second time
 }
 
 func (x *extra) empty() bool {
 	return len(x.queue) == 0 && x.notBefore == 0 && x.counting == 0 && x.tries == 0 && x.row == 0 &&
-		!x.doubt && !x.repeat
+		x.now == 0 && !x.doubt && !x.repeat
 }
 
 // reset clears what is about the first entry.

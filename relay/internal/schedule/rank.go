@@ -18,13 +18,18 @@ const (
 	// nothing else can, or as the oldest. Otherwise two events that the target never takes could
 	// use every probe of a target that is not down, and every new problem would wait.
 	stubborn = 3
-	ranks    = 2 * classes * levels
+	// topRank is that of what an operator sends now.
+	topRank = 2 * classes * levels
+	ranks   = topRank + 1
 )
 
 // rankOf returns the rank of a problem: the highest of its queue, as the first entry has to go
 // before the others. Where every event is sent, queues are long, and the first entry alone decides.
 func (ps *problems) rankOf(p *problem, everyEvent bool) rank {
 	x := ps.extra(p)
+	if x.now != 0 && !x.repeat {
+		return rank(topRank)
+	}
 	class, worst, shown := classRepeat, 0, guance.Level(p.shown)
 	add := func(it *item) {
 		level := guance.Level(it.level)

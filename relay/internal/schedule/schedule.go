@@ -109,7 +109,7 @@ func (s *Schedule) Add(e *store.Entry, r store.Record) (marks []store.Mark, canc
 	if s.policy.EveryEvent || e.State == guance.StateNeither {
 		return s.addBehind(p, it, e), nil
 	}
-	if late := p.newest - it.time; it.time != 0 && late > 0 && late <= int64(lateWindow) {
+	if isLate(it.time, p.newest) {
 		m := it.superseded(e.Problem, "it arrived after a newer event of the problem")
 		return []store.Mark{m}, nil
 	}
@@ -134,6 +134,17 @@ func (s *Schedule) Add(e *store.Entry, r store.Record) (marks []store.Mark, canc
 	}
 	s.push(p, it)
 	return marks, cancelled
+}
+
+// Late reports whether an event was overtaken on its way: a newer one of its problem was begun or
+// settled.
+func (s *Schedule) Late(e *store.Entry, r store.Record) bool {
+	return !s.policy.EveryEvent && isLate(nanos(e.Time), nanos(r.Time))
+}
+
+func isLate(at, newest int64) bool {
+	late := newest - at
+	return at != 0 && late > 0 && late <= int64(lateWindow)
 }
 
 // addBehind takes an entry that supersedes no state: any entry where every event is sent, and
@@ -338,7 +349,11 @@ func (s *Schedule) Settle(t Ticket, m store.Mark) {
 	s.problems.drop(p)
 	p.successes = s.breaker.successes
 	if p.extra != 0 {
-		s.problems.ensureExtra(p).reset()
+		x := s.problems.ensureExtra(p)
+		x.reset()
+		if p.first.seq > x.now { // it was sent
+			x.now = 0
+		}
 	}
 	s.put(p, due)
 }

@@ -324,6 +324,20 @@ func TestScheduleAttempts(t *testing.T) {
 	b.send(0)
 }
 
+// Failures from before a restart count.
+func TestScheduleRemembersFailures(t *testing.T) {
+	b := newBench(t, Policy{MaxAttempts: 3})
+	e := b.fault("p", guance.LevelFatal, 1)
+	e.Begun, e.Failed = true, 2
+	b.accept(e, store.Record{})
+	tk := b.send(1)
+	b.accept(b.fault("q", guance.LevelWarning, 1), store.Record{})
+	b.answer(b.send(2), delivered)
+	if n, o := tk.Attempt(), b.answer(tk, failure); n != 3 || o != store.Dead {
+		t.Errorf("attempt %d ended as %v, want attempt 3 dead", n, o)
+	}
+}
+
 func TestScheduleThrottlingCostsNothing(t *testing.T) {
 	b := newBench(t, Policy{MaxAttempts: 1})
 	b.accept(b.fault("p", guance.LevelCritical, 1), store.Record{})

@@ -32,21 +32,30 @@ func (s *Schedule) Waiting(problem string) (all []Waiting) {
 	}
 	for i, it := range s.problems.queue(p) {
 		w := Waiting{Seq: it.seq, Failed: int(it.failed)}
-		switch {
-		case i > 0:
+		if i == 0 {
+			w = s.waiting(p)
+		} else {
 			w.Reason, w.After = Behind, all[i-1].Seq
-		case p.stage == inFlight:
-			w.Reason = InFlight
-		case s.problems.extra(p).repeat:
-			w.Reason, w.Until = Repeat, moment(s.until(p))
-		case p.stage == later, p.stage == quarantined:
-			w.Reason, w.Until = BackingOff, moment(s.until(p))
-		case s.breaker.down():
-			w.Reason, w.Until = Down, s.breaker.probe
-		default:
-			w.Reason = Turn
 		}
 		all = append(all, w)
 	}
 	return all
+}
+
+// waiting returns why the first entry of a problem is not sent now.
+func (s *Schedule) waiting(p *problem) Waiting {
+	w := Waiting{Seq: p.first.seq, Failed: int(p.first.failed)}
+	switch {
+	case p.stage == inFlight:
+		w.Reason = InFlight
+	case s.problems.extra(p).repeat:
+		w.Reason, w.Until = Repeat, moment(s.until(p))
+	case p.stage == later, p.stage == quarantined:
+		w.Reason, w.Until = BackingOff, moment(s.until(p))
+	case s.breaker.down():
+		w.Reason, w.Until = Down, s.breaker.probe
+	default:
+		w.Reason = Turn
+	}
+	return w
 }

@@ -54,6 +54,7 @@ create or replace function append_events(
 	e_problem bytea[], e_state integer[], e_level integer[], e_time bigint[], e_accepted bigint[],
 	e_trace bytea[], e_body bytea[], e_size integer[],
 	o_event integer[], o_name text[], o_ignored bytea[], o_fallback boolean[],
+	o_follows boolean[],
 	out out_clock bigint, out out_batch integer[], out out_event integer[], out out_name text[],
 	out out_lane integer[], out out_seq bigint[], out out_sticky boolean[],
 	out out_outcome integer[]
@@ -123,13 +124,14 @@ begin
 		), offer as materialized (
 			select distinct on (f.event, n.lane)
 				f.event, n.lane, o.name, o.ignored, o.pos
-			from unnest(o_event, o_name, o_ignored, o_fallback) with ordinality
-				as o(event, name, ignored, fallback, pos)
+			from unnest(o_event, o_name, o_ignored, o_fallback, o_follows) with ordinality
+				as o(event, name, ignored, fallback, follows, pos)
 			join fresh f on f.event = o.event
 			join names n on n.name = o.name
 			where not o.fallback or not exists (
 				select from held h
-				where h.event = f.event and h.open and h.recoveries = 0 and h.lane <> n.lane
+				where h.event = f.event and h.lane <> n.lane
+				and (h.open and h.recoveries = 0 or o.follows)
 				and h.lane in (
 					select sn.lane from unnest(s_batch, s_name) s(batch, name)
 					join names sn on sn.name = s.name where s.batch = f.batch
@@ -164,11 +166,10 @@ begin
 				e_body[event]
 			from copy where outcome = 0
 		), add_problems as (
-			insert into problems as p (problem, lane, pending, recoveries, dead, last, time, at,
-				changed)
+			-- without time: what finds its lane full does not make late what is pending
+			insert into problems as p (problem, lane, pending, recoveries, dead, last, at, changed)
 			select problem, lane, (outcome = 0)::integer, (outcome = 0 and state = 2)::integer,
 				(outcome = 4)::integer, case when outcome = 4 and state <> 0 then seq else 0 end,
-				case when outcome = 4 and state <> 0 then time end,
 				case when outcome = 4 then accepted end, case when outcome = 4 then v_now else 0 end
 			from copy where outcome in (0, 4) order by problem, lane
 			on conflict (problem, lane) do update set
@@ -176,7 +177,6 @@ begin
 				recoveries = p.recoveries + excluded.recoveries,
 				dead = p.dead + excluded.dead,
 				last = greatest(p.last, excluded.last),
-				time = greatest(p.time, excluded.time),
 				at = coalesce(excluded.at, p.at),
 				changed = greatest(p.changed, excluded.changed)
 		), count_lanes as (

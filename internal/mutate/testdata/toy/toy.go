@@ -52,3 +52,11 @@ func odd(n int) bool {
 	}
 	return n > 100 && n < 200
 }
+
+func count(words []string) int {
+	n := 0
+	for range words {
+		n++
+	}
+	return n
+}

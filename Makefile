@@ -1,0 +1,19 @@
+# make test runs everything. It needs Go, strace and PostgreSQL. As root on Debian it installs what
+# is missing; elsewhere it says what to install.
+.PHONY: test tools
+
+test: tools
+	RELAY_TEST_POSTGRES=required go test work
+
+tools:
+	@missing=; \
+	command -v strace >/dev/null || missing="$$missing strace"; \
+	command -v initdb >/dev/null || ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || \
+		missing="$$missing postgresql"; \
+	[ -z "$$missing" ] && exit 0; \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		echo "make: installing$$missing"; \
+		apt-get update -qq && apt-get install -y -qq $$missing; \
+	else \
+		echo "make: install$$missing first (on Debian: sudo apt-get install$$missing)" >&2; exit 1; \
+	fi

@@ -1,0 +1,168 @@
+package relayfile
+
+import (
+	"cmp"
+	"log/slog"
+	"maps"
+	"net"
+	"net/http"
+	"net/netip"
+	"os"
+	"reflect"
+	"slices"
+	"strings"
+	"sync"
+
+	"go.opentelemetry.io/otel/metric"
+
+	"github.com/guance-relay/guance-relay/pagerduty"
+	"github.com/guance-relay/guance-relay/relay/boltstore"
+)
+
+// A Loader reads files. The lanes of one loader share connections.
+type Loader struct {
+	Getenv func(string) string // nil: os.Getenv
+	Logger *slog.Logger        // nil: slog.Default()
+	Meters metric.MeterProvider
+	// Transport, if not nil, gets the requests of all lanes, and no lane signs them: see Explain.
+	Transport http.RoundTripper
+
+	mu      sync.Mutex
+	clients map[string]*pagerduty.Client // guarded by mu; by region and address
+}
+
+// A Config is a file that is good.
+type Config struct {
+	File    *File
+	Access  *Access
+	Targets []*Target // by name
+	Table   *Table
+	Store   boltstore.Options
+	// Redact replaces the secrets of the file in a text.
+	Redact func(string) string
+
+	doc *document
+}
+
+// A build is one call of Load.
+type build struct {
+	loader  *Loader
+	doc     *document
+	secrets *secrets
+}
+
+// Load reads a file and makes its lanes. It sends nothing. The error is an [Error].
+func (l *Loader) Load(name string) (*Config, error) {
+	f := &File{}
+	doc, err := readDocument(name, f)
+	if err != nil {
+		return nil, err
+	}
+	b := &build{loader: l, doc: doc, secrets: &secrets{doc: doc, getenv: l.Getenv}}
+	if b.secrets.getenv == nil {
+		b.secrets.getenv = os.Getenv
+	}
+	c := &Config{File: f, doc: doc}
+	if err := b.sections(f, c); err != nil {
+		return nil, err
+	}
+	if c.Access, err = b.sources(f); err != nil {
+		return nil, err
+	}
+	if len(f.Lanes) == 0 {
+		return nil, doc.errorf(path{"lanes"}, "add one, with its type", "there is no lane")
+	}
+	for _, lane := range sortedKeys(f.Lanes) {
+		t, err := b.lane(f, lane)
+		if err != nil {
+			return nil, err
+		}
+		c.Targets = append(c.Targets, t)
+	}
+	if c.Table, err = b.table(f); err != nil {
+		return nil, err
+	}
+	c.Redact = b.secrets.redactor()
+	return c, nil
+}
+
+// sections checks limits, store and listeners.
+func (b *build) sections(f *File, c *Config) (err error) {
+	for name, section := range map[string]any{"limits": f.Limits, "store": f.Store} {
+		if err := b.values(path{name}, reflect.ValueOf(section)); err != nil {
+			return err
+		}
+	}
+	s := f.Store
+	c.Store = boltstore.Options{
+		MaxEntries: s.MaxEntries, MaxLaneEntries: s.MaxLaneEntries, MaxBytes: int64(s.MaxBytes),
+		MaxDead: s.MaxDead,
+	}
+	if c.Store.DeadAge, err = b.duration(path{"store", "dead_age"}, s.DeadAge); err != nil {
+		return err
+	}
+	const largest = 16 << 20
+	if f.Limits.MaxBody > largest {
+		return b.doc.errorf(path{"limits", "max_body"}, "write 16777216 at most", "is too large")
+	}
+	if s.Directory != "" {
+		f.Store.Directory = b.secrets.file(s.Directory)
+	}
+	for _, l := range [][2]string{{"webhook", f.Listeners.Webhook}, {"operator", f.Listeners.Operator}} {
+		at := path{"listeners", l[0]}
+		host, _, err := net.SplitHostPort(l[1])
+		switch addr, parsed := netip.ParseAddr(host); {
+		case l[1] == "":
+		case err != nil:
+			return b.doc.errorf(at, "write an address such as 127.0.0.1:9090", "%s has no port or no host",
+				quote(l[1]))
+		case l[0] == "operator" && host != "localhost" && (parsed != nil || !addr.Unmap().IsLoopback()):
+			return b.doc.errorf(at, "listen on 127.0.0.1 and put a proxy with authentication in front",
+				"%s is not a loopback address, and whoever reaches it may drop alerts", quote(l[1]))
+		}
+	}
+	return nil
+}
+
+// At returns an error at the place of a field.
+func (c *Config) At(err error, remedy string, field ...string) error {
+	at := path{}
+	for _, step := range field {
+		at = append(at, step)
+	}
+	return c.doc.errorf(at, remedy, "%s", strings.TrimPrefix(err.Error(), "relay: "))
+}
+
+// client returns a client for a key. Those of one address share connections.
+func (l *Loader) client(key pagerduty.KeySource, region pagerduty.Region,
+	baseURL string) (*pagerduty.Client, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	id := region.URL() + " " + baseURL
+	if l.clients[id] == nil {
+		client, err := pagerduty.NewClient(key, &pagerduty.Options{
+			Region: region, BaseURL: baseURL, Logger: l.log(), MeterProvider: l.Meters,
+			Transport: l.Transport,
+		})
+		if err != nil {
+			return nil, err
+		}
+		if l.clients == nil {
+			l.clients = make(map[string]*pagerduty.Client)
+		}
+		l.clients[id] = client
+	}
+	return l.clients[id].WithKey(key), nil
+}
+
+func (l *Loader) log() *slog.Logger { return cmp.Or(l.Logger, slog.Default()) }
+
+func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
+
+// laneNames is the remedy for a lane that does not exist.
+func (b *build) laneNames(f *File) string {
+	if len(f.Lanes) == 0 {
+		return "add it to lanes"
+	}
+	return "the lanes are " + strings.Join(sortedKeys(f.Lanes), ", ")
+}

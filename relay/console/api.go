@@ -1,0 +1,282 @@
+package console
+
+import (
+	"encoding/json"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/guance-relay/guance-relay/guance"
+	"github.com/guance-relay/guance-relay/relay"
+)
+
+// A lane is the JSON of a lane.
+type lane struct {
+	relay.LaneStats
+	// Condition says in one word whether the lane gets everything through: "ok", "busy" while
+	// something waits that will be sent by itself, and "trouble" if somebody should look.
+	Condition string `json:"condition"`
+	LastHour  []int  `json:"last_hour"` // attempts in each minute, the oldest first
+}
+
+// lanes is the answer of api/lanes.
+type lanes struct {
+	Condition string `json:"condition"` // the worst of the lanes
+	Lanes     []lane `json:"lanes"`
+}
+
+// The conditions of a lane.
+const (
+	ok      = "ok"
+	busy    = "busy"
+	trouble = "trouble"
+)
+
+// conditionOf returns the condition of a lane.
+func conditionOf(l *relay.LaneStats) string {
+	switch l.State {
+	case relay.Probing, relay.Stopped, relay.Held:
+		return trouble
+	case relay.NoSink:
+		if l.Backlog > 0 {
+			return trouble
+		}
+	case relay.Standby:
+		if l.Owner == "" {
+			return trouble
+		}
+	}
+	switch {
+	case l.Stuck != nil:
+		return trouble
+	case l.Backlog > 0:
+		return busy
+	}
+	return ok
+}
+
+// lanes returns the figures of all lanes. Times are rounded, so that figures in which nothing
+// happened are equal.
+func (c *console) lanes() lanes {
+	stats := c.relay.Stats().Lanes
+	all := lanes{ok, make([]lane, len(stats))}
+	for i, l := range stats {
+		l.Until, l.Oldest = l.Until.Round(time.Second), l.Oldest.Round(time.Second)
+		if l.Stuck != nil {
+			stuck := *l.Stuck
+			stuck.Oldest = stuck.Oldest.Round(time.Second)
+			l.Stuck = &stuck
+		}
+		if l.State == relay.Budgeted { // until the next token, in less than a second
+			l.Until = time.Time{}
+		}
+		all.Lanes[i] = lane{l, conditionOf(&l), c.relay.LastHour(l.Name)}
+		if all.Lanes[i].LastHour == nil {
+			all.Lanes[i].LastHour = []int{}
+		}
+		switch all.Lanes[i].Condition {
+		case trouble:
+			all.Condition = trouble
+		case busy:
+			if all.Condition == ok {
+				all.Condition = busy
+			}
+		}
+	}
+	if len(stats) == 0 {
+		all.Condition = trouble
+	}
+	return all
+}
+
+// A waiting is the JSON of a pending entry.
+type waiting struct {
+	relay.Waiting
+	State string `json:"state"`
+	Level string `json:"level"`
+}
+
+// A waitingPage is the answer of api/waiting.
+type waitingPage struct {
+	Lane    string    `json:"lane"`
+	At      time.Time `json:"at"`
+	Pending int       `json:"pending"`
+	Looked  int       `json:"looked"`
+	Next    int       `json:"next,omitempty"`
+	Entries []waiting `json:"entries"`
+}
+
+func (c *console) waiting(_ http.ResponseWriter, req *http.Request, p params) (any, error) {
+	return c.readWaiting(req, p, 1000)
+}
+
+func (c *console) readWaiting(req *http.Request, p params, most uint64) (*waitingPage, error) {
+	name, err := c.lane(p)
+	if err != nil {
+		return nil, err
+	}
+	offset, err := p.number("offset", 0, 0, 1_000_000_000)
+	if err != nil {
+		return nil, err
+	}
+	limit, err := p.number("limit", min(100, most), 1, most)
+	if err != nil {
+		return nil, err
+	}
+	levels, err := levelsOf(p.Get("level"))
+	if err != nil {
+		return nil, err
+	}
+	page, err := c.relay.Waiting(req.Context(), name,
+		&relay.WaitingOptions{Offset: int(offset), Limit: int(limit), Levels: levels})
+	if err != nil {
+		return nil, err
+	}
+	all := &waitingPage{page.Lane, page.At, page.Pending, page.Looked, page.Next, []waiting{}}
+	for _, w := range page.Entries {
+		all.Entries = append(all.Entries, waiting{w, w.State.String(), w.Level.String()})
+	}
+	return all, nil
+}
+
+// levelsOf reads names of levels, separated by commas.
+func levelsOf(names string) (levels []guance.Level, err error) {
+next:
+	for name := range strings.SplitSeq(names, ",") {
+		if name == "" {
+			continue
+		}
+		for level := guance.LevelNone; level <= guance.LevelFatal; level++ {
+			if level.String() == name {
+				levels = append(levels, level)
+				continue next
+			}
+		}
+		return nil, errorf(http.StatusBadRequest, "parameter \"level\": there is no level %q", name)
+	}
+	return levels, nil
+}
+
+// A recentPage is the answer of api/recent.
+type recentPage struct {
+	Lane    string             `json:"lane"`
+	Entries []relay.EndedEntry `json:"entries"`
+}
+
+func (c *console) recent(_ http.ResponseWriter, _ *http.Request, p params) (any, error) {
+	name, err := c.lane(p)
+	if err != nil {
+		return nil, err
+	}
+	page := recentPage{name, c.relay.Recent(name)}
+	if page.Entries == nil {
+		page.Entries = []relay.EndedEntry{}
+	}
+	return page, nil
+}
+
+// A problemPage is the answer of api/problem.
+type problemPage struct {
+	Problem string                 `json:"problem"`
+	Lanes   []relay.ProblemHistory `json:"lanes"`
+}
+
+func (c *console) problem(_ http.ResponseWriter, req *http.Request, p params) (any, error) {
+	return c.readProblem(req, p)
+}
+
+func (c *console) readProblem(req *http.Request, p params) (*problemPage, error) {
+	key := p.Get("key")
+	if key == "" {
+		return nil, errorf(http.StatusBadRequest,
+			"parameter \"key\": must be a problem key, which is the dedup_key at PagerDuty")
+	}
+	histories, err := c.relay.Explain(req.Context(), key)
+	if err != nil {
+		return nil, err
+	}
+	if len(histories) == 0 {
+		return nil, errorf(http.StatusNotFound, "there is no record of this problem, or no longer")
+	}
+	return &problemPage{key, histories}, nil
+}
+
+// A deadLetter is the JSON of a dead letter.
+type deadLetter struct {
+	Seq      uint64          `json:"seq"`
+	EventID  string          `json:"event_id,omitempty"`
+	Problem  string          `json:"problem"`
+	State    string          `json:"state"`
+	Level    string          `json:"level"`
+	Reason   string          `json:"reason"`
+	Accepted time.Time       `json:"accepted"`
+	At       time.Time       `json:"at"` // when it became a dead letter
+	Body     json.RawMessage `json:"body,omitempty"`
+	Title    string          `json:"title,omitempty"`
+}
+
+// A deadPage is the answer of api/dead: dead letters by sequence number.
+type deadPage struct {
+	Lane    string       `json:"lane"`
+	Entries []deadLetter `json:"entries"`
+	Next    uint64       `json:"next,omitempty"` // the "after" of the next page
+}
+
+const (
+	deadRead  = 8       // dead letters read at once; each body can have a mebibyte
+	deadBytes = 1 << 20 // bytes of bodies after which a page ends
+)
+
+func (c *console) dead(_ http.ResponseWriter, req *http.Request, p params) (any, error) {
+	limit, err := p.number("limit", 100, 1, 1000)
+	if err != nil {
+		return nil, err
+	}
+	after, err := p.number("after", 0, 0, 1<<63)
+	if err != nil {
+		return nil, err
+	}
+	if b := p.Get("body"); b != "" && b != "0" && b != "1" {
+		return nil, errorf(http.StatusBadRequest, "parameter \"body\": must be 1 for the events, or 0")
+	}
+	return c.readDead(req, p, after, int(limit), p.Get("body") == "1")
+}
+
+func (c *console) readDead(
+	req *http.Request, p params, after uint64, limit int, bodies bool,
+) (*deadPage, error) {
+	name, err := c.lane(p)
+	if err != nil {
+		return nil, err
+	}
+	page := &deadPage{Lane: name, Entries: []deadLetter{}}
+	for size := 0; ; {
+		n := min(deadRead, limit-len(page.Entries))
+		found, err := c.relay.DeadLetters(req.Context(), name, after, n)
+		if err != nil {
+			return nil, err
+		}
+		for _, d := range found {
+			after = d.Seq
+			dead := deadLetter{
+				Seq: d.Seq, EventID: d.ID, Problem: d.Problem, State: d.State.String(),
+				Level: d.Level.String(), Reason: d.Reason, Accepted: d.Accepted, At: d.At,
+			}
+			if events, err := guance.Decode(d.Body, "application/json"); err == nil && len(events) == 1 {
+				title := []rune(events[0].Title)
+				dead.Title = string(title[:min(len(title), 200)])
+			}
+			if bodies {
+				dead.Body, size = escapeJSON(d.Body), size+len(d.Body)
+			}
+			page.Entries = append(page.Entries, dead)
+		}
+		if len(found) < n {
+			return page, nil
+		}
+		if len(page.Entries) == limit || size >= deadBytes {
+			page.Next = after
+			return page, nil
+		}
+	}
+}

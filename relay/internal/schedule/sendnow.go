@@ -1,0 +1,32 @@
+package schedule
+
+// SendNow ends the backoff of the problem of a pending entry and gives it the highest rank until
+// the entry has ended. The entries before it go first. The probes of a target that is down, and
+// with them the order of a recovery that is sent a second time, stay. It reports false if the entry
+// is in flight, was delivered and is to be sent a second time, or is not in the schedule.
+func (s *Schedule) SendNow(problem string, seq uint64) bool {
+	p := s.problems.find(idOf(problem))
+	if p == nil {
+		return false
+	}
+	for i, it := range s.problems.queue(p) {
+		if it.seq != seq {
+			continue
+		}
+		x := s.problems.ensureExtra(p)
+		if i == 0 && (p.stage == inFlight || x.repeat) {
+			s.problems.releaseExtra(p)
+			return false
+		}
+		x.now = max(x.now, seq)
+		switch {
+		case p.stage == inFlight:
+		case x.repeat: // its time stays
+			s.put(p, p.stage)
+		default:
+			s.put(p, due)
+		}
+		return true
+	}
+	return false
+}

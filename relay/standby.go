@@ -1,0 +1,188 @@
+package relay
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/guance-relay/guance-relay/relay/store"
+)
+
+// lookEvery is how often a node reads who owns the lanes.
+const lookEvery = 2 * time.Second
+
+// watchOwners reads who owns the lanes, with their figures, until ctx ends.
+func (r *Relay) watchOwners(ctx context.Context) {
+	for ok := true; ok; ok = sleep(ctx, lookEvery) {
+		owners, err := r.cluster.Owners(ctx)
+		if err != nil {
+			continue // while the store cannot be reached, the last ones are shown
+		}
+		figures := make(map[string]LaneStats, len(owners))
+		for lane, o := range owners {
+			var s LaneStats
+			_ = json.Unmarshal(o.Figures, &s) // none yet, or of another version: only the name counts
+			s.Owner = o.Node
+			figures[lane] = s
+		}
+		r.owners.Store(&figures)
+	}
+}
+
+// ownersFigures returns the figures of a lane on standby as its owner has published them.
+func (r *Relay) ownersFigures(s LaneStats) LaneStats {
+	owners := r.owners.Load()
+	if owners == nil {
+		return s
+	}
+	owner, ok := (*owners)[s.Name]
+	if !ok {
+		return s
+	}
+	owner.Name, owner.State, owner.Until = s.Name, Standby, time.Time{}
+	owner.Ignored, owner.Dead = max(owner.Ignored, s.Ignored), max(owner.Dead, s.Dead)
+	return owner
+}
+
+// standsBy reports whether another node has to do what is asked of a lane.
+func (r *Relay) standsBy(lane string) bool {
+	l := r.findLane(lane)
+	return r.cluster != nil && l != nil && l.stats.Load().State == Standby
+}
+
+// A command is what a node asks of the owner of a lane. Nodes of two versions may run side by side:
+// members are only added.
+type command struct {
+	Do      string `json:"do"`
+	Seq     uint64 `json:"seq,omitempty"`
+	Problem string `json:"problem,omitempty"`
+	By      string `json:"by,omitempty"`
+
+	For     time.Duration   `json:"for,omitempty"`
+	Waiting *WaitingOptions `json:"waiting,omitempty"`
+}
+
+const (
+	doReplay  = "replay"
+	doDrop    = "drop"
+	doKill    = "drop pending"
+	doExplain = "explain"
+	doPause   = "pause"
+	doResume  = "resume"
+	doSendNow = "send now"
+	doWaiting = "waiting"
+)
+
+// An answer is what the owner says.
+type answer struct {
+	Error   string          `json:"error,omitempty"`
+	Kind    string          `json:"kind,omitempty"` // of the error, see errorKinds
+	History *ProblemHistory `json:"history,omitempty"`
+	Waiting *WaitingPage    `json:"waiting,omitempty"`
+}
+
+// errorKinds are the errors that callers compare.
+var errorKinds = map[string]error{
+	"stale": ErrStale, "no lane": ErrNoLane, "in flight": ErrInFlight, "not found": store.ErrNotFound,
+	"damaged": store.ErrDamaged,
+}
+
+const (
+	// askTimeout bounds how long an owner may take for what changes something.
+	askTimeout = 10 * time.Second
+	// explainTimeout bounds how long it may take to explain a problem. The store can say less, at
+	// once.
+	explainTimeout = 2 * time.Second
+)
+
+// ask has the owner of a lane do something.
+func (r *Relay) ask(ctx context.Context, lane string, c command) (answer, error) {
+	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+	defer cancel()
+	request, err := json.Marshal(c)
+	if err != nil {
+		return answer{}, err
+	}
+	body, err := r.cluster.Ask(ctx, lane, request)
+	if errors.Is(err, store.ErrNotFound) {
+		return answer{}, errors.New("no node owns the lane at the moment; try again")
+	}
+	if err != nil {
+		return answer{}, fmt.Errorf("asking the node that owns the lane, which may have done it: %w", err)
+	}
+	var a answer
+	if err := json.Unmarshal(body, &a); err != nil {
+		return answer{}, fmt.Errorf("the answer of the node that owns the lane cannot be read: %w", err)
+	}
+	if a.Error == "" {
+		return a, nil
+	}
+	if kind := errorKinds[a.Kind]; kind != nil {
+		return a, fmt.Errorf("%w: on the node that owns the lane: %s", kind, a.Error)
+	}
+	return a, fmt.Errorf("on the node that owns the lane: %s", a.Error)
+}
+
+// serve does what other nodes ask of the lanes of a lease, until ctx ends.
+func (r *Relay) serve(ctx context.Context, lease store.ClusterLease) {
+	for {
+		request, err := lease.Next(ctx)
+		if errors.Is(err, store.ErrUnavailable) && sleep(ctx, acquireAgain) {
+			continue
+		}
+		if err != nil {
+			return
+		}
+		go func() {
+			ctx, cancel := context.WithTimeout(ctx, askTimeout)
+			defer cancel()
+			body, err := json.Marshal(r.answer(ctx, request))
+			if err == nil {
+				err = request.Answer(ctx, body)
+			}
+			if err != nil && ctx.Err() == nil {
+				r.log.Warn("relay: what another node asked of a lane was done, but it cannot be told so",
+					"lane", request.Lane, "error", err.Error())
+			}
+		}()
+	}
+}
+
+// answer does what another node asked.
+func (r *Relay) answer(ctx context.Context, request *store.Request) answer {
+	var c command
+	err := json.Unmarshal(request.Body, &c)
+	var a answer
+	if err == nil {
+		switch c.Do {
+		case doReplay:
+			err = r.onEntry(ctx, request.Lane, c.Seq, "replaying dead letter", replay)
+		case doDrop:
+			err = r.onEntry(ctx, request.Lane, c.Seq, "dropping dead letter", drop)
+		case doKill:
+			err = r.DropPending(ctx, request.Lane, c.Seq, c.By)
+		case doExplain:
+			l := r.findLane(request.Lane)
+			if l == nil {
+				err = ErrNoLane
+				break
+			}
+			var h ProblemHistory
+			h, err = r.history(ctx, l, c.Problem)
+			a.History = &h
+		default:
+			a, err = r.requested(ctx, request.Lane, c)
+		}
+	}
+	if err != nil {
+		a.Error = err.Error()
+		for kind, is := range errorKinds {
+			if errors.Is(err, is) {
+				a.Kind = kind
+			}
+		}
+	}
+	return a
+}
