@@ -263,7 +263,10 @@ func (s *Store) publish(a *appended, sent time.Time) {
 	}
 	arrived := make(map[int32]bool)
 	for i, batch := range a.batches {
-		op, event := a.ops[batch-1], a.events[i]
+		op, event := a.ops[batch-1], int(a.events[i])
+		if event >= len(op.placed) {
+			continue // the nonce was used for a larger batch
+		}
 		if a.names[i] == nil {
 			op.duplicate[event] = true
 			continue

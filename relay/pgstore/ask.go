@@ -31,10 +31,12 @@ func (s *Store) Ask(ctx context.Context, lane string, request []byte) (answer []
 		}
 		return err
 	}, forget)
-	if err != nil {
+	switch {
+	case err != nil && ctx.Err() != nil && !errors.Is(err, store.ErrClosed):
+		return nil, ctx.Err() // the request is forgotten
+	case err != nil:
 		return nil, err
-	}
-	if id == 0 {
+	case id == 0:
 		return nil, fmt.Errorf("pgstore: lane %q has no owner: %w", lane, store.ErrNotFound)
 	}
 	defer forget()
@@ -45,7 +47,7 @@ func (s *Store) Ask(ctx context.Context, lane string, request []byte) (answer []
 		var owned bool
 		err := s.read(ctx, func(ctx context.Context, c *pgx.Conn) error {
 			return c.QueryRow(ctx, `select answer,
-				exists (select from leases o where o.token = r.token)
+				exists (select from leases o where o.token = r.token and o.until > store_clock())
 				from requests r where id = $1`, id).Scan(&answer, &owned)
 		})
 		switch {
@@ -106,8 +108,8 @@ func (l *lease) Next(ctx context.Context) (*store.Request, error) {
 				return nil
 			}
 			return err
-		}, nil)
-		if ctx.Err() != nil && id == 0 {
+		}, func() { s.giveBack(id) })
+		if err != nil && ctx.Err() != nil && !errors.Is(err, store.ErrClosed) {
 			return nil, ctx.Err()
 		}
 		if err != nil {
@@ -128,6 +130,17 @@ func (l *lease) Next(ctx context.Context) (*store.Request, error) {
 		}
 		timer.Stop()
 	}
+}
+
+// giveBack has another Next return a request.
+func (s *Store) giveBack(id int64) {
+	ctx, cancel := context.WithTimeout(context.Background(), s.opts.Timeout)
+	defer cancel()
+	_ = use(ctx, s.calls, func(ctx context.Context, c *pgx.Conn) error {
+		_, err := c.Exec(ctx, "update requests set taken = false where id = $1", id)
+		return err
+	}) // otherwise the caller of Ask waits in vain, as if the node had ended
+	s.asked.send()
 }
 
 func (s *Store) answer(ctx context.Context, id int64, answer []byte) error {

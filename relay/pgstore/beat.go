@@ -8,12 +8,13 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// beatLoop renews the leases of this node after each third of their time, and at least each second,
-// and goes on with the store's clock.
+// beatEvery is a third of the shortest lease.
+const beatEvery = time.Second
+
+// beatLoop renews the leases of this node and goes on with the store's clock.
 func (s *Store) beatLoop() {
-	every := min(s.opts.Lease/3, time.Second)
 	failing := false
-	for wait := every; ; {
+	for wait := beatEvery; ; {
 		timer := time.NewTimer(wait)
 		select {
 		case <-timer.C:
@@ -24,7 +25,7 @@ func (s *Store) beatLoop() {
 			return
 		}
 		// A connection that does not answer must leave time for another one.
-		ctx, cancel := context.WithTimeout(s.ctx, s.opts.Lease/3)
+		ctx, cancel := context.WithTimeout(s.ctx, min(s.opts.Lease/2, s.opts.Timeout))
 		begin := time.Now()
 		err := s.beat(ctx)
 		cancel()
@@ -34,14 +35,14 @@ func (s *Store) beatLoop() {
 					"error", s.secrets.hide(reason(err)))
 			}
 			failing = true
-			wait = every / 8
+			wait = beatEvery / 8
 			continue
 		}
 		if failing {
 			s.log.Info("pgstore: the engine can be reached again")
 			failing = false
 		}
-		wait = max(every-time.Since(begin), every/8)
+		wait = max(beatEvery-time.Since(begin), beatEvery/8)
 	}
 }
 

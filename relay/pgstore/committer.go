@@ -146,7 +146,7 @@ func (s *Store) commit(batch []*request) {
 	switch {
 	case err == nil:
 		return
-	case answered(err) && len(batch) > 1:
+	case oneIsRefused(err) && len(batch) > 1:
 		for i := range batch {
 			s.commit(batch[i : i+1])
 		}

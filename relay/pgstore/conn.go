@@ -55,11 +55,14 @@ func neverCancel(c *pgconn.Config) {
 	}
 }
 
-// Settings of each connection. Every query of the store goes by an index; a plan that was made while
-// a table was empty must not read the table later.
+// Settings of each connection. Every query of the store goes by an index, and so one plan is right for
+// all: it is made once, also while a table is empty. The functions read what was committed before each
+// statement.
 const setUp = `select
 	set_config('search_path', $1, false), set_config('enable_seqscan', 'off', false),
-	set_config('jit', 'off', false), set_config('lock_timeout', $2, false),
+	set_config('jit', 'off', false), set_config('plan_cache_mode', 'force_generic_plan', false),
+	set_config('default_transaction_isolation', 'read committed', false),
+	set_config('lock_timeout', $2, false),
 	set_config('idle_in_transaction_session_timeout', $2, false),
 	case when current_setting('synchronous_commit') in ('off', 'local')
 		then set_config('synchronous_commit', 'on', false) end,
@@ -72,11 +75,11 @@ const whoAreYou = `select (select system_identifier::text from pg_control_system
 // connected prepares a connection that was made, and finds out whether it leads to the engine that
 // the leases are from.
 func (s *Store) connected(ctx context.Context, c *pgx.Conn) error {
-	var unused [6]*string
+	var unused [8]*string
 	var standby bool
 	err := c.QueryRow(ctx, setUp, pgx.QueryExecModeExec, s.opts.Schema,
 		fmt.Sprint((s.opts.Timeout*4/5).Milliseconds())).Scan(&unused[0], &unused[1], &unused[2],
-		&unused[3], &unused[4], &unused[5], &standby)
+		&unused[3], &unused[4], &unused[5], &unused[6], &unused[7], &standby)
 	if err != nil {
 		return err
 	}

@@ -165,7 +165,6 @@ func TestNoEngineForSeconds(t *testing.T) {
 	mark := []store.Mark{{Seq: found[0].Seq, Problem: "p", State: guance.StateProblem}}
 	for name, call := range map[string]func(context.Context) error{
 		"Append":   func(ctx context.Context) error { return s.Append(ctx, batch(event("2", "p", "lane"))) },
-		"Mark":     func(ctx context.Context) error { return lane.Mark(ctx, mark) },
 		"Holdings": func(ctx context.Context) error { _, err := s.Holdings(ctx); return err },
 		"Check":    s.Check,
 		"Rename":   func(ctx context.Context) error { return s.Rename(ctx, "x", "y") },

@@ -20,7 +20,6 @@ const (
 	stateDiskFull = "53100"
 	stateDeadlock = "40P01"
 	stateConflict = "40001"
-	stateExists   = "23505" // two calls with one nonce in one transaction
 )
 
 // failure is the error of a call that the engine did not answer as it should. It wraps no error of
@@ -62,6 +61,19 @@ func answered(err error) bool {
 	pg, ok := errors.AsType[*pgconn.PgError](err)
 	// Class 57 is the server's end, which may come after the commit.
 	return ok && !strings.HasPrefix(pg.Code, "57") && !strings.HasPrefix(pg.Code, "08")
+}
+
+// oneIsRefused reports whether the engine refused a transaction because of what one of its requests
+// has. The others may succeed.
+func oneIsRefused(err error) bool {
+	switch c := code(err); {
+	case c == stateFull, c == stateDiskFull:
+		return true
+	case c == "":
+		return false
+	default: // data, constraints, limits
+		return c[:2] == "22" || c[:2] == "23" || c[:2] == "54"
+	}
 }
 
 // code returns the SQLSTATE of an error; empty if it has none.

@@ -39,8 +39,6 @@ func (l *ownedLane) read(ctx context.Context, fn func(context.Context, *pgx.Conn
 	if err := l.owned(ctx); err != nil {
 		return err
 	}
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
 	owner := true
 	err := l.store.read(ctx, func(ctx context.Context, c *pgx.Conn) (err error) {
 		owner, err = fn(ctx, c)

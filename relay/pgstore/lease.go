@@ -79,9 +79,13 @@ func (s *Store) tryAcquire(ctx context.Context, g store.Group, token int64) (
 	var ids []int32
 	var ended []int64
 	s.mu.Lock()
-	s.mine[token] = true
+	s.mine[token] = time.Now()
 	mine := make([]int64, 0, len(s.mine))
-	for t := range s.mine {
+	for t, used := range s.mine {
+		if s.leases[t] == nil && time.Since(used) > s.opts.Timeout+10*s.opts.Lease {
+			delete(s.mine, t) // it was not renewed since
+			continue
+		}
 		mine = append(mine, t)
 	}
 	s.mu.Unlock()
@@ -114,7 +118,7 @@ func (s *Store) tryAcquire(ctx context.Context, g store.Group, token int64) (
 		}
 		delete(s.mine, t)
 	}
-	s.mine[token] = true
+	s.mine[token] = time.Now()
 	closed := s.closed
 	if !closed {
 		s.leases[token] = l

@@ -10,7 +10,7 @@ import (
 	"github.com/guance-relay/guance-relay/relay/store"
 )
 
-// Mark implements [store.Lane].
+// Mark implements [store.Lane]. After a [store.ErrUnavailable] the lease has ended.
 func (l *ownedLane) Mark(ctx context.Context, marks []store.Mark) error {
 	for i := range marks {
 		if n := len(marks[i].Problem); n > maxProblem {
@@ -20,7 +20,9 @@ func (l *ownedLane) Mark(ctx context.Context, marks []store.Mark) error {
 	}
 	op := &markOp{ownerOp: ownerOp{l}}
 	op.encode(marks)
-	return l.store.submit(ctx, &request{operation: op})
+	err := l.store.submit(ctx, &request{operation: op})
+	l.uncertain(err)
+	return err
 }
 
 // A markOp makes the marks of one call.

@@ -186,7 +186,7 @@ func TestHandOver(t *testing.T) {
 		l = hand(func() { _ = old.Release() }, a, "y")
 	}
 	_ = l.Release()
-	l = acquire(t, c, "c", "y")
+	acquire(t, c, "c", "y")
 	l = hand(func() { _ = c.Close() }, a, "y")
 	slices.Sort(took)
 	t.Logf("hand-over by Release: median %v, longest %v", took[len(took)/2], took[len(took)-1])
@@ -324,6 +324,7 @@ func TestNonceThroughABadProxy(t *testing.T) {
 	s, direct := openAt(t, server.DSNAt(p.address()), opts), open(t, opts)
 	stop := make(chan struct{})
 	var mess sync.WaitGroup
+	var acts atomic.Int64
 	mess.Go(func() {
 		rnd := rand.New(rand.NewPCG(1, 2))
 		for {
@@ -334,6 +335,7 @@ func TestNonceThroughABadProxy(t *testing.T) {
 				return
 			case <-time.After(time.Duration(rnd.IntN(150)) * time.Millisecond):
 			}
+			acts.Add(1)
 			switch rnd.IntN(5) {
 			case 0:
 				p.cut()
@@ -351,14 +353,15 @@ func TestNonceThroughABadProxy(t *testing.T) {
 			}
 		}
 	})
-	const callers, each = 8, 40
+	const callers, turns = 8, 30
+	var appended int
 	var mu sync.Mutex
 	got := make(map[uint64]string)
 	var repeated atomic.Int64
 	var wg sync.WaitGroup
 	for w := range callers {
 		wg.Go(func() {
-			for i := range each {
+			for i := 0; acts.Load() < turns; i++ {
 				// Without an ID the nonce alone tells a repetition.
 				body := fmt.Sprint(w, "/", i)
 				b := batch(event("", fmt.Sprint("p", w), "lane"))
@@ -378,6 +381,7 @@ func TestNonceThroughABadProxy(t *testing.T) {
 				}
 				mu.Lock()
 				got[b.Events[0].Placed[0].Seq] = body
+				appended++
 				mu.Unlock()
 			}
 		})
@@ -388,7 +392,7 @@ func TestNonceThroughABadProxy(t *testing.T) {
 	l := acquire(t, direct, "direct", "lane").Lane("lane")
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
-	found, err := readAll(ctx, l, callers*each)
+	found, err := readAll(ctx, l, appended)
 	if err != nil {
 		t.Fatalf("after %d entries: %v", len(found), err)
 	}
@@ -398,11 +402,85 @@ func TestNonceThroughABadProxy(t *testing.T) {
 			t.Errorf("entry %d: %v; its caller got %q", e.Seq, err, got[e.Seq])
 		}
 	}
-	if h, err := direct.Holdings(ctx); err != nil || h["lane"].Pending != callers*each {
-		t.Errorf("%d entries are pending, want %d; %v", h["lane"].Pending, callers*each, err)
+	if h, err := direct.Holdings(ctx); err != nil || h["lane"].Pending != appended {
+		t.Errorf("%d entries are pending, want %d; %v", h["lane"].Pending, appended, err)
 	}
-	t.Logf("%d repetitions of %d appends", repeated.Load(), callers*each)
+	t.Logf("%d repetitions of %d appends", repeated.Load(), appended)
 	if repeated.Load() == 0 {
 		t.Error("the proxy did no harm")
+	}
+}
+
+// A batch that is appended again under its nonce, by any node, is reported as the first time.
+func TestNonceIsReportedAgain(t *testing.T) {
+	opts := schema(t, pgstore.Options{MaxEntries: 5, MaxLaneEntries: 2})
+	nodes := []*pgstore.Store{open(t, opts), open(t, opts)}
+	appendTo(t, nodes[0], event("known", "p", "lane"))
+	for n, events := range []func() []*store.Event{
+		func() []*store.Event { // a duplicate, one for two lanes, and one for none
+			return []*store.Event{event("known", "p", "lane"), event("a", "p", "other"), event("b", "q")}
+		},
+		func() []*store.Event { return []*store.Event{event("c", "p", "lane")} }, // the lane is full
+		func() []*store.Event { return []*store.Event{event("d", "r")} },
+	} {
+		var want string
+		for i := range 4 {
+			b := batch(events()...)
+			b.Nonce = fmt.Sprint("nonce ", n)
+			if err := nodes[i%2].Append(t.Context(), b); err != nil {
+				t.Fatal(err)
+			}
+			got := ""
+			for _, e := range b.Events {
+				got += fmt.Sprintf("%v %+v; ", e.Duplicate, e.Placed)
+			}
+			if i == 0 {
+				want = got
+			} else if got != want {
+				t.Errorf("batch %d: reported %s, then %s", n, want, got)
+			}
+		}
+	}
+	// What was refused was not kept, and its nonce can be used again.
+	b := batch(event("x", "x", "x"), event("y", "y", "x"), event("z", "z", "y"))
+	b.Nonce = "full"
+	if err := nodes[0].Append(t.Context(), b); !errors.Is(err, store.ErrFull) {
+		t.Errorf("Append to a full store: %v", err)
+	}
+	l := acquire(t, nodes[1], "b", "lane").Lane("lane")
+	found, err := l.Read(t.Context(), 0, 10)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range found {
+		if err := l.Mark(t.Context(), []store.Mark{markOf(e, store.Superseded)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := nodes[0].Append(t.Context(), b); err != nil || len(b.Events[2].Placed) != 1 {
+		t.Errorf("the same batch when there is room: %v, %+v", err, b.Events[2].Placed)
+	}
+	// Several callers with one nonce at once.
+	opts = schema(t, pgstore.Options{})
+	nodes = []*pgstore.Store{open(t, opts), open(t, opts)}
+	var wg sync.WaitGroup
+	seqs := make([]uint64, 6)
+	for i := range seqs {
+		wg.Go(func() {
+			b := batch(event("", "one", "one"))
+			b.Nonce = "one"
+			if err := nodes[i%2].Append(t.Context(), b); err != nil {
+				t.Error(err)
+				return
+			}
+			seqs[i] = b.Events[0].Placed[0].Seq
+		})
+	}
+	wg.Wait()
+	for _, seq := range seqs {
+		if seq != 1 {
+			t.Errorf("six callers with one nonce got the entries %v", seqs)
+			break
+		}
 	}
 }

@@ -28,7 +28,7 @@
 //
 // # Tables
 //
-// All tables are in one schema. Open makes them and brings them up to date. A node of an older
+// A node has up to nine connections. All tables are in one schema. Open makes them and brings them up to date. A node of an older
 // version goes on beside a newer one; Open refuses a schema with a newer major version. Settled
 // entries, dead letters, IDs and records that are too old or too many are deleted in small steps by
 // one node at a time, see [Options]. Ages count the store's own time, see [store.Store].
@@ -42,6 +42,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"sync"
+	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
 
@@ -75,9 +76,9 @@ type Store struct {
 	mu sync.Mutex
 	// Guarded by mu:
 	closed   bool
-	identity string           // of the engine; empty: not known
-	leases   map[int64]*lease // that have not ended, by token
-	mine     map[int64]bool   // tokens that may be in the database, of this process
+	identity string              // of the engine; empty: not known
+	leases   map[int64]*lease    // that have not ended, by token
+	mine     map[int64]time.Time // tokens of this process that the database may have, with the last use
 	arrivals map[int32]*signal
 	lanes    map[string]bool // names that the database has
 }
@@ -100,7 +101,7 @@ func Open(ctx context.Context, dsn string, opts *Options) (*Store, error) {
 		opts: o, log: o.Logger, config: cfg, secrets: secretsOf(cfg.ConnConfig),
 		node: rand.Int64(), requests: make(chan *request, maxBatch),
 		beatNow: make(chan struct{}, 1), done: make(chan struct{}),
-		leases: make(map[int64]*lease), mine: make(map[int64]bool),
+		leases: make(map[int64]*lease), mine: make(map[int64]time.Time),
 		arrivals: make(map[int32]*signal), lanes: make(map[string]bool),
 	}
 	s.host, _ = os.Hostname()

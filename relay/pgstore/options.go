@@ -13,9 +13,10 @@ type Options struct {
 	// Schema is the name of the schema that has the store's tables; by default "relay". Open makes
 	// it if the role may do so. It is of lower-case letters, digits and underscores.
 	Schema string
-	// Lease is how long a node owns its lanes without a sign of life; by default 3 s, at least 1 s.
-	// A node renews its leases after each third of it. Another node takes over the lanes of a node
-	// that is gone once it has passed.
+	// Lease is how long a node owns its lanes without a sign of life; by default 3 s, which is
+	// also the least: with less, a step of the engine's clock could end a lease too early. A node
+	// renews its leases each second. Another node takes over the lanes of a node that is gone once
+	// it has passed.
 	Lease time.Duration
 	// Timeout is how long a call to the engine may take; by default 10 s. Then the call returns
 	// [store.ErrUnavailable], and what it wrote may take effect or not.
@@ -83,8 +84,8 @@ func (o *Options) withDefaults() (d Options, err error) {
 		return d, fmt.Errorf("pgstore: the schema name %q is not of lower-case letters, digits and "+
 			"underscores, at most 48", d.Schema)
 	}
-	if d.Lease < time.Second {
-		return d, fmt.Errorf("pgstore: the lease is %v; it must be at least 1s", d.Lease)
+	if d.Lease < 3*time.Second {
+		return d, fmt.Errorf("pgstore: the lease is %v; it must be at least 3s", d.Lease)
 	}
 	return d, nil
 }

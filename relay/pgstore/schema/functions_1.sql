@@ -2,13 +2,14 @@
 -- arguments or result is a new function with a new name, and this one stays.
 
 -- store_clock returns the store's time. It grows with the clock of the machine, but by no more than
--- 1.5 seconds between two calls of beat. So a step of that clock moves the store's time by less than
--- half a lease, and a machine that was down does not age anything.
-create or replace function store_clock() returns bigint language sql volatile as $$
-	select base + coalesce(
+-- 1.5 seconds between two calls of beat, which are a second apart at most. So a step of that clock does
+-- not end a lease of three seconds or more, and a machine that was down does not age anything.
+create or replace function store_clock() returns bigint language plpgsql as $$
+begin -- a function in SQL would be planned at each call
+	return (select base + coalesce(
 		least(greatest(extract(epoch from clock_timestamp() - at) * 1e9, 0), 1.5e9)::bigint, 0)
-	from clock
-$$;
+	from clock);
+end $$;
 
 -- lock_lanes locks lanes in the order that all callers use. Null means all lanes.
 create or replace function lock_lanes(p_lanes integer[]) returns void language plpgsql as $$
@@ -66,10 +67,11 @@ declare
 	v_round placed[];
 	v_added boolean := false;
 	v_pending boolean;
+	v_ended boolean;
 	v_sum bigint;
 	v_bytes bigint;
 begin
-	perform lock_lanes(null);
+	perform 1 from lanes order by id for update; -- as lock_lanes
 	v_now := greatest(store_clock(), p_clock);
 	out_clock := v_now;
 
@@ -147,7 +149,7 @@ begin
 			from held h
 			where not exists (select from offer o where o.event = h.event and o.lane = h.lane)
 		), numbered as materialized (
-			select p.*, l.seq + row_number() over w as seq, l.ended,
+			select p.*, l.seq + row_number() over w as seq,
 				case when p.ignored is not null then 3
 				when l.pending + count(*) filter (where p.ignored is null) over w > p_max_lane then 4
 				else 0 end as outcome
@@ -163,19 +165,6 @@ begin
 			select lane, seq, state, level, sticky, v_now, time, accepted, problem, id, trace,
 				e_body[event]
 			from copy where outcome = 0
-		), add_history as (
-			insert into history (lane, n, seq, state, level, failed, begun, sticky, kept, time,
-				accepted, problem, id, trace, outcome, reason, at)
-			select lane, ended + row_number() over (partition by lane order by seq), seq, state,
-				level, 0, false, sticky, v_now, time, accepted, problem, id, trace, outcome,
-				coalesce(ignored, 'lane full'), accepted
-			from copy where outcome <> 0
-		), add_dead as (
-			insert into dead (lane, seq, state, level, failed, begun, sticky, kept, time, accepted,
-				problem, id, trace, reason, at, ended, body)
-			select lane, seq, state, level, 0, false, sticky, v_now, time, accepted, problem, id,
-				trace, 'lane full', accepted, v_now, e_body[event]
-			from copy where outcome = 4
 		), add_problems as (
 			-- without time: what finds its lane full does not make late what is pending
 			insert into problems as p (problem, lane, pending, recoveries, dead, last, at, changed)
@@ -214,8 +203,8 @@ begin
 		)
 		select array_agg(row(x.event, x.name, x.lane, x.seq, x.sticky, x.outcome, x.pos)::placed
 				order by x.event, x.sticky, x.pos, x.present collate "C"),
-			bool_or(x.outcome = 0)
-		into v_round, v_pending
+			bool_or(x.outcome = 0), bool_or(x.outcome <> 0)
+		into v_round, v_pending, v_ended
 		from (
 			select c.event, c.name, c.lane, c.seq, c.sticky, c.outcome, c.pos,
 				case when c.sticky then (select l.name from lanes l where l.id = c.lane) end as present
@@ -224,6 +213,22 @@ begin
 			select ev.event, null, 0, 0, false, 0, 0, null from ev
 			where not exists (select from fresh f where f.event = ev.event)
 		) x;
+		if v_ended then -- some have ended at once: ignored, or dead as the lane is full
+			insert into history (lane, n, seq, state, level, failed, begun, sticky, kept, time,
+				accepted, problem, id, trace, outcome, reason, at)
+			select c.lane, l.ended + 1 - row_number() over (partition by c.lane order by c.seq desc),
+				c.seq, e_state[c.event], e_level[c.event], 0, false, c.sticky, v_now,
+				e_time[c.event], e_accepted[c.event], e_problem[c.event], e_id[c.event],
+				e_trace[c.event], c.outcome, coalesce(o_ignored[c.pos], 'lane full'),
+				e_accepted[c.event]
+			from unnest(v_round) c join lanes l on l.id = c.lane where c.outcome <> 0;
+			insert into dead (lane, seq, state, level, failed, begun, sticky, kept, time, accepted,
+				problem, id, trace, reason, at, ended, body)
+			select c.lane, c.seq, e_state[c.event], e_level[c.event], 0, false, c.sticky, v_now,
+				e_time[c.event], e_accepted[c.event], e_problem[c.event], e_id[c.event],
+				e_trace[c.event], 'lane full', e_accepted[c.event], v_now, e_body[c.event]
+			from unnest(v_round) c where c.outcome = 4;
+		end if;
 		v_added := v_added or coalesce(v_pending, false);
 		v_all := v_all || coalesce(v_round, '{}');
 	end loop;
@@ -445,6 +450,15 @@ create or replace function acquire(
 declare
 	v_tokens bigint[];
 begin
+	clock := greatest(store_clock(), p_clock);
+	-- Standbys ask each second: they must not lock what appends lock.
+	select s.node, s.until - clock into busy, wait
+	from names n join lanes l on l.id = n.lane join leases s on s.token = l.token
+	where n.name = any(p_names) and s.token <> all(p_mine) and s.until > clock
+	order by s.until desc limit 1;
+	if found then
+		return;
+	end if;
 	perform lock_lanes(null);
 	clock := greatest(store_clock(), p_clock);
 	select array_agg(n.lane order by p.ord) into ids
@@ -557,24 +571,7 @@ begin
 	if not found then
 		lane := 0;
 		v_now := greatest(store_clock(), p_clock);
-		delete from nonces where nonce in (
-			select nonce from nonces where kept < v_now - p_nonce_age order by kept limit p_look);
-		get diagnostics v_n = row_count;
-		more := v_n = p_look;
-		delete from requests where kept < v_now - p_request_age;
-		for v_n in
-			with gone as (
-				delete from seen x using (
-					select seen.source, seen.hash from sources s cross join lateral (
-						select source, hash from seen
-						where source = s.id and n <= s.n - p_remembered order by n limit p_look
-					) seen
-				) old where x.source = old.source and x.hash = old.hash returning x.source
-			) select count(*) from gone group by source
-		loop
-			more := more or v_n = p_look;
-		end loop;
-		-- Records that are too old.
+		-- Records that are too old. This comes first: whoever locks lanes has locked nothing else.
 		select array_agg(x.lane) filter (where old), array_agg(x.problem) filter (where old), count(*),
 			(array_agg(x.problem order by x.problem desc))[1]
 		into v_lanes, v_problems, v_n, next_problem
@@ -599,6 +596,23 @@ begin
 			) select count(*) filter (where open), (array_agg(problem) filter (where open))[1]
 			into stale, example from gone;
 		end if;
+		delete from nonces where nonce in (
+			select nonce from nonces where kept < v_now - p_nonce_age order by kept limit p_look);
+		get diagnostics v_n = row_count;
+		more := v_n = p_look;
+		delete from requests where kept < v_now - p_request_age;
+		for v_n in
+			with gone as (
+				delete from seen x using (
+					select seen.source, seen.hash from sources s cross join lateral (
+						select source, hash from seen
+						where source = s.id and n <= s.n - p_remembered order by n limit p_look
+					) seen
+				) old where x.source = old.source and x.hash = old.hash returning x.source
+			) select count(*) from gone group by source
+		loop
+			more := more or v_n = p_look;
+		end loop;
 		return;
 	end if;
 	v_now := greatest(store_clock(), p_clock);
