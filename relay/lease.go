@@ -16,8 +16,14 @@ const (
 var errLeaseEnds = errors.New("relay: the lease of the lane ends; another node may own it soon")
 
 // leaseLasts reports whether a request may begin. It asks the monotonic clock and the wall clock:
-// the one stands still while a machine sleeps, and the other may be set.
+// the one stands still while a machine sleeps, and the other may be set. A roll-back of the engine
+// ends a lease before its time.
 func (l *lane) leaseLasts() bool {
+	select {
+	case <-l.lease.Lost():
+		return false
+	default:
+	}
 	until := l.lease.Until()
 	if until.IsZero() {
 		return true

@@ -567,6 +567,42 @@ var mutations = []mutation{
 		`return until.Sub(now) >= -time.Hour`,
 	},
 	{
+		"3", "a further request does not look at the lease", "an owner that was paused between two requests sends what is older after the next owner", "relay",
+		`		if !r.lane.leaseLasts() {`,
+		`		if false {`,
+	},
+	{
+		"8", "a stop goes on with its attempts when its lease is lost", "two nodes send to one target at a time", "relay",
+		`			cut() // also if Run is ending`,
+		`			_ = cut`,
+	},
+	{
+		"5", "the budget goes on in the next tenure of a node", "a node that owned before has a full bucket beside what the other node sent", "relay",
+		`	r.begin(run, next)
+`,
+		`	next.budget = a.budget
+	r.begin(run, next)
+`,
+	},
+	{
+		"5", "the budget goes back in time", "a lane that was held up has the budget count the time twice", "relay",
+		`	if now.Before(b.latest) {`,
+		`	if false {`,
+	},
+	{
+		"5", "a request that begins late is not paid for again", "a process that was stopped sends in the next minute what it paid for in the last one", "relay",
+		`now.Sub(r.paid) <= paidFor`,
+		`now.Sub(r.paid) <= time.Hour`,
+	},
+	{
+		"3", "a request begins after the lease is lost before its time", "after a roll-back of the engine a node sends beside the next owner", "relay",
+		`	case <-l.lease.Lost():
+		return false
+`,
+		`	case <-l.lease.Lost():
+`,
+	},
+	{
 		"3", "what a dead owner had begun is not in doubt", "a trigger that PagerDuty handles late opens an incident for good", "relay",
 		`record.Doubt = true // an earlier owner may have sent it, and the answer is not known`,
 		`_ = record`,
