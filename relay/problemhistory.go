@@ -102,7 +102,9 @@ func (r *Relay) historyAnywhere(
 	if !r.standsBy(l.name) {
 		return r.history(ctx, l, problem)
 	}
-	a, err := r.ask(ctx, l.name, command{Do: doExplain, Problem: problem})
+	short, cancel := context.WithTimeout(ctx, explainTimeout)
+	defer cancel()
+	a, err := r.ask(short, l.name, command{Do: doExplain, Problem: problem})
 	if err == nil && a.History != nil {
 		return *a.History, nil
 	}
@@ -112,6 +114,9 @@ func (r *Relay) historyAnywhere(
 	}
 	pending, err := r.cluster.Pending(ctx, l.name, problem)
 	for _, stored := range pending {
+		if slices.ContainsFunc(h.Entries, func(e EntryStatus) bool { return e.Seq == stored.Seq }) {
+			continue // this node has become the owner
+		}
 		e := statusOf(stored)
 		e.Ended, e.Reason = store.Outcome(0).String(), "no node that owns the lane has answered"
 		h.Entries = append(h.Entries, e)

@@ -81,8 +81,13 @@ var errorKinds = map[string]error{
 	"damaged": store.ErrDamaged,
 }
 
-// askTimeout bounds how long an owner may take.
-const askTimeout = 10 * time.Second
+const (
+	// askTimeout bounds how long an owner may take for what changes something.
+	askTimeout = 10 * time.Second
+	// explainTimeout bounds how long it may take to explain a problem. The store can say less, at
+	// once.
+	explainTimeout = 2 * time.Second
+)
 
 // ask has the owner of a lane do something.
 func (r *Relay) ask(ctx context.Context, lane string, c command) (answer, error) {

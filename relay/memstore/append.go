@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"maps"
 	"slices"
 
 	"github.com/guance-relay/guance-relay/guance"
@@ -14,7 +13,11 @@ import (
 // Append implements [store.Store].
 func (s *Store) Append(ctx context.Context, b *store.Batch) error {
 	return s.do(ctx, Call{Method: "Append", Events: b.Events}, func() error {
-		p := newPlan(s, b.Served)
+		if kept, ok := s.nonces[b.Nonce]; ok {
+			s.report(kept, b.Events)
+			return nil
+		}
+		p := newPlan(s.place, b.Served)
 		for _, e := range b.Events {
 			p.add(e)
 		}
@@ -22,14 +25,18 @@ func (s *Store) Append(ctx context.Context, b *store.Batch) error {
 			return err
 		}
 		if len(p.copies) == 0 {
-			p.report(b.Events)
+			s.report(p.reports(), b.Events)
 			return nil
 		}
 		return s.write(func() {
 			for _, c := range p.copies {
 				s.keep(c)
 			}
-			p.report(b.Events)
+			kept := p.reports()
+			if b.Nonce != "" {
+				s.nonces[b.Nonce] = kept
+			}
+			s.report(kept, b.Events)
 		})
 	})
 }
@@ -65,7 +72,7 @@ type copied struct {
 // A plan is what an Append will write. Each event sees what the earlier ones of the batch will
 // leave in the lanes.
 type plan struct {
-	store   *Store
+	store   *place
 	served  map[*lane]string // with the name that the caller has for the lane
 	events  int
 	copies  []*copied
@@ -83,7 +90,7 @@ type heldKey struct {
 
 type idKey struct{ source, id string }
 
-func newPlan(s *Store, served []string) *plan {
+func newPlan(s *place, served []string) *plan {
 	p := &plan{
 		store: s, served: make(map[*lane]string), added: make(map[heldKey]holding),
 		full: make(map[*lane]int), seen: make(map[idKey]bool), repeats: make(map[int]bool),
@@ -180,16 +187,32 @@ func (p *plan) place(c *copied) {
 	}
 }
 
-// report sets what Append says of the events.
-func (p *plan) report(events []*store.Event) {
-	for i, e := range events {
-		e.Duplicate, e.Placed = p.repeats[i], nil
+// A report is what Append says of one event.
+type report struct {
+	duplicate bool
+	placed    []store.Placement
+}
+
+func (p *plan) reports() []report {
+	reports := make([]report, p.events)
+	for i := range reports {
+		reports[i].duplicate = p.repeats[i]
 	}
 	for _, c := range p.copies {
-		e := events[c.index]
-		e.Placed = append(e.Placed, store.Placement{
+		reports[c.index].placed = append(reports[c.index].placed, store.Placement{
 			Lane: c.name, Seq: c.seq, Sticky: c.sticky, Outcome: c.outcome,
 		})
+	}
+	return reports
+}
+
+// report tells the caller, unless the answer is lost. mu is held.
+func (s *Store) report(reports []report, events []*store.Event) {
+	if s.cut == AnswersLost {
+		return
+	}
+	for i, r := range reports[:min(len(reports), len(events))] {
+		events[i].Duplicate, events[i].Placed = r.duplicate, slices.Clone(r.placed)
 	}
 }
 
@@ -211,17 +234,6 @@ func (h holding) minus(o holding) holding {
 	return holding{h.entries - o.entries, h.recoveries - o.recoveries, h.dead - o.dead}
 }
 
-// sorted returns each lane once, by name. mu is held.
-func (s *Store) sorted() []*lane {
-	lanes := make(map[*lane]bool)
-	for _, l := range s.lanes {
-		lanes[l] = true
-	}
-	return slices.SortedFunc(maps.Keys(lanes), func(a, b *lane) int {
-		return cmp.Compare(a.name, b.name)
-	})
-}
-
 // Rename implements [store.Store].
 func (s *Store) Rename(ctx context.Context, from, to string) error {
 	return s.do(ctx, Call{Method: "Rename", Lane: from}, func() error {
@@ -240,8 +252,8 @@ func (s *Store) Rename(ctx context.Context, from, to string) error {
 					s.lanes[name] = l
 				}
 			}
-			if gone.owner.end(); l.name != to {
-				l.owner.end()
+			if gone.owner.revoke(); l.name != to {
+				l.owner.revoke()
 			}
 			l.name = to
 		})

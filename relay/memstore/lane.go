@@ -1,6 +1,7 @@
 package memstore
 
 import (
+	"maps"
 	"slices"
 	"time"
 
@@ -9,12 +10,12 @@ import (
 
 // A lane is what the store has of one lane. The store's mu guards it.
 type lane struct {
-	name    string // the present one
-	seq     uint64 // of the newest entry; 0: the lane was not used
-	owner   *lease // the newest; nil: none yet
-	entries map[uint64]*store.Entry
-	order   []uint64           // of entries
-	held    map[string]holding // by problem
+	name    string                  // the present one
+	seq     uint64                  // of the newest entry; 0: the lane was not used
+	owner   *lease                  // the newest; nil: none yet
+	entries map[uint64]*store.Entry // never changed, but replaced
+	order   []uint64                // of entries
+	held    map[string]holding      // by problem
 	records map[string]store.Record
 	settled []store.Settlement
 	dead    map[uint64]store.Settlement
@@ -26,6 +27,15 @@ func newLane(name string) *lane {
 		name: name, entries: make(map[uint64]*store.Entry), held: make(map[string]holding),
 		records: make(map[string]store.Record), dead: make(map[uint64]store.Settlement),
 		grown: make(chan struct{}),
+	}
+}
+
+// clone returns a copy without an owner.
+func (l *lane) clone() *lane {
+	return &lane{
+		name: l.name, seq: l.seq, entries: maps.Clone(l.entries), order: slices.Clone(l.order),
+		held: maps.Clone(l.held), records: maps.Clone(l.records), settled: slices.Clone(l.settled),
+		dead: maps.Clone(l.dead), grown: make(chan struct{}),
 	}
 }
 
@@ -120,7 +130,9 @@ func (l *lane) mark(m store.Mark) {
 	}
 	l.records[m.Problem] = l.records[m.Problem].Apply(m)
 	if m.Outcome == 0 {
-		e.Begun, e.Failed = true, m.Failed
+		begun := *e
+		begun.Begun, begun.Failed = true, m.Failed
+		l.entries[m.Seq] = &begun
 		return
 	}
 	if m.Outcome == store.Dead {

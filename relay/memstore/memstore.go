@@ -4,11 +4,19 @@
 //	r, err := relay.New(db, nil)
 //
 // It is NOT durable: everything is gone when the process ends, and so is promise 1. Nothing bounds
-// it but [Store.Limit] and [Store.LimitLane], and it remembers all event IDs, outcomes and records.
-// Package boltstore is the store for everything else.
+// it but [Store.Limit] and [Store.LimitLane], and it remembers all event IDs, nonces, outcomes and
+// records. Package boltstore is the store for everything else.
 //
 // Its faults show what a program does with a disk that is slow, refuses, is damaged or fails: see
 // [Store.Intercept], [Store.Fail] and [Store.Restart].
+//
+// A [Cluster] is a store for several nodes. Each node opens a [Handle]:
+//
+//	c := memstore.NewCluster()
+//	a, b := c.Open("a"), c.Open("b")
+//
+// Its faults show what the nodes do when one of them is killed, is stopped or cannot reach the
+// engine, and when the engine loses what it had not replicated.
 package memstore
 
 import (
@@ -17,7 +25,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -26,32 +33,23 @@ import (
 
 // A Store keeps entries in memory. It is safe for concurrent use.
 type Store struct {
-	opened    time.Time     // with the monotonic clock
-	before    time.Duration // the store's time then
+	*place    // which other stores may use too
 	intercept atomic.Pointer[func(Call, func() error) error]
 
-	mu sync.Mutex
 	// Guarded by mu:
-	lanes     map[string]*lane           // by each name of a lane
-	seen      map[string]map[string]bool // event IDs, by source
-	limit     int
-	laneLimit int
-	closed    bool
-	end       time.Duration // the store's time when it was closed
-	next      *failure
-	failed    error
+	leases map[*lease]bool // that have not ended
+	closed bool
+	end    time.Duration // the store's time when it was closed
+	next   *failure
+	failed error
+	paused chan struct{} // closed when the store runs again; nil: it runs
+	cut    Cut
 }
 
 var _ store.Store = (*Store)(nil)
 
 // New returns an empty store.
-func New() *Store {
-	// The time begins at 1, as a Kept of 0 is one that nobody has set.
-	return &Store{
-		opened: time.Now(), before: 1, lanes: make(map[string]*lane),
-		seen: make(map[string]map[string]bool),
-	}
-}
+func New() *Store { return newPlace().open() }
 
 // Limit bounds the pending entries of all lanes together. Zero: there is no bound.
 func (s *Store) Limit(entries int) {
@@ -68,13 +66,23 @@ func (s *Store) LimitLane(entries int) {
 	s.laneLimit = entries
 }
 
-// Close has every call return [store.ErrClosed] from now on. To close twice is no error.
+// Close releases what the store owns, and has every call return [store.ErrClosed] from now on. To
+// close twice is no error.
 func (s *Store) Close() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.end, s.closed = s.clock(), true
-	s.endLeases()
+	s.close(s.reaches())
 	return nil
+}
+
+// close ends all ownerships. Without released, the engine is not told. mu is held.
+func (s *Store) close(released bool) {
+	s.end, s.closed = s.clock(), true
+	for l := range s.leases {
+		l.freed = l.freed || released
+	}
+	s.endLeases()
+	s.run()
 }
 
 // Restart returns the store as it would be after a restart of the process, if it were durable: a
@@ -83,12 +91,8 @@ func (s *Store) Restart() *Store {
 	_ = s.Close() // never fails
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	restarted := New()
-	restarted.before = s.end
-	restarted.lanes, restarted.seen = s.lanes, s.seen
-	restarted.limit, restarted.laneLimit = s.limit, s.laneLimit
-	s.lanes = make(map[string]*lane)
-	return restarted
+	s.before, s.opened = s.end, time.Now()
+	return s.open()
 }
 
 // Clock implements [store.Store].
@@ -103,7 +107,7 @@ func (s *Store) clock() time.Duration {
 	if s.closed {
 		return s.end
 	}
-	return s.before + time.Since(s.opened)
+	return s.now()
 }
 
 // usable returns why the store cannot be used. mu is held.
@@ -113,20 +117,53 @@ func (s *Store) usable(ctx context.Context) error {
 		return fmt.Errorf("memstore: %w", store.ErrClosed)
 	case s.failed != nil:
 		return fmt.Errorf("memstore: %w: %w", store.ErrFailed, s.failed)
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case !s.reaches():
+		return errUnreached
 	}
-	return ctx.Err()
+	return nil
 }
 
 // do makes a call with mu held, if the store is usable.
 func (s *Store) do(ctx context.Context, c Call, fn func() error) error {
+	return s.await(ctx, c, s.usable, func() (*wait, error) { return nil, fn() })
+}
+
+// A wait is what an attempt waits for before the next one, besides the end of its context and what
+// [place.wake] tells all.
+type wait struct {
+	grown   <-chan struct{}
+	expired <-chan time.Time
+}
+
+// await makes a call in attempts, each with mu held and if usable returns nil. It ends with an
+// attempt that returns no wait.
+func (s *Store) await(
+	ctx context.Context, c Call, usable func(context.Context) error, attempt func() (*wait, error),
+) error {
 	c.Context = ctx
 	return s.call(c, func() error {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		if err := s.usable(ctx); err != nil {
-			return err
+		for {
+			s.enter()
+			w, err := &wait{}, usable(ctx)
+			if err == nil {
+				if w, err = attempt(); s.cut == AnswersLost {
+					err = errNoAnswer
+				}
+			}
+			changed := s.changes()
+			s.mu.Unlock()
+			if err != nil || w == nil {
+				return err
+			}
+			select {
+			case <-ctx.Done():
+			case <-changed:
+			case <-w.grown:
+			case <-w.expired:
+			}
 		}
-		return fn()
 	})
 }
 
@@ -143,53 +180,20 @@ func (s *Store) write(change func()) error {
 	return s.usable(context.Background())
 }
 
-// endLeases ends all ownerships, and so wakes all readers. mu is held.
+// endLeases ends all ownerships of the store, and so wakes its readers. mu is held.
 func (s *Store) endLeases() {
-	for _, l := range s.lanes {
-		l.owner.end()
+	for l := range s.leases {
+		l.end()
 	}
-}
-
-// lane returns a lane, which it makes at the first call. mu is held.
-func (s *Store) lane(name string) *lane {
-	l := s.lanes[name]
-	if l == nil {
-		l = newLane(name)
-		s.lanes[name] = l
-	}
-	return l
-}
-
-// full returns ErrFull if n more entries would pass the limit. mu is held.
-func (s *Store) full(n int) error {
-	pending := 0
-	for _, l := range s.sorted() {
-		pending += len(l.entries)
-	}
-	if s.limit > 0 && pending+n > s.limit {
-		return fmt.Errorf("memstore: %d entries are pending: %w", pending, store.ErrFull)
-	}
-	return nil
 }
 
 // Acquire implements [store.Store]. It takes the lanes from an earlier owner at once.
-func (s *Store) Acquire(ctx context.Context, g store.Group) (acquired store.Lease, err error) {
-	err = s.do(ctx, Call{Method: "Acquire"}, func() error {
-		l := &lease{store: s, lanes: make(map[string]*lane), lost: make(chan struct{})}
-		for _, name := range g.Lanes {
-			l.lanes[name] = s.lane(name)
-		}
-		for _, lane := range l.lanes {
-			lane.owner.end()
-			lane.owner = l
-		}
-		acquired = l
-		return nil
-	})
+func (s *Store) Acquire(ctx context.Context, g store.Group) (store.Lease, error) {
+	l, err := s.acquire(ctx, g)
 	if err != nil {
 		return nil, err
 	}
-	return acquired, nil
+	return l, nil
 }
 
 // Check implements [store.Store].

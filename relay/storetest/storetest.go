@@ -51,6 +51,9 @@ type Harness struct {
 	// is true, the write is on the disk nevertheless. Without it the checks of a failed store are
 	// left out.
 	Fail func(s store.Store, err error, landed bool)
+	// Another opens one more store on the same place, while others are open on it: all of them are a
+	// [store.Cluster]. Without it the checks of several stores are left out.
+	Another func() (store.Store, error)
 	// Bubble runs each check in a testing/synctest bubble, with Open called in it. It is for a
 	// store that uses no network and leaves no goroutine behind after Close.
 	Bubble bool
