@@ -3,7 +3,7 @@
 .PHONY: test tools
 
 test: tools
-	RELAY_TEST_POSTGRES=required go test work
+	RELAY_TEST_POSTGRES=required go test -timeout 20m work
 
 tools:
 	@missing=; \

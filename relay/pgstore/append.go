@@ -24,8 +24,8 @@ const (
 )
 
 // Append implements [store.Store]. The name of a lane has 1 to 255 bytes, that of a source at most
-// 255, both of valid UTF-8 without a zero byte; a problem key has at most 2,048 bytes, and the body of
-// an event at most 64 MiB. Append refuses other events. Times are kept from 1678 to 2262.
+// 255, both of valid UTF-8 without a zero byte; a problem key has at most 2,048 bytes, and the body
+// of an event at most 64 MiB. Append refuses other events. Times are kept from 1678 to 2262.
 func (s *Store) Append(ctx context.Context, b *store.Batch) error {
 	op := &appendOp{batch: b}
 	for _, e := range b.Events {
@@ -145,8 +145,8 @@ type newEvent struct {
 
 type sourceID struct{ source, id string }
 
-// encode builds the arguments. It sorts the events into rounds: an event comes in a later round than
-// those before it that have its problem or its ID, and not before an earlier one of its batch.
+// encode builds the arguments. It sorts the events into rounds: an event comes in a later round
+// than those before it that have its problem or its ID, and not before an earlier one of its batch.
 func (s *Store) encode(ops []*appendOp) *appended {
 	var events []newEvent
 	problems, ids := make(map[string]int), make(map[sourceID]int)

@@ -80,7 +80,8 @@ func BenchmarkAppend(b *testing.B) {
 	}
 }
 
-// BenchmarkInsert inserts the same bytes, so many rows in each transaction: what the engine could do.
+// BenchmarkInsert inserts the same bytes, so many rows in each transaction: what the engine could
+// do.
 func BenchmarkInsert(b *testing.B) {
 	for _, rows := range []int{16, 64} {
 		b.Run(fmt.Sprint(rows), func(b *testing.B) {

@@ -158,8 +158,8 @@ func (s *Store) commit(batch []*request) {
 }
 
 // send makes one transaction of the requests, and sends each its result. It returns those that have
-// none because of the error. The statements are sent together, with one Sync behind them, and so are
-// one transaction.
+// none because of the error. The statements are sent together, with one Sync behind them, and so
+// are one transaction.
 func (s *Store) send(ctx context.Context, c *pgx.Conn, batch []*request) ([]*request, error) {
 	ready := make([]*request, 0, len(batch))
 	var appends []*appendOp

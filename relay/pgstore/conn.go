@@ -55,9 +55,9 @@ func neverCancel(c *pgconn.Config) {
 	}
 }
 
-// Settings of each connection. Every query of the store goes by an index, and so one plan is right for
-// all: it is made once, also while a table is empty. The functions read what was committed before each
-// statement.
+// Settings of each connection. Every query of the store goes by an index, and so one plan is right
+// for all: it is made once, also while a table is empty. The functions read what was committed
+// before each statement.
 const setUp = `select
 	set_config('search_path', $1, false), set_config('enable_seqscan', 'off', false),
 	set_config('jit', 'off', false), set_config('plan_cache_mode', 'force_generic_plan', false),
@@ -143,8 +143,8 @@ func (s *Store) read(ctx context.Context, fn func(context.Context, *pgx.Conn) er
 	return s.failure(err)
 }
 
-// change makes a call that changes something. The call goes on when ctx ends, and what becomes of it
-// is not known then. A caller can undo with late what was changed after it has gone.
+// change makes a call that changes something. The call goes on when ctx ends, and what becomes of
+// it is not known then. A caller can undo with late what was changed after it has gone.
 func (s *Store) change(
 	ctx context.Context, fn func(context.Context, *pgx.Conn) error, late func(),
 ) error {

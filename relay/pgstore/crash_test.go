@@ -83,7 +83,8 @@ func (l *load) append(s *pgstore.Store, w int) {
 		}
 	}
 	l.count.Add(1)
-	if old, twice := l.appended.LoadOrStore(b.Events[0].Placed[0].Seq, string(b.Events[0].Body)); twice {
+	e := b.Events[0]
+	if old, twice := l.appended.LoadOrStore(e.Placed[0].Seq, string(e.Body)); twice {
 		l.t.Errorf("entry %d was given out for %v and for %s", b.Events[0].Placed[0].Seq, old,
 			b.Events[0].Body)
 	}
@@ -164,7 +165,9 @@ func TestNoEngineForSeconds(t *testing.T) {
 	}
 	mark := []store.Mark{{Seq: found[0].Seq, Problem: "p", State: guance.StateProblem}}
 	for name, call := range map[string]func(context.Context) error{
-		"Append":   func(ctx context.Context) error { return s.Append(ctx, batch(event("2", "p", "lane"))) },
+		"Append": func(ctx context.Context) error {
+			return s.Append(ctx, batch(event("2", "p", "lane")))
+		},
 		"Holdings": func(ctx context.Context) error { _, err := s.Holdings(ctx); return err },
 		"Check":    s.Check,
 		"Rename":   func(ctx context.Context) error { return s.Rename(ctx, "x", "y") },

@@ -107,8 +107,8 @@ var knownParseError = regexp.MustCompile(`(failed to configure TLS|invalid port|
 	`unable to read (CA file|client cert)|failed to read service|failed to parse as URL|` +
 	`failed to parse as keyword/value|unable to add CA to cert pool)`)
 
-// badDSN is the error for a DSN that pgx cannot parse. The text of pgx's error may have a part of the
-// DSN, and so the password: only the kind of the error is shown.
+// badDSN is the error for a DSN that pgx cannot parse. The text of pgx's error may have a part of
+// the DSN, and so the password: only the kind of the error is shown.
 func badDSN(err error) error {
 	kind := knownParseError.FindString(err.Error())
 	if kind == "" {

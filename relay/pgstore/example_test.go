@@ -12,8 +12,8 @@ import (
 	"github.com/guance-relay/guance-relay/relay/store"
 )
 
-// Each node opens the store with the same DSN and gives it to its relay. It has no Output here, as it
-// needs a server.
+// Each node opens the store with the same DSN and gives it to its relay. It has no Output here, as
+// it needs a server.
 func ExampleOpen() {
 	ctx := context.Background()
 	// The password is better in a file: PGPASSFILE, or passfile= in the DSN.
@@ -42,10 +42,11 @@ func ExampleOpen() {
 // Open refuses what cannot work before it connects, and says what is wrong without the password.
 func ExampleOpen_errors() {
 	opts := &pgstore.Options{Logger: slog.New(slog.DiscardHandler)}
-	_, err := pgstore.Open(context.Background(), "postgres://relay:secret@db.example.com:x/relay", opts)
+	_, err := pgstore.Open(
+		context.Background(), "postgres://relay:secret@db.example.com:x/relay", opts)
 	fmt.Println(err)
-	// Output:
-	// pgstore: the DSN cannot be used (invalid port); it is like postgres://user@host:5432/database?sslmode=verify-full
+	// Output: pgstore: the DSN cannot be used (invalid port); it is like
+	// postgres://user@host:5432/database?sslmode=verify-full
 }
 
 // Who owns which lane, on any node.

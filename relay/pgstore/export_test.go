@@ -20,8 +20,8 @@ func Unexpire(l store.Lease) {
 // AcceptUnsafe has Open accept a server without fsync, or not.
 func AcceptUnsafe(accept bool) { unsafeForTests = accept }
 
-// Expire goes once through all lanes and counts, as if the store were as much older. It does so until
-// there is nothing more to delete.
+// Expire goes once through all lanes and counts, as if the store were as much older. It does so
+// until there is nothing more to delete.
 func Expire(s *Store, older time.Duration) error {
 	err := use(context.Background(), s.calls, func(ctx context.Context, c *pgx.Conn) error {
 		_, err := c.Exec(ctx, "update clock set base = base + $1", int64(older))

@@ -33,9 +33,11 @@ func (l *ownedLane) owned(ctx context.Context) error {
 	return nil
 }
 
-// read makes a call that changes nothing, if the lease has not ended before or meanwhile. fn returns
-// false if the database has another owner.
-func (l *ownedLane) read(ctx context.Context, fn func(context.Context, *pgx.Conn) (bool, error)) error {
+// read makes a call that changes nothing, if the lease has not ended before or meanwhile. fn
+// returns false if the database has another owner.
+func (l *ownedLane) read(
+	ctx context.Context, fn func(context.Context, *pgx.Conn) (bool, error),
+) error {
 	if err := l.owned(ctx); err != nil {
 		return err
 	}

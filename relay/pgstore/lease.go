@@ -13,9 +13,9 @@ import (
 	"github.com/guance-relay/guance-relay/relay/store"
 )
 
-// A lease is the ownership of a group of lanes. The row in the table leases says when it ends by the
-// store's time, and lanes.token says which lease owns a lane. Every write of an owner checks the
-// token. Renewals are the beat's.
+// A lease is the ownership of a group of lanes. The row in the table leases says when it ends by
+// the store's time, and lanes.token says which lease owns a lane. Every write of an owner checks
+// the token. Renewals are the beat's.
 type lease struct {
 	store *Store
 	token int64 // a random number: what a roll-back of the engine has lost is never given out again

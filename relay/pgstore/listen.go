@@ -72,8 +72,8 @@ func (n *notices) take() (payloads []string) {
 	return payloads
 }
 
-// A notification takes a lock of the whole database at its commit. So it is no part of a transaction
-// that writes, and its own does not wait for the disk.
+// A notification takes a lock of the whole database at its commit. So it is no part of a
+// transaction that writes, and its own does not wait for the disk.
 const notifySQL = `select set_config('synchronous_commit', 'off', true), pg_notify($1, $2)`
 
 // notifyLoop sends notices, after each of them no other for a moment.
@@ -189,8 +189,8 @@ func (s *Store) arrival(lane int32) *signal {
 	return s.arrivals[lane]
 }
 
-// arrived wakes the readers of a lane in this process. It reports whether this process owns the lane:
-// then no other one reads it.
+// arrived wakes the readers of a lane in this process. It reports whether this process owns the
+// lane: then no other one reads it.
 func (s *Store) arrived(lane int32) (own bool) {
 	s.mu.Lock()
 	sig := s.arrivals[lane]

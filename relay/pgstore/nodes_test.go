@@ -200,8 +200,8 @@ func TestHandOver(t *testing.T) {
 	}
 }
 
-// An owner whose renewals do not arrive loses its lanes to another node, and can write nothing after
-// that.
+// An owner whose renewals do not arrive loses its lanes to another node, and can write nothing
+// after that.
 func TestPausedOwnerLoses(t *testing.T) {
 	opts := schema(t, pgstore.Options{Timeout: 2 * time.Second})
 	p := newProxy(t, fmt.Sprintf("127.0.0.1:%d", server.Port))
@@ -235,12 +235,14 @@ func TestPausedOwnerLoses(t *testing.T) {
 	mark := store.Mark{Seq: read[0].Seq, Problem: "p", State: guance.StateProblem, At: time.Now()}
 	p.set(func(p *proxy) { p.drop = false })
 	p.cut()
-	if err := old.Lane("lane").Mark(t.Context(), []store.Mark{mark}); !errors.Is(err, store.ErrFenced) {
+	err = old.Lane("lane").Mark(t.Context(), []store.Mark{mark})
+	if !errors.Is(err, store.ErrFenced) {
 		t.Errorf("Mark of the old owner: %v", err)
 	}
 	// The database itself refuses it, whatever the process takes for the time.
 	pgstore.Unexpire(old)
-	if err := old.Lane("lane").Mark(t.Context(), []store.Mark{mark}); !errors.Is(err, store.ErrFenced) {
+	err = old.Lane("lane").Mark(t.Context(), []store.Mark{mark})
+	if !errors.Is(err, store.ErrFenced) {
 		t.Errorf("Mark of the old owner, whose clock stands still: %v", err)
 	}
 	mark.Outcome = store.Delivered
@@ -311,7 +313,8 @@ func TestOwnersAndRequests(t *testing.T) {
 	}
 	appendTo(t, b, event("1", "p", "lane"), event("2", "q", "lane"), event("3", "p", "lane"))
 	found, err := b.Pending(ctx, "lane", "p")
-	if err != nil || len(found) != 2 || found[0].ID != "1" || found[1].ID != "3" || found[0].Body != nil {
+	if err != nil || len(found) != 2 || found[0].ID != "1" || found[1].ID != "3" ||
+		found[0].Body != nil {
 		t.Errorf("Pending: %v, %v", found, err)
 	}
 }

@@ -28,10 +28,11 @@
 //
 // # Tables
 //
-// A node has up to nine connections. All tables are in one schema. Open makes them and brings them up to date. A node of an older
-// version goes on beside a newer one; Open refuses a schema with a newer major version. Settled
-// entries, dead letters, IDs and records that are too old or too many are deleted in small steps by
-// one node at a time, see [Options]. Ages count the store's own time, see [store.Store].
+// A node has up to nine connections. All tables are in one schema. Open makes them and brings them
+// up to date. A node of an older version goes on beside a newer one; Open refuses a schema with a
+// newer major version. Settled entries, dead letters, IDs and records that are too old or too many
+// are deleted in small steps by one node at a time, see [Options]. Ages count the store's own time,
+// see [store.Store].
 package pgstore
 
 import (
@@ -78,16 +79,16 @@ type Store struct {
 	closed   bool
 	identity string              // of the engine; empty: not known
 	leases   map[int64]*lease    // that have not ended, by token
-	mine     map[int64]time.Time // tokens of this process that the database may have, with the last use
+	mine     map[int64]time.Time // tokens that the database may have of this process; last use
 	arrivals map[int32]*signal
 	lanes    map[string]bool // names that the database has
 }
 
 var _ store.Cluster = (*Store)(nil)
 
-// Open connects to a database, and makes its tables or brings them up to date. dsn is a URL or a list
-// of key=value pairs, as libpq reads it, with its environment variables and password file. No error
-// and no line of the log has the password.
+// Open connects to a database, and makes its tables or brings them up to date. dsn is a URL or a
+// list of key=value pairs, as libpq reads it, with its environment variables and password file. No
+// error and no line of the log has the password.
 func Open(ctx context.Context, dsn string, opts *Options) (*Store, error) {
 	o, err := opts.withDefaults()
 	if err != nil {
@@ -166,9 +167,9 @@ func (s *Store) openError(ctx context.Context, err error) error {
 	return s.unavailable(err)
 }
 
-// Close releases all leases and closes the connections. Calls that wait return [store.ErrClosed]. If
-// the engine cannot be reached, it returns [store.ErrUnavailable], and the leases end by time. To
-// close a store twice is no error.
+// Close releases all leases and closes the connections. Calls that wait return [store.ErrClosed].
+// If the engine cannot be reached, it returns [store.ErrUnavailable], and the leases end by time.
+// To close a store twice is no error.
 func (s *Store) Close() error {
 	s.mu.Lock()
 	if s.closed {

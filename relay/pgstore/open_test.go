@@ -39,13 +39,14 @@ func TestNoSecretInErrors(t *testing.T) {
 		"bad port":          "postgres://relay:" + encoded + "@127.0.0.1:x/relay",
 		"port out of range": "postgres://relay:" + encoded + "@127.0.0.1:99999/relay",
 		"bad sslmode":       "postgres://relay:" + encoded + at + "?sslmode=some",
-		"no CA":             "postgres://relay:" + encoded + at + "?sslmode=verify-full&sslrootcert=/no/such",
-		"bad timeout":       "postgres://relay:" + encoded + at + "?connect_timeout=x",
-		"bad session":       "postgres://relay:" + encoded + at + plain + "&target_session_attrs=x",
-		"bad parameter":     "postgres://relay:" + encoded + at + plain + "&no_such_setting=1",
-		"quote":             "host=127.0.0.1 user=relay password='" + password,
-		"no pair":           "host=127.0.0.1 user=relay password=" + password + " and more",
-		"wrong password":    "postgres://relay:" + encoded + at + plain,
+		"no CA": "postgres://relay:" + encoded + at +
+			"?sslmode=verify-full&sslrootcert=/no/such",
+		"bad timeout":    "postgres://relay:" + encoded + at + "?connect_timeout=x",
+		"bad session":    "postgres://relay:" + encoded + at + plain + "&target_session_attrs=x",
+		"bad parameter":  "postgres://relay:" + encoded + at + plain + "&no_such_setting=1",
+		"quote":          "host=127.0.0.1 user=relay password='" + password,
+		"no pair":        "host=127.0.0.1 user=relay password=" + password + " and more",
+		"wrong password": "postgres://relay:" + encoded + at + plain,
 		"wrong, in pairs": fmt.Sprintf("host=127.0.0.1 port=%d dbname=relay user=relay sslmode=disable "+
 			"password='%s'", own.Port, password),
 		"no TLS":      "postgres://relay:" + encoded + at + "?sslmode=require",
@@ -107,14 +108,15 @@ func TestOpenMakesTheSchema(t *testing.T) {
 	}
 	defer c.Close(t.Context())
 	// A newer minor version is one that this node can live with.
-	if _, err := c.Exec(t.Context(), "update "+opts.Schema+".version set minor = minor + 1"); err != nil {
+	update := "update " + opts.Schema + ".version set "
+	if _, err := c.Exec(t.Context(), update+"minor = minor + 1"); err != nil {
 		t.Fatal(err)
 	}
 	s := open(t, opts)
 	if h, err := s.Holdings(t.Context()); err != nil || h["lane"].Pending != 5 {
 		t.Errorf("Holdings: %v, %v", h, err)
 	}
-	if _, err := c.Exec(t.Context(), "update "+opts.Schema+".version set major = major + 1"); err != nil {
+	if _, err := c.Exec(t.Context(), update+"major = major + 1"); err != nil {
 		t.Fatal(err)
 	}
 	_, err = pgstore.Open(t.Context(), server.DSN(), opts)

@@ -53,8 +53,8 @@ func (s *Store) Holdings(ctx context.Context) (holdings map[string]store.Holding
 	return holdings, nil
 }
 
-// History implements [store.Store]. It reads the whole history of the lane, which is fast enough for
-// a person. An entry that was revived has a settlement for each time it ended.
+// History implements [store.Store]. It reads the whole history of the lane, which is fast enough
+// for a person. An entry that was revived has a settlement for each time it ended.
 func (s *Store) History(ctx context.Context, lane, problem string) (
 	found []store.Settlement, err error,
 ) {

@@ -82,8 +82,8 @@ func TestCommitThatWaitsForItsStandby(t *testing.T) {
 	}
 }
 
-// A lease ends when the engine is on another timeline, as after the promotion of a standby, although
-// its time has not passed.
+// A lease ends when the engine is on another timeline, as after the promotion of a standby,
+// although its time has not passed.
 func TestPromotionEndsLeases(t *testing.T) {
 	server := ownServer(t)
 	opts := &pgstore.Options{Logger: quiet(t), Lease: time.Minute}
@@ -95,7 +95,8 @@ func TestPromotionEndsLeases(t *testing.T) {
 			t.Fatal(err)
 		}
 		if promote {
-			if err := os.WriteFile(filepath.Join(server.Dir, "data", "standby.signal"), nil, 0o666); err != nil {
+			signal := filepath.Join(server.Dir, "data", "standby.signal")
+			if err := os.WriteFile(signal, nil, 0o666); err != nil {
 				t.Fatal(err)
 			}
 		}

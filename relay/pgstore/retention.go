@@ -84,8 +84,8 @@ func (s *Store) expire(e *expiry, count bool) (more bool, err error) {
 	return more, nil
 }
 
-// reportLost logs the records of open problems that were deleted. Their recoveries will not be sent,
-// and somebody has to resolve the incidents by hand.
+// reportLost logs the records of open problems that were deleted. Their recoveries will not be
+// sent, and somebody has to resolve the incidents by hand.
 func (s *Store) reportLost(lane *string, tooMany, tooOld int64, problem string) {
 	if tooMany > 0 && lane != nil {
 		s.log.Error("pgstore: there are more records than MaxRecords: records of open problems "+

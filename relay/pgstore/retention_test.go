@@ -34,7 +34,9 @@ func rows(t *testing.T, s *pgstore.Store, want map[string]int) {
 }
 
 // settle appends so many problems and ends each entry.
-func settle(t *testing.T, s *pgstore.Store, l store.Lane, name string, n int, marks ...store.Outcome) {
+func settle(
+	t *testing.T, s *pgstore.Store, l store.Lane, name string, n int, marks ...store.Outcome,
+) {
 	t.Helper()
 	for i := range n {
 		e := event(fmt.Sprint(name, i), fmt.Sprint(name, i), "lane")
@@ -84,7 +86,8 @@ func TestBoundsByNumber(t *testing.T) {
 			t.Errorf("record %d: there %v, want %v", i, got, want)
 		}
 	}
-	if got := log.String(); !strings.Contains(got, "level=ERROR") || !strings.Contains(got, "forgotten=") {
+	got := log.String()
+	if !strings.Contains(got, "level=ERROR") || !strings.Contains(got, "forgotten=") {
 		t.Errorf("nothing is said of open records that were deleted: %s", got)
 	}
 	if h, err := s.Holdings(t.Context()); err != nil || h["lane"].Dead != 5 {
@@ -127,7 +130,8 @@ func TestFullByBytes(t *testing.T) {
 	appendTo(t, s, e)
 	more := event("2", "q", "a")
 	more.Body = make([]byte, 300)
-	if err := s.Append(t.Context(), batch(more)); err == nil || !strings.Contains(err.Error(), "full") {
+	err := s.Append(t.Context(), batch(more))
+	if err == nil || !strings.Contains(err.Error(), "full") {
 		t.Errorf("an append above MaxBytes: %v", err)
 	}
 	l := acquire(t, s, "node", "a").Lane("a")

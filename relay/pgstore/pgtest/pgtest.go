@@ -201,7 +201,9 @@ func (s *Server) run(program string, args ...string) error {
 	defer os.Remove(out.Name())
 	defer out.Close()
 	cmd.Stdout, cmd.Stderr = out, out
-	cmd.Env = slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "PG") })
+	cmd.Env = slices.DeleteFunc(os.Environ(), func(v string) bool {
+		return strings.HasPrefix(v, "PG")
+	})
 	cmd.WaitDelay = time.Second
 	if err := cmd.Run(); err != nil {
 		said, _ := os.ReadFile(out.Name())
