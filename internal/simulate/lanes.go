@@ -38,9 +38,8 @@ type Match struct {
 func (m Match) match(e *guance.Event) bool { return m.takes == nil || m.takes(e) }
 
 var (
-	everything = Match{}
-	critical   = Match{"critical", relay.AtLeast(guance.LevelCritical)}
-	warnings   = Match{"warnings", func(e *guance.Event) bool {
+	critical = Match{"critical", relay.AtLeast(guance.LevelCritical)}
+	warnings = Match{"warnings", func(e *guance.Event) bool {
 		return e.State() == guance.StateProblem && e.Level() < guance.LevelCritical
 	}}
 	oneHalf   = Match{"one half", func(e *guance.Event) bool { return half(e) == 0 }}
