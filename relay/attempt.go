@@ -21,8 +21,9 @@ type attempt struct {
 	attrs  []slog.Attr // from the sink, for the log
 }
 
-// try delivers one entry, whose first request was taken from the budget at paid. It makes durable that the attempt begins, and then calls the sink:
-// after a crash, only entries that were never sent may be superseded.
+// try delivers one entry, whose first request was taken from the budget at paid. It makes durable
+// that the attempt begins, and then calls the sink: after a crash, only entries that were never
+// sent may be superseded.
 func (l *lane) try(ctx context.Context, t schedule.Ticket, paid time.Time) message {
 	a := &attempt{ticket: t, began: l.clock.now()}
 	keep := context.WithoutCancel(ctx) // a cut ends the call of the sink, never that of the store

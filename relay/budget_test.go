@@ -37,8 +37,8 @@ func TestBudgetEveryWindow(t *testing.T) {
 	}
 }
 
-// Promise 5 holds if one lane comes with a time from before it was held up, and another one has come
-// with a later time.
+// Promise 5 holds if one lane comes with a time from before it was held up, and another one has
+// come with a later time.
 func TestBudgetOfALaneThatWasHeldUp(t *testing.T) {
 	const perMinute = 120
 	b := newBudget(perMinute, now)

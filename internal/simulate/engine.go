@@ -179,8 +179,8 @@ func (l *link) Acquire(ctx context.Context, g store.Group) (store.Lease, error) 
 	return &heldLease{acquired.(store.ClusterLease), l}, nil
 }
 
-// A heldLease is a lease of a process that may be paused, also right before it looks at the lease. A
-// request that has passed its look goes out at the same instant: no process is paused between the
+// A heldLease is a lease of a process that may be paused, also right before it looks at the lease.
+// A request that has passed its look goes out at the same instant: no process is paused between the
 // two, which is the one pause that promise 3 leaves open.
 type heldLease struct {
 	store.ClusterLease
