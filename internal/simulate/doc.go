@@ -5,8 +5,15 @@
 // change, who sends, and what an operator does. [Run]
 // plays the plan in a testing/synctest bubble, where hours take milliseconds. The handler, relay,
 // sink and PagerDuty client are real. The disk is a store that can fail or end in the middle of a
-// call, and PagerDuty is pagerdutytest. At the end all faults stop, time runs on, and the histories
-// of the lanes are checked, and which lanes got each event.
+// call, and PagerDuty is pagerdutytest.
+//
+// Half of the plans have two or three nodes over one memstore.Cluster, see [RunNodes]. Webhooks go
+// to any of them. Nodes are killed, stopped, paused and cut off from the engine. The engine is
+// away, or loses what it has not replicated. There is one history of each lane over all nodes. What was
+// accepted or sent while the engine was losing its changes is left out: nothing of it was promised.
+//
+// At the end all faults stop, time runs on, and the histories of the lanes are checked, and which
+// lanes got each event.
 //
 //	go test ./internal/simulate                                    a short slice
 //	go test ./internal/simulate -seeds 100000 -minutes 60          a search

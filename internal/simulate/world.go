@@ -215,6 +215,9 @@ func (w *world) stopProcess(p *process) {
 	p.leaving.Store(true)
 	p.cancel()
 	<-p.ended
+	if p.dead.Load() {
+		return // it was killed meanwhile
+	}
 	took := time.Since(began)
 	w.mu.Lock()
 	defer w.mu.Unlock()
