@@ -100,8 +100,12 @@ func (c *config) flags() []cli.Flag {
 	}
 }
 
-// missing returns an error if there is no routing key, or if nobody may send webhooks.
+// missing returns an error if there is no routing key, or if nobody may send webhooks. A
+// configuration file has its own checks.
 func (c *config) missing() error {
+	if c.file != "" {
+		return nil
+	}
 	var lacks []string
 	if c.getenv(keyVariable) == "" && c.getenv(keyFileVariable) == "" {
 		lacks = append(lacks, "a routing key (PAGERDUTY_ROUTING_KEY or PAGERDUTY_ROUTING_KEY_FILE)")

@@ -22,10 +22,8 @@ import (
 
 // serve runs the server until ctx ends.
 func serve(ctx context.Context, c *config, stderr *logWriter, reload <-chan os.Signal) error {
-	if c.file == "" {
-		if err := c.missing(); err != nil {
-			return configError{err}
-		}
+	if err := c.missing(); err != nil {
+		return configError{err}
 	}
 	s, err := openServer(ctx, c, stderr)
 	if err != nil {
