@@ -9,8 +9,9 @@
 //
 // Half of the plans have two or three nodes over one memstore.Cluster, see [RunNodes]. Webhooks go
 // to any of them. Nodes are killed, stopped, paused and cut off from the engine. The engine is
-// away, or loses what it has not replicated. There is one history of each lane over all nodes. What was
-// accepted or sent while the engine was losing its changes is left out: nothing of it was promised.
+// away, or loses what it has not replicated. There is one history of each lane over all nodes. What
+// was accepted or sent while the engine was losing its changes is left out: nothing of it was
+// promised.
 //
 // At the end all faults stop, time runs on, and the histories of the lanes are checked, and which
 // lanes got each event.
