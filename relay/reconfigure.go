@@ -108,6 +108,9 @@ func (r *Relay) reconfigure(
 		}
 		configs = slices.DeleteFunc(configs, func(c *laneConfig) bool { return c.name == takesOver })
 	}
+	if err := r.checkName(ctx, added, configs); err != nil {
+		return err
+	}
 	next, gone, err := old.next(configs)
 	if err != nil {
 		return err
@@ -184,6 +187,24 @@ func (r *Relay) takeOverNames(ctx context.Context, lanes *laneSet) error {
 		}
 	}
 	r.named.Store(lanes)
+	return nil
+}
+
+// checkName returns an error if the store has another of these lanes under the name of the added
+// one, because that lane was renamed. Two lanes on one backlog would take it from each other.
+func (r *Relay) checkName(ctx context.Context, added *laneConfig, configs []*laneConfig) error {
+	if added == nil || r.running == nil { // Run checks all names
+		return nil
+	}
+	renamed, err := r.store.Renamed(ctx)
+	if err != nil {
+		return r.stopIfFailed(fmt.Errorf("relay: reading the names of lanes: %w", err))
+	}
+	present := renamed[added.name]
+	if slices.ContainsFunc(configs, func(c *laneConfig) bool { return c.name == present }) {
+		return fmt.Errorf("relay: lanes %q and %q are one lane in the store, because %q has taken over "+
+			"%q; give one of them a name that was never used", added.name, present, present, added.name)
+	}
 	return nil
 }
 

@@ -292,6 +292,27 @@ func TestReport37RenamedLane(t *testing.T) {
 	}
 }
 
+// The earlier name of a lane is no name for another lane, also while Run runs.
+func TestSetLaneWithAnEarlierName(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, _ := run(t, &recorder{}, nil)
+		accept(t, r, event(t, "1", "p", "critical"))
+		time.Sleep(time.Minute)
+		if err := r.RemoveLane(t.Context(), "lane"); err != nil {
+			t.Fatal(err)
+		}
+		sink := &recorder{}
+		setLane(t, r, "new", sink, &relay.SinkOptions{Formerly: "lane"})
+		err := r.SetLane(t.Context(), "lane", &recorder{}, nil)
+		if err == nil || !strings.Contains(err.Error(), "are one lane") {
+			t.Errorf("SetLane with the earlier name of a lane: %v", err)
+		}
+		accept(t, r, event(t, "2", "p", "ok"))
+		time.Sleep(time.Minute)
+		expect(t, sink, "p ok")
+	})
+}
+
 // Two lanes that both had events do not become one. The lanes stay as they were.
 func TestTakeOverOfUsedLane(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
