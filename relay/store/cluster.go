@@ -12,8 +12,8 @@ import (
 // node that is stopped, or that cannot reach the engine, loses its leases, and another node
 // acquires them. Its methods return [ErrUnavailable] while the engine cannot be reached. An
 // ErrUnavailable of Revive, Drop or Mark leaves in doubt whether the call took effect, and ends the
-// lease. A roll-back ends all leases: the engine has lost what it had not replicated. Clock may go on
-// while no process has the store open.
+// lease. A roll-back ends all leases: the engine has lost what it had not replicated. Clock may go
+// on while no process has the store open.
 type Cluster interface {
 	Store
 	// Owners returns who owns each lane now. A lane without a live lease is left out.
