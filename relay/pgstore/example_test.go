@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log"
 	"log/slog"
+	"strings"
 	"time"
 
 	"github.com/guance-relay/guance-relay/relay"
@@ -44,9 +45,12 @@ func ExampleOpen_errors() {
 	opts := &pgstore.Options{Logger: slog.New(slog.DiscardHandler)}
 	_, err := pgstore.Open(
 		context.Background(), "postgres://relay:secret@db.example.com:x/relay", opts)
-	fmt.Println(err)
-	// Output: pgstore: the DSN cannot be used (invalid port); it is like
-	// postgres://user@host:5432/database?sslmode=verify-full
+	what, like, _ := strings.Cut(err.Error(), "; ")
+	fmt.Println(what)
+	fmt.Println(like)
+	// Output:
+	// pgstore: the DSN cannot be used (invalid port)
+	// it is like postgres://user@host:5432/database?sslmode=verify-full
 }
 
 // Who owns which lane, on any node.
