@@ -79,6 +79,7 @@ func TestWaitAfterTheProcessWasStopped(t *testing.T) {
 		time.Sleep(5 * time.Minute)
 		accept(t, r, event(t, "2", "q", "critical"))
 		time.Sleep(5 * time.Minute)
+		synctest.Wait()
 		if len(waited) != 2 || waited[0] < 5*time.Second || waited[1] != 0 {
 			t.Errorf("waited %v, want the time for one request, and then none", waited)
 		}

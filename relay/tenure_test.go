@@ -164,6 +164,7 @@ func TestPausedOwner(t *testing.T) {
 			t.Errorf("the earlier owner has the figures %+v", got)
 		}
 		other.stop(t)
+		synctest.Wait()
 		owner.sink.answer = nil
 		accept(t, owner.Relay, event(t, "3", "q", "critical"))
 		time.Sleep(10 * time.Second)
@@ -249,6 +250,7 @@ func TestStandbyPassesOn(t *testing.T) {
 			"li"); err != nil {
 			t.Errorf("DropPending on a standby: %v", err)
 		}
+		synctest.Wait()
 		owner.sink.answer = nil
 		if err := standby.Replay(t.Context(), "lane", dead[0].Seq); err != nil {
 			t.Errorf("Replay on a standby: %v", err)
@@ -258,6 +260,7 @@ func TestStandbyPassesOn(t *testing.T) {
 		expect(t, standby.sink)
 
 		owner.kill()
+		synctest.Wait()
 		standby.sink.answer = down
 		accept(t, standby.Relay, event(t, "9", "late", "critical"))
 		histories, err = standby.Explain(t.Context(), "late")
@@ -371,6 +374,7 @@ func TestLostLeaseCutsAttempts(t *testing.T) {
 		resumed := time.Now()
 		all[0].db.Resume()
 		time.Sleep(20 * time.Second)
+		synctest.Wait()
 		if took := cut.Sub(resumed); cut.IsZero() || took > 100*time.Millisecond {
 			t.Errorf("the attempt was cut %v after the lease was lost", took)
 		}
@@ -394,6 +398,7 @@ func TestLostLeaseCutsAttemptsOfAStop(t *testing.T) {
 		at := time.Now()
 		all[0].end()
 		time.Sleep(20 * time.Second)
+		synctest.Wait()
 		if took := cut.Sub(at); cut.IsZero() || took > 3100*time.Millisecond {
 			t.Errorf("the attempt was cut after %v, and the lease lasts 3 s", took)
 		}
