@@ -34,8 +34,7 @@ func TestDropPending(t *testing.T) {
 		if got := figuresOf(t, r, "lane"); got.Backlog != 1 || got.Dead != 3 {
 			t.Errorf("figures %+v, want one pending and three dead entries", got)
 		}
-		synctest.Wait()
-		sink.answer = nil
+		sink.set(nil)
 		time.Sleep(5 * time.Minute)
 		expect(t, sink, "p warning")
 		dead := deadLetters(t, r)

@@ -148,8 +148,7 @@ func TestRemoveLane(t *testing.T) {
 		if err := r.RemoveLane(t.Context(), "lane"); err != nil {
 			t.Fatal(err)
 		}
-		synctest.Wait()
-		sink.answer = nil
+		sink.set(nil)
 		if err := r.RemoveLane(t.Context(), "lane"); !errors.Is(err, relay.ErrNoLane) {
 			t.Errorf("RemoveLane of a lane without a sink: %v, want ErrNoLane", err)
 		}
@@ -239,8 +238,7 @@ func TestReport37RenamedLane(t *testing.T) {
 				stop := running(t, r)
 				accept(t, r, event(t, "1", "shown", "critical"))
 				time.Sleep(time.Minute)
-				synctest.Wait()
-				sink.answer = down
+				sink.set(down)
 				accept(t, r, event(t, "2", "pending", "critical"), event(t, "3", "shown", "error"))
 				time.Sleep(time.Minute)
 				opts := &relay.SinkOptions{Formerly: "pd", Match: relay.AtLeast(guance.LevelCritical)}

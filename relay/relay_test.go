@@ -28,8 +28,11 @@ type recorder struct {
 
 func (r *recorder) Deliver(ctx context.Context, d *relay.Delivery) error {
 	var err error
-	if r.answer != nil {
-		err = r.answer(ctx, d)
+	r.mu.Lock()
+	answer := r.answer
+	r.mu.Unlock()
+	if answer != nil {
+		err = answer(ctx, d)
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -38,6 +41,13 @@ func (r *recorder) Deliver(ctx context.Context, d *relay.Delivery) error {
 		r.got = append(r.got, d.Problem+" "+string(d.Event.Status))
 	}
 	return err
+}
+
+// set changes the answer while deliveries go on.
+func (r *recorder) set(answer func(ctx context.Context, d *relay.Delivery) error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.answer = answer
 }
 
 func event(t *testing.T, id, problem, status string) *guance.Event {

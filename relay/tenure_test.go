@@ -164,8 +164,7 @@ func TestPausedOwner(t *testing.T) {
 			t.Errorf("the earlier owner has the figures %+v", got)
 		}
 		other.stop(t)
-		synctest.Wait()
-		owner.sink.answer = nil
+		owner.sink.set(nil)
 		accept(t, owner.Relay, event(t, "3", "q", "critical"))
 		time.Sleep(10 * time.Second)
 		expect(t, owner.sink, "q critical")
@@ -250,8 +249,7 @@ func TestStandbyPassesOn(t *testing.T) {
 			"li"); err != nil {
 			t.Errorf("DropPending on a standby: %v", err)
 		}
-		synctest.Wait()
-		owner.sink.answer = nil
+		owner.sink.set(nil)
 		if err := standby.Replay(t.Context(), "lane", dead[0].Seq); err != nil {
 			t.Errorf("Replay on a standby: %v", err)
 		}
@@ -260,8 +258,7 @@ func TestStandbyPassesOn(t *testing.T) {
 		expect(t, standby.sink)
 
 		owner.kill()
-		synctest.Wait()
-		standby.sink.answer = down
+		standby.sink.set(down)
 		accept(t, standby.Relay, event(t, "9", "late", "critical"))
 		histories, err = standby.Explain(t.Context(), "late")
 		if err != nil || len(histories) != 1 || len(histories[0].Entries) != 1 {
