@@ -121,6 +121,9 @@ func (r *Relay) own(ctx context.Context, a *account) error {
 	beside.Wait()
 	if errors.Is(cause, errLeaseLost) {
 		errs = append(errs, cause)
+		if r.cluster == nil { // why: the store has failed, or was closed
+			errs = append(errs, r.store.Check(context.WithoutCancel(ctx)))
+		}
 	}
 	return errors.Join(append(errs, lease.Release())...)
 }
