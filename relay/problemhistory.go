@@ -118,7 +118,7 @@ func (r *Relay) historyAnywhere(
 			continue // this node has become the owner
 		}
 		e := statusOf(stored)
-		e.Ended, e.Reason = store.Outcome(0).String(), "no node that owns the lane has answered"
+		e.Reason = "no node that owns the lane has answered"
 		h.Entries = append(h.Entries, e)
 	}
 	return h, err
@@ -151,10 +151,8 @@ func (r *Relay) history(ctx context.Context, l *lane, problem string) (ProblemHi
 		endedSince[s.Seq]--
 	}
 	for _, s := range after {
-		e := statusOf(&s.Entry)
-		e.Outcome, e.Ended, e.Reason, e.At = s.Outcome, s.Outcome.String(), s.Reason, s.At
-		h.Entries = append(h.Entries, e)
-		endedSince[e.Seq]++
+		h.Entries = append(h.Entries, statusOf(&s.Entry).ended(s.Outcome, s.Reason, s.At))
+		endedSince[s.Seq]++
 	}
 	for _, e := range pending {
 		if endedSince[e.Seq] <= 0 { // negative: the store has deleted a settlement meanwhile
@@ -165,6 +163,7 @@ func (r *Relay) history(ctx context.Context, l *lane, problem string) (ProblemHi
 	return h, nil
 }
 
+// statusOf returns the status of a pending entry.
 func statusOf(e *store.Entry) EntryStatus {
 	says := e.State.String()
 	if e.Level != guance.LevelNone {
@@ -172,8 +171,14 @@ func statusOf(e *store.Entry) EntryStatus {
 	}
 	return EntryStatus{
 		Seq: e.Seq, EventID: e.ID, State: e.State, Level: e.Level, Says: says, Time: e.Time,
-		Accepted: e.Accepted,
+		Accepted: e.Accepted, Ended: store.Outcome(0).String(),
 	}
+}
+
+// ended returns the status of the same entry once it has ended.
+func (e EntryStatus) ended(o store.Outcome, reason string, at time.Time) EntryStatus {
+	e.Outcome, e.Ended, e.Reason, e.At = o, o.String(), reason, at
+	return e
 }
 
 // pendingOf returns the pending entries of a problem. The loop calls it.
@@ -187,35 +192,36 @@ func (l *lane) pendingOf(ctx context.Context, problem string) (entries []EntrySt
 			return nil, err
 		}
 		e := statusOf(stored)
-		e.Ended = store.Outcome(0).String()
 		var at time.Time
-		e.Reason, at = l.waits(w, l.clock.now())
+		_, e.Reason, at = l.waits(w, l.clock.now())
 		e.At = l.clock.shown(at)
 		entries = append(entries, e)
 	}
 	return entries, nil
 }
 
-// waits returns what a pending entry waits for, and until when if that is known.
-func (l *lane) waits(w schedule.Waiting, now time.Time) (string, time.Time) {
+// waits returns what a pending entry waits for, in words too, and until when if that is known.
+func (l *lane) waits(w schedule.Waiting, now time.Time) (WaitReason, string, time.Time) {
 	paused, next, _ := l.account.budget.standing(now)
 	switch {
 	case w.Reason == schedule.Behind:
-		return fmt.Sprintf("waits for entry %d of the problem", w.After), time.Time{}
+		return WaitOrder, fmt.Sprintf("waits for entry %d of the problem", w.After), time.Time{}
 	case w.Reason == schedule.InFlight:
-		return "in flight", time.Time{}
+		return WaitInFlight, "in flight", time.Time{}
 	case l.sink == nil:
-		return "the lane has no sink", time.Time{}
+		return WaitNoSink, "the lane has no sink", time.Time{}
 	case now.Before(l.hold.until):
-		return "the lane was paused by " + l.hold.by, l.hold.until
+		return WaitHeld, "the lane was paused by " + l.hold.by, l.hold.until
 	case now.Before(paused):
-		return "the target asked for a pause", paused
+		return WaitPause, "the target asked for a pause", paused
 	case w.Reason == schedule.Repeat:
-		return "the target took it; it is sent a second time, as an earlier answer was lost", w.Until
+		return WaitRepeat, "the target took it; it is sent a second time, as an earlier answer was lost",
+			w.Until
 	case w.Reason == schedule.BackingOff:
-		return fmt.Sprintf("tried before, %d failures count against it; backing off", w.Failed), w.Until
+		return WaitBackoff, fmt.Sprintf("tried before, %d failures count against it; backing off",
+			w.Failed), w.Until
 	case w.Reason == schedule.Down:
-		return "the target is down and gets one request at a time", w.Until
+		return WaitProbe, "the target is down and gets one request at a time", w.Until
 	}
-	return "waits for its turn within the budget", next
+	return WaitBudget, "waits for its turn within the budget", next
 }

@@ -29,8 +29,7 @@ type recent struct {
 }
 
 func (r *recent) end(e *store.Entry, m *store.Mark) {
-	ended := EndedEntry{statusOf(e), e.Problem}
-	ended.Outcome, ended.Ended, ended.Reason, ended.At = m.Outcome, m.Outcome.String(), m.Reason, m.At
+	ended := EndedEntry{statusOf(e).ended(m.Outcome, m.Reason, m.At), e.Problem}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if len(r.ended) == keepRecent {

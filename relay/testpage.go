@@ -40,9 +40,7 @@ func (r *Relay) SendTest(ctx context.Context, name, by string) (*EntryStatus, er
 	last := EntryStatus{Ended: store.Outcome(0).String()}
 	for last.Outcome == 0 && sleep(waiting, lookForTest) {
 		if h, err := r.store.History(waiting, name, problem); err == nil && len(h) > 0 {
-			last = statusOf(&h[0].Entry)
-			last.Outcome, last.Reason, last.At = h[0].Outcome, h[0].Reason, h[0].At
-			last.Ended = last.Outcome.String()
+			last = statusOf(&h[0].Entry).ended(h[0].Outcome, h[0].Reason, h[0].At)
 		}
 	}
 	return &last, r.keepTest(context.WithoutCancel(ctx), l, problem, by, guance.StatusOK)

@@ -243,33 +243,20 @@ func (b *budget) bucket(now time.Time) schedule.Bucket {
 	}
 }
 
-// whyWaits returns why an entry waits, in words too, and until when if that is known.
+// whyWaits is waits, with the reasons that only a forecast knows. An entry that waits for its turn
+// has no time: the forecast predicts it.
 func (l *lane) whyWaits(f *schedule.Forecast, now time.Time) (WaitReason, string, time.Time) {
-	paused, _, _ := l.account.budget.standing(now)
-	words, until := l.waits(f.Waiting, now)
+	why, words, until := l.waits(f.Waiting, now)
 	switch {
-	case f.Reason == schedule.Behind:
-		return WaitOrder, words, until
-	case f.Reason == schedule.InFlight:
-		return WaitInFlight, words, until
-	case l.sink == nil:
-		return WaitNoSink, words, until
-	case now.Before(l.hold.until):
-		return WaitHeld, words, until
+	case why == WaitOrder, why == WaitInFlight, why == WaitNoSink, why == WaitHeld:
 	case l.unread > 0 && now.Before(l.ready):
 		return WaitReading, "the lane reads its backlog after a start", l.ready
 	case f.Quarantined:
 		return WaitQuarantined, "the store cannot read it; it is tried again", f.Until
-	case now.Before(paused):
-		return WaitPause, words, until
-	case f.Reason == schedule.Repeat:
-		return WaitRepeat, words, until
-	case f.Reason == schedule.BackingOff:
-		return WaitBackoff, words, until
-	case f.Reason == schedule.Down:
-		return WaitProbe, words, until
+	case why == WaitBudget:
+		until = time.Time{}
 	}
-	return WaitBudget, words, time.Time{}
+	return why, words, until
 }
 
 // budgetPerMinute returns how many requests the budget allows in a minute without any 429.
