@@ -81,19 +81,27 @@ func (r *Relay) Drop(ctx context.Context, lane string, seq uint64) error {
 	return r.onEntry(ctx, lane, seq, "dropping dead letter", drop)
 }
 
-// onEntry has the loop of a lane call fn. fn reports false to be called again, see [call].
+// onEntry has the loop of a lane call fn with an entry, see onLane. A change of the store that has
+// begun is finished, even if the caller gives up.
 func (r *Relay) onEntry(
 	ctx context.Context, name string, seq uint64, doing string,
 	fn func(context.Context, *lane, uint64) (bool, error),
 ) error {
-	doing = fmt.Sprint(doing, " ", seq)
+	return r.onLane(ctx, name, fmt.Sprint(doing, " ", seq), func(l *lane) (bool, error) {
+		return fn(context.WithoutCancel(ctx), l, seq)
+	})
+}
+
+// onLane has the loop of a lane call fn. fn reports false to be called again, see [call].
+func (r *Relay) onLane(
+	ctx context.Context, name, doing string, fn func(*lane) (done bool, err error),
+) error {
 	if r.findLane(name) == nil {
 		return r.noLane(ctx, name, doing)
 	}
 	var err error
-	// A change of the store that has begun is finished, even if the caller gives up.
 	if !r.call(ctx, name, func(l *lane) (done bool) {
-		done, err = fn(context.WithoutCancel(ctx), l, seq)
+		done, err = fn(l)
 		return done
 	}) {
 		err = ctx.Err()

@@ -35,7 +35,7 @@ func (l *lane) dropPending(ctx context.Context, seq uint64, reason string) (done
 	}
 	m, ok := l.schedule.DropMark(e.Problem, seq, reason)
 	if !ok {
-		return true, l.whyNotDropped(e)
+		return true, l.whyNotWaiting(e)
 	}
 	made, err := l.writeMarks(ctx, []store.Mark{m})
 	if err != nil || len(made) == 0 {
@@ -46,8 +46,8 @@ func (l *lane) dropPending(ctx context.Context, seq uint64, reason string) (done
 	return true, nil
 }
 
-// whyNotDropped returns why a pending entry does not just wait.
-func (l *lane) whyNotDropped(e *store.Entry) error {
+// whyNotWaiting returns why a pending entry can be neither dropped nor sent now.
+func (l *lane) whyNotWaiting(e *store.Entry) error {
 	for _, w := range l.schedule.Waiting(e.Problem) {
 		if w.Seq == e.Seq && w.Reason == schedule.Repeat {
 			return fmt.Errorf("the target has taken it: %w", ErrInFlight)

@@ -2,7 +2,6 @@ package relay
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 )
@@ -43,16 +42,16 @@ func (r *Relay) setHold(ctx context.Context, name, doing string, c command) erro
 		}
 		return nil
 	}
-	return r.onLane(ctx, name, doing, func(l *lane) error {
+	return r.onLane(ctx, name, doing, func(l *lane) (bool, error) {
 		l.hold = hold{}
 		if c.Do == doResume {
 			l.log.Info("relay: a lane was resumed", "by", c.By)
-			return nil
+			return true, nil
 		}
 		l.hold = hold{l.clock.now().Add(c.For), c.By}
 		l.log.Warn("relay: a lane was paused; it sends nothing until then", "by", c.By,
 			"until", l.clock.shown(l.hold.until).UTC().Format(time.RFC3339))
-		return nil
+		return true, nil
 	})
 }
 
@@ -72,46 +71,8 @@ func (r *Relay) SendNow(ctx context.Context, name string, seq uint64) error {
 				return true, err
 			}
 			if !l.schedule.SendNow(e.Problem, seq) {
-				return true, l.whyNotDropped(e)
+				return true, l.whyNotWaiting(e)
 			}
 			return true, nil
 		})
-}
-
-// onLane has the loop of a lane call fn.
-func (r *Relay) onLane(ctx context.Context, name, doing string, fn func(*lane) error) error {
-	if r.findLane(name) == nil {
-		return r.noLane(ctx, name, doing)
-	}
-	var err error
-	if !r.call(ctx, name, func(l *lane) bool {
-		err = fn(l)
-		return true
-	}) {
-		err = ctx.Err()
-		if err == nil {
-			err = errors.New("the lane does not run; nothing was changed")
-		}
-	}
-	if err != nil {
-		return fmt.Errorf("relay: lane %q: %s: %w", name, doing, err)
-	}
-	return nil
-}
-
-// requested does what a node asks of a lane that this node owns.
-func (r *Relay) requested(ctx context.Context, lane string, c command) (a answer, err error) {
-	switch c.Do {
-	case doPause:
-		err = r.Pause(ctx, lane, c.For, c.By)
-	case doResume:
-		err = r.Resume(ctx, lane, c.By)
-	case doSendNow:
-		err = r.SendNow(ctx, lane, c.Seq)
-	case doWaiting:
-		a.Waiting, err = r.Waiting(ctx, lane, c.Waiting)
-	default:
-		err = fmt.Errorf("this version does not know how to %q", c.Do)
-	}
-	return a, err
 }

@@ -152,30 +152,8 @@ func (r *Relay) serve(ctx context.Context, lease store.ClusterLease) {
 
 // answer does what another node asked.
 func (r *Relay) answer(ctx context.Context, request *store.Request) answer {
-	var c command
-	err := json.Unmarshal(request.Body, &c)
 	var a answer
-	if err == nil {
-		switch c.Do {
-		case doReplay:
-			err = r.onEntry(ctx, request.Lane, c.Seq, "replaying dead letter", replay)
-		case doDrop:
-			err = r.onEntry(ctx, request.Lane, c.Seq, "dropping dead letter", drop)
-		case doKill:
-			err = r.DropPending(ctx, request.Lane, c.Seq, c.By)
-		case doExplain:
-			l := r.findLane(request.Lane)
-			if l == nil {
-				err = ErrNoLane
-				break
-			}
-			var h ProblemHistory
-			h, err = r.history(ctx, l, c.Problem)
-			a.History = &h
-		default:
-			a, err = r.requested(ctx, request.Lane, c)
-		}
-	}
+	err := r.execute(ctx, request, &a)
 	if err != nil {
 		a.Error = err.Error()
 		for kind, is := range errorKinds {
@@ -185,4 +163,39 @@ func (r *Relay) answer(ctx context.Context, request *store.Request) answer {
 		}
 	}
 	return a
+}
+
+// execute does what a command says. What it returns beside an error is put into a.
+func (r *Relay) execute(ctx context.Context, request *store.Request, a *answer) (err error) {
+	var c command
+	if err := json.Unmarshal(request.Body, &c); err != nil {
+		return err
+	}
+	lane := request.Lane
+	switch c.Do {
+	case doReplay:
+		return r.Replay(ctx, lane, c.Seq)
+	case doDrop:
+		return r.Drop(ctx, lane, c.Seq)
+	case doKill:
+		return r.DropPending(ctx, lane, c.Seq, c.By)
+	case doPause:
+		return r.Pause(ctx, lane, c.For, c.By)
+	case doResume:
+		return r.Resume(ctx, lane, c.By)
+	case doSendNow:
+		return r.SendNow(ctx, lane, c.Seq)
+	case doWaiting:
+		a.Waiting, err = r.Waiting(ctx, lane, c.Waiting)
+		return err
+	case doExplain:
+		l := r.findLane(lane)
+		if l == nil {
+			return ErrNoLane
+		}
+		h, err := r.history(ctx, l, c.Problem)
+		a.History = &h
+		return err
+	}
+	return fmt.Errorf("this version does not know how to %q", c.Do)
 }

@@ -115,21 +115,14 @@ func (r *Relay) Waiting(
 		}
 		return a.Waiting, nil
 	}
-	if r.findLane(name) == nil {
-		return nil, r.noLane(ctx, name, "reading what waits")
-	}
 	p := &WaitingPage{Lane: name, Entries: []Waiting{}}
 	var owned store.Lane
-	if !r.call(ctx, name, func(l *lane) bool {
+	if err := r.onLane(ctx, name, "reading what waits", func(l *lane) (bool, error) {
 		l.forecast(p, &o)
 		owned = l.owned
-		return true
-	}) {
-		err := ctx.Err()
-		if err == nil {
-			err = errors.New("the lane does not run")
-		}
-		return nil, fmt.Errorf("relay: lane %q: reading what waits: %w", name, err)
+		return true, nil
+	}); err != nil {
+		return nil, err
 	}
 	return p, r.describe(ctx, owned, p)
 }
