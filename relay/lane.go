@@ -75,9 +75,6 @@ func (l *lane) run(ctx context.Context, db store.Store, lease store.Lease) error
 
 	err := l.loop(ctx, attempts, arrivals)
 	stopReading()
-	if errors.Is(context.Cause(ctx), errLeaseLost) || lostLease(err) {
-		cut() // the next owner may send already
-	}
 	return errors.Join(err, l.finish(attempts, cut))
 }
 
@@ -136,9 +133,9 @@ func (l *lane) loop(ctx, attempts context.Context, arrivals <-chan arrival) (err
 	}
 }
 
-// finish waits for the attempts in flight, cuts them at the end of the drain time or of the lease,
-// and leaves a
-// sink behind that does not return within another second: the other lanes must not wait for it.
+// finish waits for the attempts in flight, and cuts them at the end of the drain time or of the
+// lease. It leaves a sink behind that does not return within another second: the other lanes must
+// not wait for it.
 func (l *lane) finish(attempts context.Context, cut func()) (err error) {
 	deadline, abandon := time.NewTimer(l.drain), time.NewTimer(l.drain+time.Second)
 	defer deadline.Stop()
@@ -149,7 +146,7 @@ func (l *lane) finish(attempts context.Context, cut func()) (err error) {
 		case m := <-l.messages:
 			err = errors.Join(err, m.apply(attempts, l, l.clock.now()))
 		case <-lost:
-			cut() // also if Run is ending
+			cut() // the next owner may send already
 			lost = nil
 		case <-deadline.C:
 			cut()

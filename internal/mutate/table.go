@@ -573,7 +573,7 @@ var mutations = []mutation{
 	},
 	{
 		"8", "a stop goes on with its attempts when its lease is lost", "two nodes send to one target at a time", "relay",
-		`			cut() // also if Run is ending`,
+		`			cut() // the next owner may send already`,
 		`			_ = cut`,
 	},
 	{
@@ -616,11 +616,6 @@ var mutations = []mutation{
 		"7", "a lost lease ends Run", "a short cut to the engine takes a node out of service", "relay",
 		`case r.cluster != nil && lostLease(err):`,
 		`case false:`,
-	},
-	{
-		"8", "attempts go on after the lease is lost", "two nodes send to one target at a time", "relay",
-		`cut() // the next owner may send already`,
-		`_ = cut`,
 	},
 	{
 		"4", "a record is not read again after a sticky entry", "a recovery in the same batch is dropped, and the incident stays open", "relay",
