@@ -202,10 +202,15 @@ func (r *Relay) checkName(ctx context.Context, added *laneConfig, configs []*lan
 	}
 	present := renamed[added.name]
 	if slices.ContainsFunc(configs, func(c *laneConfig) bool { return c.name == present }) {
-		return fmt.Errorf("relay: lanes %q and %q are one lane in the store, because %q has taken over "+
-			"%q; give one of them a name that was never used", added.name, present, present, added.name)
+		return oneLane(added.name, present)
 	}
 	return nil
+}
+
+// oneLane returns the error for two lanes that are one in the store.
+func oneLane(name, present string) error {
+	return fmt.Errorf("relay: lanes %q and %q are one lane in the store, because %q has taken over "+
+		"%q; give one of them a name that was never used", name, present, present, name)
 }
 
 // takeOver gives a lane what the lane of its former name has.

@@ -133,10 +133,7 @@ func (r *Relay) Run(ctx context.Context) error {
 	if r.started.Swap(true) {
 		return errors.New("relay: Run was called twice")
 	}
-	err := r.findLanes(ctx)
-	for errors.Is(err, store.ErrUnavailable) && sleep(ctx, acquireAgain) {
-		err = r.findLanes(ctx)
-	}
+	err := r.untilAvailable(ctx, func() error { return r.findLanes(ctx) })
 	if err != nil {
 		r.closing.Store(true)
 		if ctx.Err() != nil { // stopped before it began
@@ -208,8 +205,7 @@ func (r *Relay) findLanes(ctx context.Context) error {
 	}
 	for name, present := range renamed {
 		if lanes.lane(name) != nil && lanes.lane(present) != nil {
-			return fmt.Errorf("relay: lanes %q and %q are one lane in the store, because %q has taken "+
-				"over %q; give one of them a name that was never used", name, present, present, name)
+			return oneLane(name, present)
 		}
 	}
 	held, err := r.store.Holdings(ctx)

@@ -129,7 +129,7 @@ func (r *Relay) ask(ctx context.Context, lane string, c command) (answer, error)
 func (r *Relay) serve(ctx context.Context, lease store.ClusterLease) {
 	for {
 		request, err := lease.Next(ctx)
-		if errors.Is(err, store.ErrUnavailable) && sleep(ctx, acquireAgain) {
+		if errors.Is(err, store.ErrUnavailable) && sleep(ctx, reachAgain) {
 			continue
 		}
 		if err != nil {

@@ -24,9 +24,8 @@ var (
 	errLeaseLost = errors.New("relay: the lease is lost")
 )
 
-// acquireAgain is how long a node waits before it tries again to become an owner, if the store
-// cannot be reached.
-const acquireAgain = time.Second
+// reachAgain is how long a node waits before it tries again, if the store cannot be reached.
+const reachAgain = time.Second
 
 // begin runs the lanes of an account until ctx ends, the tenure is stopped or the store fails. An
 // error ends the run. If the lease is lost, the node stands by for the next tenure. r.change is
@@ -128,25 +127,34 @@ func (r *Relay) own(ctx context.Context, a *account) error {
 	return errors.Join(append(errs, lease.Release())...)
 }
 
-// acquire waits until this node owns the lanes of an account. While the store cannot be reached, it
-// tries again.
-func (r *Relay) acquire(ctx context.Context, a *account) (store.Lease, error) {
+// acquire waits until this node owns the lanes of an account.
+func (r *Relay) acquire(ctx context.Context, a *account) (lease store.Lease, err error) {
 	if r.cluster != nil {
 		for _, l := range a.lanes {
 			l.stats.Store(&LaneStats{Name: l.name, State: Standby})
 		}
 	}
+	err = r.untilAvailable(ctx, func() error {
+		lease, err = r.store.Acquire(ctx, a.group(r.node))
+		return err
+	})
+	return lease, err
+}
+
+// untilAvailable calls fn until the store can be reached, and returns its error. At most once a
+// minute it logs that the store cannot.
+func (r *Relay) untilAvailable(ctx context.Context, fn func() error) error {
 	for {
-		lease, err := r.store.Acquire(ctx, a.group(r.node))
-		if err == nil || !errors.Is(err, store.ErrUnavailable) {
-			return lease, err
+		err := fn()
+		if !errors.Is(err, store.ErrUnavailable) {
+			return err
 		}
 		r.unavailable.do(func(n uint64) {
 			r.log.Error("relay: the store cannot be reached; nothing is sent until it can",
 				"error", err.Error(), "attempts", n)
 		})
-		if !sleep(ctx, acquireAgain) {
-			return nil, ctx.Err()
+		if !sleep(ctx, reachAgain) {
+			return ctx.Err()
 		}
 	}
 }
