@@ -78,15 +78,11 @@ func (r *Relay) accept(
 			receipts[i].Fate = fateRefused
 			continue
 		}
-		body, err := ev.MarshalJSON()
+		e, err := storedEvent(source.Name, receipts[i].Problem, ev, now)
 		if err != nil {
 			return nil, fmt.Errorf("relay: encoding event %d, nothing was kept: %w", i+1, err)
 		}
-		e := &store.Event{
-			Source: source.Name, ID: EventID(source.Name, ev), Problem: receipts[i].Problem,
-			State: ev.State(), Level: ev.Level(), Time: eventTime(ev), Accepted: now, Trace: parent,
-			Body: body, Follows: follows(ev),
-		}
+		e.Trace = parent
 		e.Wanted, e.Fallback = r.offers(lanes, ev)
 		batch.Events, receiptOf = append(batch.Events, e), append(receiptOf, i)
 	}
@@ -100,6 +96,20 @@ func (r *Relay) accept(
 	}
 	r.logNotKept(source.Name, events, receipts)
 	return receipts, nil
+}
+
+// storedEvent returns an event as a store takes it, for no lane yet.
+func storedEvent(
+	source, problem string, ev *guance.Event, accepted time.Time,
+) (*store.Event, error) {
+	body, err := ev.MarshalJSON()
+	if err != nil {
+		return nil, err
+	}
+	return &store.Event{
+		Source: source, ID: EventID(source, ev), Problem: problem, State: ev.State(),
+		Level: ev.Level(), Time: eventTime(ev), Accepted: accepted, Body: body, Follows: follows(ev),
+	}, nil
 }
 
 // keepFor is how long Accept goes on if the store cannot be reached: Guance promises no second try.

@@ -59,14 +59,11 @@ func (r *Relay) keepTest(
 		Source: "custom", EventRef: problem, CheckerName: "relay test",
 		DimensionTags: map[string]string{"relay_test": "true"},
 	}
-	body, err := ev.MarshalJSON()
+	e, err := storedEvent("", problem, ev, now)
 	if err != nil {
 		return fmt.Errorf("relay: lane %q: sending a test page: %w", l.name, err)
 	}
-	e := &store.Event{
-		ID: EventID("", ev), Problem: problem, State: ev.State(), Level: ev.Level(),
-		Time: eventTime(ev), Accepted: now, Body: body, Wanted: []store.Offer{l.offer(ev)},
-	}
+	e.Wanted = []store.Offer{l.offer(ev)}
 	lanes := r.lanes.Load()
 	err = r.keep(ctx, &store.Batch{Events: []*store.Event{e}, Served: lanes.served})
 	if err != nil {
