@@ -128,7 +128,7 @@ func (r *Relay) noLane(ctx context.Context, name, doing string) error {
 	err := r.checkHeld(ctx, name)
 	if err == nil {
 		err = fmt.Errorf("%w in this program's configuration, and its dead letters are kept in the "+
-			"store: add the lane with Handle, and start again; lanes here are %q", ErrNoLane,
+			"store: add the lane with Handle or SetLane; lanes here are %q", ErrNoLane,
 			r.lanes.Load().served)
 	}
 	return fmt.Errorf("relay: lane %q: %s: %w", name, doing, err)

@@ -111,19 +111,21 @@ func (r *Relay) Stats() Stats {
 
 // laneStats returns the figures of all lanes, and the present wall time.
 func (r *Relay) laneStats() ([]LaneStats, time.Time) {
+	wall := r.clock.wall()
+	ahead := wall.Sub(r.clock.now())
 	lanes := r.lanes.Load().all
 	stats := make([]LaneStats, len(lanes))
 	for i, l := range lanes {
-		if stats[i] = r.shown(l); stats[i].State == Standby {
+		if stats[i] = l.shown(ahead); stats[i].State == Standby {
 			stats[i] = r.ownersFigures(stats[i])
 		}
 	}
-	return stats, r.clock.wall()
+	return stats, wall
 }
 
-// shown returns the figures of a lane in this process, with wall times.
-func (r *Relay) shown(l *lane) LaneStats {
-	ahead := r.clock.ahead()
+// shown returns the figures of a lane in this process, with wall times: the wall clock is ahead of
+// the lane's clock by so much.
+func (l *laneConfig) shown(ahead time.Duration) LaneStats {
 	s := *l.stats.Load()
 	s.Ignored += l.atOnce[store.Ignored].Load()
 	s.Dead += l.atOnce[store.Dead].Load()

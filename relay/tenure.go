@@ -166,7 +166,7 @@ const publishEvery = time.Second
 func (r *Relay) publish(ctx context.Context, a *account, lease store.ClusterLease) {
 	for ok := true; ok; ok = sleep(ctx, publishEvery) {
 		for _, l := range a.lanes {
-			figures, err := json.Marshal(r.shown(l))
+			figures, err := json.Marshal(l.shown(r.clock.ahead()))
 			if err == nil {
 				lease.Publish(l.name, figures)
 			}
