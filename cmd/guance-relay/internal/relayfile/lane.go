@@ -108,6 +108,8 @@ func (b *build) lane(f *File, name string) (*Target, error) {
 	if err != nil {
 		return nil, err
 	}
+	// A key in a file counts too: the relay reads the account of a sink once, and another key is
+	// another account.
 	sum := sha256.Sum256(fmt.Appendf(settings, "%q %v", b.secrets.values[before:], o.Fallback))
 	t.Digest = hex.EncodeToString(sum[:])
 	return t, nil
@@ -181,8 +183,6 @@ func (b *build) pagerduty(at path, l Lane, t *Target) error {
 			return b.doc.errorf(at.with("key"), remedy, "%s", problem)
 		}
 		t.Check, source = file.Check, file
-		b.secrets.values = b.secrets.values[:len(b.secrets.values)-len(values)]
-		defer func() { b.secrets.values = append(b.secrets.values, values...) }() // not in the digest
 	} else if source, err = pagerduty.ParseRoutingKey(values[0]); err != nil {
 		problem, remedy := split(err, "copy the integration key of Events API v2")
 		return b.doc.errorf(at.with("key"), remedy, "%s", problem)
