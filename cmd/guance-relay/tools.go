@@ -187,7 +187,7 @@ func testRoutes(c *config, stdout io.Writer, files []string) error {
 		}
 		for _, test := range cases {
 			count++
-			got := f.Table.Decide("", test.Event).Lanes
+			got := f.Table.Decide(test.Event).Lanes
 			slices.Sort(got)
 			want := slices.Sorted(slices.Values(test.Lanes))
 			if slices.Equal(got, want) {

@@ -48,14 +48,14 @@ func (e *Explainer) RoundTrip(req *http.Request) (*http.Response, error) {
 // Explain returns which lanes of a configuration would get an event, why, and what they would send.
 func (e *Explainer) Explain(ctx context.Context, c *Config, ev *guance.Event) string {
 	var b strings.Builder
-	env := newEnvironment("", ev)
+	env := newEnvironment(ev)
 	fmt.Fprintf(&b, "kind %s, state %s, level %s\n", env.Kind, env.State, levelName(env.Level))
 	problem := relay.ProblemKey("", ev.ProblemKey())
 	fmt.Fprintf(&b, "problem key: %s\n", problem)
 	if len(c.Access.Sources) > 0 {
 		b.WriteString("  from a source with a name: source:<name>: before it\n")
 	}
-	d := c.Table.Decide("", ev)
+	d := c.Table.Decide(ev)
 	for _, s := range d.Steps {
 		what := "does not match"
 		if s.Matched {
