@@ -194,8 +194,8 @@ func testRoutes(c *config, stdout io.Writer, files []string) error {
 				continue
 			}
 			failed++
-			fmt.Fprintf(stdout, "%s: %s: goes to %s, want %s\n", test.Place, test.Name, laneList(got),
-				laneList(want))
+			fmt.Fprintf(stdout, "%s: %s: goes to %s, want %s\n", test.Place, test.Name,
+				relayfile.LaneNames(got), relayfile.LaneNames(want))
 		}
 	}
 	fmt.Fprintf(stdout, "%d cases, %d failed\n", count, failed)
@@ -203,13 +203,6 @@ func testRoutes(c *config, stdout io.Writer, files []string) error {
 		return fmt.Errorf("%d of %d cases failed", failed, count)
 	}
 	return nil
-}
-
-func laneList(lanes []string) string {
-	if len(lanes) == 0 {
-		return "nobody"
-	}
-	return strings.Join(lanes, ", ")
 }
 
 // sendTest opens and resolves an incident in a lane, past the store and the routes.

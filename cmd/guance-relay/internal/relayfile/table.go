@@ -110,11 +110,12 @@ func (t *Table) warn(r route, err error) {
 	if time.Since(t.logged) >= time.Minute {
 		t.logged = time.Now()
 		t.log.Error("the expression of a route fails; it counts as true, and the next routes are tried "+
-			"too", "route", r.position, "error", oneLine(err))
+			"too", "route", r.position, "error", firstLine(err))
 	}
 }
 
-func oneLine(err error) string {
+// firstLine leaves out the picture of the expression that expr adds.
+func firstLine(err error) string {
 	text, _, _ := strings.Cut(err.Error(), "\n")
 	return text
 }
@@ -152,7 +153,7 @@ func (b *build) table(f *File) (*Table, error) {
 	t := &Table{fallback: f.Fallback, log: b.loader.log()}
 	used := map[string]bool{f.Fallback: true}
 	if _, known := f.Lanes[f.Fallback]; f.Fallback != "" && !known {
-		return nil, b.doc.errorf(path{"fallback"}, b.laneNames(f), "there is no lane %s", quote(f.Fallback))
+		return nil, b.doc.errorf(path{"fallback"}, laneNames(f), "there is no lane %s", quote(f.Fallback))
 	}
 	for i, r := range f.Routes {
 		at := path{"routes", i}
@@ -165,7 +166,7 @@ func (b *build) table(f *File) (*Table, error) {
 		}
 		for j, lane := range r.Lanes {
 			if _, known := f.Lanes[lane]; !known {
-				return nil, b.doc.errorf(at.with("lanes", j), b.laneNames(f), "there is no lane %s",
+				return nil, b.doc.errorf(at.with("lanes", j), laneNames(f), "there is no lane %s",
 					quote(lane))
 			}
 			if slices.Contains(r.Lanes[:j], lane) {
@@ -214,7 +215,7 @@ func (b *build) compile(at path, text string) (*vm.Program, error) {
 	if err == nil {
 		return program, nil
 	}
-	message, remedy := oneLine(err), "see the section on expressions in docs/configuration.md"
+	message, remedy := firstLine(err), "see the section on expressions in docs/configuration.md"
 	where := ""
 	if e, ok := errors.AsType[*file.Error](err); ok {
 		message = e.Message
