@@ -121,7 +121,7 @@ func (o *operator) routes(metrics, page http.Handler) http.Handler {
 	route("GET", "/dead", call(o.list, "lane", "after", "limit", "body"))
 	route("POST", "/replay", call(o.replay, "lane", "seq"))
 	route("POST", "/drop", call(o.drop, "lane", "seq"))
-	route("POST", "/reload", call(o.post))
+	route("POST", "/reload", call(o.postReload))
 	mux.Handle("/console/", http.StripPrefix("/console", page))
 	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
 		writeStatus(w, http.StatusNotFound, "error", "not found; there are /console/, /metrics, /stats, "+

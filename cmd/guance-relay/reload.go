@@ -101,7 +101,7 @@ func (r *reloader) apply(ctx context.Context) (*reloaded, error) {
 		return nil, err
 	}
 	answer := &reloaded{Status: "ok", Restart: unchangeable(r.started, next.File)}
-	var changes changes
+	var changes []change
 	before, after := byName(r.current.Targets), byName(next.Targets)
 	for _, t := range r.current.Targets {
 		if after[t.Name] == nil {
@@ -119,19 +119,19 @@ func (r *reloader) apply(ctx context.Context) (*reloaded, error) {
 		default:
 			answer.Replaced = append(answer.Replaced, t.Name)
 		}
-		changes.set = append(changes.set, change{t, old})
+		changes = append(changes, change{t, old})
 	}
 	// A lane that takes over another, and a fallback that moves, leave a moment in which events would
 	// go nowhere. So these changes are made while the gate is shut; the others need time, and are not.
 	undo := []func(context.Context) error{}
-	for _, c := range changes.set {
-		if !c.delicate(before) {
+	for _, c := range changes {
+		if !c.needsShutGate(before) {
 			if err := r.set(ctx, c, &undo); err != nil {
 				return nil, r.undo(ctx, undo, err)
 			}
 		}
 	}
-	if err := r.swap(ctx, &changes, before, p.route, handler, &undo); err != nil {
+	if err := r.swap(ctx, changes, before, p.route, handler, &undo); err != nil {
 		return nil, r.undo(ctx, undo, err)
 	}
 	for _, name := range answer.Removed {
@@ -147,13 +147,13 @@ func (r *reloader) apply(ctx context.Context) (*reloaded, error) {
 }
 
 // swap makes the changes that need a shut gate, and the new routes and sources take effect.
-func (r *reloader) swap(ctx context.Context, all *changes, before map[string]*relayfile.Target,
+func (r *reloader) swap(ctx context.Context, changes []change, before map[string]*relayfile.Target,
 	route func(*guance.Event) []string, handler http.Handler,
 	undo *[]func(context.Context) error) error {
 	r.gate.open.Lock()
 	defer r.gate.open.Unlock()
-	for _, c := range all.set {
-		if !c.delicate(before) {
+	for _, c := range changes {
+		if !c.needsShutGate(before) {
 			continue
 		}
 		if from := before[c.new.Options.Formerly]; from != nil {
@@ -171,8 +171,8 @@ func (r *reloader) swap(ctx context.Context, all *changes, before map[string]*re
 		}
 	}
 	for _, fallback := range []bool{false, true} { // there is never more than one
-		for _, c := range all.set {
-			if c.delicate(before) && c.new.Options.Fallback == fallback {
+		for _, c := range changes {
+			if c.needsShutGate(before) && c.new.Options.Fallback == fallback {
 				if err := r.set(ctx, c, undo); err != nil {
 					return err
 				}
@@ -211,16 +211,13 @@ func (r *reloader) undo(ctx context.Context, undo []func(context.Context) error,
 	return err
 }
 
-// changes are the lanes that a reload gives the relay.
-type changes struct{ set []change }
-
 // A change is a lane that is new, or whose settings are.
 type change struct {
 	new, old *relayfile.Target // old is nil if the lane is new
 }
 
-// delicate reports whether the change needs a shut gate.
-func (c change) delicate(before map[string]*relayfile.Target) bool {
+// needsShutGate reports whether the lane takes over another one, or a fallback moves.
+func (c change) needsShutGate(before map[string]*relayfile.Target) bool {
 	wasFallback := c.old != nil && c.old.Options.Fallback
 	return wasFallback != c.new.Options.Fallback || before[c.new.Options.Formerly] != nil
 }
@@ -256,8 +253,8 @@ func (r *reloader) signalled(ctx context.Context) {
 	_, _ = r.reload(ctx)
 }
 
-// post is the operator's call.
-func (o *operator) post(w http.ResponseWriter, req *http.Request, _ url.Values) error {
+// postReload is POST /reload.
+func (o *operator) postReload(w http.ResponseWriter, req *http.Request, _ url.Values) error {
 	if o.reload == nil {
 		return errorf(http.StatusNotFound, "the server runs without -config: there is nothing to reload")
 	}
@@ -276,22 +273,11 @@ func (o *operator) post(w http.ResponseWriter, req *http.Request, _ url.Values) 
 	return nil
 }
 
-// openFile reads the file of the configuration. The error is one of the configuration.
-func (c *config) openFile(log *slog.Logger,
-	m *metrics) (*relayfile.Loader, *relayfile.Config, error) {
-	loader := &relayfile.Loader{Getenv: c.getenv, Logger: log, Meters: m.meters()}
-	f, err := loader.Load(c.file)
-	if err != nil {
-		return nil, nil, err
-	}
-	return loader, f, nil
-}
-
 // fromFile takes the settings of a file that neither flag nor variable has.
 func (c *config) fromFile(f *relayfile.File) error {
 	for _, name := range []string{"tokens", "tokens-file", "header", "allow", "trusted-proxies",
 		"no-auth", "pagerduty-region", "pagerduty-url", "pagerduty-per-minute"} {
-		if c.byFlag(name) {
+		if c.given(name) {
 			return fmt.Errorf("-%s has no effect with -config; remove it, and write it into %s", name,
 				c.file)
 		}
@@ -303,21 +289,15 @@ func (c *config) fromFile(f *relayfile.File) error {
 		{"listen", f.Listeners.Webhook, &c.listen}, {"operator", f.Listeners.Operator, &c.operator},
 		{"data", f.Store.Directory, &c.data},
 	} {
-		if !c.isSet(s.flag) && s.value != "" {
+		if !c.set(s.flag) && s.value != "" {
 			*s.dst = s.value
 		}
 	}
-	if !c.isSet("max-body") && f.Limits.MaxBody > 0 {
+	if !c.set("max-body") && f.Limits.MaxBody > 0 {
 		c.maxBody = f.Limits.MaxBody
 	}
-	if !c.isSet("max-connections") && f.Limits.MaxConnections > 0 {
+	if !c.set("max-connections") && f.Limits.MaxConnections > 0 {
 		c.maxConnections = f.Limits.MaxConnections
 	}
 	return nil
 }
-
-// isSet reports whether a flag or its variable is set.
-func (c *config) isSet(flag string) bool { return c.set != nil && c.set(flag) }
-
-// byFlag reports whether a flag is on the command line.
-func (c *config) byFlag(flag string) bool { return c.given != nil && c.given(flag) }

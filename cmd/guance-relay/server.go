@@ -17,6 +17,7 @@ import (
 
 	"go.opentelemetry.io/otel"
 
+	"github.com/guance-relay/guance-relay/cmd/guance-relay/internal/relayfile"
 	"github.com/guance-relay/guance-relay/relay"
 )
 
@@ -78,7 +79,8 @@ func openFromFile(ctx context.Context, c *config, stderr *logWriter,
 	if err != nil {
 		return nil, err
 	}
-	loader, f, err := c.openFile(log, m)
+	loader := &relayfile.Loader{Getenv: c.getenv, Logger: log, Meters: m.meters()}
+	f, err := loader.Load(c.file)
 	if err != nil {
 		return nil, err
 	}
@@ -93,7 +95,7 @@ func openFromFile(ctx context.Context, c *config, stderr *logWriter,
 	}
 	m.countReloads()
 	r := &reloader{path: c.file, loader: loader, log: log, m: m, current: f,
-		started: f.File, maxBody: maxBody, fixedBody: c.isSet("max-body")}
+		started: f.File, maxBody: maxBody, fixedBody: c.set("max-body")}
 	route := p.route
 	r.route.Store(&route)
 	p.route = r.routes

@@ -187,15 +187,15 @@ func testRoutes(c *config, stdout io.Writer, files []string) error {
 		}
 		for _, test := range cases {
 			count++
-			got := f.Table.Decide("", test.Event).Lanes
+			got := f.Table.Decide(test.Event).Lanes
 			slices.Sort(got)
 			want := slices.Sorted(slices.Values(test.Lanes))
 			if slices.Equal(got, want) {
 				continue
 			}
 			failed++
-			fmt.Fprintf(stdout, "%s: %s: goes to %s, want %s\n", test.Place, test.Name, laneList(got),
-				laneList(want))
+			fmt.Fprintf(stdout, "%s: %s: goes to %s, want %s\n", test.Place, test.Name,
+				relayfile.LaneNames(got), relayfile.LaneNames(want))
 		}
 	}
 	fmt.Fprintf(stdout, "%d cases, %d failed\n", count, failed)
@@ -203,13 +203,6 @@ func testRoutes(c *config, stdout io.Writer, files []string) error {
 		return fmt.Errorf("%d of %d cases failed", failed, count)
 	}
 	return nil
-}
-
-func laneList(lanes []string) string {
-	if len(lanes) == 0 {
-		return "nobody"
-	}
-	return strings.Join(lanes, ", ")
 }
 
 // sendTest opens and resolves an incident in a lane, past the store and the routes.

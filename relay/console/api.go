@@ -263,11 +263,10 @@ func (c *console) readDead(
 				Level: d.Level.String(), Reason: d.Reason, Accepted: d.Accepted, At: d.At,
 			}
 			if events, err := guance.Decode(d.Body, "application/json"); err == nil && len(events) == 1 {
-				title := []rune(events[0].Title)
-				dead.Title = string(title[:min(len(title), 200)])
+				dead.Title = head(events[0].Title, 200)
 			}
 			if bodies {
-				dead.Body, size = escapeJSON(d.Body), size+len(d.Body)
+				dead.Body, size = asJSON(d.Body), size+len(d.Body)
 			}
 			page.Entries = append(page.Entries, dead)
 		}

@@ -153,6 +153,5 @@ func (c *console) user(req *http.Request) string {
 	if c.opts.UserHeader == "" {
 		return ""
 	}
-	name := []rune(clean(req.Header.Get(c.opts.UserHeader)))
-	return string(name[:min(len(name), 100)])
+	return head(clean(req.Header.Get(c.opts.UserHeader)), 100)
 }

@@ -1,7 +1,6 @@
 package console
 
 import (
-	"maps"
 	"math"
 	"regexp"
 	"strconv"
@@ -34,7 +33,7 @@ func TestContrast(t *testing.T) {
 				"busy": 4.5, "trouble": 4.5, "bar": 3} {
 				front, back := colors[theme+name], colors[theme+ground]
 				if front == "" || back == "" {
-					t.Fatalf("there is no color %s%s or %s in %v", theme, name, ground, maps.Keys(colors))
+					t.Fatalf("there is no color %s%s or %s in %v", theme, name, ground, colors)
 				}
 				if got := contrast(front, back); got < least {
 					t.Errorf("%s%s on %s: a contrast of %.2f, want %.1f", theme, name, ground, got, least)

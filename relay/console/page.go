@@ -52,10 +52,11 @@ var templates = template.Must(template.New("").Funcs(template.FuncMap{
 	"chart": chart,
 	"level": func(l guance.Level) string { return l.String() },
 	"shown": func(problem string) string {
-		if text := clean(problem); len(text) <= 40 {
+		text := clean(problem)
+		if len(text) <= 40 {
 			return text
 		}
-		return string([]rune(clean(problem))[:min(37, len([]rune(clean(problem))))]) + "…"
+		return head(text, 37) + "…"
 	},
 }).ParseFS(files, "templates/*.html"))
 

@@ -67,12 +67,17 @@ func encode(v any) []byte {
 	return out
 }
 
-// escapeJSON returns JSON with the characters of text escaped as encode does.
-func escapeJSON(raw []byte) json.RawMessage {
-	var indented bytes.Buffer
-	if json.Compact(&indented, raw) != nil {
-		quoted, _ := json.Marshal(string(raw))
-		return quoted
+// asJSON returns a body as it is if it is JSON, and otherwise as a JSON string.
+func asJSON(body []byte) json.RawMessage {
+	if json.Valid(body) {
+		return body
 	}
-	return indented.Bytes()
+	quoted, _ := json.Marshal(string(body)) // a string has no error
+	return quoted
+}
+
+// head returns the first n characters of a text.
+func head(text string, n int) string {
+	r := []rune(text)
+	return string(r[:min(len(r), n)])
 }

@@ -93,7 +93,7 @@ var doneWords = map[string]string{
 	"test":         "A test page is on its way. See what ended last.",
 }
 
-// ago returns how long something took or takes, as one or two units.
+// span returns how long something took or takes, as one or two units.
 func (l language) span(d time.Duration) string {
 	units := []struct {
 		d      time.Duration

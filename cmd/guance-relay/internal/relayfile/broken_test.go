@@ -152,7 +152,7 @@ var broken = []struct{ name, file, want string }{
 	{"a lane without a route", pager + "routes:\n  - lanes: []\n",
 		`1:9: lanes.pd: no route leads to this lane; add it to a route, make it the fallback, or remove it`},
 	{"an unknown name", pager + "routes:\n  - when: levle >= critical\n    lanes: [pd]\n",
-		`4:11: routes[0].when: unknown name levle (at character 1); the names are level, state, kind, tags, labels, workspace.id, workspace.name, monitor.id, monitor.name, policy, source and title, and the levels without quotes`},
+		`4:11: routes[0].when: unknown name levle (at character 1); the names are level, state, kind, tags, labels, workspace.id, workspace.name, monitor.id, monitor.name, policy and title, and the levels without quotes`},
 	{"a level in quotes", pager + "routes:\n  - when: level == \"critical\"\n    lanes: [pd]\n",
 		`4:11: routes[0].when: a level is compared with text (at character 7); write it without quotes: level >= critical`},
 	{"no condition", pager + "routes:\n  - when: title\n    lanes: [pd]\n",
@@ -164,7 +164,7 @@ var broken = []struct{ name, file, want string }{
 	{"a name of a tag", pager + "routes:\n  - when: workspace == \"a\"\n    lanes: [pd]\n",
 		`4:11: routes[0].when: a workspace and a monitor have an id and a name (at character 11); write workspace.id, workspace.name, monitor.id or monitor.name`},
 	{"the source", pager + "routes:\n  - when: source == \"a\"\n    lanes: [pd]\n",
-		`4:11: routes[0].when: the relay does not say the source to routes yet; use workspace.id (at character 1); see the section on expressions in docs/configuration.md`},
+		`4:11: routes[0].when: the relay does not say the source to routes yet (at character 1); use workspace.id`},
 	{"a token in the file", "lanes: {pd: {type: log}}\nsources:\n  default:\n    tokens: [hunter2]\n",
 		`4:14: sources.default.tokens[0]: is not a reference to a secret; put the secret into a variable or a file, and write env:NAME or file:PATH`},
 	{"a secret of two sources", "lanes: {pd: {type: log}}\nsources:\n  a: {tokens: [env:TOKEN]}\n" +

@@ -176,27 +176,24 @@ func (d *document) find(p path) *token.Position {
 	return at
 }
 
-// has reports whether the file has a field.
-func (d *document) has(p path) bool {
-	node := d.root
-	for _, step := range p {
-		if node, _ = child(node, step); node == nil {
-			return false
-		}
-	}
-	return true
-}
-
-// text returns the text of a field, or "".
-func (d *document) text(p path) string {
-	if d.root == nil || !d.has(p) {
-		return ""
-	}
+// node returns the value of a field, or nil if the file has no such field.
+func (d *document) node(p path) ast.Node {
 	node := d.root
 	for _, step := range p {
 		node, _ = child(node, step)
 	}
-	return node.GetToken().Value
+	return node
+}
+
+// has reports whether the file has a field.
+func (d *document) has(p path) bool { return d.node(p) != nil }
+
+// text returns the text of a field, or "".
+func (d *document) text(p path) string {
+	if node := d.node(p); node != nil {
+		return node.GetToken().Value
+	}
+	return ""
 }
 
 // child returns a value of a mapping with the token of its key, or an element of a list.

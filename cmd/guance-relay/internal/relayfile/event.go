@@ -28,7 +28,6 @@ type environment struct {
 	Workspace named             `expr:"workspace"`
 	Monitor   named             `expr:"monitor"`
 	Policy    []string          `expr:"policy"`
-	Source    string            `expr:"source"`
 	Title     string            `expr:"title"`
 
 	None     int `expr:"none"`
@@ -43,7 +42,7 @@ type environment struct {
 
 // names are what an expression may use, for error messages.
 const names = "level, state, kind, tags, labels, workspace.id, workspace.name, monitor.id, " +
-	"monitor.name, policy, source and title"
+	"monitor.name, policy and title"
 
 // words are the values of state and kind.
 var words = map[string][]string{
@@ -59,10 +58,10 @@ var words = map[string][]string{
 }
 
 // newEnvironment returns what expressions see of an event.
-func newEnvironment(source string, e *guance.Event) environment {
+func newEnvironment(e *guance.Event) environment {
 	env := environment{
 		Level: int(e.Level()), State: e.State().String(), Kind: string(e.Kind()), Tags: tags(e),
-		Labels: e.Label, Monitor: named{e.CheckerID, e.CheckerName}, Source: source, Title: e.Title,
+		Labels: e.Label, Monitor: named{e.CheckerID, e.CheckerName}, Title: e.Title,
 		None: int(guance.LevelNone), Info: int(guance.LevelInfo), NoData: int(guance.LevelNoData),
 		Warning: int(guance.LevelWarning), Error: int(guance.LevelError),
 		Critical: int(guance.LevelCritical), Fatal: int(guance.LevelFatal), Unknown: unknownLevel,

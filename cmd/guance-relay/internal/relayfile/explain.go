@@ -9,6 +9,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -48,27 +49,27 @@ func (e *Explainer) RoundTrip(req *http.Request) (*http.Response, error) {
 // Explain returns which lanes of a configuration would get an event, why, and what they would send.
 func (e *Explainer) Explain(ctx context.Context, c *Config, ev *guance.Event) string {
 	var b strings.Builder
-	env := newEnvironment("", ev)
+	env := newEnvironment(ev)
 	fmt.Fprintf(&b, "kind %s, state %s, level %s\n", env.Kind, env.State, levelName(env.Level))
 	problem := relay.ProblemKey("", ev.ProblemKey())
 	fmt.Fprintf(&b, "problem key: %s\n", problem)
 	if len(c.Access.Sources) > 0 {
 		b.WriteString("  from a source with a name: source:<name>: before it\n")
 	}
-	d := c.Table.Decide("", ev)
+	d := c.Table.Decide(ev)
 	for _, s := range d.Steps {
 		what := "does not match"
 		if s.Matched {
-			what = "matches: " + lanesText(s.Lanes)
+			what = "matches: " + LaneNames(s.Lanes)
 		}
 		if s.Err != nil {
-			what = "fails, and counts as a match: " + lanesText(s.Lanes) + " (" + oneLine(s.Err) + ")"
+			what = "fails, and counts as a match: " + LaneNames(s.Lanes) + " (" + firstLine(s.Err) + ")"
 		}
 		switch {
 		case s.Route == 0:
-			fmt.Fprintf(&b, "there are no routes: %s\n", lanesText(s.Lanes))
+			fmt.Fprintf(&b, "there are no routes: %s\n", LaneNames(s.Lanes))
 		case s.When == "":
-			fmt.Fprintf(&b, "route %d takes every event: %s\n", s.Route, lanesText(s.Lanes))
+			fmt.Fprintf(&b, "route %d takes every event: %s\n", s.Route, LaneNames(s.Lanes))
 		default:
 			fmt.Fprintf(&b, "route %d (%s) %s\n", s.Route, strings.Join(strings.Fields(s.When), " "), what)
 		}
@@ -83,10 +84,8 @@ func (e *Explainer) Explain(ctx context.Context, c *Config, ev *guance.Event) st
 		b.WriteString("a lane that has this problem already gets the event too\n")
 	}
 	for _, t := range c.Targets {
-		for _, lane := range d.Lanes {
-			if lane == t.Name {
-				e.lane(ctx, &b, t, ev, problem)
-			}
+		if slices.Contains(d.Lanes, t.Name) {
+			e.lane(ctx, &b, t, ev, problem)
 		}
 	}
 	return b.String()
@@ -136,7 +135,8 @@ func withoutKey(body []byte) []byte {
 	return bytes.ReplaceAll(body, []byte(known.Key), []byte("***"))
 }
 
-func lanesText(lanes []string) string {
+// LaneNames returns the names of lanes for people.
+func LaneNames(lanes []string) string {
 	if len(lanes) == 0 {
 		return "nobody"
 	}

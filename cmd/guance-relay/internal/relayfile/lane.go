@@ -57,7 +57,7 @@ var levels = map[string]guance.Level{
 // lane checks a lane and makes its sink.
 func (b *build) lane(f *File, name string) (*Target, error) {
 	at, l := path{"lanes", name}, f.Lanes[name]
-	if name == "" || len(name) > 64 || strings.Contains(name, "/") {
+	if !isLaneName(name) {
 		return nil, b.doc.errorf(at, "use 1 to 64 bytes without slash", "not a name of a lane")
 	}
 	if err := b.fields(at, l); err != nil {
@@ -99,7 +99,7 @@ func (b *build) lane(f *File, name string) (*Target, error) {
 					"lane %s takes over the same lane", quote(other))
 			}
 		}
-		if len(l.Formerly) > 64 || strings.Contains(l.Formerly, "/") {
+		if !isLaneName(l.Formerly) {
 			return nil, b.doc.errorf(at.with("formerly"), "use 1 to 64 bytes without slash",
 				"not a name of a lane")
 		}
@@ -108,10 +108,15 @@ func (b *build) lane(f *File, name string) (*Target, error) {
 	if err != nil {
 		return nil, err
 	}
+	// A key in a file counts too: the relay reads the account of a sink once, and another key is
+	// another account.
 	sum := sha256.Sum256(fmt.Appendf(settings, "%q %v", b.secrets.values[before:], o.Fallback))
 	t.Digest = hex.EncodeToString(sum[:])
 	return t, nil
 }
+
+// isLaneName reports whether a lane may have this name.
+func isLaneName(s string) bool { return s != "" && len(s) <= 64 && !strings.Contains(s, "/") }
 
 // fields checks the type of a lane, and that it has only fields of its type.
 func (b *build) fields(at path, l Lane) error {
@@ -181,8 +186,6 @@ func (b *build) pagerduty(at path, l Lane, t *Target) error {
 			return b.doc.errorf(at.with("key"), remedy, "%s", problem)
 		}
 		t.Check, source = file.Check, file
-		b.secrets.values = b.secrets.values[:len(b.secrets.values)-len(values)]
-		defer func() { b.secrets.values = append(b.secrets.values, values...) }() // not in the digest
 	} else if source, err = pagerduty.ParseRoutingKey(values[0]); err != nil {
 		problem, remedy := split(err, "copy the integration key of Events API v2")
 		return b.doc.errorf(at.with("key"), remedy, "%s", problem)
@@ -208,14 +211,13 @@ func (b *build) pagerduty(at path, l Lane, t *Target) error {
 				"the levels are info, nodata, warning, error, critical, fatal and none",
 				"there is no level %s", quote(level))
 		}
-		severity := pagerduty.Severity(word)
 		if !slices.Contains([]string{"critical", "error", "warning", "info", "ignored"}, word) {
 			return b.doc.errorf(here, "write critical, error, warning, info or ignored", "unknown value")
 		}
 		if opts.Severities == nil {
 			opts.Severities = make(map[guance.Level]pagerduty.Severity)
 		}
-		opts.Severities[known] = severity
+		opts.Severities[known] = pagerduty.Severity(word)
 	}
 	t.Sink, t.Account = pagerdutysink.New(client, opts), client.Account()
 	t.Address = site(cmp.Or(l.BaseURL, region.URL()))

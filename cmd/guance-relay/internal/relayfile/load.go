@@ -160,9 +160,6 @@ func (l *Loader) log() *slog.Logger { return cmp.Or(l.Logger, slog.Default()) }
 func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
 
 // laneNames is the remedy for a lane that does not exist.
-func (b *build) laneNames(f *File) string {
-	if len(f.Lanes) == 0 {
-		return "add it to lanes"
-	}
+func laneNames(f *File) string {
 	return "the lanes are " + strings.Join(sortedKeys(f.Lanes), ", ")
 }

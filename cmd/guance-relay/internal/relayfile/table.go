@@ -52,9 +52,9 @@ type Decision struct {
 	Steps    []Step
 }
 
-// Decide returns the lanes that want an event of a source. The lanes that have the problem already
-// may get the event too; only the relay knows them.
-func (t *Table) Decide(source string, e *guance.Event) Decision {
+// Decide returns the lanes that want an event. The lanes that have the problem already may get the
+// event too; only the relay knows them.
+func (t *Table) Decide(e *guance.Event) Decision {
 	var d Decision
 	if len(t.routes) == 0 {
 		d.Lanes = slices.Clone(t.all)
@@ -65,7 +65,7 @@ func (t *Table) Decide(source string, e *guance.Event) Decision {
 		step := Step{Route: i + 1, When: r.when, Matched: r.program == nil, Lanes: r.lanes}
 		if r.program != nil {
 			if env.Unknown == 0 {
-				env = newEnvironment(source, e)
+				env = newEnvironment(e)
 			}
 			result, err := expr.Run(r.program, env)
 			step.Matched, step.Err = err != nil || result == true, err
@@ -92,7 +92,7 @@ func (t *Table) Decide(source string, e *guance.Event) Decision {
 // Route is a function for relay.Options.Route. An expression that fails, such as one that takes an
 // element of an empty list, matches: nothing is lost because of it. It is logged once a minute.
 func (t *Table) Route(e *guance.Event) []string {
-	d := t.Decide("", e)
+	d := t.Decide(e)
 	for i, step := range d.Steps {
 		if step.Err != nil {
 			t.warn(t.routes[i], step.Err)
@@ -110,11 +110,12 @@ func (t *Table) warn(r route, err error) {
 	if time.Since(t.logged) >= time.Minute {
 		t.logged = time.Now()
 		t.log.Error("the expression of a route fails; it counts as true, and the next routes are tried "+
-			"too", "route", r.position, "error", oneLine(err))
+			"too", "route", r.position, "error", firstLine(err))
 	}
 }
 
-func oneLine(err error) string {
+// firstLine leaves out the picture of the expression that expr adds.
+func firstLine(err error) string {
 	text, _, _ := strings.Cut(err.Error(), "\n")
 	return text
 }
@@ -152,7 +153,7 @@ func (b *build) table(f *File) (*Table, error) {
 	t := &Table{fallback: f.Fallback, log: b.loader.log()}
 	used := map[string]bool{f.Fallback: true}
 	if _, known := f.Lanes[f.Fallback]; f.Fallback != "" && !known {
-		return nil, b.doc.errorf(path{"fallback"}, b.laneNames(f), "there is no lane %s", quote(f.Fallback))
+		return nil, b.doc.errorf(path{"fallback"}, laneNames(f), "there is no lane %s", quote(f.Fallback))
 	}
 	for i, r := range f.Routes {
 		at := path{"routes", i}
@@ -165,7 +166,7 @@ func (b *build) table(f *File) (*Table, error) {
 		}
 		for j, lane := range r.Lanes {
 			if _, known := f.Lanes[lane]; !known {
-				return nil, b.doc.errorf(at.with("lanes", j), b.laneNames(f), "there is no lane %s",
+				return nil, b.doc.errorf(at.with("lanes", j), laneNames(f), "there is no lane %s",
 					quote(lane))
 			}
 			if slices.Contains(r.Lanes[:j], lane) {
@@ -214,7 +215,7 @@ func (b *build) compile(at path, text string) (*vm.Program, error) {
 	if err == nil {
 		return program, nil
 	}
-	message, remedy := oneLine(err), "see the section on expressions in docs/configuration.md"
+	message, remedy := firstLine(err), "see the section on expressions in docs/configuration.md"
 	where := ""
 	if e, ok := errors.AsType[*file.Error](err); ok {
 		message = e.Message
@@ -224,6 +225,8 @@ func (b *build) compile(at path, text string) (*vm.Program, error) {
 		}
 	}
 	switch {
+	case message == "unknown name source":
+		message, remedy = "the relay does not say the source to routes yet", "use workspace.id"
 	case strings.HasPrefix(message, "unknown name"):
 		remedy = "the names are " + names + ", and the levels without quotes"
 	case strings.Contains(message, "int and string"), strings.Contains(message, "string and int"):
@@ -239,17 +242,11 @@ func (b *build) compile(at path, text string) (*vm.Program, error) {
 	return nil, b.doc.errorf(at, remedy, "%s%s", message, where)
 }
 
-// A wordCheck finds comparisons of state, kind and source that are never true.
+// A wordCheck finds comparisons of state and kind with a word that they never are.
 type wordCheck struct{ err error }
 
 // Visit implements ast.Visitor.
 func (c *wordCheck) Visit(node *ast.Node) {
-	if name, ok := (*node).(*ast.IdentifierNode); ok && name.Value == "source" && c.err == nil {
-		c.err = &file.Error{
-			Location: name.Location(), Line: 1, Column: name.Location().From,
-			Message: "the relay does not say the source to routes yet; use workspace.id",
-		}
-	}
 	op, ok := (*node).(*ast.BinaryNode)
 	if !ok || op.Operator != "==" && op.Operator != "!=" && op.Operator != "in" {
 		return

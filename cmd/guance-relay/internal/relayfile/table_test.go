@@ -121,7 +121,7 @@ func TestExamples(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, test := range cases {
-			if got := c.Table.Decide("", test.Event).Lanes; !slices.Equal(got, test.Lanes) {
+			if got := c.Table.Decide(test.Event).Lanes; !slices.Equal(got, test.Lanes) {
 				t.Errorf("%s: %q, want %q", test.Name, got, test.Lanes)
 			}
 		}
