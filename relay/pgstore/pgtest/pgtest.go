@@ -212,13 +212,13 @@ func (s *Server) run(program string, args ...string) error {
 	return nil
 }
 
-// find returns the directory with initdb, postgres, pg_ctl and psql; of several the newest.
 // Installed reports whether [Start] finds a PostgreSQL on this machine.
 func Installed() bool {
 	_, err := find()
 	return err == nil
 }
 
+// find returns the directory with initdb, postgres, pg_ctl and psql; of several the newest.
 func find() (string, error) {
 	dirs := filepath.SplitList(os.Getenv("PATH"))
 	versions, _ := filepath.Glob("/usr/lib/postgresql/*/bin")
