@@ -77,7 +77,7 @@ func (l *ownedLane) Read(ctx context.Context, after uint64, limit int) ([]*store
 			return nil, err
 		}
 		if len(found) > 0 {
-			l.keptOf(found)
+			l.store.keptOf(found)
 			return found, nil
 		}
 		timer := time.NewTimer(poll)
@@ -102,15 +102,6 @@ func collectOwned[T any](
 	return found, owner, err
 }
 
-// keptOf has the clock reach the times at which entries were kept, by whichever node.
-func (l *ownedLane) keptOf(found []*store.Entry) {
-	var last time.Duration
-	for _, e := range found {
-		last = max(last, e.Kept)
-	}
-	l.store.clock.reached(last)
-}
-
 // Load implements [store.Lane].
 func (l *ownedLane) Load(ctx context.Context, seq uint64) (*store.Entry, error) {
 	var found []*store.Entry
@@ -130,7 +121,7 @@ func (l *ownedLane) Load(ctx context.Context, seq uint64) (*store.Entry, error) 
 	if len(found) == 0 {
 		return nil, fmt.Errorf("pgstore: lane %q: entry %d: %w", l.name, seq, store.ErrNotFound)
 	}
-	l.keptOf(found)
+	l.store.keptOf(found)
 	return found[0], nil
 }
 
