@@ -80,14 +80,12 @@ func (l *ownedLane) Read(ctx context.Context, after uint64, limit int) ([]*store
 			l.store.keptOf(found)
 			return found, nil
 		}
-		timer := time.NewTimer(poll)
 		select {
 		case <-ctx.Done():
 		case <-arrived:
-		case <-timer.C:
+		case <-time.After(poll):
 		case <-l.lost:
 		}
-		timer.Stop()
 	}
 }
 
