@@ -13,7 +13,7 @@ import (
 // testing/synctest bubble that takes no time.
 func ExampleCluster() {
 	c := memstore.NewCluster()
-	c.SetLease(50 * time.Millisecond)
+	c.SetLease(500 * time.Millisecond)
 	a, b := c.Open("a"), c.Open("b")
 	defer b.Close()
 	ctx := context.Background()

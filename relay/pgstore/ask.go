@@ -59,14 +59,12 @@ func (s *Store) Ask(ctx context.Context, lane string, request []byte) (answer []
 			return nil, fmt.Errorf("pgstore: lane %q: its owner is gone and has not answered: %w", lane,
 				store.ErrUnavailable)
 		}
-		timer := time.NewTimer(poll)
 		select {
 		case <-answered:
-		case <-timer.C:
+		case <-time.After(poll):
 		case <-ctx.Done():
 		case <-s.ctx.Done():
 		}
-		timer.Stop()
 	}
 }
 
@@ -90,10 +88,10 @@ func (l *lease) Next(ctx context.Context) (*store.Request, error) {
 	for name, id := range l.lanes {
 		names[id] = name
 	}
-	any := &ownedLane{lease: l, name: l.names()[0]}
+	first := &ownedLane{lease: l, name: l.names()[0]}
 	for {
 		asked := s.asked.wait()
-		if err := any.owned(ctx); err != nil {
+		if err := first.owned(ctx); err != nil {
 			return nil, err
 		}
 		var id int64
@@ -121,14 +119,12 @@ func (l *lease) Next(ctx context.Context) (*store.Request, error) {
 				Answer: func(ctx context.Context, answer []byte) error { return s.answer(ctx, id, answer) },
 			}, nil
 		}
-		timer := time.NewTimer(poll)
 		select {
 		case <-asked:
-		case <-timer.C:
+		case <-time.After(poll):
 		case <-ctx.Done():
 		case <-l.lost:
 		}
-		timer.Stop()
 	}
 }
 

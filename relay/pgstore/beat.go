@@ -15,13 +15,10 @@ const beatEvery = time.Second
 func (s *Store) beatLoop() {
 	failing := false
 	for wait := beatEvery; ; {
-		timer := time.NewTimer(wait)
 		select {
-		case <-timer.C:
+		case <-time.After(wait):
 		case <-s.beatNow:
-			timer.Stop()
 		case <-s.ctx.Done():
-			timer.Stop()
 			return
 		}
 		// A connection that does not answer must leave time for another one.
@@ -67,7 +64,7 @@ func (s *Store) beat(ctx context.Context) error {
 	var alive []int64
 	var sent time.Time
 	err := use(ctx, s.beats, func(ctx context.Context, c *pgx.Conn) error {
-		sent = s.now()
+		sent = time.Now()
 		return c.QueryRow(ctx, `select clock, alive from beat($1, $2, $3, $4, $5, $6, $7, $8)`, s.node,
 			s.host, int64(s.clock.now()), tokens, int64(s.opts.Lease), publishers, lanes, figures).
 			Scan(&now, &alive)

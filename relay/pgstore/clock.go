@@ -43,8 +43,16 @@ func (c *clock) observe(reading time.Duration, sent time.Time) {
 	}
 }
 
-// reached takes a time that the store has reached, as something was kept then.
-func (c *clock) reached(t time.Duration) { c.observe(t, time.Now().Add(-24*time.Hour)) }
+// reached takes a time that the store has reached, as something was kept then. That may be long
+// ago: it never sets the clock back.
+func (c *clock) reached(t time.Duration) {
+	now := time.Now()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.base+now.Sub(c.at) < t {
+		c.base, c.at = t, now
+	}
+}
 
 // freeze has the clock stand still.
 func (c *clock) freeze() {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"runtime"
 	"sync/atomic"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -196,7 +197,7 @@ func (s *Store) send(ctx context.Context, c *pgx.Conn, batch []*request) ([]*req
 			r.queue(&statements)
 		}
 	}
-	sent := s.now()
+	sent := time.Now()
 	results := c.SendBatch(ctx, &statements)
 	err := scanAll(results, a, lock, ready)
 	// Close waits for the commit.

@@ -58,7 +58,7 @@ func neverCancel(c *pgconn.Config) {
 // Settings of each connection. Every query of the store goes by an index, and so one plan is right
 // for all: it is made once, also while a table is empty. The functions read what was committed
 // before each statement.
-const setUp = `select
+const setUpSQL = `select
 	set_config('search_path', $1, false), set_config('enable_seqscan', 'off', false),
 	set_config('jit', 'off', false), set_config('plan_cache_mode', 'force_generic_plan', false),
 	set_config('default_transaction_isolation', 'read committed', false),
@@ -69,7 +69,7 @@ const setUp = `select
 	pg_is_in_recovery()`
 
 // The system identifier and the timeline, which changes when a standby is promoted.
-const whoAreYou = `select (select system_identifier::text from pg_control_system()) || '/' ||
+const identitySQL = `select (select system_identifier::text from pg_control_system()) || '/' ||
 	substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8)`
 
 // connected prepares a connection that was made, and finds out whether it leads to the engine that
@@ -77,7 +77,7 @@ const whoAreYou = `select (select system_identifier::text from pg_control_system
 func (s *Store) connected(ctx context.Context, c *pgx.Conn) error {
 	var unused [8]*string
 	var standby bool
-	err := c.QueryRow(ctx, setUp, pgx.QueryExecModeExec, s.opts.Schema,
+	err := c.QueryRow(ctx, setUpSQL, pgx.QueryExecModeExec, s.opts.Schema,
 		fmt.Sprint((s.opts.Timeout*4/5).Milliseconds())).Scan(&unused[0], &unused[1], &unused[2],
 		&unused[3], &unused[4], &unused[5], &unused[6], &unused[7], &standby)
 	if err != nil {
@@ -88,7 +88,7 @@ func (s *Store) connected(ctx context.Context, c *pgx.Conn) error {
 			"with target_session_attrs=read-write")
 	}
 	var identity string
-	err = c.QueryRow(ctx, whoAreYou, pgx.QueryExecModeExec).Scan(&identity)
+	err = c.QueryRow(ctx, identitySQL, pgx.QueryExecModeExec).Scan(&identity)
 	if err != nil && !answered(err) {
 		return err
 	}

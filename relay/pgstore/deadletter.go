@@ -23,7 +23,7 @@ func (s *Store) DeadLetters(ctx context.Context, lane string, after uint64, limi
 		}
 		return err
 	})
-	s.keptOf(found)
+	s.keptOfSettled(found)
 	return found, err
 }
 

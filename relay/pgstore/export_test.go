@@ -30,12 +30,13 @@ func Expire(s *Store, older time.Duration) error {
 	e := expiry{looks: make(map[int32]int)}
 	for passes := 0; err == nil && passes < 2; {
 		var more bool
+		before := e.lane
 		if more, err = s.expire(&e, true); more {
 			passes = 0
-		} else if e.lane == 0 {
+		} else if e.lane == 0 && before != 0 { // a step does nothing while the store's own is at work
 			passes++
 		}
-		time.Sleep(time.Millisecond) // the store's own step may be at work
+		time.Sleep(time.Millisecond)
 	}
 	return err
 }

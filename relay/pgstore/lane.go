@@ -77,17 +77,15 @@ func (l *ownedLane) Read(ctx context.Context, after uint64, limit int) ([]*store
 			return nil, err
 		}
 		if len(found) > 0 {
-			l.keptOf(found)
+			l.store.keptOf(found)
 			return found, nil
 		}
-		timer := time.NewTimer(poll)
 		select {
 		case <-ctx.Done():
 		case <-arrived:
-		case <-timer.C:
+		case <-time.After(poll):
 		case <-l.lost:
 		}
-		timer.Stop()
 	}
 }
 
@@ -100,15 +98,6 @@ func collectOwned[T any](
 		return read(s, rows)
 	})
 	return found, owner, err
-}
-
-// keptOf has the clock reach the times at which entries were kept, by whichever node.
-func (l *ownedLane) keptOf(found []*store.Entry) {
-	var last time.Duration
-	for _, e := range found {
-		last = max(last, e.Kept)
-	}
-	l.store.clock.reached(last)
 }
 
 // Load implements [store.Lane].
@@ -130,7 +119,7 @@ func (l *ownedLane) Load(ctx context.Context, seq uint64) (*store.Entry, error) 
 	if len(found) == 0 {
 		return nil, fmt.Errorf("pgstore: lane %q: entry %d: %w", l.name, seq, store.ErrNotFound)
 	}
-	l.keptOf(found)
+	l.store.keptOf(found)
 	return found[0], nil
 }
 

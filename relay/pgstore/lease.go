@@ -55,14 +55,12 @@ func (s *Store) Acquire(ctx context.Context, g store.Group) (store.Lease, error)
 		case l != nil:
 			return l, nil
 		}
-		timer := time.NewTimer(min(wait, poll))
 		select {
-		case <-timer.C:
+		case <-time.After(min(wait, poll)):
 		case <-freed:
 		case <-ctx.Done():
 		case <-s.ctx.Done():
 		}
-		timer.Stop()
 	}
 }
 
@@ -94,7 +92,7 @@ func (s *Store) tryAcquire(ctx context.Context, g store.Group, token int64) (
 		if err := s.makeNames(ctx, c, g.Lanes); err != nil {
 			return err
 		}
-		sent = s.now()
+		sent = time.Now()
 		return c.QueryRow(ctx, `select clock, busy, wait, ids, ended
 			from acquire($1, $2, $3, $4, $5, $6, $7)`, g.Node, g.Name, g.Lanes, token,
 			int64(s.opts.Lease), int64(s.clock.now()), mine).Scan(&now, &busy, &left, &ids, &ended)
@@ -275,6 +273,3 @@ func (l *ownedLane) fenced() error {
 	l.end()
 	return fmt.Errorf("pgstore: lane %q: %w", l.name, store.ErrFenced)
 }
-
-// now is when a request is sent, with the monotonic clock.
-func (*Store) now() time.Time { return time.Now() }

@@ -68,19 +68,26 @@ func (s *Store) History(ctx context.Context, lane, problem string) (
 		}
 		return err
 	})
-	s.keptOf(found)
+	s.keptOfSettled(found)
 	return found, err
 }
 
-// keptOf has the clock reach the times at which entries were kept.
-func (s *Store) keptOf(found []store.Settlement) {
+// keptOf has the clock reach the times at which entries were kept, by whichever node.
+func (s *Store) keptOf(found []*store.Entry) {
+	var last time.Duration
+	for _, e := range found {
+		last = max(last, e.Kept)
+	}
+	s.clock.reached(last)
+}
+
+// keptOfSettled is keptOf for settlements.
+func (s *Store) keptOfSettled(found []store.Settlement) {
 	var last time.Duration
 	for _, st := range found {
 		last = max(last, st.Kept)
 	}
-	if last > 0 {
-		s.clock.reached(last)
-	}
+	s.clock.reached(last)
 }
 
 // Pending implements [store.Cluster].
@@ -96,11 +103,7 @@ func (s *Store) Pending(ctx context.Context, lane, problem string) (
 		}
 		return err
 	})
-	var last time.Duration
-	for _, e := range found {
-		last = max(last, e.Kept)
-	}
-	s.clock.reached(last)
+	s.keptOf(found)
 	return found, err
 }
 

@@ -11,8 +11,9 @@ var (
 	// succeeds once entries were settled or the disk has room.
 	ErrFull = errors.New("the store is full")
 	// ErrUnavailable: the store cannot be reached now. Whether the call took effect is not
-	// certain. The caller may repeat it; a repeated Append does not keep an event twice, as the
-	// event has an ID. An ErrUnavailable never wraps the error of a context.
+	// certain. The caller may repeat it, unless it is a Mark, Revive or Drop: these end the lease,
+	// see [Cluster]. An Append that is repeated under its Batch.Nonce keeps no event twice. An
+	// ErrUnavailable never wraps the error of a context.
 	ErrUnavailable = errors.New("the store is not available")
 	// ErrClosed: the store was closed. Nothing was kept.
 	ErrClosed = errors.New("the store is closed")

@@ -10,6 +10,7 @@
 // A store keeps entries and the progress of each, and decides which lanes get an event. It decides
 // nothing else: order, priority, superseding, budget, retries and expiry are the relay's, and
 // therefore the same for every store.
+//
 // One process may accept events and another may deliver them. The store is all that joins the two.
 package store
 

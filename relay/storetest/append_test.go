@@ -11,7 +11,7 @@ import (
 )
 
 // appendBugs are the bugs of Append that do not concern routing.
-var appendBugs = []bug{
+var appendBugs = []bug[broken]{
 	{"times lose their nanoseconds", func(b *broken) {
 		onEvents(b, func(e *store.Event) { e.Time = e.Time.Truncate(time.Second) })
 	}, "Append keeps all of an entry"},

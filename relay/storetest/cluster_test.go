@@ -197,14 +197,7 @@ func later(d time.Duration) func(store.ClusterLease) <-chan struct{} {
 	}
 }
 
-// A clusterBug is one bug of a store for several nodes.
-type clusterBug struct {
-	name  string
-	plant func(*brokenCluster)
-	check string // that must find it
-}
-
-var clusterBugs = []clusterBug{
+var clusterBugs = []bug[brokenCluster]{
 	{"entries are numbered by a sequence", func(b *brokenCluster) { numberBySequence(b, "b") },
 		"Append of several nodes becomes visible in order"},
 	{"each node remembers its own events", func(b *brokenCluster) {
@@ -658,43 +651,9 @@ func clusterHarness(plant func(*brokenCluster)) Harness {
 	}
 }
 
-// The suite finds each bug of a cluster, and finds none in a cluster without bugs.
+// The suite finds each bug of a cluster.
 func TestSuiteFindsBugsOfClusters(t *testing.T) {
-	byName := make(map[string]*check)
-	tried := make(map[string]bool)
-	for i := range checks {
-		if checks[i].needs&several == 0 {
-			continue
-		}
-		byName[checks[i].name] = &checks[i]
-		if err := inClusterBubble(t, &checks[i], func(*brokenCluster) {}); err != nil {
-			t.Errorf("%s: a cluster without bugs is found wrong: %v", checks[i].name, err)
-		}
-	}
-	for _, bug := range clusterBugs {
-		c := byName[bug.check]
-		if c == nil {
-			t.Errorf("%s: there is no check %q", bug.name, bug.check)
-			continue
-		}
-		tried[bug.check] = true
-		t.Run(bug.name, func(t *testing.T) {
-			t.Parallel()
-			err := inClusterBubble(t, c, bug.plant)
-			if err == nil {
-				t.Fatalf("%q does not find it", bug.check)
-			}
-			if strings.HasPrefix(err.Error(), "panic: ") {
-				t.Error("a panic alone finds it")
-			}
-			t.Log(err)
-		})
-	}
-	for name := range byName {
-		if !tried[name] {
-			t.Errorf("no bug shows that %q can fail", name)
-		}
-	}
+	findsBugs(t, several, clusterBugs, inClusterBubble)
 }
 
 func inClusterBubble(t *testing.T, c *check, plant func(*brokenCluster)) (err error) {

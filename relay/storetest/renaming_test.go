@@ -67,7 +67,7 @@ const (
 	renamingNone  = "Rename joins no two lanes"
 )
 
-var renamingBugs = []bug{
+var renamingBugs = []bug[broken]{
 	{"Rename forgets what waits", onRename(func(b *broken, _, to string) { emptied(b, to) }),
 		renaming},
 	{"Rename forgets records", onRename(func(b *broken, _, _ string) {

@@ -236,7 +236,7 @@ const (
 
 // routingBugs are the bugs of Append that concern lanes which do not want an event, the fallback,
 // and lanes that are full.
-var routingBugs = []bug{
+var routingBugs = []bug[broken]{
 	{"no lane is sticky", func(b *broken) {
 		onSticky(b, func(had) bool { return false })
 	}, routing},

@@ -12,14 +12,14 @@ import (
 	"github.com/guance-relay/guance-relay/relay/store"
 )
 
-// A bug is one bug of a store.
-type bug struct {
+// A bug is one bug of a store, which is a B.
+type bug[B any] struct {
 	name  string
-	plant func(*broken)
+	plant func(*B)
 	check string // that must find it
 }
 
-var otherBugs = []bug{
+var otherBugs = []bug[broken]{
 	{"the clock moves with each commit alone", func(b *broken) {
 		b.clock = func() time.Duration { return time.Hour }
 	}, "Clock grows steadily"},
@@ -519,22 +519,29 @@ var otherBugs = []bug{
 	}, "a failed mark is made as a whole or not at all"},
 }
 
-// The suite finds each bug by the check that stands for the duty, and finds none in a store without
-// bugs. Time is that of a bubble: what a bug waits for takes none, and on a busy machine a call
-// that is to wait does so before the next one is made.
+// The suite finds each bug of one store. Time is that of a bubble: what a bug waits for takes none,
+// and on a busy machine a call that is to wait does so before the next one is made.
 func TestSuiteFindsBugs(t *testing.T) {
+	findsBugs(t, nothing, slices.Concat(appendBugs, routingBugs, renamingBugs, otherBugs), inBubble)
+}
+
+// findsBugs checks that the suite finds each bug by the check that stands for the duty, and finds
+// none in a store without bugs. It takes the checks of several nodes or the others.
+func findsBugs[B any](
+	t *testing.T, nodes need, bugs []bug[B], run func(*testing.T, *check, func(*B)) error,
+) {
 	byName := make(map[string]*check)
 	tried := make(map[string]bool)
 	for i := range checks {
-		if checks[i].needs&several != 0 {
-			continue // see TestSuiteFindsBugsOfClusters
+		if checks[i].needs&several != nodes {
+			continue
 		}
 		byName[checks[i].name] = &checks[i]
-		if err := inBubble(t, &checks[i], func(*broken) {}); err != nil {
+		if err := run(t, &checks[i], func(*B) {}); err != nil {
 			t.Errorf("%s: a store without bugs is found wrong: %v", checks[i].name, err)
 		}
 	}
-	for _, bug := range slices.Concat(appendBugs, routingBugs, renamingBugs, otherBugs) {
+	for _, bug := range bugs {
 		c := byName[bug.check]
 		if c == nil {
 			t.Errorf("%s: there is no check %q", bug.name, bug.check)
@@ -543,10 +550,9 @@ func TestSuiteFindsBugs(t *testing.T) {
 		tried[bug.check] = true
 		t.Run(bug.name, func(t *testing.T) {
 			t.Parallel()
-			err := inBubble(t, c, bug.plant)
+			err := run(t, c, bug.plant)
 			if err == nil {
-				t.Errorf("%q does not find it", bug.check)
-				return
+				t.Fatalf("%q does not find it", bug.check)
 			}
 			if strings.HasPrefix(err.Error(), "panic: ") {
 				t.Error("a panic alone finds it")

@@ -11,21 +11,12 @@ import (
 // [Schedule.Drop]. ok is false if the entry is in flight, was delivered and is to be sent a second
 // time, or is not in the schedule.
 func (s *Schedule) DropMark(problem string, seq uint64, reason string) (m store.Mark, ok bool) {
-	p := s.problems.find(idOf(problem))
-	if p == nil {
+	p, it, ok := s.findWaiting(problem, seq)
+	if !ok {
 		return m, false
 	}
-	for i, it := range s.problems.queue(p) {
-		if it.seq != seq {
-			continue
-		}
-		if i == 0 && (p.stage == inFlight || s.problems.extra(p).repeat) {
-			return m, false
-		}
-		it.doubt = guance.State(it.state) == guance.StateProblem && s.problems.extra(p).doubt
-		return it.mark(problem, store.Dead, reason), true
-	}
-	return m, false
+	it.doubt = guance.State(it.state) == guance.StateProblem && s.problems.extra(p).doubt
+	return it.mark(problem, store.Dead, reason), true
 }
 
 // Drop removes the waiting entry of a mark of [Schedule.DropMark].

@@ -80,7 +80,7 @@ type Forecast struct {
 }
 
 // Forecast returns the first n pending entries in the order in which they will be sent. It plays
-// the choices of [Schedule.Next] on a copy of what they depend on, and changes nothing. It takes
+// the choices of [Schedule.Next] on a copy of what they depend on, and changes nothing. It assumes
 // that no entry arrives, that the target takes what is sent, and, if the target is down, that the
 // next probe succeeds. Its cost depends on n and on the entries that back off, and not on how many
 // are pending.

@@ -5,28 +5,18 @@ package schedule
 // with them the order of a recovery that is sent a second time, stay. It reports false if the entry
 // is in flight, was delivered and is to be sent a second time, or is not in the schedule.
 func (s *Schedule) SendNow(problem string, seq uint64) bool {
-	p := s.problems.find(idOf(problem))
-	if p == nil {
+	p, _, ok := s.findWaiting(problem, seq)
+	if !ok {
 		return false
 	}
-	for i, it := range s.problems.queue(p) {
-		if it.seq != seq {
-			continue
-		}
-		x := s.problems.ensureExtra(p)
-		if i == 0 && (p.stage == inFlight || x.repeat) {
-			s.problems.releaseExtra(p)
-			return false
-		}
-		x.now = max(x.now, seq)
-		switch {
-		case p.stage == inFlight:
-		case x.repeat: // its time stays
-			s.put(p, p.stage)
-		default:
-			s.put(p, due)
-		}
-		return true
+	x := s.problems.ensureExtra(p)
+	x.now = max(x.now, seq)
+	switch {
+	case p.stage == inFlight:
+	case x.repeat: // its time stays
+		s.put(p, p.stage)
+	default:
+		s.put(p, due)
 	}
-	return false
+	return true
 }

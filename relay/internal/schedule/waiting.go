@@ -1,6 +1,9 @@
 package schedule
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // A Reason is why a pending entry is not sent now.
 type Reason uint8
@@ -40,6 +43,21 @@ func (s *Schedule) Waiting(problem string) (all []Waiting) {
 		all = append(all, w)
 	}
 	return all
+}
+
+// findWaiting returns an entry that an operator may drop or send now, and its problem. ok is false
+// if the entry is in flight, was delivered and is to be sent a second time, or is not in the
+// schedule.
+func (s *Schedule) findWaiting(key string, seq uint64) (p *problem, it item, ok bool) {
+	if p = s.problems.find(idOf(key)); p == nil {
+		return nil, it, false
+	}
+	queue := s.problems.queue(p)
+	i := slices.IndexFunc(queue, func(it item) bool { return it.seq == seq })
+	if i < 0 || i == 0 && (p.stage == inFlight || s.problems.extra(p).repeat) {
+		return nil, it, false
+	}
+	return p, queue[i], true
 }
 
 // waiting returns why the first entry of a problem is not sent now.

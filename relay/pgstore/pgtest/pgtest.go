@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/url"
 	"os"
 	"os/exec"
 	"os/user"
@@ -144,11 +145,11 @@ func (s *Server) DSN() string { return s.DSNAt(fmt.Sprintf("127.0.0.1:%d", s.Por
 
 // DSNAt returns the connection string for another address of the server, such as a proxy's.
 func (s *Server) DSNAt(address string) string {
-	password := ""
+	account := url.User("relay")
 	if s.password != "" {
-		password = ":" + s.password
+		account = url.UserPassword("relay", s.password)
 	}
-	return fmt.Sprintf("postgres://relay%s@%s/relay?sslmode=disable", password, address)
+	return fmt.Sprintf("postgres://%s@%s/relay?sslmode=disable", account, address)
 }
 
 // SQL executes a statement as superuser in the database "postgres", with psql.
@@ -212,13 +213,13 @@ func (s *Server) run(program string, args ...string) error {
 	return nil
 }
 
-// find returns the directory with initdb, postgres, pg_ctl and psql; of several the newest.
 // Installed reports whether [Start] finds a PostgreSQL on this machine.
 func Installed() bool {
 	_, err := find()
 	return err == nil
 }
 
+// find returns the directory with initdb, postgres, pg_ctl and psql; of several the newest.
 func find() (string, error) {
 	dirs := filepath.SplitList(os.Getenv("PATH"))
 	versions, _ := filepath.Glob("/usr/lib/postgresql/*/bin")

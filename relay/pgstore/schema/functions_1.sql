@@ -42,7 +42,7 @@ end $$;
 -- The lock also makes the transaction one that is replicated before the caller is answered, even if
 -- all events are duplicates or a nonce is known.
 --
--- The events come in rounds, e_first to e_last: no problem and no ID is twice in one round.
+-- The events come in rounds, r_first to r_last: no problem and no ID is twice in one round.
 -- A duplicate is reported with a null name. Bodies are looked up where they are kept, so that they are
 -- not copied from step to step.
 create or replace function append_events(
