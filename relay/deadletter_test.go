@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"slices"
 	"testing"
 	"testing/synctest"
@@ -230,10 +229,7 @@ func TestReplayOfLateEvent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		db := memstore.New()
 		db.LimitLane(1)
-		r, err := relay.New(db, &relay.Options{Logger: slog.New(slog.DiscardHandler)})
-		if err != nil {
-			t.Fatal(err)
-		}
+		r := over(t, db)
 		sink := &recorder{}
 		r.Handle("lane", sink, nil)
 		problem := guancetest.NewProblem("a monitor")
@@ -267,8 +263,7 @@ func TestReplayWhileTheBacklogIsRead(t *testing.T) {
 			}
 			return nil
 		}}
-		before := over(t, db)
-		before.Handle("lane", sink, nil)
+		before := laneOver(t, db, sink)
 		stop := running(t, before)
 		accept(t, before, event(t, "1", "p", "critical"))
 		time.Sleep(time.Minute)
@@ -283,8 +278,7 @@ func TestReplayWhileTheBacklogIsRead(t *testing.T) {
 			time.Sleep(30 * time.Second) // and delivered in this time
 			return err
 		})
-		r := over(t, db)
-		r.Handle("lane", sink, nil)
+		r := laneOver(t, db, sink)
 		defer running(t, r)()
 		accept(t, r, event(t, "2", "q", "critical")) // something to wait for
 		time.Sleep(time.Second)

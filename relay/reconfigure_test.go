@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"strings"
 	"sync"
 	"testing"
@@ -17,16 +16,6 @@ import (
 	"github.com/guance-relay/guance-relay/relay/store"
 )
 
-// over returns a relay over a store, without a log.
-func over(t *testing.T, db store.Store) *relay.Relay {
-	t.Helper()
-	r, err := relay.New(db, &relay.Options{Logger: slog.New(slog.DiscardHandler)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return r
-}
-
 func setLane(t *testing.T, r *relay.Relay, name string, s relay.Sink, opts *relay.SinkOptions) {
 	t.Helper()
 	if err := r.SetLane(t.Context(), name, s, opts); err != nil {
@@ -34,7 +23,7 @@ func setLane(t *testing.T, r *relay.Relay, name string, s relay.Sink, opts *rela
 	}
 }
 
-// lane returns the figures of a lane.
+// figuresOf returns the figures of a lane.
 func figuresOf(t *testing.T, r *relay.Relay, name string) relay.LaneStats {
 	t.Helper()
 	for _, l := range r.Stats().Lanes {
@@ -407,8 +396,7 @@ func TestCallsWhileLanesChange(t *testing.T) {
 // After Run no lane changes.
 func TestSetLaneAfterRun(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := over(t, memstore.New())
-		r.Handle("lane", &recorder{}, nil)
+		r := laneOver(t, memstore.New(), &recorder{})
 		running(t, r)()
 		if err := r.SetLane(t.Context(), "next", &recorder{}, nil); err == nil {
 			t.Error("SetLane after Run: no error")

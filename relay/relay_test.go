@@ -75,6 +75,24 @@ func run(t *testing.T, sink relay.Sink, opts *relay.SinkOptions) (r *relay.Relay
 	return r, db
 }
 
+// over returns a relay over a store, without a log.
+func over(t *testing.T, db store.Store) *relay.Relay {
+	t.Helper()
+	r, err := relay.New(db, &relay.Options{Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// laneOver returns a relay with one lane over a store.
+func laneOver(t *testing.T, db store.Store, sink relay.Sink) *relay.Relay {
+	t.Helper()
+	r := over(t, db)
+	r.Handle("lane", sink, nil)
+	return r
+}
+
 // running has a relay run, until stop is called: then Run must end without an error.
 func running(t *testing.T, r *relay.Relay) (stop func()) {
 	t.Helper()
@@ -227,11 +245,7 @@ func TestStop(t *testing.T) {
 		}}
 		good := &recorder{}
 		for _, sink := range []*recorder{hang, good} {
-			r, err := relay.New(db, &relay.Options{Logger: slog.New(slog.DiscardHandler)})
-			if err != nil {
-				t.Fatal(err)
-			}
-			r.Handle("lane", sink, nil)
+			r := laneOver(t, db, sink)
 			ctx, stop := context.WithCancel(t.Context())
 			done := make(chan error)
 			go func() { done <- r.Run(ctx) }()
