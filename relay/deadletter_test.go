@@ -156,16 +156,7 @@ func TestReplayWhileANewerEventWaits(t *testing.T) {
 // An event that is too old becomes a dead letter with a reason. A replay makes it young again.
 func TestMaxAge(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		down := true
-		sink := &recorder{}
-		sink.answer = func(context.Context, *relay.Delivery) error {
-			sink.mu.Lock()
-			defer sink.mu.Unlock()
-			if down {
-				return errors.New("502")
-			}
-			return nil
-		}
+		sink := &recorder{answer: down}
 		r, db := run(t, sink, &relay.SinkOptions{PerMinute: 1, MaxAge: 2 * time.Hour})
 		for _, p := range []string{"a", "b", "c", "d"} {
 			accept(t, r, event(t, p, p, "critical"))
@@ -181,9 +172,7 @@ func TestMaxAge(t *testing.T) {
 			held["lane"] != (store.Holdings{Pending: 1, Dead: 4}) {
 			t.Errorf("holdings %+v, %v; want the young one pending", held, err)
 		}
-		sink.mu.Lock()
-		down = false
-		sink.mu.Unlock()
+		sink.set(nil)
 		if n, stale, err := r.ReplayAll(t.Context(), "lane"); n != 4 || stale != 0 || err != nil {
 			t.Errorf("ReplayAll: %d, %d stale, %v; want 4", n, stale, err)
 		}
