@@ -179,7 +179,7 @@ func TestReplayWhileMarksAreOnTheirWay(t *testing.T) {
 		if len(dead) != 1 || dead[0].Problem != "p" {
 			t.Fatalf("dead letters %+v, want p, which became too old unsent", dead)
 		}
-		// which cancel each other; their marks take five seconds
+		// These two cancel each other. Their marks take five seconds.
 		accept(t, r, event(t, "3", "p", "error"), event(t, "4", "p", "ok"))
 		time.Sleep(100 * time.Millisecond)
 		if err := r.Replay(t.Context(), "lane", dead[0].Seq); !errors.Is(err, relay.ErrStale) {
