@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -31,11 +30,7 @@ func TestLanesShareAnAccount(t *testing.T) {
 		var sent []time.Time // by lanes of the account "one"; guarded by mu
 		sinks := map[string]*metered{"a": {account: "one"}, "b": {account: "one"}, "c": {account: "one"},
 			"own": {}, "other": {account: "two"}}
-		r, err := relay.New(memstore.New(), &relay.Options{Logger: slog.New(slog.DiscardHandler)})
-		if err != nil {
-			t.Fatal(err)
-		}
-		began := time.Now()
+		r := over(t, memstore.New())
 		for name, sink := range sinks {
 			perMinute := 0
 			if name == "b" {
@@ -58,15 +53,7 @@ func TestLanesShareAnAccount(t *testing.T) {
 		time.Sleep(4 * time.Minute)
 		stop()
 		slices.SortFunc(sent, time.Time.Compare)
-		first := 0
-		for i, at := range sent {
-			for at.Sub(sent[first]) >= time.Minute {
-				first++
-			}
-			if n := i - first + 1; n > 60 {
-				t.Fatalf("%d requests of the account in the minute before %v, 60 allowed", n, at.Sub(began))
-			}
-		}
+		relay.CheckWindows(t, sent, 60)
 		if len(sent) < 4*60*85/100 {
 			t.Errorf("%d requests in four minutes: an allowance of 60 is not used", len(sent))
 		}
@@ -90,10 +77,7 @@ func TestThrottledAccount(t *testing.T) {
 		angry.answer = func(context.Context, *relay.Delivery) error {
 			return relay.RetryAfter(errors.New("429"), 5*time.Minute)
 		}
-		r, err := relay.New(memstore.New(), &relay.Options{Logger: slog.New(slog.DiscardHandler)})
-		if err != nil {
-			t.Fatal(err)
-		}
+		r := over(t, memstore.New())
 		r.Handle("angry", angry, nil)
 		r.Handle("calm", calm, nil)
 		r.Handle("stranger", stranger, nil)
@@ -146,10 +130,7 @@ func TestThrottledLaneRecovers(t *testing.T) {
 // Lanes whose sinks name no account have a budget each.
 func TestLanesWithoutAnAccountAreApart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r, err := relay.New(memstore.New(), &relay.Options{Logger: slog.New(slog.DiscardHandler)})
-		if err != nil {
-			t.Fatal(err)
-		}
+		r := over(t, memstore.New())
 		sinks := []*recorder{{}, {}}
 		for i, sink := range sinks {
 			r.Handle(fmt.Sprint("lane ", i), sink, &relay.SinkOptions{PerMinute: 60})

@@ -28,7 +28,7 @@ func TestBudgetEveryWindow(t *testing.T) {
 				}
 				at = again
 			}
-			checkWindows(t, sent, perMinute)
+			CheckWindows(t, sent, perMinute)
 			if want := perMinute * 8; len(sent) < want*85/100 {
 				t.Errorf("%d requests in nine busy minutes: the allowance of %d a minute is not used",
 					len(sent), perMinute)
@@ -52,7 +52,7 @@ func TestBudgetOfALaneThatWasHeldUp(t *testing.T) {
 			}
 		}
 	}
-	checkWindows(t, sent, perMinute)
+	CheckWindows(t, sent, perMinute)
 }
 
 // Promise 5 over restarts, however often the process is killed.
@@ -72,7 +72,7 @@ func TestBudgetOverRestarts(t *testing.T) {
 						at = again
 					}
 				}
-				checkWindows(t, sent, perMinute)
+				CheckWindows(t, sent, perMinute)
 			})
 		}
 	}
@@ -176,19 +176,5 @@ func TestBudgetThrottledTogether(t *testing.T) {
 	b.succeeded(now.Add(time.Minute))
 	if b.probing {
 		t.Error("a success after the pause does not end the caution")
-	}
-}
-
-// checkWindows checks that no window of a minute holds too many requests.
-func checkWindows(t *testing.T, sent []time.Time, perMinute int) {
-	t.Helper()
-	first := 0
-	for i, at := range sent {
-		for at.Sub(sent[first]) >= time.Minute {
-			first++
-		}
-		if n := i - first + 1; n > perMinute {
-			t.Fatalf("%d requests in the minute before %v, %d allowed", n, at.Sub(now), perMinute)
-		}
 	}
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -41,11 +40,7 @@ func between(t *testing.T) (r *relay.Relay, db *lagging, sink *recorder, mend fu
 	t.Helper()
 	db = newLagging()
 	sink, mend = refuser()
-	r, err := relay.New(db, &relay.Options{Logger: slog.New(slog.DiscardHandler)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	r.Handle("lane", sink, nil)
+	r = laneOver(t, db, sink)
 	stop = running(t, r)
 	accept(t, r, event(t, "1", "p", "critical"))
 	time.Sleep(time.Minute)
@@ -204,11 +199,7 @@ func TestReplayIsGivenUp(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				db := newLagging()
 				sink, mend := refuser()
-				r, err := relay.New(db, &relay.Options{Logger: slog.New(slog.DiscardHandler)})
-				if err != nil {
-					t.Fatal(err)
-				}
-				r.Handle("lane", sink, nil)
+				r := laneOver(t, db, sink)
 				running, stop := context.WithCancel(context.Background())
 				done := make(chan error, 1)
 				go func() { done <- r.Run(running) }()
@@ -245,20 +236,14 @@ func TestReport41UnknownLanes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		db := memstore.New()
 		sink, _ := refuser()
-		old, err := relay.New(db, &relay.Options{Logger: slog.New(slog.DiscardHandler)})
-		if err != nil {
-			t.Fatal(err)
-		}
+		old := over(t, db)
 		old.Handle("old", sink, nil)
 		stop := running(t, old)
 		accept(t, old, event(t, "1", "p", "critical"))
 		time.Sleep(time.Minute)
 		stop()
 
-		r, err := relay.New(db, &relay.Options{Logger: slog.New(slog.DiscardHandler)})
-		if err != nil {
-			t.Fatal(err)
-		}
+		r := over(t, db)
 		r.Handle("pager", &recorder{}, nil)
 		r.Handle("chat", &recorder{}, nil)
 		defer running(t, r)()
@@ -317,11 +302,7 @@ func (mute) DeadLetters(context.Context, string, uint64, int) ([]store.Settlemen
 // A call returns the error of the store, and is not repeated for ever.
 func TestReplayOfWhatCannotBeRead(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r, err := relay.New(mute{memstore.New()}, &relay.Options{Logger: slog.New(slog.DiscardHandler)})
-		if err != nil {
-			t.Fatal(err)
-		}
-		r.Handle("lane", &recorder{}, nil)
+		r := laneOver(t, mute{memstore.New()}, &recorder{})
 		defer running(t, r)()
 		answer := make(chan error, 1)
 		go func() { answer <- r.Replay(t.Context(), "lane", 1) }()

@@ -3,7 +3,6 @@ package relay_test
 import (
 	"errors"
 	"fmt"
-	"log/slog"
 	"slices"
 	"sync/atomic"
 	"testing"
@@ -91,10 +90,7 @@ func TestDamagedEntryDelaysNoOther(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				disk, sink := (&damagedDisk{}).on(memstore.New()), &recorder{}
-				r, err := relay.New(disk, &relay.Options{Logger: slog.New(slog.DiscardHandler)})
-				if err != nil {
-					t.Fatal(err)
-				}
+				r := over(t, disk)
 				r.Handle("lane", sink, &relay.SinkOptions{MaxAttempts: 1})
 				stop := running(t, r)
 				accept(t, r, event(t, "1", "hurt", "critical"))
@@ -143,11 +139,7 @@ func TestDamageAtTheStart(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				disk, sink := test.disk.on(memstore.New()), &recorder{}
-				r, err := relay.New(disk, &relay.Options{Logger: slog.New(slog.DiscardHandler)})
-				if err != nil {
-					t.Fatal(err)
-				}
-				r.Handle("lane", sink, nil)
+				r := laneOver(t, disk, sink)
 				accept(t, r, event(t, "1", "hurt", "critical"), event(t, "2", "hurt", "error"),
 					event(t, "3", "other", "critical"))
 				stop := running(t, r)
@@ -175,11 +167,7 @@ func TestRecoveryWithoutARecordIsSent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		disk, sink := (&damagedDisk{forgetful: true}).on(memstore.New()), &recorder{}
 		disk.mended.Store(true)
-		r, err := relay.New(disk, &relay.Options{Logger: slog.New(slog.DiscardHandler)})
-		if err != nil {
-			t.Fatal(err)
-		}
-		r.Handle("lane", sink, nil)
+		r := laneOver(t, disk, sink)
 		accept(t, r, event(t, "1", "hurt", "critical"), event(t, "2", "hurt", "ok"))
 		defer running(t, r)()
 		time.Sleep(30 * time.Second)
@@ -191,10 +179,7 @@ func TestRecoveryWithoutARecordIsSent(t *testing.T) {
 func TestEndOfTheOldThatCannotBeRecorded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		disk, sink := (&damagedDisk{legible: true}).on(memstore.New()), &recorder{}
-		r, err := relay.New(disk, &relay.Options{Logger: slog.New(slog.DiscardHandler)})
-		if err != nil {
-			t.Fatal(err)
-		}
+		r := over(t, disk)
 		r.Handle("lane", sink, &relay.SinkOptions{MaxAge: 30 * time.Minute})
 		defer running(t, r)()
 		accept(t, r, event(t, "1", "hurt", "critical"), event(t, "2", "other", "critical"))

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"slices"
 	"testing"
 	"testing/synctest"
@@ -157,16 +156,7 @@ func TestReplayWhileANewerEventWaits(t *testing.T) {
 // An event that is too old becomes a dead letter with a reason. A replay makes it young again.
 func TestMaxAge(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		down := true
-		sink := &recorder{}
-		sink.answer = func(context.Context, *relay.Delivery) error {
-			sink.mu.Lock()
-			defer sink.mu.Unlock()
-			if down {
-				return errors.New("502")
-			}
-			return nil
-		}
+		sink := &recorder{answer: down}
 		r, db := run(t, sink, &relay.SinkOptions{PerMinute: 1, MaxAge: 2 * time.Hour})
 		for _, p := range []string{"a", "b", "c", "d"} {
 			accept(t, r, event(t, p, p, "critical"))
@@ -182,9 +172,7 @@ func TestMaxAge(t *testing.T) {
 			held["lane"] != (store.Holdings{Pending: 1, Dead: 4}) {
 			t.Errorf("holdings %+v, %v; want the young one pending", held, err)
 		}
-		sink.mu.Lock()
-		down = false
-		sink.mu.Unlock()
+		sink.set(nil)
 		if n, stale, err := r.ReplayAll(t.Context(), "lane"); n != 4 || stale != 0 || err != nil {
 			t.Errorf("ReplayAll: %d, %d stale, %v; want 4", n, stale, err)
 		}
@@ -230,10 +218,7 @@ func TestReplayOfLateEvent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		db := memstore.New()
 		db.LimitLane(1)
-		r, err := relay.New(db, &relay.Options{Logger: slog.New(slog.DiscardHandler)})
-		if err != nil {
-			t.Fatal(err)
-		}
+		r := over(t, db)
 		sink := &recorder{}
 		r.Handle("lane", sink, nil)
 		problem := guancetest.NewProblem("a monitor")
@@ -267,8 +252,7 @@ func TestReplayWhileTheBacklogIsRead(t *testing.T) {
 			}
 			return nil
 		}}
-		before := over(t, db)
-		before.Handle("lane", sink, nil)
+		before := laneOver(t, db, sink)
 		stop := running(t, before)
 		accept(t, before, event(t, "1", "p", "critical"))
 		time.Sleep(time.Minute)
@@ -283,8 +267,7 @@ func TestReplayWhileTheBacklogIsRead(t *testing.T) {
 			time.Sleep(30 * time.Second) // and delivered in this time
 			return err
 		})
-		r := over(t, db)
-		r.Handle("lane", sink, nil)
+		r := laneOver(t, db, sink)
 		defer running(t, r)()
 		accept(t, r, event(t, "2", "q", "critical")) // something to wait for
 		time.Sleep(time.Second)

@@ -92,8 +92,7 @@ func TestDropPendingWithoutSink(t *testing.T) {
 		before := over(t, db)
 		before.Handle("gone", &recorder{}, nil)
 		accept(t, before, event(t, "1", "p", "critical"))
-		r := over(t, db)
-		r.Handle("lane", &recorder{}, nil)
+		r := laneOver(t, db, &recorder{})
 		defer running(t, r)()
 		time.Sleep(time.Minute)
 		if err := r.DropPending(t.Context(), "gone", 1, "li"); err != nil {

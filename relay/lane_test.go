@@ -29,10 +29,7 @@ func TestLanesAreApart(t *testing.T) {
 			<-ctx.Done()
 			return ctx.Err()
 		}}
-		r, err := relay.New(memstore.New(), &relay.Options{Logger: slog.New(slog.DiscardHandler)})
-		if err != nil {
-			t.Fatal(err)
-		}
+		r := over(t, memstore.New())
 		only := func(problem string) func(*guance.Event) bool {
 			return func(e *guance.Event) bool { return e.ProblemKey() == problem }
 		}
@@ -179,10 +176,7 @@ func TestOrphans(t *testing.T) {
 		accept(t, old, event(t, "1", "p", "critical"))
 
 		sink := &recorder{}
-		r, err := relay.New(db, &relay.Options{Logger: slog.New(slog.DiscardHandler)})
-		if err != nil {
-			t.Fatal(err)
-		}
+		r := over(t, db)
 		r.Handle("new", sink, nil)
 		stop := running(t, r)
 		time.Sleep(time.Minute)
@@ -297,11 +291,7 @@ func TestReport41MisuseIsAnErrorThatNamesIt(t *testing.T) {
 		t.Errorf("NewHandler(nil): %v", err)
 	}
 	db := memstore.New()
-	r, err := relay.New(db, &relay.Options{Logger: slog.New(slog.DiscardHandler)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	r.Handle("lane", relay.SinkFunc(nil), nil)
+	r := laneOver(t, db, relay.SinkFunc(nil))
 	if _, err := r.Accept(t.Context(), event(t, "1", "p", "critical"), nil); err == nil ||
 		!contains(err, "event 2 of 2 is nil", "nothing was kept") {
 		t.Errorf("Accept of a nil event: %v", err)
@@ -336,10 +326,7 @@ func TestStoreFailureEndsRun(t *testing.T) {
 	for good := range 4 {
 		synctest.Test(t, func(t *testing.T) {
 			sink := &recorder{}
-			r, err := relay.New(failing(good, false), &relay.Options{Logger: slog.New(slog.DiscardHandler)})
-			if err != nil {
-				t.Fatal(err)
-			}
+			r := over(t, failing(good, false))
 			r.Handle("lane", sink, &relay.SinkOptions{Concurrency: 1})
 			done := make(chan error)
 			go func() { done <- r.Run(t.Context()) }()
@@ -361,11 +348,7 @@ func TestStoreFailureEndsRun(t *testing.T) {
 // A store that fails in Append ends Run: idle lanes would not notice.
 func TestStoreFailureOnAcceptEndsRun(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r, err := relay.New(failing(10, true), &relay.Options{Logger: slog.New(slog.DiscardHandler)})
-		if err != nil {
-			t.Fatal(err)
-		}
-		r.Handle("lane", &recorder{}, nil)
+		r := laneOver(t, failing(10, true), &recorder{})
 		done := make(chan error)
 		go func() { done <- r.Run(t.Context()) }()
 		if _, err := r.Accept(t.Context(), event(t, "1", "p", "critical")); !errors.Is(err,
@@ -390,11 +373,7 @@ func TestLaneThatCannotStart(t *testing.T) {
 			acquired = acquired || c.Method == "Acquire"
 			return do()
 		})
-		r, err := relay.New(db, &relay.Options{Logger: slog.New(slog.DiscardHandler)})
-		if err != nil {
-			t.Fatal(err)
-		}
-		r.Handle("lane", &recorder{}, nil)
+		r := laneOver(t, db, &recorder{})
 		if err := r.Run(t.Context()); err == nil || !strings.Contains(err.Error(), "no holdings") {
 			t.Errorf("Run: %v, want the store's error", err)
 		}
@@ -430,10 +409,7 @@ func TestStoredEventThatDoesNotDecode(t *testing.T) {
 func TestRunReadsTheBacklogFirst(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		db := memstore.New()
-		r, err := relay.New(db, &relay.Options{Logger: slog.New(slog.DiscardHandler)})
-		if err != nil {
-			t.Fatal(err)
-		}
+		r := over(t, db)
 		db.Intercept(func(c memstore.Call, do func() error) error {
 			if c.Method == "Holdings" {
 				return errors.New("no holdings")
@@ -457,11 +433,7 @@ func (everyEvent) EveryEvent() bool { return true }
 func TestSinkThatHasEveryEvent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		sink := everyEvent{&recorder{}}
-		r, err := relay.New(memstore.New(), &relay.Options{Logger: slog.New(slog.DiscardHandler)})
-		if err != nil {
-			t.Fatal(err)
-		}
-		r.Handle("lane", sink, nil)
+		r := laneOver(t, memstore.New(), sink)
 		accept(t, r, event(t, "1", "p", "critical"), event(t, "2", "p", "error"),
 			event(t, "3", "p", "ok"))
 		defer running(t, r)()

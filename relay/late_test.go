@@ -224,11 +224,7 @@ func TestNewerStateCancelsTheSecondRecovery(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			target, db := losing(), memstore.New()
 			start := func() (*relay.Relay, func()) {
-				r, err := relay.New(db, &relay.Options{Logger: slog.New(slog.DiscardHandler)})
-				if err != nil {
-					t.Fatal(err)
-				}
-				r.Handle("lane", target, nil)
+				r := laneOver(t, db, target)
 				return r, running(t, r)
 			}
 			r, stop := start()
@@ -266,19 +262,12 @@ func TestCrashIsALostAnswer(t *testing.T) {
 			}
 			return -1, nil
 		}}
-		r, err := relay.New(db, &relay.Options{Logger: slog.New(slog.DiscardHandler)})
-		if err != nil {
-			t.Fatal(err)
-		}
-		r.Handle("lane", target, nil)
+		r := laneOver(t, db, target)
 		accept(t, r, event(t, "1", "p", "critical"))
 		if err := r.Run(t.Context()); !errors.Is(err, store.ErrClosed) {
 			t.Fatalf("Run: %v, want ErrClosed", err)
 		}
-		if r, err = relay.New(db, &relay.Options{Logger: slog.New(slog.DiscardHandler)}); err != nil {
-			t.Fatal(err)
-		}
-		r.Handle("lane", target, nil)
+		r = laneOver(t, db, target)
 		defer running(t, r)()
 		accept(t, r, event(t, "2", "p", "ok"))
 		time.Sleep(2 * time.Minute)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"strings"
 	"sync"
 	"testing"
@@ -17,16 +16,6 @@ import (
 	"github.com/guance-relay/guance-relay/relay/store"
 )
 
-// over returns a relay over a store, without a log.
-func over(t *testing.T, db store.Store) *relay.Relay {
-	t.Helper()
-	r, err := relay.New(db, &relay.Options{Logger: slog.New(slog.DiscardHandler)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return r
-}
-
 func setLane(t *testing.T, r *relay.Relay, name string, s relay.Sink, opts *relay.SinkOptions) {
 	t.Helper()
 	if err := r.SetLane(t.Context(), name, s, opts); err != nil {
@@ -34,7 +23,7 @@ func setLane(t *testing.T, r *relay.Relay, name string, s relay.Sink, opts *rela
 	}
 }
 
-// lane returns the figures of a lane.
+// figuresOf returns the figures of a lane.
 func figuresOf(t *testing.T, r *relay.Relay, name string) relay.LaneStats {
 	t.Helper()
 	for _, l := range r.Stats().Lanes {
@@ -45,10 +34,6 @@ func figuresOf(t *testing.T, r *relay.Relay, name string) relay.LaneStats {
 	t.Fatalf("there is no lane %s", name)
 	return relay.LaneStats{}
 }
-
-var errDown = errors.New("the target is down")
-
-func down(context.Context, *relay.Delivery) error { return errDown }
 
 // A lane gets another sink while it runs. The attempt in flight ends first, and the backlog goes to
 // the new sink in its order. Other lanes go on.
@@ -99,19 +84,10 @@ func TestSetLaneKeepsPauseAndBudget(t *testing.T) {
 			time.Sleep(7 * time.Second)
 			setLane(t, r, "lane", sink, opts)
 		}
-		for i, at := range sink.at {
-			n := 0
-			for _, later := range sink.at[i:] {
-				if later.Sub(at) < time.Minute {
-					n++
-				}
-			}
-			if n > 2 {
-				t.Fatalf("%d requests within a minute of %v, allowed are 2", n, at)
-			}
-		}
-		if len(sink.at) < 5 {
-			t.Errorf("%d requests in almost five minutes: a replaced lane does not get on", len(sink.at))
+		sent := sink.times()
+		relay.CheckWindows(t, sent, 2)
+		if len(sent) < 5 {
+			t.Errorf("%d requests in almost five minutes: a replaced lane does not get on", len(sent))
 		}
 		busy := relay.SinkFunc(func(context.Context, *relay.Delivery) error {
 			return relay.RetryAfter(errDown, 10*time.Minute)
@@ -407,8 +383,7 @@ func TestCallsWhileLanesChange(t *testing.T) {
 // After Run no lane changes.
 func TestSetLaneAfterRun(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := over(t, memstore.New())
-		r.Handle("lane", &recorder{}, nil)
+		r := laneOver(t, memstore.New(), &recorder{})
 		running(t, r)()
 		if err := r.SetLane(t.Context(), "next", &recorder{}, nil); err == nil {
 			t.Error("SetLane after Run: no error")

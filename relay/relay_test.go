@@ -21,8 +21,8 @@ import (
 // recorder is a sink that keeps what it was given and answers as the test says.
 type recorder struct {
 	mu     sync.Mutex
-	got    []string // "problem status", in order
-	at     []time.Time
+	got    []string    // "problem status", in order
+	at     []time.Time // when the attempts ended
 	answer func(ctx context.Context, d *relay.Delivery) error
 }
 
@@ -50,6 +50,10 @@ func (r *recorder) set(answer func(ctx context.Context, d *relay.Delivery) error
 	r.answer = answer
 }
 
+var errDown = errors.New("the target is down")
+
+func down(context.Context, *relay.Delivery) error { return errDown }
+
 func event(t *testing.T, id, problem, status string) *guance.Event {
 	t.Helper()
 	events, err := guance.Decode(fmt.Appendf(nil,
@@ -73,6 +77,24 @@ func run(t *testing.T, sink relay.Sink, opts *relay.SinkOptions) (r *relay.Relay
 	r.Handle("lane", sink, opts)
 	t.Cleanup(running(t, r))
 	return r, db
+}
+
+// over returns a relay over a store, without a log.
+func over(t *testing.T, db store.Store) *relay.Relay {
+	t.Helper()
+	r, err := relay.New(db, &relay.Options{Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// laneOver returns a relay with one lane over a store.
+func laneOver(t *testing.T, db store.Store, sink relay.Sink) *relay.Relay {
+	t.Helper()
+	r := over(t, db)
+	r.Handle("lane", sink, nil)
+	return r
 }
 
 // running has a relay run, until stop is called: then Run must end without an error.
@@ -106,6 +128,13 @@ func (r *recorder) taken() []string {
 	return slices.Clone(r.got)
 }
 
+// times returns when the attempts so far ended.
+func (r *recorder) times() []time.Time {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.at)
+}
+
 func expect(t *testing.T, sink *recorder, want ...string) {
 	t.Helper()
 	if got := strings.Join(sink.taken(), ", "); got != strings.Join(want, ", ") {
@@ -135,16 +164,7 @@ func TestDeliversInOrder(t *testing.T) {
 // Promises 2 and 4: forty minutes of failure lose nothing, and the end is what Guance last said.
 func TestOutage(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		down := true
-		sink := &recorder{}
-		sink.answer = func(context.Context, *relay.Delivery) error {
-			sink.mu.Lock()
-			defer sink.mu.Unlock()
-			if down {
-				return errors.New("502")
-			}
-			return nil
-		}
+		sink := &recorder{answer: down}
 		r, db := run(t, sink, nil)
 		accept(t, r, event(t, "1", "stays", "critical"))
 		time.Sleep(20 * time.Second)
@@ -153,12 +173,10 @@ func TestOutage(t *testing.T) {
 				event(t, fmt.Sprint("r", i), fmt.Sprint("flap", i), "ok"))
 		}
 		time.Sleep(40 * time.Minute)
-		sink.mu.Lock()
-		down = false
-		if n := len(sink.at); n > 40*60/5 {
+		sink.set(nil)
+		if n := len(sink.times()); n > 40*60/5 {
 			t.Errorf("%d attempts at a target that is down", n)
 		}
-		sink.mu.Unlock()
 		time.Sleep(3 * time.Minute)
 		expect(t, sink, "stays critical")
 		if got := db.Settled("lane"); len(got) != 61 {
@@ -181,7 +199,7 @@ func TestThrottled(t *testing.T) {
 		accept(t, r, event(t, "1", "p", "critical"))
 		time.Sleep(2*time.Hour + 5*time.Minute)
 		expect(t, sink, "p critical")
-		if n := len(sink.at); n > 40 {
+		if n := len(sink.times()); n > 40 {
 			t.Errorf("%d requests within two hours of 429, want few", n)
 		}
 	})
@@ -227,11 +245,7 @@ func TestStop(t *testing.T) {
 		}}
 		good := &recorder{}
 		for _, sink := range []*recorder{hang, good} {
-			r, err := relay.New(db, &relay.Options{Logger: slog.New(slog.DiscardHandler)})
-			if err != nil {
-				t.Fatal(err)
-			}
-			r.Handle("lane", sink, nil)
+			r := laneOver(t, db, sink)
 			ctx, stop := context.WithCancel(t.Context())
 			done := make(chan error)
 			go func() { done <- r.Run(ctx) }()

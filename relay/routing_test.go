@@ -13,7 +13,6 @@ import (
 	"github.com/guance-relay/guance-relay/guance/guancetest"
 	"github.com/guance-relay/guance-relay/relay"
 	"github.com/guance-relay/guance-relay/relay/memstore"
-	"github.com/guance-relay/guance-relay/relay/store"
 )
 
 // "Critical and worse page, the rest goes to chat", in any order of levels. Each row is a sequence
@@ -116,10 +115,7 @@ func TestStickyReceipt(t *testing.T) {
 func TestIgnoresOfStickyEvents(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		db := memstore.New()
-		r, err := relay.New(db, &relay.Options{Logger: slog.New(slog.DiscardHandler)})
-		if err != nil {
-			t.Fatal(err)
-		}
+		r := over(t, db)
 		var asked []string
 		sink := &ignoring{ignores: func(e *guance.Event) string {
 			asked = append(asked, e.ProblemKey()+" "+string(e.Status))
@@ -320,12 +316,4 @@ func TestFullLaneAfterRestart(t *testing.T) {
 			t.Errorf("sent %q, want the first event", got)
 		}
 	})
-}
-
-// laneOver returns a relay with one lane over a store.
-func laneOver(t *testing.T, db store.Store, sink relay.Sink) *relay.Relay {
-	t.Helper()
-	r := over(t, db)
-	r.Handle("lane", sink, nil)
-	return r
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"slices"
 	"strings"
 	"sync"
@@ -79,10 +78,7 @@ func (d *slowDisk) mark(marks []store.Mark) {
 func TestMarksComeFirst(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		disk := newSlowDisk(0)
-		r, err := relay.New(disk, &relay.Options{Logger: slog.New(slog.DiscardHandler)})
-		if err != nil {
-			t.Fatal(err)
-		}
+		r := over(t, disk)
 		r.Handle("lane", relay.SinkFunc(func(_ context.Context, d *relay.Delivery) error {
 			disk.note("%d sent", d.Seq)
 			return nil
@@ -115,10 +111,7 @@ func TestStartReadsTheBacklogFirst(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		disk := newSlowDisk(time.Second)
 		sink := &recorder{}
-		r, err := relay.New(disk, &relay.Options{Logger: slog.New(slog.DiscardHandler)})
-		if err != nil {
-			t.Fatal(err)
-		}
+		r := over(t, disk)
 		r.Handle("lane", sink, &relay.SinkOptions{Concurrency: 1})
 		for i := range 2500 {
 			accept(t, r, event(t, fmt.Sprint(i), fmt.Sprint(i), "warning"))
@@ -139,11 +132,7 @@ func TestStartReadsTheBacklogFirst(t *testing.T) {
 func TestMarksOnTheirWay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		disk, sink := newSlowDisk(0), &recorder{}
-		r, err := relay.New(disk, &relay.Options{Logger: slog.New(slog.DiscardHandler)})
-		if err != nil {
-			t.Fatal(err)
-		}
-		r.Handle("lane", sink, nil)
+		r := laneOver(t, disk, sink)
 		stop := running(t, r)
 		time.Sleep(time.Minute)
 		at := func(id, problem, status string, date int) *guance.Event {
@@ -179,10 +168,7 @@ func TestReplayWhileMarksAreOnTheirWay(t *testing.T) {
 			time.Sleep(3 * time.Hour)
 			return nil
 		}
-		r, err := relay.New(disk, &relay.Options{Logger: slog.New(slog.DiscardHandler)})
-		if err != nil {
-			t.Fatal(err)
-		}
+		r := over(t, disk)
 		r.Handle("lane", sink, &relay.SinkOptions{Concurrency: 1, MaxAge: time.Hour})
 		defer running(t, r)()
 		accept(t, r, event(t, "1", "slow", "critical"))
@@ -193,7 +179,7 @@ func TestReplayWhileMarksAreOnTheirWay(t *testing.T) {
 		if len(dead) != 1 || dead[0].Problem != "p" {
 			t.Fatalf("dead letters %+v, want p, which became too old unsent", dead)
 		}
-		// which cancel each other; their marks take five seconds
+		// These two cancel each other. Their marks take five seconds.
 		accept(t, r, event(t, "3", "p", "error"), event(t, "4", "p", "ok"))
 		time.Sleep(100 * time.Millisecond)
 		if err := r.Replay(t.Context(), "lane", dead[0].Seq); !errors.Is(err, relay.ErrStale) {

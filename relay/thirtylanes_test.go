@@ -16,8 +16,8 @@ import (
 	"github.com/guance-relay/guance-relay/relay/relaytest"
 )
 
-// A thirtieth is one of thirty lanes.
-type thirtieth struct {
+// A matchedLane is one of thirty lanes.
+type matchedLane struct {
 	name   string
 	match  func(*guance.Event) bool // nil: the fallback
 	target *relaytest.Recorder
@@ -25,7 +25,7 @@ type thirtieth struct {
 
 // thirtyLanes returns a fallback and 29 lanes: each takes the faults of at least a level, of one
 // monitor or of all.
-func thirtyLanes(rng *rand.Rand) (lanes []*thirtieth) {
+func thirtyLanes(rng *rand.Rand) (lanes []*matchedLane) {
 	levels := []guance.Level{
 		guance.LevelWarning, guance.LevelError, guance.LevelCritical, guance.LevelFatal,
 	}
@@ -36,9 +36,9 @@ func thirtyLanes(rng *rand.Rand) (lanes []*thirtieth) {
 				return e.Incident != nil || e.CheckerName == fmt.Sprint("monitor ", monitor)
 			})
 		}
-		lanes = append(lanes, &thirtieth{name: fmt.Sprint("lane ", i), match: match})
+		lanes = append(lanes, &matchedLane{name: fmt.Sprint("lane ", i), match: match})
 	}
-	lanes = append(lanes, &thirtieth{name: "rest"})
+	lanes = append(lanes, &matchedLane{name: "rest"})
 	for _, l := range lanes { // each is down for three minutes in twenty
 		seed := rng.Uint64()
 		l.target = relaytest.Record(relay.SinkFunc(
@@ -137,7 +137,7 @@ func playThirtyLanes(t *testing.T, rng *rand.Rand) {
 	time.Sleep(2 * time.Hour)
 	stop()
 	configured := func(a *relaytest.Appended) []relaytest.Configuration {
-		return []relaytest.Configuration{thirtyWant(t, lanes, a)}
+		return []relaytest.Configuration{configurationOf(t, lanes, a)}
 	}
 	if err := db.CheckRouting(&relaytest.RoutingRules{Configurations: configured}); err != nil {
 		t.Error(err)
@@ -147,9 +147,9 @@ func playThirtyLanes(t *testing.T, rng *rand.Rand) {
 	}
 }
 
-// thirtyWant returns what the lanes say of an event.
-func thirtyWant(
-	t *testing.T, lanes []*thirtieth, a *relaytest.Appended,
+// configurationOf returns what the lanes say of an event.
+func configurationOf(
+	t *testing.T, lanes []*matchedLane, a *relaytest.Appended,
 ) (c relaytest.Configuration) {
 	t.Helper()
 	events, err := guance.Decode(a.Event.Body, "application/json")
@@ -169,7 +169,7 @@ func thirtyWant(
 }
 
 // check tests what the lane sent, and what its target shows.
-func (l *thirtieth) check(
+func (l *matchedLane) check(
 	t *testing.T, db *relaytest.StoreRecorder, last map[string]*guance.Event,
 ) {
 	t.Helper()

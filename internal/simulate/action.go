@@ -39,7 +39,6 @@ type outage struct {
 	share float64 // of the requests that fail
 	of    int     // if not 0, only requests of the problem with this number fail
 	only  string  // if not empty, only requests with this action fail
-	key   string  // if not empty, only requests with this routing key fail
 }
 
 func (o outage) do(w *world) {
@@ -49,9 +48,6 @@ func (o outage) do(w *world) {
 			return false
 		}
 		if o.only != "" && r.Action != o.only {
-			return false
-		}
-		if o.key != "" && r.Key != pagerdutytest.KeyLabel(o.key) {
 			return false
 		}
 		return time.Now().Before(until) && rng() < o.share
@@ -65,9 +61,6 @@ func (o outage) String() string {
 	}
 	if o.only != "" {
 		what += fmt.Sprintf(", for a %s,", o.only)
-	}
-	if o.key != "" {
-		what += fmt.Sprintf(" under key %s,", o.key[len(o.key)-1:])
 	}
 	return fmt.Sprintf("%s answers %.0f %% of requests with %+v for %v", what, 100*o.share, o.fault,
 		o.lasts.Round(time.Millisecond))

@@ -2,10 +2,9 @@
 //
 // A seed makes a [Plan]: what Guance sends and when, how PagerDuty fails and for how long, when the
 // process is killed or stopped, when its disk is full or fails, which lanes there are and how they
-// change, who sends, and what an operator does. [Run]
-// plays the plan in a testing/synctest bubble, where hours take milliseconds. The handler, relay,
-// sink and PagerDuty client are real. The disk is a store that can fail or end in the middle of a
-// call, and PagerDuty is pagerdutytest.
+// change, who sends, and what an operator does. [Run] plays the plan in a testing/synctest bubble,
+// where hours take milliseconds. The handler, relay, sink and PagerDuty client are real. The disk
+// is a store that can fail or end in the middle of a call, and PagerDuty is pagerdutytest.
 //
 // Half of the plans have two or three nodes over one memstore.Cluster, see [RunNodes]. Webhooks go
 // to any of them. Nodes are killed, stopped, paused and cut off from the engine. The engine is
@@ -13,7 +12,7 @@
 // was accepted or sent while the engine was losing its changes is left out: nothing of it was
 // promised.
 //
-// At the end all faults stop, time runs on, and the histories of the lanes are checked, and which
+// At the end all faults stop and time runs on. Then the history of each lane is checked, and which
 // lanes got each event.
 //
 //	go test ./internal/simulate                                    a short slice

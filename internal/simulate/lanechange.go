@@ -66,42 +66,30 @@ func (w *world) canRename(l Lane) bool {
 }
 
 func (w *world) remove(id int) {
-	<-w.change
-	defer func() { w.change <- struct{}{} }()
-	lanes, p := w.planned()
-	if l := lanes[id]; l.Key != "" && !l.Removed { // a chat would lose its settings
-		w.reconfigure(p, []laneChange{takeAway(lanes, id)})
-	}
+	w.reconfigure(func(lanes Lanes) []laneChange {
+		if l := lanes[id]; l.Key == "" || l.Removed { // a chat would lose its settings
+			return nil
+		}
+		return []laneChange{takeAway(lanes, id)}
+	})
 }
 
 func (w *world) restore(id int) {
-	<-w.change
-	defer func() { w.change <- struct{}{} }()
-	if lanes, p := w.planned(); lanes[id].Removed {
-		to := lanes.change(id, func(l *Lane) { l.Removed = false })
-		w.reconfigure(p, []laneChange{w.set(to, id)})
-	}
+	w.reconfigure(func(lanes Lanes) []laneChange {
+		if !lanes[id].Removed {
+			return nil
+		}
+		return []laneChange{w.set(lanes.change(id, func(l *Lane) { l.Removed = false }), id)}
+	})
 }
 
 func (w *world) rename(id int) {
-	<-w.change
-	defer func() { w.change <- struct{}{} }()
-	lanes, p := w.planned()
-	w.mu.Lock()
-	can := w.canRename(lanes[id])
-	w.mu.Unlock()
-	if can {
-		w.reconfigure(p, []laneChange{
-			takeAway(lanes, id), w.set(lanes.change(id, renamed), id),
-		})
-	}
-}
-
-// planned returns the lanes that the next process will have, and the present process.
-func (w *world) planned() (Lanes, *process) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.lanes, w.processes[0]
+	w.reconfigure(func(lanes Lanes) []laneChange {
+		if !w.canRename(lanes[id]) {
+			return nil
+		}
+		return []laneChange{takeAway(lanes, id), w.set(lanes.change(id, renamed), id)}
+	})
 }
 
 // A laneChange is one change of the lanes of a process that runs.
@@ -124,12 +112,19 @@ func (w *world) set(to Lanes, id int) laneChange {
 	}}
 }
 
-// reconfigure makes changes, one after the other, if the process has the lanes that are planned. If
-// it ends before, the next process has the new lanes. The caller has taken w.change.
-func (w *world) reconfigure(p *process, changes []laneChange) {
+// reconfigure makes the changes that plan returns for the lanes that the next process will have. It
+// makes them one after the other, if the present process has these lanes too. If that process ends
+// before, the next one has the new lanes. plan is called with w.mu held.
+func (w *world) reconfigure(plan func(Lanes) []laneChange) {
+	<-w.change
+	defer func() { w.change <- struct{}{} }()
 	w.mu.Lock()
-	same := p == w.processes[0] && p.lanes.equal(w.lanes)
-	w.lanes = changes[len(changes)-1].to
+	p := w.processes[0]
+	same := p.lanes.equal(w.lanes)
+	changes := plan(w.lanes)
+	if len(changes) > 0 {
+		w.lanes = changes[len(changes)-1].to
+	}
 	w.mu.Unlock()
 	for _, c := range changes {
 		if !same || !w.reconfigureOnce(p, c) {

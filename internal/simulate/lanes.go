@@ -76,7 +76,7 @@ func (l *Lane) String() string {
 // Lanes are the lanes of one configuration. They are not changed: change returns others.
 type Lanes []Lane
 
-// layouts are the sets of lanes that are played.
+// layouts returns one of the sets of lanes that are played.
 func layouts(rng *rand.Rand) Lanes {
 	sets := []Lanes{
 		{ // as most people have it
@@ -96,7 +96,7 @@ func layouts(rng *rand.Rand) Lanes {
 			{Name: "orders", Match: otherHalf, Key: firstKey},
 			{Name: "audit"},
 		},
-		{ // both
+		{ // two teams with one routing key; warnings are tickets, the rest goes to chat
 			{Name: "payments", Match: both(critical, oneHalf), Key: firstKey},
 			{Name: "orders", Match: both(critical, otherHalf), Key: firstKey},
 			{Name: "tickets", Match: warnings, Key: secondKey},

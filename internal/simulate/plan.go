@@ -17,7 +17,7 @@ import (
 // A Plan is everything that happens in one simulation.
 type Plan struct {
 	Seed        uint64
-	PerMinute   int // the lane's budget
+	PerMinute   int // the budget of each routing key
 	Concurrency int
 	MaxAge      time.Duration
 	Disk        time.Duration // the longest time of one call to the disk

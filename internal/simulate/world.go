@@ -34,7 +34,9 @@ type world struct {
 	runs    sync.WaitGroup // of processes
 	wall    atomic.Int64   // how far the wall clock is ahead
 
-	change chan struct{} // holds one value; taken while the lanes are changed
+	// change holds one value, which is taken while the lanes are changed. With a mutex, time would
+	// stand still in the bubble while a goroutine waits for it.
+	change chan struct{}
 
 	mu        sync.Mutex
 	rng       *rand.Rand
@@ -53,7 +55,7 @@ func newWorld(p *Plan) *world {
 		plan: p, fake: pagerdutytest.NewTransport(), lanes: p.Lanes, change: make(chan struct{}, 1),
 		rng: rand.New(rand.NewPCG(p.Seed, 2)), answered: make(map[string]time.Time),
 		numbers: make(map[string]int), attempts: make([][]relaytest.Attempt, len(p.Lanes)),
-		processes: make([]*process, max(p.Nodes, 1)),
+		processes: make([]*process, p.Nodes),
 	}
 	for range p.Lanes {
 		w.chats = append(w.chats, relaytest.Record(nil))

@@ -59,19 +59,14 @@ func (b *book) lane(name string) *bookLane {
 	return l
 }
 
-// all returns each lane once, by name.
-func (b *book) all() []*bookLane {
-	lanes := make(map[string]*bookLane)
-	for _, l := range b.lanes {
-		lanes[l.name] = l
-	}
-	return slices.Collect(func(yield func(*bookLane) bool) {
-		for _, name := range slices.Sorted(maps.Keys(lanes)) {
-			if !yield(lanes[name]) {
-				return
-			}
+// all returns each lane once, by its present name.
+func (b *book) all() (lanes []*bookLane) {
+	for _, name := range slices.Sorted(maps.Keys(b.lanes)) {
+		if l := b.lanes[name]; l.name == name {
+			lanes = append(lanes, l)
 		}
-	})
+	}
+	return lanes
 }
 
 // apply takes a step that appends nothing.
