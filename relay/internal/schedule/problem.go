@@ -51,7 +51,6 @@ func (ps *problems) remember(p *problem, r store.Record) {
 func (ps *problems) apply(p *problem, m store.Mark) {
 	known := store.Record{
 		Seq: p.sent, Open: p.open, Shown: guance.Level(p.shown), Doubt: ps.extra(p).doubt,
-		Time: moment(p.newest),
 	}
 	ps.remember(p, known.Apply(m))
 }
