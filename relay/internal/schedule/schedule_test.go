@@ -107,7 +107,28 @@ func TestScheduleResolveWaitsForItsTrigger(t *testing.T) {
 	b.now = b.now.Add(maxBackoff)
 	trigger = b.send(1)
 	b.answer(trigger, delivered)
+	if n := b.problems.extras.len; n != 0 {
+		t.Errorf("%d extras are left of a problem that needs none", n)
+	}
 	b.send(2)
+}
+
+// A trigger that was begun may be shown, also after an operator dropped it: the recovery goes out.
+func TestScheduleBegunTriggerMayBeShown(t *testing.T) {
+	b := newBench(t, Policy{})
+	b.accept(b.fault("p", guance.LevelCritical, 1), store.Record{})
+	b.answer(b.send(1), failure)
+	b.accept(b.fault("p", guance.LevelError, 2), store.Record{})
+	m, ok := b.DropMark("p", 1, "dropped")
+	if !ok {
+		t.Fatal("the entry that backs off cannot be dropped")
+	}
+	b.Drop(m)
+	if diff := gocmp.Diff(map[uint64]store.Outcome{2: store.Superseded},
+		b.accept(b.recovery("p", 3), store.Record{})); diff != "" {
+		t.Fatal(diff)
+	}
+	b.send(3)
 }
 
 func TestScheduleAdd(t *testing.T) {
