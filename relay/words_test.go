@@ -69,7 +69,7 @@ func TestLaneStates(t *testing.T) {
 	}
 	held := func(l *lane) { l.hold = hold{start.Add(time.Second), "ann"} }
 	throttled := func(l *lane) { l.account.budget.until = start.Add(2 * time.Second) }
-	const next = 1089286 * time.Microsecond // 56 requests a minute, as a burst is taken off
+	const next = 1089286 * time.Microsecond // 56 requests in 61 seconds
 	steps := []struct {
 		name   string
 		do     []func(*lane)
@@ -615,5 +615,68 @@ func TestShownTimes(t *testing.T) {
 	if !c.now().Equal(start) || c.ahead() != time.Hour ||
 		!c.shown(start).Equal(start.Add(time.Hour)) || !c.shown(time.Time{}).IsZero() {
 		t.Errorf("now %v, ahead %v", c.now(), c.ahead())
+	}
+}
+
+// What a forecast is told: the latest of what the lane waits for, and its share of the budget.
+func TestConditionsOfAForecast(t *testing.T) {
+	l := testLane(t, schedule.Policy{})
+	other := testLane(t, schedule.Policy{})
+	l.account.lanes = []*lane{l, other}
+	l.inFlight, l.took = 1, 3*time.Second
+	expect := func(what string, from time.Time, share float64, single bool) {
+		t.Helper()
+		c := l.conditions(start)
+		full := 56.0 / 61 / share // 56 requests in 61 seconds
+		near := func(a, b float64) bool { return a > 0.999*b && a < 1.001*b }
+		if !c.Now.Equal(start) || !c.From.Equal(from) || c.Single != single || c.InFlight != 1 ||
+			c.Took != 3*time.Second || c.Limit != 2 || !near(c.Budget.Full, full) ||
+			!near(c.Budget.Rate, full) || !near(c.Budget.Step, full/10) ||
+			!near(c.Budget.Tokens, c.Budget.Burst) || c.Budget.Every != time.Minute {
+			t.Errorf("%s: %+v", what, c)
+		}
+	}
+	expect("nothing", time.Time{}, 1, false)
+	other.stats.Store(&LaneStats{Backlog: 1})
+	expect("two lanes with a backlog", time.Time{}, 2, false)
+	l.account.budget.until = start
+	expect("a pause that is over", time.Time{}, 2, false)
+	l.account.budget.until, l.account.budget.probing = start.Add(time.Second), true
+	expect("a pause", start.Add(time.Second), 2, true)
+	l.hold.until = start.Add(time.Second / 2)
+	expect("held for less", start.Add(time.Second), 2, true)
+	l.hold.until = start.Add(2 * time.Second)
+	expect("held", start.Add(2*time.Second), 2, true)
+	l.ready = start.Add(3 * time.Second)
+	expect("nothing is unread", start.Add(2*time.Second), 2, true)
+	l.unread = 1
+	expect("reading", start.Add(3*time.Second), 2, true)
+	l.ready = start.Add(time.Second)
+	expect("reading for less", start.Add(2*time.Second), 2, true)
+	l.hold.until, l.account.budget.until, l.ready = start, start, start
+	expect("all of it is over", time.Time{}, 2, true)
+}
+
+// Marks that are not written yet count for what was read, those of the batch first.
+func TestSupersededMarks(t *testing.T) {
+	mark := func(seq uint64) store.Mark {
+		return store.Mark{Seq: seq, Problem: "p", Outcome: store.Superseded}
+	}
+	s := supersededMarks{}
+	if s.writing() || s.full() {
+		t.Error("nothing waits")
+	}
+	s.batch, s.waiting = []store.Mark{mark(1)}, []store.Mark{mark(2)}
+	records := map[string]store.Record{"p": {}}
+	want := store.Record{}.Apply(mark(1)).Apply(mark(2))
+	if s.apply(records); records["p"] != want || len(records) != 1 || !s.writing() {
+		t.Errorf("%+v, want %+v", records, want)
+	}
+	s.waiting = make([]store.Mark, readAhead-1)
+	if s.full() {
+		t.Error("there is room")
+	}
+	if s.waiting = make([]store.Mark, readAhead); !s.full() {
+		t.Error("there is no room")
 	}
 }
