@@ -8,7 +8,8 @@ import (
 )
 
 // Each recipe of the cookbook, below the lanes of the page that it names, is a valid file, and does
-// what the cases after it say. Both languages have the same recipes, and the files of docs/cookbook the first one.
+// what the cases after it say. Both languages have the same recipes. The files of docs/cookbook
+// have the first one.
 func TestCookbook(t *testing.T) {
 	block := regexp.MustCompile("(?s)```yaml\n(.*?)```")
 	english := block.FindAllStringSubmatch(text(t, "docs/cookbook.md"), -1)

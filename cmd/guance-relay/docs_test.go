@@ -127,8 +127,8 @@ func TestDocsCommands(t *testing.T) {
 	}
 }
 
-// A shell runs the commands of a page. The servers and subcommands are those of the test binary, with
-// the page's environment, but ports of their own.
+// A shell runs the commands of a page. The servers and subcommands are those of the test binary,
+// with the page's environment, but ports of their own.
 type shell struct {
 	env    []string
 	server *process // the last one started
@@ -163,8 +163,8 @@ func (s *shell) run(t *testing.T, command string) {
 	}
 }
 
-// runWithFile runs a subcommand, or starts a server, with a configuration file. Its targets are on the
-// internet, and cannot be reached: check and send-test end with status 1, and not with 2.
+// runWithFile runs a subcommand, or starts a server, with a configuration file. Its targets are on
+// the internet, and cannot be reached: check and send-test end with status 1, and not with 2.
 func (s *shell) runWithFile(t *testing.T, words []string) {
 	t.Helper()
 	// A proxy that is not there stands for the internet.
