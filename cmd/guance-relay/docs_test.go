@@ -34,6 +34,9 @@ var environmentOnly = []string{
 	"PAGERDUTY_ROUTING_KEY", "PAGERDUTY_ROUTING_KEY_FILE", "RELAY_BASIC", "RELAY_STORE",
 }
 
+// demoFlags are the flags of the demonstration, which reads no environment.
+var demoFlags = []string{"demo", "keep", "storm", "nodes"}
+
 // Both operators' pages have every variable, flag and default of the server, and no other.
 func TestDocsHaveEverySetting(t *testing.T) {
 	defaults := make(map[string]string) // by "VARIABLE -flag"
@@ -47,7 +50,7 @@ func TestDocsHaveEverySetting(t *testing.T) {
 		}
 		if env := named.GetEnvVars(); len(env) == 1 {
 			defaults[env[0]+" -"+f.Names()[0]] = fmt.Sprint(f.Get())
-		} else if name := f.Names()[0]; name != "demo" && name != "nodes" {
+		} else if name := f.Names()[0]; !slices.Contains(demoFlags, name) {
 			t.Errorf("-%s has the variables %q, want one", f.Names()[0], env)
 		}
 	}
@@ -124,6 +127,12 @@ func TestDocsCommands(t *testing.T) {
 				case command == "make test": // this test is a part of it
 				case strings.HasSuffix(command, "-nodes 3") && !pgtest.Installed():
 					t.Logf("NOT RUN, as PostgreSQL is not installed: %s", command)
+				case strings.HasSuffix(command, " -keep"): // until Ctrl-C
+					flags, ok := strings.CutPrefix(command, "go run ./cmd/guance-relay ")
+					if !ok {
+						t.Fatalf("%s: what is %s?", page[0], command)
+					}
+					keepDemo(t, strings.Fields(flags), "reported")
 				case kind == "export":
 					env = append(env, rest)
 				case command == "go run ./cmd/guance-relay":
