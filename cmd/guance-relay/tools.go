@@ -32,7 +32,7 @@ func (c *config) tools() []*cli.Command {
 			Name: name, Usage: usage, ArgsUsage: arguments, Flags: flags, HideHelpCommand: true,
 			OnUsageError: func(_ context.Context, _ *cli.Command, err error, _ bool) error { return err },
 			Action: func(_ context.Context, cmd *cli.Command) error {
-				files = cmd.Args().Slice()
+				files, c.set = cmd.Args().Slice(), cmd.IsSet
 				switch {
 				case c.demo:
 					return errors.New("-demo needs no subcommand")
