@@ -53,7 +53,7 @@ type Relay struct {
 	route     func(source string, e *guance.Event) []string
 	cluster   store.Cluster // the store, if several nodes use it; otherwise nil
 	node      string
-	owners    atomic.Pointer[map[string]LaneStats] // who owns a lane, with its figures
+	owners    atomic.Pointer[map[string]store.Owner] // of the lanes, a few seconds ago
 
 	lanes   atomic.Pointer[laneSet]
 	named   atomic.Pointer[laneSet] // the set whose lanes have taken over their former names
