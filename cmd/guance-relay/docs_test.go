@@ -38,6 +38,9 @@ var environmentOnly = []string{
 	"PAGERDUTY_ROUTING_KEY", "PAGERDUTY_ROUTING_KEY_FILE", "RELAY_BASIC", "RELAY_STORE",
 }
 
+// demoFlags are the flags of the demonstration, which reads no environment.
+var demoFlags = []string{"demo", "keep", "storm", "nodes"}
+
 // Both operators' pages have every variable, flag and default of the server, and no other.
 func TestDocsHaveEverySetting(t *testing.T) {
 	defaults := make(map[string]string) // by "VARIABLE -flag"
@@ -51,7 +54,7 @@ func TestDocsHaveEverySetting(t *testing.T) {
 		}
 		if env := named.GetEnvVars(); len(env) == 1 {
 			defaults[env[0]+" -"+f.Names()[0]] = fmt.Sprint(f.Get())
-		} else if name := f.Names()[0]; name != "demo" && name != "nodes" {
+		} else if name := f.Names()[0]; !slices.Contains(demoFlags, name) {
 			t.Errorf("-%s has the variables %q, want one", f.Names()[0], env)
 		}
 	}
@@ -143,6 +146,8 @@ func (s *shell) run(t *testing.T, command string) {
 	case command == "make test": // this test is a part of it
 	case strings.HasSuffix(command, "-nodes 3") && !pgtest.Installed():
 		t.Logf("NOT RUN, as PostgreSQL is not installed: %s", command)
+	case ours && strings.HasSuffix(command, " -keep"): // until Ctrl-C
+		keepDemo(t, words[2:], "reported")
 	case kind == "export":
 		s.env = append(s.env, rest)
 	case ours && len(words) == 2:
