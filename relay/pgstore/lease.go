@@ -95,7 +95,8 @@ func (s *Store) tryAcquire(ctx context.Context, g store.Group, token int64) (
 		sent = time.Now()
 		return c.QueryRow(ctx, `select clock, busy, wait, ids, ended
 			from acquire($1, $2, $3, $4, $5, $6, $7, $8)`, g.Node, g.Name, g.Lanes, token,
-			int64(s.opts.Lease), int64(s.clock.now()), mine, engineOf(c)).Scan(&now, &busy, &left, &ids, &ended)
+			int64(s.opts.Lease), int64(s.clock.now()), mine, engineOf(c)).Scan(&now,
+			&busy, &left, &ids, &ended)
 	}, func() { _ = s.release(token) })
 	if err != nil {
 		return nil, 0, err

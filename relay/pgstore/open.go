@@ -22,9 +22,13 @@
 //
 // Calls return [store.ErrUnavailable], at the latest after Options.Timeout. What such a call wrote
 // may have taken effect, and may do so later. An Append is repeated under its nonce. The store
-// connects again by itself. A lease ends when it could not be renewed in time, and at once when the
-// engine is another one than before: after the promotion of a standby, what was acknowledged may be
-// missing if replication is not synchronous.
+// connects again by itself. A lease ends when it could not be renewed in time.
+//
+// When a standby is promoted, all leases end at once, and nobody acquires lanes for Options.Lease:
+// a standby that was not synchronous may lack the last leases of its primary, whose owners may
+// still send. A server on an earlier timeline, which is a primary that was replaced, is not used again
+// before the process is restarted. If the DSN has several hosts, one that is silent is passed over
+// after half of Options.Lease.
 //
 // # Tables
 //

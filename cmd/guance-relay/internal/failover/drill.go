@@ -56,7 +56,9 @@ type drill struct {
 	engine *engine
 	nodes  []*node
 	load   *load
-	took   [disruptions][]time.Duration // until another owner sends
+	// took is how long it takes until another owner sends: from the signal, or from when the standby
+	// is promoted.
+	took [disruptions][]time.Duration
 }
 
 // play plays the plan and prints what came out. It returns an error if a promise was broken.
@@ -174,10 +176,14 @@ func (d *drill) round(ctx context.Context, what disruption) error {
 	if err != nil {
 		return fmt.Errorf("no other node sends within %v", tooLong)
 	}
-	took := next.at.Sub(begin)
+	since, did := begin, ""
+	if what == crash || what == freeze {
+		since, did = acted, fmt.Sprintf(", promoted after %v", acted.Sub(begin).Round(time.Millisecond))
+	}
+	took := next.at.Sub(since)
 	d.took[what] = append(d.took[what], took)
-	fmt.Fprintf(d.out, "%s %s: %s, then %s sends after %v\n", begin.Format("15:04:05.000"),
-		names[what], node.name, d.nodes[next.node].name, took.Round(time.Millisecond))
+	fmt.Fprintf(d.out, "%s %s: %s%s, then %s sends after %v\n", begin.Format("15:04:05.000"),
+		names[what], node.name, did, d.nodes[next.node].name, took.Round(time.Millisecond))
 	return d.mend(ctx, what, node)
 }
 
