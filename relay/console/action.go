@@ -45,7 +45,7 @@ func (c *console) perform(
 		r.Status, r.Lane = "ok", lane
 		args := []any{"action", name, "lane", lane, "user", c.user(req), "done", r.Done,
 			"stale", r.Stale}
-		for _, parameter := range []string{"seq", "all", "minutes"} {
+		for _, parameter := range []string{"seq", "all", "minutes", "reason"} {
 			if p.Has(parameter) {
 				args = append(args, parameter, clean(p.Get(parameter)))
 			}
@@ -84,7 +84,8 @@ func (c *console) pause(
 	if err != nil {
 		return r, err
 	}
-	return r, c.relay.Pause(ctx, lane, time.Duration(minutes)*time.Minute, c.by(req))
+	return r, c.relay.Pause(ctx, lane, time.Duration(minutes)*time.Minute, c.by(req),
+		clean(p.Get("reason")))
 }
 
 func (c *console) resume(

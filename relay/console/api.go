@@ -47,7 +47,7 @@ func conditionOf(l *relay.LaneStats) string {
 		}
 	}
 	switch {
-	case l.Stuck != nil, l.PausedBy != "": // of the owner, if this node stands by
+	case l.Stuck != nil, l.Pause != nil: // of the owner, if this node stands by
 		return trouble
 	case l.Backlog > 0:
 		return busy
@@ -128,7 +128,8 @@ func (c *console) readWaiting(req *http.Request, p params, most uint64) (*waitin
 		return nil, err
 	}
 	page, err := c.relay.Waiting(req.Context(), name,
-		&relay.WaitingOptions{Offset: int(offset), Limit: int(limit), Levels: levels})
+		&relay.WaitingOptions{Offset: int(offset), Limit: int(limit),
+			Filter: relay.Filter{Levels: levels}})
 	if err != nil {
 		return nil, err
 	}

@@ -165,7 +165,7 @@ func TestActions(t *testing.T) {
 		d.accept(fmt.Sprint("p", i), "warning", "disk")
 	}
 	d.until("five entries wait", func() bool { return d.lane().Backlog == 5 })
-	if l := d.lane(); l.State != relay.Held || l.PausedBy != "li@example.org" {
+	if l := d.lane(); l.State != relay.Held || l.Pause == nil || l.Pause.By != "li@example.org" {
 		t.Errorf("the lane is %+v", l)
 	}
 	if got := d.call(200, "GET", "api/lanes"); got["condition"] != "trouble" {

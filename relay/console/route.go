@@ -57,7 +57,7 @@ func (c *console) table() []*route {
 		get("api/problem", c.problem, "key"),
 		get("api/dead", c.dead, "lane", "after", "limit", "body"),
 		events,
-		post("api/pause", c.pause, "lane", "minutes"),
+		post("api/pause", c.pause, "lane", "minutes", "reason"),
 		post("api/resume", c.resume, "lane"),
 		post("api/send-now", c.sendNow, "lane", "seq"),
 		post("api/drop-pending", c.dropPending, "lane", "seq"),
