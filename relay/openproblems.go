@@ -3,6 +3,7 @@ package relay
 import (
 	"context"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"time"
 
@@ -22,6 +23,9 @@ type OpenProblem struct {
 	Since time.Time `json:"since,omitzero"`
 }
 
+// ErrNoPage: no page begins where the caller said.
+var ErrNoPage = errors.New("no page begins there")
+
 // An OpenPage is a part of the open problems of a lane, in an order of the store's own.
 type OpenPage struct {
 	Lane     string        `json:"lane"`
@@ -30,8 +34,9 @@ type OpenPage struct {
 }
 
 // OpenProblems returns up to limit problems that the target of a lane may show. from is empty, or
-// Next of the page before. The lane need not be configured, and any node can tell. It fails with
-// [ErrNoLane] if the lane is neither configured nor has anything in the store.
+// Next of the page before; otherwise it fails with [ErrNoPage]. The lane need not be configured,
+// and any node can tell. It fails with [ErrNoLane] if the lane is neither configured nor has
+// anything in the store.
 func (r *Relay) OpenProblems(
 	ctx context.Context, lane, from string, limit int,
 ) (*OpenPage, error) {
@@ -42,7 +47,7 @@ func (r *Relay) OpenProblems(
 	}
 	start, err := base64.RawURLEncoding.DecodeString(from)
 	if err != nil {
-		return nil, fmt.Errorf("relay: lane %q: %s: no page begins at %q", lane, doing, from)
+		return nil, fmt.Errorf("relay: lane %q: %s: %q: %w", lane, doing, from, ErrNoPage)
 	}
 	open, next, err := r.store.OpenProblems(ctx, lane, string(start), limit)
 	if err == nil && len(open) == 0 && r.findLane(lane) == nil {
