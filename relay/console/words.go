@@ -288,7 +288,7 @@ var inChinese = map[string]string{
 	"Doubt":                                      "存疑",
 	"An answer was lost.":                        "有应答丢失。",
 	"The target shows nothing of this lane.":     "目标上没有本通道的问题。",
-	"What the target shows, as far as the relay knows: it was sent, and no recovery was delivered since.": "目标当前显示的问题（据中继所知）：已发送，之后没有送达恢复。",
+	"Problems that were sent, and of which no recovery was delivered since.": "已发送、之后没有送达恢复的问题。",
 	"Tag (key or key=value)":                 "标签（键 或 键=值）",
 	"Text":                                   "文字",
 	"Replay what matches…":                   "重发匹配的…",
