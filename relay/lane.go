@@ -85,6 +85,7 @@ func (l *lane) start(ctx context.Context, db store.Store, lease store.Lease) err
 	}
 	now := l.clock.now()
 	l.store, l.lease, l.owned = db, lease, lease.Lane(l.name)
+	l.budget.Store(l.account.budget)
 	l.unread, l.ready = held[l.name].Pending, now.Add(readFirst)
 	policy := schedule.Policy{
 		EveryEvent: l.opts.EveryEvent, MaxAttempts: l.opts.MaxAttempts, MaxAge: l.opts.MaxAge,
