@@ -89,6 +89,7 @@ func (l *lane) start(ctx context.Context, db store.Store, lease store.Lease) err
 	if err := l.readHold(ctx); err != nil {
 		return err
 	}
+	l.budget.Store(l.account.budget)
 	l.unread, l.ready = held[l.name].Pending, now.Add(readFirst)
 	policy := schedule.Policy{
 		EveryEvent: l.opts.EveryEvent, MaxAttempts: l.opts.MaxAttempts, MaxAge: l.opts.MaxAge,
