@@ -100,6 +100,9 @@ func (r *Relay) own(ctx context.Context, a *account) error {
 		}
 		return fmt.Errorf("relay: acquiring the lanes of account %q: %w", a.group(r.node).Name, err)
 	}
+	for _, l := range a.lanes {
+		r.telemetry.tenures.Add(ctx, 1, byLane(l.name))
+	}
 	a.budget = a.budget.with(a.perMinute, r.clock.now())
 	ctx, lose := context.WithCancelCause(ctx)
 	defer lose(nil)

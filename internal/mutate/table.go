@@ -887,9 +887,8 @@ var mutations = []mutation{
 	},
 	{
 		"9", "an event that no lane takes is not told of", "a new team's alerts go nowhere, and nobody can see it", "relay",
-		`r.telemetry.unrouted.Add(context.Background(), 1)
-			r.unrouted.do(func(n uint64) {`,
-		`_ = (func(n uint64) {`,
+		`			r.unrouted.do(func(n uint64) {`,
+		`			_ = (func(n uint64) {`,
 	},
 	{
 		"9", "a relay without lanes is ready", "every alert is answered 202 and goes nowhere", "relay",
