@@ -3,11 +3,13 @@
 package main
 
 import (
+	"context"
 	"io"
 	"log"
 	"math/rand/v2"
 	"net"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
@@ -65,17 +67,29 @@ func (t *target) serve(node int) (string, error) {
 	return "http://" + l.Addr().String(), nil
 }
 
-// first returns the first send from number n on that is as wanted; and how many there are, with a
-// channel that is closed at the next one.
-func (t *target) first(n int, want func(send) bool) (s send, found bool, all int, next chan struct{}) {
+// count returns how many sends there were.
+func (t *target) count() int {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	for _, s := range t.sends[n:] {
-		if want(s) {
-			return s, true, len(t.sends), t.sent
+	return len(t.sends)
+}
+
+// first waits for the first send from number n on that is as wanted.
+func (t *target) first(ctx context.Context, n int, want func(send) bool) (send, error) {
+	for {
+		t.mu.Lock()
+		more, sent := t.sends[n:], t.sent
+		t.mu.Unlock()
+		if i := slices.IndexFunc(more, want); i >= 0 {
+			return more[i], nil
+		}
+		n += len(more)
+		select {
+		case <-sent:
+		case <-ctx.Done():
+			return send{}, ctx.Err()
 		}
 	}
-	return send{}, false, len(t.sends), t.sent
 }
 
 // last returns who sent last, after number n; and how often in a row.
