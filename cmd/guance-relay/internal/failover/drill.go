@@ -59,6 +59,8 @@ type drill struct {
 	// took is how long it takes until another owner sends: from the signal, or from when the standby
 	// is promoted.
 	took [disruptions][]time.Duration
+	// paused is how long nobody sends.
+	paused [disruptions][]time.Duration
 }
 
 // play plays the plan and prints what came out. It returns an error if a promise was broken.
@@ -182,6 +184,7 @@ func (d *drill) round(ctx context.Context, what disruption) error {
 	}
 	took := next.at.Sub(since)
 	d.took[what] = append(d.took[what], took)
+	d.paused[what] = append(d.paused[what], next.paused)
 	fmt.Fprintf(d.out, "%s %s: %s%s, then %s sends after %v\n", begin.Format("15:04:05.000"),
 		names[what], node.name, did, d.nodes[next.node].name, took.Round(time.Millisecond))
 	return d.mend(ctx, what, node)

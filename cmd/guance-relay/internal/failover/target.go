@@ -28,8 +28,9 @@ type target struct {
 
 // A send is a request that begins to arrive.
 type send struct {
-	node int
-	at   time.Time
+	node   int
+	at     time.Time
+	paused time.Duration // since the last one
 }
 
 // newTarget returns a target that fails now and then.
@@ -54,7 +55,11 @@ func (t *target) serve(node int) (string, error) {
 	s := &http.Server{
 		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			t.mu.Lock()
-			t.sends = append(t.sends, send{node, time.Now()})
+			s := send{node: node, at: time.Now()}
+			if n := len(t.sends); n > 0 {
+				s.paused = s.at.Sub(t.sends[n-1].at)
+			}
+			t.sends = append(t.sends, s)
 			close(t.sent)
 			t.sent = make(chan struct{})
 			t.mu.Unlock()
