@@ -20,14 +20,7 @@ func (r *Relay) watchOwners(ctx context.Context) {
 		if err != nil {
 			continue // while the store cannot be reached, the last ones are shown
 		}
-		figures := make(map[string]LaneStats, len(owners))
-		for lane, o := range owners {
-			var s LaneStats
-			_ = json.Unmarshal(o.Figures, &s) // none yet, or of another version: only the name counts
-			s.Owner = o.Node
-			figures[lane] = s
-		}
-		r.owners.Store(&figures)
+		r.owners.Store(&owners)
 	}
 }
 
@@ -37,11 +30,13 @@ func (r *Relay) ownersFigures(s LaneStats) LaneStats {
 	if owners == nil {
 		return s
 	}
-	owner, ok := (*owners)[s.Name]
+	lease, ok := (*owners)[s.Name]
 	if !ok {
 		return s
 	}
-	owner.Name, owner.State, owner.Until = s.Name, Standby, time.Time{}
+	var owner LaneStats
+	_ = json.Unmarshal(lease.Figures, &owner) // none yet, or of another version: only the name counts
+	owner.Name, owner.Owner, owner.State, owner.Until = s.Name, lease.Node, Standby, time.Time{}
 	owner.Ignored, owner.Dead = max(owner.Ignored, s.Ignored), max(owner.Dead, s.Dead)
 	return owner
 }

@@ -6,7 +6,7 @@
 //
 // # Durability
 //
-// Append, Rename, Mark, Revive and Drop return nil only after an fsync. One goroutine, the
+// Append, Rename, Mark, Revive, Drop and SetPause return nil only after an fsync. One goroutine, the
 // committer, writes the file. It takes all calls that came during the last fsync into one
 // transaction. So concurrent callers share an fsync, and no call waits for a timer.
 //
