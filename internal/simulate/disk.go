@@ -145,6 +145,12 @@ func (m *mount) DeadLetters(
 	return m.store.DeadLetters(ctx, lane, after, limit)
 }
 
+func (m *mount) OpenProblems(
+	ctx context.Context, lane, from string, limit int,
+) ([]store.OpenProblem, string, error) {
+	return m.store.OpenProblems(ctx, lane, from, limit)
+}
+
 type lease struct {
 	store.Lease
 	mount *mount
