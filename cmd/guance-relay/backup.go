@@ -172,7 +172,8 @@ func restore(ctx context.Context, c *config, stdout io.Writer, name string) (err
 		return err
 	}
 	if c.store != "" {
-		return configError{errors.New("RELAY_STORE is set: restore a PostgreSQL database with its own tools")}
+		return configError{errors.New("RELAY_STORE is set: restore a PostgreSQL database with its own " +
+			"tools")}
 	}
 	if opts.Logger, err = c.logger(os.Stderr); err != nil {
 		return configError{err}

@@ -34,7 +34,7 @@ const (
 // It first copies the file within its directory, as fast as the disk allows, to a file that has
 // no name. Then it writes that copy to w, which may take as long as it likes: no other call waits
 // for it. It returns [store.ErrFull], and has written nothing, if the disk has not enough room for
-// the copy and 64 MiB more. While the copy is made, the file does not use free room again, so it may
+// the copy and 64 MiB more. While the copy is made, the file does not use free room again: it may
 // grow.
 func (s *Store) Backup(ctx context.Context, w io.Writer) (err error) {
 	if err := s.usable(ctx); err != nil {
@@ -66,7 +66,8 @@ func (s *Store) Backup(ctx context.Context, w io.Writer) (err error) {
 // copyTo copies the file to f in one read transaction.
 func (s *Store) copyTo(ctx context.Context, f *os.File) error {
 	return s.view(func(tx *bolt.Tx) error {
-		if room, known := freeSpace(f); known && room < tx.Size()+backupSpare {
+		room := freeSpace(filepath.Dir(s.path))
+		if room >= 0 && room < tx.Size()+backupSpare {
 			return fmt.Errorf("%w: the disk has room for %d bytes, and the copy needs %d and %d more for "+
 				"new events; nothing was copied. Make room", store.ErrFull, room, tx.Size(), backupSpare)
 		}

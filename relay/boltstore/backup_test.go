@@ -34,8 +34,8 @@ func (w *stalled) Write(b []byte) (int, error) {
 	return w.buf.Write(b)
 }
 
-// Under load, a backup has everything that was accepted before, and one state of each problem. Whoever
-// reads it slowly holds up nobody: no read transaction is open meanwhile.
+// Under load, a backup has everything that was accepted before it. Whoever reads it slowly holds up
+// nobody: no read transaction is open meanwhile.
 func TestBackupUnderLoad(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir, nil)

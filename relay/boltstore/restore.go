@@ -97,14 +97,14 @@ func restore(ctx context.Context, work string, r io.Reader, o Options) (map[stri
 func (s *Store) warnOfBounds(o Options) {
 	for name, l := range s.index.lanes {
 		if name == l.name && l.letters > o.MaxDead {
-			s.log.Warn("boltstore: the lane has more dead letters than MaxDead; raise it before you use the "+
-				"store, or the next dead letter deletes the oldest", "lane", name, "dead", l.letters,
+			s.log.Warn("boltstore: the lane has more dead letters than MaxDead; raise it before you use "+
+				"the store, or the next dead letter deletes the oldest", "lane", name, "dead", l.letters,
 				"max_dead", o.MaxDead)
 		}
 	}
 	if s.index.deadBytes > o.MaxBytes/deadShare {
-		s.log.Warn("boltstore: the dead letters have more than a quarter of MaxBytes; raise it before you "+
-			"use the store, or the next dead letter deletes the oldest of its lane",
+		s.log.Warn("boltstore: the dead letters have more than a quarter of MaxBytes; raise it before "+
+			"you use the store, or the next dead letter deletes the oldest of its lane",
 			"bytes", s.index.deadBytes, "max_bytes", o.MaxBytes)
 	}
 }
