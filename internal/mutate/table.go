@@ -48,6 +48,17 @@ var mutations = []mutation{
 `,
 		``,
 	},
+	{
+		"1", "a primary that was replaced is used again", "a server that comes back after its standby was promoted takes alerts that are lost with it", "relay/pgstore",
+		`if system != present || timeline >= newest {`,
+		`if system != present || timeline >= newest || true {`,
+	},
+	{
+		"1", "a connection to a silent server is waited for", "when the machine of the primary is lost, webhooks are answered 503 although the standby was promoted", "relay/pgstore",
+		`			_ = c.PgConn().Conn().Close() // nothing of it is needed any more
+`,
+		``,
+	},
 
 	// 2. Nothing vanishes.
 	{
@@ -396,6 +407,11 @@ var mutations = []mutation{
 			gone = append(gone, it)
 		}`,
 		`		gone = append(gone, it)`,
+	},
+	{
+		"3", "lanes are acquired at once after a promotion", "an owner that the promoted standby does not know of sends beside the next one", "relay/pgstore",
+		`mine, engineOf(c)).Scan(`,
+		`mine, "").Scan(`,
 	},
 
 	// 4. It converges.
