@@ -86,7 +86,7 @@ func (r *Relay) own(ctx context.Context, a *account) error {
 		}
 		return fmt.Errorf("relay: acquiring the lanes of account %q: %w", a.group(r.node).Name, err)
 	}
-	a.budget = a.budget.with(a.perMinute, r.clock.now())
+	a.budget = a.budget.with(a.perMinute, r.cluster != nil, r.clock.now())
 	ctx, lose := context.WithCancelCause(ctx)
 	defer lose(nil)
 	var beside sync.WaitGroup
