@@ -162,12 +162,23 @@ func (r *Relay) untilAvailable(ctx context.Context, fn func() error) error {
 // publishEvery is how often an owner shows its figures to the other nodes.
 const publishEvery = time.Second
 
-// publish shows the figures of the lanes of a to the other nodes, until ctx ends.
+// publish shows the figures of the lanes of a to the other nodes when they have changed, until ctx
+// ends.
 func (r *Relay) publish(ctx context.Context, a *account, lease store.ClusterLease) {
+	type version struct {
+		stats         *LaneStats
+		ignored, dead uint64 // at once
+	}
+	last := make([]version, len(a.lanes))
 	for ok := true; ok; ok = sleep(ctx, publishEvery) {
-		for _, l := range a.lanes {
+		for i, l := range a.lanes {
+			v := version{l.stats.Load(), l.atOnce[store.Ignored].Load(), l.atOnce[store.Dead].Load()}
+			if v == last[i] {
+				continue
+			}
 			figures, err := json.Marshal(l.shown(r.clock.ahead()))
 			if err == nil {
+				last[i] = v
 				lease.Publish(l.name, figures)
 			}
 		}
