@@ -60,6 +60,12 @@ func nodes(t *testing.T, n int, opts *relay.SinkOptions) (*memstore.Cluster, []*
 
 func join(t *testing.T, c *memstore.Cluster, name string, opts *relay.SinkOptions) *node {
 	t.Helper()
+	return joinWith(t, c, name, func(n *node) { n.Handle("lane", n.sink, opts) })
+}
+
+// joinWith is join for a node with other lanes.
+func joinWith(t *testing.T, c *memstore.Cluster, name string, handle func(*node)) *node {
+	t.Helper()
 	db := c.Open(name)
 	r, err := relay.New(db, &relay.Options{
 		Logger: slog.New(slog.NewTextHandler(t.Output(), nil)).With("node", name), Node: name,
@@ -68,7 +74,7 @@ func join(t *testing.T, c *memstore.Cluster, name string, opts *relay.SinkOption
 		t.Fatal(err)
 	}
 	n := &node{Relay: r, db: db, sink: &recorder{}, ended: make(chan error, 1)}
-	r.Handle("lane", n.sink, opts)
+	handle(n)
 	var ctx context.Context
 	ctx, n.end = context.WithCancel(context.Background())
 	go func() { n.ended <- r.Run(ctx) }()
