@@ -83,7 +83,7 @@ func (r *Relay) accept(
 			return nil, fmt.Errorf("relay: encoding event %d, nothing was kept: %w", i+1, err)
 		}
 		e.Trace = parent
-		e.Wanted, e.Fallback = r.offers(lanes, ev)
+		e.Wanted, e.Fallback = r.offers(lanes, source.Name, ev)
 		batch.Events, receiptOf = append(batch.Events, e), append(receiptOf, i)
 	}
 	if len(batch.Events) > 0 {

@@ -22,12 +22,12 @@ import (
 type Options struct {
 	// Logger is where the relay logs. Default: slog.Default().
 	Logger *slog.Logger
-	// Route returns the names of the lanes that want an event, for a program that routes by a table.
-	// It is called once an event, concurrently. The lanes whose Match takes the event want it too; a
-	// lane without Match wants what Route names. A name of no lane is an error in the log. If Route
-	// panics, the event goes to every lane without Match. Default: none; a lane without Match wants
-	// every event.
-	Route func(*guance.Event) []string
+	// Route returns the names of the lanes that want an event of a source, for a program that routes
+	// by a table. The source without a name is "". Route is called once an event, concurrently. The
+	// lanes whose Match takes the event want it too; a lane without Match wants what Route names. A
+	// name of no lane is an error in the log. If Route panics, the event goes to every lane without
+	// Match. Default: none; a lane without Match wants every event.
+	Route func(source string, e *guance.Event) []string
 	// Node is the name of this process among those that use one store, shown to people. It needs to
 	// be set only where several processes run on one host. Default: the name of the host.
 	Node string
@@ -50,10 +50,10 @@ type Relay struct {
 	drain     time.Duration
 	clock     *clock
 	telemetry *telemetry
-	route     func(*guance.Event) []string
+	route     func(source string, e *guance.Event) []string
 	cluster   store.Cluster // the store, if several nodes use it; otherwise nil
 	node      string
-	owners    atomic.Pointer[map[string]LaneStats] // who owns a lane, with its figures
+	owners    atomic.Pointer[map[string]store.Owner] // of the lanes, a few seconds ago
 
 	lanes   atomic.Pointer[laneSet]
 	named   atomic.Pointer[laneSet] // the set whose lanes have taken over their former names

@@ -25,7 +25,7 @@ type action func(ctx context.Context, c *config, stdout io.Writer) error
 // tools are the subcommands, which work on a configuration file and start no server.
 func (c *config) tools() []*cli.Command {
 	var files []string
-	var lane string
+	var lane, source string
 	tool := func(name, usage, arguments string, most int, do action,
 		flags ...cli.Flag) *cli.Command {
 		return &cli.Command{
@@ -54,8 +54,10 @@ func (c *config) tools() []*cli.Command {
 			"", 0, check),
 		tool("explain", "says which lanes would get the events of a file, and the bodies; sends nothing",
 			"event.json ...", 1000, func(ctx context.Context, c *config, stdout io.Writer) error {
-				return explain(ctx, c, stdout, files, time.Now())
-			}),
+				return explain(ctx, c, stdout, source, files, time.Now())
+			},
+			&cli.StringFlag{Name: "source", Usage: "`name` of the source that sends the events",
+				Destination: &source}),
 		{
 			Name: "routes", Usage: "tests the routes", HideHelpCommand: true,
 			Action: func(context.Context, *cli.Command) error {
@@ -136,12 +138,15 @@ type remedied interface {
 }
 
 // explain says what would become of the events in files.
-func explain(ctx context.Context, c *config, stdout io.Writer, files []string,
+func explain(ctx context.Context, c *config, stdout io.Writer, source string, files []string,
 	now time.Time) error {
 	e := relayfile.NewExplainer(now)
 	f, err := c.load(e.Loader())
 	if err != nil {
 		return err
+	}
+	if source, err = f.Source(source); err != nil {
+		return configError{fmt.Errorf("-source: %w", err)}
 	}
 	for _, name := range files {
 		events, err := readEvents(name)
@@ -153,7 +158,7 @@ func explain(ctx context.Context, c *config, stdout io.Writer, files []string,
 			if len(events) > 1 {
 				title += fmt.Sprintf(", event %d of %d", i+1, len(events))
 			}
-			text := title + "\n" + e.Explain(ctx, f, ev)
+			text := title + "\n" + e.Explain(ctx, f, source, ev)
 			fmt.Fprintln(stdout, strings.Map(printable, f.Redact(text)))
 		}
 	}
@@ -187,7 +192,7 @@ func testRoutes(c *config, stdout io.Writer, files []string) error {
 		}
 		for _, test := range cases {
 			count++
-			got := f.Table.Decide(test.Event).Lanes
+			got := f.Table.Decide(test.Source, test.Event).Lanes
 			slices.Sort(got)
 			want := slices.Sorted(slices.Values(test.Lanes))
 			if slices.Equal(got, want) {

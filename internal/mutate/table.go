@@ -74,6 +74,11 @@ var mutations = []mutation{
 	},
 	// Which lanes get an event.
 	{
+		"2", "the routes see the source without a name for every event", "the alerts of a source reach the lanes of another one, or nobody", "relay",
+		`r.offers(lanes, source.Name, ev)`,
+		`r.offers(lanes, "", ev)`,
+	},
+	{
 		"2", "an event comes to a lane before the lane has its former name", "a webhook in the moment of a start keeps a renamed lane from starting ever again", "relay",
 		`	lanes, err := r.namedLanes(ctx)
 `,

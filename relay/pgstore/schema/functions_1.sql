@@ -397,6 +397,27 @@ begin
 	where id = p_lane;
 end $$;
 
+-- set_pause keeps the pause of a lane, or removes it if p_until is null. Its result is null if the
+-- lease has ended.
+create or replace function set_pause(
+	p_lane integer, p_token bigint, p_clock bigint,
+	p_until bigint, p_by bytea, p_reason bytea, p_at bigint
+) returns bigint language plpgsql as $$
+begin
+	if not owned(p_lane, p_token) then
+		return null;
+	end if;
+	if p_until is null then
+		delete from pauses where lane = p_lane;
+	else
+		insert into pauses (lane, until, by, reason, at)
+		values (p_lane, p_until, p_by, p_reason, p_at)
+		on conflict (lane) do update set until = excluded.until, by = excluded.by,
+			reason = excluded.reason, at = excluded.at;
+	end if;
+	return greatest(store_clock(), p_clock);
+end $$;
+
 -- end_leases ends leases, with all their lanes. The caller has locked all lanes.
 create or replace function end_leases(p_tokens bigint[]) returns void language plpgsql as $$
 begin
@@ -435,6 +456,7 @@ begin
 	perform end_leases(coalesce(ended, '{}'));
 	if keep.id <> gone.id then
 		update names set lane = keep.id where lane = gone.id;
+		delete from pauses where lane = gone.id;
 		delete from lanes where id = gone.id;
 	end if;
 	update lanes set name = p_to where id = keep.id;

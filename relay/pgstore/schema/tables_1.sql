@@ -126,6 +126,17 @@ create table problems (
 	changed    bigint not null default 0, -- 0: there is no record
 	primary key (problem, lane)
 ) with (fillfactor = 70);
+-- For the list of open problems. It costs a mark nothing but where a problem begins or ends.
+create index problems_open on problems (lane, problem) where open;
+
+-- Pauses that operators have set.
+create table pauses (
+	lane   integer primary key,
+	until  bigint not null, -- by the store's clock
+	by     bytea not null,
+	reason bytea not null,
+	at     bigint
+) with (fillfactor = 50);
 
 -- The IDs of each source that are remembered: n of the newest one is n of the source.
 create table sources (
