@@ -26,9 +26,9 @@
 //
 // When a standby is promoted, all leases end at once, and nobody acquires lanes for Options.Lease:
 // a standby that was not synchronous may lack the last leases of its primary, whose owners may
-// still send. A server on an earlier timeline, which is a primary that was replaced, is not used again
-// before the process is restarted. If the DSN has several hosts, one that is silent is passed over
-// after half of Options.Lease.
+// still send. A server on an earlier timeline, which is a primary that was replaced, is not used
+// again before the process is restarted. If the DSN has several hosts, one that is silent is passed
+// over after half of Options.Lease.
 //
 // # Tables
 //
