@@ -612,6 +612,11 @@ var mutations = []mutation{
 `,
 	},
 	{
+		"5", "the budget outlives a change of the lanes of several nodes", "a node that owned before has a full bucket beside what the other node sent", "relay",
+		`if b.full == next.full && !shared {`,
+		`if b.full == next.full {`,
+	},
+	{
 		"5", "the budget goes back in time", "a lane that was held up has the budget count the time twice", "relay",
 		`	if now.Before(b.latest) {`,
 		`	if false {`,
