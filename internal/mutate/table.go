@@ -60,6 +60,11 @@ var mutations = []mutation{
 		`		s.presence`,
 	},
 	{
+		"1", "one silent host uses up the time for all", "when the machine of the primary is lost, webhooks are answered 503 although the standby was promoted", "relay/pgstore",
+		`cfg.ConnectTimeout = min(cfg.ConnectTimeout, s.patience())`,
+		``,
+	},
+	{
 		"1", "a connection to a silent server keeps its place", "an owner loses its lanes whenever a firewall forgets a connection", "relay/pgstore",
 		`			_ = c.PgConn().Conn().Close() // nothing of it is needed any more
 `,
