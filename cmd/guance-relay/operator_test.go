@@ -238,7 +238,7 @@ func TestOperatorRefuses(t *testing.T) {
 		{400, "seq", "POST", "/console/api/drop", ""},
 		{400, "seq", "POST", "/console/api/replay", ""},
 		{400, "seq", "POST", "/console/api/drop?seq=0", ""},
-		{400, "seq", "POST", "/console/api/replay?seq=", ""}, // a variable of a script that is not set, and not all
+		{400, "seq", "POST", "/console/api/replay?seq=", ""}, // an unset variable is not all
 		{400, "sequence", "POST", "/console/api/replay?sequence=1", ""},
 		{400, "once", "POST", "/console/api/replay?seq=1&seq=2", ""},
 		{400, "semicolon", "POST", "/console/api/replay?lane=pagerduty;seq=1", ""},
