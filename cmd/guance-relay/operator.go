@@ -16,13 +16,14 @@ import (
 	"github.com/guance-relay/guance-relay/relay/console"
 )
 
-// operator serves the operator's address: metrics, the console with its API, and the reload. It has
+// operator serves the operator's address: metrics, the console with its API, reload and backup. It has
 // no secrets, and whoever reaches it may drop alerts. So it listens on loopback only; access from
 // elsewhere needs a proxy with authentication in front.
 type operator struct {
 	listener net.Listener
 	http     *http.Server
 	reload   func(context.Context) (*reloaded, error) // nil: there is no configuration file
+	backup   *backup
 }
 
 const (
@@ -31,12 +32,12 @@ const (
 )
 
 // newOperator opens the operator's address. Its errors are errors of the configuration.
-func newOperator(address string, r *relay.Relay, m *metrics,
+func newOperator(address string, r *relay.Relay, db any, m *metrics,
 	log *slog.Logger) (*operator, error) {
 	if err := checkOperator(address); err != nil {
 		return nil, err
 	}
-	o := &operator{}
+	o := &operator{backup: &backup{store: db, log: log}}
 	var err error
 	if o.listener, err = net.Listen("tcp", address); err != nil {
 		return nil, fmt.Errorf("operator: %w", err)
@@ -111,10 +112,11 @@ func (o *operator) routes(metrics, page http.Handler) http.Handler {
 	}
 	route("GET", "/metrics", metrics)
 	route("POST", "/reload", http.HandlerFunc(o.postReload))
+	route("POST", "/backup", o.backup)
 	mux.Handle("/console/", http.StripPrefix("/console", page))
 	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
 		writeStatus(w, http.StatusNotFound, "error", "not found; there are /console/, "+
-			"/console/api/openapi.json, /metrics and /reload")
+			"/console/api/openapi.json, /metrics, /reload and /backup")
 	})
 	return mux
 }
