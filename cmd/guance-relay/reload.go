@@ -242,6 +242,12 @@ func unchangeable(old, next *relayfile.File) (parts []string) {
 	if !reflect.DeepEqual(a, b) {
 		parts = append(parts, "listeners")
 	}
+	heartbeat := func(w relayfile.Watch) []any {
+		return []any{w.HeartbeatURL, w.HeartbeatEvery, w.HeartbeatNetworks}
+	}
+	if !reflect.DeepEqual(heartbeat(old.Watch), heartbeat(next.Watch)) {
+		parts = append(parts, "watch.heartbeat")
+	}
 	if old.Limits.MaxConnections != next.Limits.MaxConnections {
 		parts = append(parts, "limits.max_connections")
 	}
@@ -290,6 +296,7 @@ func (c *config) fromFile(f *relayfile.File) error {
 	}{
 		{"listen", f.Listeners.Webhook, &c.listen}, {"operator", f.Listeners.Operator, &c.operator},
 		{"data", f.Store.Directory, &c.data},
+		{"tls-cert", f.Listeners.TLSCert, &c.tlsCert}, {"tls-key", f.Listeners.TLSKey, &c.tlsKey},
 	} {
 		if !c.set(s.flag) && s.value != "" {
 			*s.dst = s.value
