@@ -27,6 +27,8 @@ type reloader struct {
 	store     store.Store
 	gate      *gate
 	files     *secretFiles
+	pair      *certificate // nil: plain HTTP
+	watch     *selfWatch
 	conns     *connections
 	log       *slog.Logger
 	m         *metrics
@@ -91,9 +93,12 @@ func (r *reloader) apply(ctx context.Context) (*reloaded, error) {
 	if next.Access.MaxBytes == 0 || r.fixedBody {
 		next.Access.MaxBytes = int64(r.maxBody)
 	}
-	p, err := filePlan(next)
+	p, err := filePlan(next, r.watch.sources...)
 	if err != nil {
 		return nil, configError{err}
+	}
+	if r.pair != nil {
+		p.files.add("the last good certificate stays in use", r.pair.check)
 	}
 	handler, err := p.webhook(r.relay)
 	if err != nil {
@@ -142,6 +147,7 @@ func (r *reloader) apply(ctx context.Context) (*reloaded, error) {
 			r.log.Error("a lane without routes cannot be removed", "lane", name, "error", err.Error())
 		}
 	}
+	r.watch.watch.Set(next.Watch)
 	r.files.replace(p.files)
 	r.conns.setAllow(p.allow)
 	r.current = next
