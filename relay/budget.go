@@ -143,6 +143,16 @@ func (b *budget) raise(now time.Time) {
 	}
 }
 
+// left returns how many requests can be spent at now.
+func (b *budget) left(now time.Time) float64 {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if now.Before(b.until) {
+		return 0
+	}
+	return max(b.limiter.TokensAt(now), 0)
+}
+
 // standing returns the end of the pause, when a request can be spent, and the present rate.
 func (b *budget) standing(now time.Time) (paused, next time.Time, perMinute float64) {
 	b.mu.Lock()

@@ -50,10 +50,12 @@ func (r *Relay) standsBy(lane string) bool {
 // A command is what a node asks of the owner of a lane. Nodes of two versions may run side by side:
 // members are only added.
 type command struct {
-	Do      string `json:"do"`
-	Seq     uint64 `json:"seq,omitempty"`
-	Problem string `json:"problem,omitempty"`
-	By      string `json:"by,omitempty"`
+	Do      string   `json:"do"`
+	Seq     uint64   `json:"seq,omitempty"`
+	Seqs    []uint64 `json:"seqs,omitempty"`
+	Problem string   `json:"problem,omitempty"`
+	By      string   `json:"by,omitempty"`
+	Reason  string   `json:"reason,omitempty"`
 
 	For     time.Duration   `json:"for,omitempty"`
 	Waiting *WaitingOptions `json:"waiting,omitempty"`
@@ -63,6 +65,8 @@ const (
 	doReplay  = "replay"
 	doDrop    = "drop"
 	doKill    = "drop pending"
+	doKillAll = "drop matching"
+	doMatch   = "match"
 	doExplain = "explain"
 	doPause   = "pause"
 	doResume  = "resume"
@@ -78,6 +82,8 @@ type answer struct {
 	Kind    string          `json:"kind,omitempty"` // of the error, see errorKinds
 	History *ProblemHistory `json:"history,omitempty"`
 	Waiting *WaitingPage    `json:"waiting,omitempty"`
+	Matches *Matches        `json:"matches,omitempty"`
+	Dropped int             `json:"dropped,omitempty"`
 }
 
 // errorKinds are the errors that callers compare.
@@ -183,8 +189,17 @@ func (r *Relay) execute(
 		return r.Drop(ctx, lane, c.Seq)
 	case doKill:
 		return r.DropPending(ctx, lane, c.Seq, c.By)
+	case doKillAll:
+		a.Dropped, err = r.DropMatching(ctx, lane, c.Seqs, c.By)
+		return err
+	case doMatch:
+		if c.Waiting == nil {
+			return errors.New("the command has no filter")
+		}
+		a.Matches, err = r.MatchWaiting(ctx, lane, c.Waiting.Filter)
+		return err
 	case doPause:
-		return r.Pause(ctx, lane, c.For, c.By)
+		return r.Pause(ctx, lane, c.For, c.By, c.Reason)
 	case doResume:
 		return r.Resume(ctx, lane, c.By)
 	case doSendNow:

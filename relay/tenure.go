@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -46,13 +48,25 @@ func (r *Relay) begin(run *run, a *account) {
 			r.standBy(run, a, handOverRest)
 		case r.cluster != nil && lostLease(err):
 			r.log.Warn("relay: this node is no longer the owner of lanes; it stands by",
-				"group", a.group(r.node).Name, "error", err.Error())
+				"group", a.group(r.node).Name, "error", eachOnce(err))
 			r.standBy(run, a, 0)
 		default:
 			run.fail(err)
 			run.stop()
 		}
 	})
+}
+
+// eachOnce returns the lines of an error, each of them once, in one line: a lease that ends has
+// every call of its lanes fail alike.
+func eachOnce(err error) string {
+	var lines []string
+	for line := range strings.SplitSeq(err.Error(), "\n") {
+		if !slices.Contains(lines, line) {
+			lines = append(lines, line)
+		}
+	}
+	return strings.Join(lines, "; ")
 }
 
 // lostLease reports whether an error ends a tenure and no more: the lease has ended, or the store
@@ -91,6 +105,9 @@ func (r *Relay) own(ctx context.Context, a *account) error {
 			return nil
 		}
 		return fmt.Errorf("relay: acquiring the lanes of account %q: %w", a.group(r.node).Name, err)
+	}
+	for _, l := range a.lanes {
+		r.telemetry.tenures.Add(ctx, 1, byLane(l.name))
 	}
 	a.budget = a.budget.with(a.perMinute, r.cluster != nil, r.clock.now())
 	ctx, lose := context.WithCancelCause(ctx)

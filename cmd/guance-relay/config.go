@@ -1,6 +1,8 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -14,12 +16,14 @@ type config struct {
 
 	access                                    access
 	maxBody, maxConnections, perMinute, nodes int
-	demo                                      bool
+	storm                                     int // events; 0: none
+	demo, keep                                bool
 
 	getenv func(string) string    // os.Getenv, or a function of a test
 	set    func(flag string) bool // whether a flag or its variable is set
 	given  func(flag string) bool // whether a flag is on the command line
 	action action                 // nil: run the server
+	args   []string               // of the action
 }
 
 // configError is an error in the configuration: exit status 2.
@@ -95,6 +99,15 @@ func (c *config) flags() []cli.Flag {
 		text(&c.logFormat, "log-format", "LOG_FORMAT", "text", "text or json"),
 		flag(&c.demo, "demo", "send a sample fault and its recovery to a built-in fake PagerDuty,"+
 			" print what happens, and exit; the environment is ignored", cli.ValueSourceChain{}),
+		flag(&c.keep, "keep", "with -demo: keep the console for looking until Ctrl-C",
+			cli.ValueSourceChain{}),
+		&cli.BoolFlag{Name: "storm", Usage: "with -demo: play a storm of 2,000 events, for two minutes",
+			Action: func(_ context.Context, _ *cli.Command, storm bool) error {
+				if storm {
+					c.storm = stormEvents
+				}
+				return nil
+			}},
 		&cli.IntFlag{Name: "nodes", Value: 1, Destination: &c.nodes,
 			Usage: "with -demo: run so many `servers` on one PostgreSQL, and kill the one that sends"},
 	}
@@ -119,4 +132,21 @@ func (c *config) missing() error {
 	}
 	return fmt.Errorf("not configured: %s; set it, or start a demonstration with -demo, "+
 		"which needs no account", strings.Join(lacks, ", and "))
+}
+
+// checkDemo returns an error if a flag of the demonstration is set without -demo, or beside one
+// with which it does nothing.
+func (c *config) checkDemo() error {
+	for _, name := range []string{"keep", "storm", "nodes"} {
+		if c.set(name) && !c.demo {
+			return fmt.Errorf("-%s works with -demo only; add -demo or leave it out", name)
+		}
+		if c.set(name) && name != "nodes" && c.nodes > 1 {
+			return fmt.Errorf("-%s does not work with -nodes; leave one of them out", name)
+		}
+	}
+	if c.demo && (c.nodes < 1 || c.perMinute < 1) {
+		return errors.New("-nodes and -pagerduty-per-minute must be at least 1")
+	}
+	return nil
 }

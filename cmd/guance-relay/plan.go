@@ -19,7 +19,7 @@ import (
 // A plan is what the server runs: one lane by the environment, or what a file says.
 type plan struct {
 	lanes   []plannedLane
-	route   func(*guance.Event) []string // nil: every lane gets every event
+	route   func(source string, e *guance.Event) []string // nil: every lane gets every event
 	webhook func(*relay.Relay) (http.Handler, error)
 	names   func(context.Context, store.Store) error // nil: nothing to check
 	store   boltstore.Options

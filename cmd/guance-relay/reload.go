@@ -30,7 +30,7 @@ type reloader struct {
 	conns     *connections
 	log       *slog.Logger
 	m         *metrics
-	route     atomic.Pointer[func(*guance.Event) []string]
+	route     atomic.Pointer[func(string, *guance.Event) []string]
 
 	mu      sync.Mutex // held during a reload
 	current *relayfile.Config
@@ -51,7 +51,9 @@ type reloaded struct {
 }
 
 // routes is for relay.Options.Route.
-func (r *reloader) routes(e *guance.Event) []string { return (*r.route.Load())(e) }
+func (r *reloader) routes(source string, e *guance.Event) []string {
+	return (*r.route.Load())(source, e)
+}
 
 // err returns why the last reload has failed.
 func (r *reloader) err() error {
@@ -148,7 +150,7 @@ func (r *reloader) apply(ctx context.Context) (*reloaded, error) {
 
 // swap makes the changes that need a shut gate, and the new routes and sources take effect.
 func (r *reloader) swap(ctx context.Context, changes []change, before map[string]*relayfile.Target,
-	route func(*guance.Event) []string, handler http.Handler,
+	route func(string, *guance.Event) []string, handler http.Handler,
 	undo *[]func(context.Context) error) error {
 	r.gate.open.Lock()
 	defer r.gate.open.Unlock()

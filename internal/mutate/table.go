@@ -48,6 +48,17 @@ var mutations = []mutation{
 `,
 		``,
 	},
+	{
+		"1", "a primary that was replaced is used again", "a server that comes back after its standby was promoted takes alerts that are lost with it", "relay/pgstore",
+		`if system != present || timeline >= newest {`,
+		`if system != present || timeline >= newest || true {`,
+	},
+	{
+		"1", "a connection to a silent server is waited for", "when the machine of the primary is lost, webhooks are answered 503 although the standby was promoted", "relay/pgstore",
+		`			_ = c.PgConn().Conn().Close() // nothing of it is needed any more
+`,
+		``,
+	},
 
 	// 2. Nothing vanishes.
 	{
@@ -73,6 +84,11 @@ var mutations = []mutation{
 		if l.wants(ev, routed) || routed[l.name] {`,
 	},
 	// Which lanes get an event.
+	{
+		"2", "the routes see the source without a name for every event", "the alerts of a source reach the lanes of another one, or nobody", "relay",
+		`r.offers(lanes, source.Name, ev)`,
+		`r.offers(lanes, "", ev)`,
+	},
 	{
 		"2", "an event comes to a lane before the lane has its former name", "a webhook in the moment of a start keeps a renamed lane from starting ever again", "relay",
 		`	lanes, err := r.namedLanes(ctx)
@@ -391,6 +407,11 @@ var mutations = []mutation{
 			gone = append(gone, it)
 		}`,
 		`		gone = append(gone, it)`,
+	},
+	{
+		"3", "lanes are acquired at once after a promotion", "an owner that the promoted standby does not know of sends beside the next one", "relay/pgstore",
+		`mine, engineOf(c)).Scan(`,
+		`mine, "").Scan(`,
 	},
 
 	// 4. It converges.
@@ -871,9 +892,8 @@ var mutations = []mutation{
 	},
 	{
 		"9", "an event that no lane takes is not told of", "a new team's alerts go nowhere, and nobody can see it", "relay",
-		`r.telemetry.unrouted.Add(context.Background(), 1)
-			r.unrouted.do(func(n uint64) {`,
-		`_ = (func(n uint64) {`,
+		`			r.unrouted.do(func(n uint64) {`,
+		`			_ = (func(n uint64) {`,
 	},
 	{
 		"9", "a relay without lanes is ready", "every alert is answered 202 and goes nowhere", "relay",

@@ -60,7 +60,7 @@ func newProcess(w *world, node int, lanes Lanes) *process {
 	opts := &relay.Options{Logger: p.log, DrainTimeout: drain,
 		Now: func() time.Time { return w.date(node) }, Node: nodeName(node)}
 	if w.plan.Route {
-		opts.Route = func(e *guance.Event) []string { return lanes.configuration(e).Wanted }
+		opts.Route = func(_ string, e *guance.Event) []string { return lanes.configuration(e).Wanted }
 	}
 	var err error
 	if p.relay, err = relay.New(db, opts); err != nil {

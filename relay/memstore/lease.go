@@ -305,3 +305,17 @@ func (o *ownedLane) takeDead(seq uint64, fn func(store.Settlement)) error {
 		fn(st)
 	})
 }
+
+func (o *ownedLane) SetPause(ctx context.Context, p store.Pause) error {
+	return o.do(ctx, Call{Method: "SetPause"}, func() error {
+		return o.lease.store.write(func() { o.pause = p })
+	})
+}
+
+func (o *ownedLane) Pause(ctx context.Context) (p store.Pause, err error) {
+	err = o.do(ctx, Call{Method: "Pause"}, func() error {
+		p = o.pause
+		return nil
+	})
+	return p, err
+}

@@ -255,6 +255,27 @@ func (s *Store) DeadLetters(
 	return found, err
 }
 
+// OpenProblems implements [store.Store], by problem key.
+func (s *Store) OpenProblems(
+	ctx context.Context, lane, from string, limit int,
+) (open []store.OpenProblem, next string, err error) {
+	err = s.do(ctx, Call{Method: "OpenProblems", Lane: lane}, func() error {
+		records := s.lane(lane).records
+		for _, problem := range slices.Sorted(maps.Keys(records)) {
+			if problem < from || !records[problem].Open {
+				continue
+			}
+			if len(open) == limit {
+				next = problem
+				break
+			}
+			open = append(open, store.OpenProblem{Problem: problem, Record: records[problem]})
+		}
+		return nil
+	})
+	return open, next, err
+}
+
 // Settled returns how the entries of a lane ended, in the order in which they did.
 func (s *Store) Settled(lane string) (settled []store.Settlement) {
 	s.mu.Lock()

@@ -408,7 +408,8 @@ func answersUnavailable(r *run) {
 			waiting = nil
 		}
 		all := calls(r.store, l, lane, pending, dead)
-		for _, write := range []string{"Append", "Rename", "Acquire", "Mark", "Revive", "Drop"} {
+		for _, write := range []string{"Append", "Rename", "Acquire", "Mark", "Revive", "Drop",
+			"SetPause"} {
 			delete(all, write) // it may take effect
 		}
 		c := r.cluster()

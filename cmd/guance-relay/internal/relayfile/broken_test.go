@@ -107,9 +107,9 @@ var broken = []struct{ name, file, want string }{
 	{"a URL in the file", "lanes:\n  chat:\n    type: webhook\n    url: https://x.example/hunter2" + ending,
 		`4:10: lanes.chat.url: is not a reference to a secret; put the secret into a variable or a file, and write env:NAME or file:PATH`},
 	{"not a URL", "lanes:\n  chat: {type: webhook, url: env:NO_URL}" + ending,
-		`2:30: lanes.chat.url: the URL has to begin with http:// or https:// and a host; correct what the reference stands for`},
+		`2:30: lanes.chat.url: has to begin with http:// or https:// and a host; correct what the reference stands for, or see allowed_networks`},
 	{"an address that is refused", "lanes:\n  chat: {type: webhook, url: env:METADATA}" + ending,
-		`2:30: lanes.chat.url: the address 169.254.169.254 is not on the public internet: add its network to allowed_networks if it is meant; see allowed_networks`},
+		`2:30: lanes.chat.url: has the address 169.254.169.254, which is neither on the public internet nor in an allowed network; correct what the reference stands for, or see allowed_networks`},
 	{"a format", "lanes:\n  chat: {type: webhook, url: env:CHAT, format: irc}" + ending,
 		`2:48: lanes.chat.format: unknown value; write one of event, template, feishu, dingtalk, wecom, slack, teams`},
 	{"a template without its format", "lanes:\n  chat: {type: webhook, url: env:CHAT, template: x}" + ending,
@@ -117,28 +117,28 @@ var broken = []struct{ name, file, want string }{
 	{"a template that is not one", "lanes:\n  chat:\n    type: webhook\n    url: env:CHAT\n" +
 		"    format: template\n    template: |\n      {\"token\": \"hunter2\",\n" +
 		"       \"x\": {{jsn .}}}" + ending,
-		`6:15: lanes.chat.template: line 2 of the template: there is no such function; see text/template, and webhooksink.Payload for the fields; the functions json and secret are there too`},
+		`6:15: lanes.chat.template: calls a function that does not exist, in line 2 of the template; see text/template, and webhooksink.Payload for the fields; the functions json and secret are there too`},
 	{"a field of a template", "lanes:\n  chat:\n    type: webhook\n    url: env:CHAT\n" +
 		"    format: template\n    template: '{\"hunter2\": {{json .Titel}}}'" + ending,
-		`6:15: lanes.chat.template: line 1 of the template: an event has no such field; see text/template, and webhooksink.Payload for the fields; the functions json and secret are there too`},
+		`6:15: lanes.chat.template: names a field that no event has, in line 1 of the template; see text/template, and webhooksink.Payload for the fields; the functions json and secret are there too`},
 	{"a template of no JSON", "lanes:\n  chat:\n    type: webhook\n    url: env:CHAT\n" +
 		"    format: template\n    template: '{\"text\": {{.Data.Title}}, \"hunter2\"}'" + ending,
-		`6:15: lanes.chat.template: template: the result is not JSON from byte 10 on: write values with {{json …}}, or set content_type; see text/template, and webhooksink.Payload for the fields; the functions json and secret are there too`},
+		`6:15: lanes.chat.template: makes a body that is not JSON from byte 10 on: write values with {{json …}}, or set the content type; see text/template, and webhooksink.Payload for the fields; the functions json and secret are there too`},
 	{"a signing key", "lanes:\n  chat: {type: webhook, url: env:CHAT, format: slack, signing_key: env:SIGN}" +
 		ending,
 		`2:68: lanes.chat.signing_key: only feishu and dingtalk have one; remove it`},
 	{"a secret of Standard Webhooks", "lanes:\n  chat: {type: webhook, url: env:CHAT, secrets: [env:SIGN]}" +
 		ending,
-		`2:40: lanes.chat.secrets: secrets[0] does not begin with whsec_; write whsec_ and the base64 of 24 to 64 random bytes`},
+		`2:40: lanes.chat.secrets: has no whsec_ at the beginning of number 1; write whsec_ and the base64 of 24 to 64 random bytes`},
 	{"a secret header", "lanes:\n  chat:\n    type: webhook\n    url: env:CHAT\n    headers:\n" +
 		"      Authorization: Bearer hunter2" + ending,
 		`6:22: lanes.chat.headers.Authorization: the value of this header may be a secret; put the secret into a variable or a file, and write env:NAME or file:PATH`},
 	{"a header of two lines", "lanes:\n  chat:\n    type: webhook\n    url: env:CHAT\n    headers:\n" +
 		"      Authorization: env:BAD_HEADER" + ending,
-		`5:5: lanes.chat.headers: the value of Authorization has characters that HTTP does not allow, such as a newline at the end of a file; remove or correct it`},
+		`5:5: lanes.chat.headers: has a value of Authorization with characters that HTTP does not allow, such as a newline at the end of a file; remove or correct it`},
 	{"a header of the relay", "lanes:\n  chat:\n    type: webhook\n    url: env:CHAT\n    headers:\n" +
 		"      Content-Type: text/plain" + ending,
-		`5:5: lanes.chat.headers: headers has Content-Type, which the sink sets; remove or correct it`},
+		`5:5: lanes.chat.headers: has Content-Type, which the sink sets; remove or correct it`},
 	{"a lane that is not there", pager + "routes:\n  - when: level >= critical\n    lanes: [pager]\n",
 		`5:13: routes[0].lanes[0]: there is no lane "pager"; the lanes are pd`},
 	{"a fallback that is not there", pager + "fallback: chat\n",
@@ -152,7 +152,7 @@ var broken = []struct{ name, file, want string }{
 	{"a lane without a route", pager + "routes:\n  - lanes: []\n",
 		`1:9: lanes.pd: no route leads to this lane; add it to a route, make it the fallback, or remove it`},
 	{"an unknown name", pager + "routes:\n  - when: levle >= critical\n    lanes: [pd]\n",
-		`4:11: routes[0].when: unknown name levle (at character 1); the names are level, state, kind, tags, labels, workspace.id, workspace.name, monitor.id, monitor.name, policy and title, and the levels without quotes`},
+		`4:11: routes[0].when: unknown name levle (at character 1); the names are level, state, kind, tags, labels, workspace.id, workspace.name, monitor.id, monitor.name, policy, title and source, and the levels without quotes`},
 	{"a level in quotes", pager + "routes:\n  - when: level == \"critical\"\n    lanes: [pd]\n",
 		`4:11: routes[0].when: a level is compared with text (at character 7); write it without quotes: level >= critical`},
 	{"no condition", pager + "routes:\n  - when: title\n    lanes: [pd]\n",
@@ -163,8 +163,8 @@ var broken = []struct{ name, file, want string }{
 		`4:11: routes[0].when: unexpected token EOF (at character 8); see the section on expressions in docs/configuration.md`},
 	{"a name of a tag", pager + "routes:\n  - when: workspace == \"a\"\n    lanes: [pd]\n",
 		`4:11: routes[0].when: a workspace and a monitor have an id and a name (at character 11); write workspace.id, workspace.name, monitor.id or monitor.name`},
-	{"the source", pager + "routes:\n  - when: source == \"a\"\n    lanes: [pd]\n",
-		`4:11: routes[0].when: the relay does not say the source to routes yet (at character 1); use workspace.id`},
+	{"a source that is not there", pager + "routes:\n  - when: source == \"a\"\n    lanes: [pd]\n",
+		`4:11: routes[0].when: source is never "a": it is one of default (at character 11); see the section on expressions in docs/configuration.md`},
 	{"a token in the file", "lanes: {pd: {type: log}}\nsources:\n  default:\n    tokens: [hunter2]\n",
 		`4:14: sources.default.tokens[0]: is not a reference to a secret; put the secret into a variable or a file, and write env:NAME or file:PATH`},
 	{"a secret of two sources", "lanes: {pd: {type: log}}\nsources:\n  a: {tokens: [env:TOKEN]}\n" +

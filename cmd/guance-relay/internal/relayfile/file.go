@@ -60,7 +60,7 @@ type Lane struct {
 
 // A Route sends the alerts for which When is true to lanes.
 type Route struct {
-	When     string   `yaml:"when" doc:"An expression of expr-lang.org over level, state, kind, tags, labels, workspace, monitor, policy and title. Empty: every alert."`
+	When     string   `yaml:"when" doc:"An expression of expr-lang.org over level, state, kind, tags, labels, workspace, monitor, policy, title and source. Empty: every alert."`
 	Lanes    []string `yaml:"lanes" required:"true" doc:"The names of lanes. An empty list drops the alert: nobody gets it, but for the fallback."`
 	Continue bool     `yaml:"continue" doc:"Try the routes that follow too."`
 }

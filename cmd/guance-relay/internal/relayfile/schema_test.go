@@ -102,7 +102,7 @@ var valid = map[string]bool{
 	"a fallback that is not there": true, "a lane twice in a route": true,
 	"a route that is never reached": true, "a lane without a route": true, "an unknown name": true,
 	"a level in quotes": true, "no condition": true, "a kind that does not exist": true,
-	"not an expression": true, "a name of a tag": true, "the source": true,
+	"not an expression": true, "a name of a tag": true, "a source that is not there": true,
 	"a secret of two sources": true, "basic": true, "a network": true, "every network": true,
 	"nobody": true, "no_auth of a named source": true, "no_auth and a secret": true,
 	"a name of a source": true, "a name of a lane": true, "a large body": true,
