@@ -5,6 +5,8 @@ import (
 	"log/slog"
 	"time"
 
+	"go.opentelemetry.io/otel/metric"
+
 	"github.com/guance-relay/guance-relay/relay/store"
 )
 
@@ -54,8 +56,8 @@ func shift(t time.Time, by time.Duration) time.Time {
 	return t.Add(by)
 }
 
-// watch logs each step of the wall clock, until ctx ends.
-func (c *clock) watch(ctx context.Context, log *slog.Logger) {
+// watch logs and counts each step of the wall clock, until ctx ends.
+func (c *clock) watch(ctx context.Context, log *slog.Logger, steps metric.Int64Counter) {
 	ticker := time.NewTicker(watchEvery)
 	defer ticker.Stop()
 	for before := c.ahead(); ; {
@@ -66,6 +68,7 @@ func (c *clock) watch(ctx context.Context, log *slog.Logger) {
 		}
 		ahead := c.ahead()
 		if step := ahead - before; step.Abs() > maxDrift {
+			steps.Add(ctx, 1)
 			log.Warn("relay: the wall clock was set; what waits is not affected, but times that are shown "+
 				"from before and after do not agree", "by", step.Round(time.Millisecond).String())
 		}

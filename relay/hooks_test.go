@@ -183,35 +183,41 @@ type counting struct {
 
 type countingMeter struct {
 	noop.Meter
-	name  string
 	count *count
 }
 
 type count struct {
 	noop.Int64Counter
-	n int64
+	fate string
+	n    int64
 }
 
-func countOf(name string) (metric.MeterProvider, *count) {
-	c := &count{}
-	return counting{meter: countingMeter{name: name, count: c}}, c
+// countOf counts the events of a fate.
+func countOf(fate string) (metric.MeterProvider, *count) {
+	c := &count{fate: fate}
+	return counting{meter: countingMeter{count: c}}, c
 }
 
 func (c counting) Meter(string, ...metric.MeterOption) metric.Meter { return c.meter }
 
 func (m countingMeter) Int64Counter(name string,
 	_ ...metric.Int64CounterOption) (metric.Int64Counter, error) {
-	if name == m.name {
+	if name == "relay.events" {
 		return m.count, nil
 	}
 	return noop.Int64Counter{}, nil
 }
 
-func (c *count) Add(_ context.Context, n int64, _ ...metric.AddOption) { c.n += n }
+func (c *count) Add(_ context.Context, n int64, opts ...metric.AddOption) {
+	labels := metric.NewAddConfig(opts).Attributes()
+	if fate, _ := labels.Value("fate"); fate.AsString() == c.fate {
+		c.n += n
+	}
+}
 
 func TestReport36EventThatNoLaneTakesShows(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		meters, unrouted := countOf("relay.unrouted")
+		meters, unrouted := countOf("unrouted")
 		r, log := logged(t, relay.Options{MeterProvider: meters})
 		mine := func(e *guance.Event) bool { return e.ProblemKey() == "mine" }
 		r.Handle("mine", &recorder{}, &relay.SinkOptions{Match: mine})
@@ -244,7 +250,7 @@ func TestReport36EventThatNoLaneTakesShows(t *testing.T) {
 
 // Events that the store refused are not counted; they are sent again.
 func TestUnroutedIsCountedOnce(t *testing.T) {
-	meters, unrouted := countOf("relay.unrouted")
+	meters, unrouted := countOf("unrouted")
 	db := memstore.New()
 	r, err := relay.New(db, &relay.Options{MeterProvider: meters,
 		Logger: slog.New(slog.DiscardHandler)})

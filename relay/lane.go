@@ -64,7 +64,8 @@ func (l *lane) run(ctx context.Context, db store.Store, lease store.Lease) error
 		return fmt.Errorf("relay: lane %q: reading its backlog: %w", l.name, err)
 	}
 	defer func() {
-		l.stopping = !errors.Is(context.Cause(ctx), errLanesChange)
+		cause := context.Cause(ctx)
+		l.stopping = !errors.Is(cause, errLanesChange) && !errors.Is(cause, errHandOver)
 		l.publish(l.clock.now())
 	}()
 	// Attempts outlive ctx by the drain time, so that fewer events are sent twice.
@@ -89,6 +90,7 @@ func (l *lane) start(ctx context.Context, db store.Store, lease store.Lease) err
 	if err := l.readHold(ctx); err != nil {
 		return err
 	}
+	l.budget.Store(l.account.budget)
 	l.unread, l.ready = held[l.name].Pending, now.Add(readFirst)
 	policy := schedule.Policy{
 		EveryEvent: l.opts.EveryEvent, MaxAttempts: l.opts.MaxAttempts, MaxAge: l.opts.MaxAge,

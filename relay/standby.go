@@ -72,6 +72,8 @@ const (
 	doResume  = "resume"
 	doSendNow = "send now"
 	doWaiting = "waiting"
+	// doHandOver asks for the lanes themselves.
+	doHandOver = "hand over"
 )
 
 // An answer is what the owner says.
@@ -126,8 +128,9 @@ func (r *Relay) ask(ctx context.Context, lane string, c command) (answer, error)
 	return a, fmt.Errorf("on the node that owns the lane: %s", a.Error)
 }
 
-// serve does what other nodes ask of the lanes of a lease, until ctx ends.
-func (r *Relay) serve(ctx context.Context, lease store.ClusterLease) {
+// serve does what other nodes ask of the lanes of a lease, until ctx ends. handOver ends the lease
+// for another node.
+func (r *Relay) serve(ctx context.Context, lease store.ClusterLease, handOver func() error) {
 	for {
 		request, err := lease.Next(ctx)
 		if errors.Is(err, store.ErrUnavailable) && sleep(ctx, reachAgain) {
@@ -139,8 +142,10 @@ func (r *Relay) serve(ctx context.Context, lease store.ClusterLease) {
 		go func() {
 			ctx, cancel := context.WithTimeout(ctx, askTimeout)
 			defer cancel()
-			body, err := json.Marshal(r.answer(ctx, request))
-			if err == nil {
+			body, err := json.Marshal(r.answer(ctx, request, handOver))
+			if err == nil { // also if the command has ended the tenure
+				ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), askTimeout)
+				defer cancel()
 				err = request.Answer(ctx, body)
 			}
 			if err != nil && ctx.Err() == nil {
@@ -152,9 +157,11 @@ func (r *Relay) serve(ctx context.Context, lease store.ClusterLease) {
 }
 
 // answer does what another node asked.
-func (r *Relay) answer(ctx context.Context, request *store.Request) answer {
+func (r *Relay) answer(
+	ctx context.Context, request *store.Request, handOver func() error,
+) answer {
 	var a answer
-	err := r.execute(ctx, request, &a)
+	err := r.execute(ctx, request, handOver, &a)
 	if err != nil {
 		a.Error = err.Error()
 		for kind, is := range errorKinds {
@@ -167,7 +174,9 @@ func (r *Relay) answer(ctx context.Context, request *store.Request) answer {
 }
 
 // execute does what a command says. What it returns beside an error is put into a.
-func (r *Relay) execute(ctx context.Context, request *store.Request, a *answer) (err error) {
+func (r *Relay) execute(
+	ctx context.Context, request *store.Request, handOver func() error, a *answer,
+) (err error) {
 	var c command
 	if err := json.Unmarshal(request.Body, &c); err != nil {
 		return err
@@ -198,6 +207,8 @@ func (r *Relay) execute(ctx context.Context, request *store.Request, a *answer) 
 	case doWaiting:
 		a.Waiting, err = r.Waiting(ctx, lane, c.Waiting)
 		return err
+	case doHandOver:
+		return handOver()
 	case doExplain:
 		l := r.findLane(lane)
 		if l == nil {

@@ -23,6 +23,7 @@ type config struct {
 	set    func(flag string) bool // whether a flag or its variable is set
 	given  func(flag string) bool // whether a flag is on the command line
 	action action                 // nil: run the server
+	args   []string               // of the action
 }
 
 // configError is an error in the configuration: exit status 2.

@@ -28,6 +28,7 @@ type operator struct {
 	listener net.Listener
 	http     *http.Server
 	reload   func(context.Context) (*reloaded, error) // nil: there is no configuration file
+	backup   *backup
 }
 
 const (
@@ -36,12 +37,12 @@ const (
 )
 
 // newOperator opens the operator's address. Its errors are errors of the configuration.
-func newOperator(address string, r *relay.Relay, m *metrics,
+func newOperator(address string, r *relay.Relay, db any, m *metrics,
 	log *slog.Logger) (*operator, error) {
 	if err := checkOperator(address); err != nil {
 		return nil, err
 	}
-	o := &operator{relay: r, log: log}
+	o := &operator{relay: r, log: log, backup: &backup{store: db, log: log}}
 	var err error
 	if o.listener, err = net.Listen("tcp", address); err != nil {
 		return nil, fmt.Errorf("operator: %w", err)
@@ -122,10 +123,11 @@ func (o *operator) routes(metrics, page http.Handler) http.Handler {
 	route("POST", "/replay", call(o.replay, "lane", "seq"))
 	route("POST", "/drop", call(o.drop, "lane", "seq"))
 	route("POST", "/reload", call(o.postReload))
+	route("POST", "/backup", o.backup)
 	mux.Handle("/console/", http.StripPrefix("/console", page))
 	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
 		writeStatus(w, http.StatusNotFound, "error", "not found; there are /console/, /metrics, /stats, "+
-			"/explain, /dead, /replay, /drop and /reload")
+			"/explain, /dead, /replay, /drop, /reload and /backup")
 	})
 	return mux
 }

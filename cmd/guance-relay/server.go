@@ -168,7 +168,7 @@ func newServer(c *config, p *plan, m *metrics, log *slog.Logger,
 	}
 	s.gate = &gate{h: webhook}
 	if c.operator != "" {
-		if s.operator, err = newOperator(c.operator, s.relay, m, log); err != nil {
+		if s.operator, err = newOperator(c.operator, s.relay, s.store, m, log); err != nil {
 			return nil, err
 		}
 	}

@@ -61,6 +61,10 @@ func (c *console) lanes() lanes {
 	all := lanes{ok, make([]lane, len(stats))}
 	for i, l := range stats {
 		l.Until, l.Oldest = l.Until.Round(time.Second), l.Oldest.Round(time.Second)
+		l.LastDelivered = l.LastDelivered.Round(time.Second)
+		for level, at := range l.OldestByLevel {
+			l.OldestByLevel[level] = at.Round(time.Second)
+		}
 		if l.Stuck != nil {
 			stuck := *l.Stuck
 			stuck.Oldest = stuck.Oldest.Round(time.Second)

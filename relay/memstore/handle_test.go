@@ -206,6 +206,44 @@ func TestPromote(t *testing.T) {
 	})
 }
 
+// Commits wait for a standby that is away. They take effect, nobody is told so, and a promotion
+// loses them.
+func TestLoseStandby(t *testing.T) {
+	nodes(t, func(t *testing.T, c *memstore.Cluster, a, b *memstore.Handle) {
+		count := func(want int) {
+			t.Helper()
+			held, err := b.Holdings(t.Context())
+			if err != nil || held["lane"].Pending != want {
+				t.Errorf("Holdings: %v, %v; want %d pending", held, err, want)
+			}
+		}
+		l := own(t, a)
+		c.LoseStandby()
+		for _, id := range []string{"1", "1"} { // the second one is a duplicate
+			if err := keep(b, id); !errors.Is(err, store.ErrUnavailable) {
+				t.Errorf("Append without a standby: %v", err)
+			}
+		}
+		count(1)
+		time.Sleep(3 * time.Second)
+		if !isLost(l) {
+			t.Error("a lease was renewed, and its renewal is not on the standby")
+		}
+		c.Promote()
+		count(0)
+		l = took(t, a, 0)
+		c.LoseStandby()
+		if err := keep(b, "1"); !errors.Is(err, store.ErrUnavailable) {
+			t.Errorf("Append without a standby: %v", err)
+		}
+		c.CatchUp()
+		time.Sleep(10 * time.Second)
+		if count(1); isLost(l) {
+			t.Error("a lease was lost although the standby was away for a moment")
+		}
+	})
+}
+
 // Rename ends the ownership of another node, at once or at the end of its time.
 func TestRenameOfAnotherNodesLane(t *testing.T) {
 	nodes(t, func(t *testing.T, _ *memstore.Cluster, a, b *memstore.Handle) {

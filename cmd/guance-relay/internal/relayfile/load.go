@@ -86,6 +86,18 @@ func (l *Loader) Load(name string) (*Config, error) {
 	return c, nil
 }
 
+// Settings reads the sections of a file that need no secret: limits, store and listeners. Nothing
+// else of the Config is set. The error is an [Error].
+func Settings(name string) (*Config, error) {
+	c := &Config{File: &File{}}
+	var err error
+	if c.doc, err = readDocument(name, c.File); err != nil {
+		return nil, err
+	}
+	b := &build{doc: c.doc, secrets: &secrets{doc: c.doc}}
+	return c, b.sections(c.File, c)
+}
+
 // sections checks limits, store and listeners.
 func (b *build) sections(f *File, c *Config) (err error) {
 	for name, section := range map[string]any{"limits": f.Limits, "store": f.Store} {
