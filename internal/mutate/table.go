@@ -753,8 +753,10 @@ var mutations = []mutation{
 		"6", "what waits in front of worse news does not take its rank", "a fatal waits for as long as the warning before it", "relay/internal/schedule",
 		`		if everyEvent {
 			break
-		}`,
-		`		break`,
+		}
+		worst = max(`,
+		`		break
+		worst = max(`,
 	},
 	{
 		"6", "nothing is sent for having waited long", "a warning starves as long as there are errors", "relay/internal/schedule",
