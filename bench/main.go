@@ -113,6 +113,7 @@ func contests(s size) (all []contest) {
 		latency(s),
 		several(s),
 		growth(s),
+		consoles(s),
 	} {
 		all = append(all, some...)
 	}

@@ -88,7 +88,7 @@ func (r *Relay) accept(
 			return nil, fmt.Errorf("relay: encoding event %d, nothing was kept: %w", i+1, err)
 		}
 		e.Trace = parent
-		e.Wanted, e.Fallback = r.offers(lanes, ev)
+		e.Wanted, e.Fallback = r.offers(lanes, source.Name, ev)
 		batch.Events, receiptOf = append(batch.Events, e), append(receiptOf, i)
 	}
 	if len(batch.Events) > 0 {
@@ -99,8 +99,19 @@ func (r *Relay) accept(
 	for i, e := range batch.Events {
 		r.received(lanes, e, &receipts[receiptOf[i]])
 	}
-	r.logNotKept(source.Name, events, receipts)
+	r.logArrived(source.Name, events, receipts)
+	if r.onReceipt != nil {
+		for i, ev := range events {
+			r.tell(source.Name, ev, receipts[i])
+		}
+	}
 	return receipts, nil
+}
+
+// tell calls Options.Received.
+func (r *Relay) tell(source string, ev *guance.Event, receipt Receipt) {
+	defer r.receiptPanics.recovered(r.log, "relay: Received panicked", func() {})
+	r.onReceipt(source, ev, receipt)
 }
 
 // storedEvent returns an event as a store takes it, for no lane yet.

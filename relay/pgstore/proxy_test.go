@@ -3,20 +3,22 @@ package pgstore_test
 import (
 	"encoding/binary"
 	"io"
+	"maps"
 	"net"
 	"sync"
 	"testing"
 	"time"
 )
 
-// A proxy stands between a store and the server. It can cut connections, refuse new ones, and keep
-// back answers.
+// A proxy stands between a store and the server. It can cut connections, silence them, refuse new
+// ones, and keep back answers.
 type proxy struct {
 	listener net.Listener
 
 	mu      sync.Mutex
 	target  string // of new connections
 	conns   map[net.Conn]bool
+	silent  map[net.Conn]bool // nothing passes any more
 	refuse  bool
 	drop    bool          // answers are thrown away
 	lose    bool          // results are thrown away, and their connections end
@@ -75,7 +77,7 @@ func (p *proxy) serve(client net.Conn) {
 	for {
 		n, err := server.Read(b)
 		p.mu.Lock()
-		drop, lose, late := p.drop, p.lose, p.answers
+		drop, lose, late := p.drop || p.silent[server], p.lose, p.answers
 		p.mu.Unlock()
 		p.thaw()
 		time.Sleep(late)
@@ -127,6 +129,11 @@ func (p *proxy) set(fn func(p *proxy)) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	fn(p)
+}
+
+// silence has nothing pass on the present connections, which stay.
+func (p *proxy) silence() {
+	p.set(func(p *proxy) { p.silent = maps.Clone(p.conns) })
 }
 
 // cut breaks all connections.
