@@ -178,6 +178,34 @@ func TestPausedOwner(t *testing.T) {
 	})
 }
 
+// The first event comes while the engine is away, and a lane is yet to take over its former name.
+func TestEngineAwayBeforeTheFirstEvent(t *testing.T) {
+	for away, kept := range map[time.Duration]bool{10 * time.Second: true, time.Minute: false} {
+		synctest.Test(t, func(t *testing.T) {
+			cluster := memstore.NewCluster()
+			r, err := relay.New(cluster.Open("node"), &relay.Options{
+				Logger: slog.New(slog.NewTextHandler(t.Output(), nil)),
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			r.Handle("lane", &recorder{}, &relay.SinkOptions{Formerly: "old"})
+			cluster.Stop()
+			time.AfterFunc(away, cluster.Start)
+			start := time.Now()
+			_, err = r.Accept(t.Context(), event(t, "1", "p", "critical"))
+			switch took := time.Since(start); {
+			case kept && (err != nil || took > away+time.Second):
+				t.Errorf("the engine was away for %v: %v after %v", away, err, took)
+			case !kept && (!errors.Is(err, store.ErrUnavailable) || took < 15*time.Second ||
+				took > 20*time.Second):
+				t.Errorf("Accept without an engine: %v after %v", err, took)
+			}
+			time.Sleep(away)
+		})
+	}
+}
+
 // While the engine is away, nothing is sent and nothing ends. Accept goes on for a while.
 // Afterwards everything goes on.
 func TestEngineAway(t *testing.T) {
