@@ -54,7 +54,13 @@ var mutations = []mutation{
 		`if system != present || timeline >= newest || true {`,
 	},
 	{
-		"1", "a connection to a silent server is waited for", "when the machine of the primary is lost, webhooks are answered 503 although the standby was promoted", "relay/pgstore",
+		"1", "a call to an engine that was replaced is waited for", "when the machine of the primary is lost, webhooks are answered 503 although the standby was promoted", "relay/pgstore",
+		`		s.endPresence()
+		s.presence`,
+		`		s.presence`,
+	},
+	{
+		"1", "a connection to a silent server keeps its place", "an owner loses its lanes whenever a firewall forgets a connection", "relay/pgstore",
 		`			_ = c.PgConn().Conn().Close() // nothing of it is needed any more
 `,
 		``,

@@ -343,6 +343,12 @@ func TestHostileText(t *testing.T) {
 			}
 		}
 	}
+	terminal := httptest.NewRequest("GET", "/api/problem?key="+key, nil)
+	terminal.Header.Set("Accept", "text/plain")
+	if w := d.do(terminal); w.Code != 200 || strings.ContainsAny(w.Body.String(),
+		"\x1b\u202e\u2066\u200b\u3164") || !strings.Contains(w.Body.String(), "lane pager, problem") {
+		t.Errorf("a history as text: %d %q", w.Code, w.Body)
+	}
 	errorPage := httptest.NewRequest("GET", "/lane?lane="+key, nil)
 	errorPage.Header.Set("Accept", "text/html")
 	if w := d.do(errorPage); w.Code != 404 || strings.Contains(w.Body.String(), "<img") {

@@ -204,6 +204,7 @@ func (s *Store) send(ctx context.Context, c *pgx.Conn, batch []*request) ([]*req
 	if closing := results.Close(); err == nil {
 		err = closing
 	}
+	s.metrics.Commit(time.Since(sent))
 	if err != nil {
 		return ready, err
 	}
