@@ -94,7 +94,7 @@ func (r *Relay) accept(
 	for i, e := range batch.Events {
 		r.received(lanes, e, &receipts[receiptOf[i]])
 	}
-	r.logNotKept(source.Name, events, receipts)
+	r.logArrived(source.Name, events, receipts)
 	if r.onReceipt != nil {
 		for i, ev := range events {
 			r.tell(source.Name, ev, receipts[i])

@@ -149,7 +149,7 @@ func (r *Relay) Run(ctx context.Context) error {
 		return err
 	}
 	var unobserve func() error
-	unobserve, err = r.telemetry.observe(r.laneStats)
+	unobserve, err = r.telemetry.observe(r.laneStats, r.store.Holdings)
 	if err != nil {
 		return err
 	}
@@ -157,7 +157,7 @@ func (r *Relay) Run(ctx context.Context) error {
 	defer stop()
 	defer context.AfterFunc(ctx, func() { r.closing.Store(true) })()
 	run := &run{ctx: ctx, stop: stop, tenures: make(map[*account]*tenure)}
-	run.wg.Go(func() { r.clock.watch(ctx, r.log) })
+	run.wg.Go(func() { r.clock.watch(ctx, r.log, r.telemetry.steps) })
 	run.wg.Go(func() { r.adoptUnknown(ctx) })
 	if r.cluster != nil {
 		run.wg.Go(func() { r.watchOwners(ctx) })

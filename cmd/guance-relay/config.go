@@ -67,7 +67,7 @@ func (c *config) flags() []cli.Flag {
 		text(&c.listen, "listen", "RELAY_LISTEN", "127.0.0.1:8080",
 			"`address` of the HTTP server"),
 		text(&c.operator, "operator", "RELAY_OPERATOR", "",
-			"loopback `address` of metrics, statistics and dead letters; off if empty"),
+			"loopback `address` of metrics and the console; off if empty"),
 		text(&c.data, "data", "RELAY_DATA", "relay-data",
 			"`directory` of the durable store, created with mode 0700; not used with RELAY_STORE"),
 		text(&c.node, "node", "RELAY_NODE", "",

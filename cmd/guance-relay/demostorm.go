@@ -102,7 +102,7 @@ func (d *demo) overtake(ctx context.Context, n int) error {
 		before++
 	}
 	fmt.Fprintf(d.stdout, "A new critical problem came while %d events waited. Its incident opened "+
-		"after %v; %d events went first.\n", waiting, time.Since(began).Round(10*time.Millisecond),
+		"after %v; %d requests went first.\n", waiting, time.Since(began).Round(10*time.Millisecond),
 		before)
 	return nil
 }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
-	"net/url"
 	"reflect"
 	"sync"
 	"sync/atomic"
@@ -267,24 +266,31 @@ func (r *reloader) signalled(ctx context.Context) {
 	_, _ = r.reload(ctx)
 }
 
-// postReload is POST /reload.
-func (o *operator) postReload(w http.ResponseWriter, req *http.Request, _ url.Values) error {
+// postReload is POST /reload. A parameter or a body is refused: there is nothing to choose.
+func (o *operator) postReload(w http.ResponseWriter, req *http.Request) {
+	if req.URL.RawQuery != "" || req.Body != http.NoBody {
+		writeStatus(w, http.StatusBadRequest, "error", "a reload has no parameters and no body")
+		return
+	}
 	if o.reload == nil {
-		return errorf(http.StatusNotFound, "the server runs without -config: there is nothing to reload")
+		writeStatus(w, http.StatusNotFound, "error",
+			"the server runs without -config: there is nothing to reload")
+		return
 	}
 	// A client that goes away must not leave the reload half done.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(req.Context()), operatorTimeout)
 	defer cancel()
 	answer, err := o.reload(ctx)
 	if _, bad := errors.AsType[configError](err); bad {
-		return errorf(http.StatusBadRequest,
-			"not reloaded, the configuration of before is in force: %w", err)
+		writeStatus(w, http.StatusBadRequest, "error",
+			"not reloaded, the configuration of before is in force: "+err.Error())
+		return
 	}
 	if err != nil {
-		return err
+		writeStatus(w, http.StatusServiceUnavailable, "error", err.Error())
+		return
 	}
 	writeJSON(w, http.StatusOK, answer)
-	return nil
 }
 
 // fromFile takes the settings of a file that neither flag nor variable has.

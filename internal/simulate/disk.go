@@ -183,6 +183,10 @@ func (l *lane) Revive(ctx context.Context, seq uint64) (e *store.Entry, err erro
 	return e, err
 }
 
+func (l *lane) SetPause(ctx context.Context, p store.Pause) error {
+	return l.mount.attempt(func() error { return l.Lane.SetPause(ctx, p) }, true)
+}
+
 func (l *lane) Drop(ctx context.Context, seq uint64) error {
 	return l.mount.write(func() error { return l.Lane.Drop(ctx, seq) })
 }

@@ -150,7 +150,7 @@ func (l *lease) Release() error {
 		l.freed = true
 		s.wake()
 	}
-	if !ended && !s.hears() {
+	if !ended && !s.confirms() {
 		return errNoAnswer
 	}
 	return nil

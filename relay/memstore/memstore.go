@@ -148,7 +148,8 @@ func (s *Store) await(
 			s.enter()
 			w, err := &wait{}, usable(ctx)
 			if err == nil {
-				if w, err = attempt(); s.cut == AnswersLost {
+				w, err = attempt()
+				if s.cut == AnswersLost || s.unconfirmed && w == nil && c.writes() {
 					err = errNoAnswer
 				}
 			}

@@ -136,7 +136,7 @@ func (s *Store) commit(batch []*request) {
 	defer cancel()
 	var err error
 	for range 3 {
-		err = use(ctx, s.commits, func(ctx context.Context, c *pgx.Conn) (err error) {
+		err = s.use(ctx, s.commits, func(ctx context.Context, c *pgx.Conn) (err error) {
 			batch, err = s.send(ctx, c, batch)
 			return err
 		})
@@ -204,6 +204,7 @@ func (s *Store) send(ctx context.Context, c *pgx.Conn, batch []*request) ([]*req
 	if closing := results.Close(); err == nil {
 		err = closing
 	}
+	s.metrics.Commit(time.Since(sent))
 	if err != nil {
 		return ready, err
 	}

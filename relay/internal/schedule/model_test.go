@@ -557,11 +557,45 @@ func (m *model) check(t *rapid.T) {
 			t.Fatalf("the oldest is of %v, want %v", got, moment(want))
 		}
 	}
+	m.checkAges(t)
 	for seq := uint64(1); seq <= m.seq; seq++ {
 		pending := slices.ContainsFunc(m.entries, func(e *store.Entry) bool { return e.Seq == seq })
 		if pending == (m.outcomes[seq] != 0) {
 			t.Fatalf("entry %d: pending %v and %v", seq, pending, m.outcomes[seq])
 		}
+	}
+}
+
+// checkAges compares the oldest entries by the highest level of their problems, and the number of
+// problems in doubt.
+func (m *model) checkAges(t *rapid.T) {
+	var want [levels]time.Time
+	for _, e := range m.entries {
+		queue := m.queue(e.Problem)
+		level := int(e.Level)
+		if queue[0] != e {
+			continue
+		}
+		for _, other := range queue {
+			if !m.s.policy.EveryEvent {
+				level = max(level, int(other.Level))
+			}
+		}
+		if kept := moment(int64(e.Kept)); want[level].IsZero() || kept.Before(want[level]) {
+			want[level] = kept
+		}
+	}
+	if got := m.s.OldestByLevel(); got != want {
+		t.Fatalf("the oldest by level are %v, want %v", got, want)
+	}
+	doubts := 0
+	for x := range m.s.problems.extras.all() {
+		if x.doubt {
+			doubts++
+		}
+	}
+	if got := m.s.Unconfirmed(); got != doubts {
+		t.Fatalf("%d problems are unconfirmed, want %d", got, doubts)
 	}
 }
 

@@ -464,15 +464,29 @@ end $$;
 
 -- acquire makes the caller the owner of lanes. It fails, with a busy lane, while one of them is
 -- under a live lease that is not one of the caller's own, p_mine. wait is how long that lease lasts.
+--
+-- After the promotion of a standby every caller waits for the time of a lease. A standby may lack the
+-- last leases and renewals that its primary has acknowledged: their owners go on until these end.
 create or replace function acquire(
 	p_node text, p_group text, p_names text[], p_token bigint, p_lease bigint, p_clock bigint,
-	p_mine bigint[],
+	p_mine bigint[], p_engine text,
 	out clock bigint, out busy text, out wait bigint, out ids integer[], out ended bigint[]
 ) language plpgsql as $$
 declare
 	v_tokens bigint[];
 begin
 	clock := greatest(store_clock(), p_clock);
+	if exists (select from clock c where c.engine is distinct from p_engine) then
+		update clock c set engine = p_engine, since = case when c.engine is null then 0 else clock end
+		where c.engine is distinct from p_engine;
+		busy := ''; wait := 0; -- the caller comes again: it locks no lanes while it has locked the clock
+		return;
+	end if;
+	select 'a node before the promotion', c.since + p_lease - clock into busy, wait from clock c
+	where c.since > 0 and c.since + p_lease > clock;
+	if found then
+		return;
+	end if;
 	-- Standbys ask each second: they must not lock what appends lock.
 	select s.node, s.until - clock into busy, wait
 	from names n join lanes l on l.id = n.lane join leases s on s.token = l.token

@@ -7,10 +7,14 @@
 
 -- One row. The store's time is base, and what has passed since at, see store_clock(). A null at
 -- means that no node has the store open, and that the time stands still.
+-- engine is the engine, or the timeline of it, on which a lease was acquired last; and since, when that
+-- was first tried there. 0: it is the first one.
 create table clock (
 	one boolean primary key default true check (one),
-	base bigint not null,
-	at   timestamptz
+	base   bigint not null,
+	at     timestamptz,
+	engine text,
+	since  bigint not null default 0
 );
 insert into clock (base) values (1);
 

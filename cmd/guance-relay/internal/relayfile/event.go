@@ -48,14 +48,14 @@ const names = "level, state, kind, tags, labels, workspace.id, workspace.name, m
 // fixedWords are the values of state and kind.
 var fixedWords = map[string][]string{
 	"state": {"problem", "recovered", "acknowledged", "neither"},
-	"kind": {
-		string(guance.KindFault), string(guance.KindRecovery), string(guance.KindNoData),
-		string(guance.KindInfo), string(guance.KindSLO), string(guance.KindIntelligent),
-		string(guance.KindSecurity), string(guance.KindExternal), string(guance.KindCustom),
-		string(guance.KindChange), string(guance.KindAudit), string(guance.KindIssue),
-		string(guance.KindIncident), string(guance.KindText), string(guance.KindTest),
-		string(guance.KindUnknown),
-	},
+	"kind":  kinds(),
+}
+
+func kinds() (list []string) {
+	for _, k := range guance.Kinds() {
+		list = append(list, string(k))
+	}
+	return list
 }
 
 // newEnvironment returns what expressions see of an event of a source.
