@@ -1,5 +1,5 @@
-# make test runs everything. It needs Go, strace, systemd-analyze and PostgreSQL. As root on Debian it installs what
-# is missing; elsewhere it says what to install.
+# make test runs everything. It needs Go, strace, systemd-analyze and PostgreSQL. As root on Debian it
+# installs what is missing; elsewhere it says what to install.
 .PHONY: test test-without-postgres tools
 
 test: tools
