@@ -404,6 +404,47 @@ func TestRecent(t *testing.T) {
 	})
 }
 
+// A page reads the entries that it shows and no other. A search reads the first 10,000.
+func TestWaitingReadsWhatItShows(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, db := run(t, &recorder{}, nil)
+		if err := r.Pause(t.Context(), "lane", time.Hour, "li", ""); err != nil {
+			t.Fatal(err)
+		}
+		const n = 12_000
+		var events []*guance.Event
+		for i := range n {
+			events = append(events, event(t, fmt.Sprint(i), fmt.Sprint("p", i), "critical"))
+		}
+		if _, err := r.Accept(t.Context(), events...); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Minute)
+		loads := 0
+		db.Intercept(func(c memstore.Call, do func() error) error {
+			if c.Method == "Load" {
+				loads++
+			}
+			return do()
+		})
+		for _, test := range []struct {
+			opts          relay.WaitingOptions
+			reads, looked int
+		}{
+			{relay.WaitingOptions{Limit: 50}, 50, 50},
+			{relay.WaitingOptions{Limit: 50, Offset: 9_000}, 50, 9_050},
+			{relay.WaitingOptions{Filter: relay.Filter{Text: "nothing"}}, 10_000, 10_000},
+		} {
+			loads = 0
+			page := waiting(t, r, &test.opts)
+			if loads != test.reads || page.Looked != test.looked || page.Pending != n {
+				t.Errorf("%+v: %d entries read, looked at %d of %d; want %d, %d and %d", test.opts, loads,
+					page.Looked, page.Pending, test.reads, test.looked, n)
+			}
+		}
+	})
+}
+
 // BenchmarkWaiting is the first page of the waiting room with a million pending entries.
 func BenchmarkWaiting(b *testing.B) {
 	r, err := relay.New(memstore.New(), &relay.Options{Logger: slog.New(slog.DiscardHandler)})

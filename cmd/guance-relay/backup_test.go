@@ -131,17 +131,17 @@ func TestBackupAndRestore(t *testing.T) {
 		t.Errorf("restore over a store: %d %s", status, errs)
 	}
 	p = start(t, append(env, data, "PAGERDUTY_URL="+pd.URL)...)
-	code, said := p.ask(t, "GET", "/dead?limit=1")
+	code, said := p.ask(t, "GET", "/console/api/dead?limit=1")
 	if code != http.StatusOK || !strings.Contains(said, `"reason":"restored"`) {
-		t.Errorf("/dead: %d %s", code, said)
+		t.Errorf("dead letters: %d %s", code, said)
 	}
 	if len(pd.Requests()) > 0 {
 		t.Error("something was sent before a replay")
 	}
-	var result replayResult
-	_, said = p.ask(t, "POST", "/replay")
-	if err := json.Unmarshal([]byte(said), &result); err != nil || int64(result.Replayed) != dead {
-		t.Errorf("/replay: %s, %v, want %d", said, err, dead)
+	var result struct{ Done int64 }
+	_, said = p.ask(t, "POST", "/console/api/replay?all=yes")
+	if err := json.Unmarshal([]byte(said), &result); err != nil || result.Done != dead {
+		t.Errorf("replay: %s, %v, want %d", said, err, dead)
 	}
 	for deadline := time.Now().Add(2 * time.Minute); ; time.Sleep(50 * time.Millisecond) {
 		if int64(len(pd.Open())) == dead {

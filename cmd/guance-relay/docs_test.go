@@ -262,7 +262,7 @@ func runCurl(t *testing.T, p *process, line string) {
 			continue
 		}
 		if path, ok := strings.CutPrefix(word, operatorHost); ok {
-			if !strings.HasPrefix(path, "/console/") && path != "/reload" {
+			if strings.Contains(path, "seq=") {
 				p.dead(t, 1) // the letter comes back after a replay
 			}
 			url = p.operator(t) + path

@@ -2,6 +2,7 @@ package console
 
 import (
 	"encoding/json"
+	"io"
 	"net/http"
 	"time"
 
@@ -30,6 +31,9 @@ const (
 	busy    = "busy"
 	trouble = "trouble"
 )
+
+// conditions are the conditions, the best first.
+var conditions = []string{ok, busy, trouble}
 
 // conditionOf returns the condition of a lane.
 func conditionOf(l *relay.LaneStats) string {
@@ -203,8 +207,17 @@ type problemPage struct {
 	Lanes   []relay.ProblemHistory `json:"lanes"`
 }
 
-func (c *console) problem(_ http.ResponseWriter, req *http.Request, p params) (any, error) {
-	return c.readProblem(req, p)
+// problem answers as text, one line for each event, to who asks for text/plain.
+func (c *console) problem(w http.ResponseWriter, req *http.Request, p params) (any, error) {
+	page, err := c.readProblem(req, p)
+	if err != nil || !accepts(req, "text/plain") {
+		return page, err
+	}
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	for _, history := range page.Lanes {
+		_, _ = io.WriteString(w, cleanLines(history.String())) // on an error the client is gone
+	}
+	return nil, nil
 }
 
 func (c *console) readProblem(req *http.Request, p params) (*problemPage, error) {

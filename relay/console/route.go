@@ -243,6 +243,8 @@ func (c *console) fail(w http.ResponseWriter, req *http.Request, err error) {
 }
 
 // wantsPage reports whether a browser shows the answer to a person.
-func wantsPage(req *http.Request) bool {
-	return strings.Contains(strings.Join(req.Header.Values("Accept"), ","), "text/html")
+func wantsPage(req *http.Request) bool { return accepts(req, "text/html") }
+
+func accepts(req *http.Request, kind string) bool {
+	return strings.Contains(strings.Join(req.Header.Values("Accept"), ","), kind)
 }

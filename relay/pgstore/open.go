@@ -52,6 +52,7 @@ import (
 
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/guance-relay/guance-relay/relay/internal/storemetrics"
 	"github.com/guance-relay/guance-relay/relay/store"
 )
 
@@ -80,6 +81,8 @@ type Store struct {
 
 	freed, asked, answers signal // something of another node may have changed
 	notices               notices
+
+	metrics *storemetrics.Metrics
 
 	mu sync.Mutex
 	// Guarded by mu:
@@ -156,6 +159,9 @@ func (s *Store) start(ctx context.Context) (err error) {
 			return s.openError(ctx, err)
 		}
 	}
+	if s.metrics, err = storemetrics.New(s.opts.MeterProvider, s.usage); err != nil {
+		return fmt.Errorf("pgstore: %w", err)
+	}
 	for _, run := range []func(){s.commitLoop, s.beatLoop, s.listenLoop, s.notifyLoop, s.expireLoop} {
 		s.running.Go(run)
 	}
@@ -197,7 +203,7 @@ func (s *Store) Close() error {
 	defer close(s.done)
 	s.stop()
 	s.running.Wait()
-	err := s.leave(tokens)
+	err := errors.Join(s.metrics.Close(), s.leave(tokens))
 	s.clock.freeze()
 	s.closePools()
 	return err
