@@ -617,6 +617,57 @@ var mutations = []mutation{
 		`return until.Sub(now) >= -time.Hour`,
 	},
 	{
+		"3", "a request begins in the last instant of the lease", "an owner that is held up for a moment sends what is older after the next owner", "relay",
+		`leaseMargin = time.Second`,
+		`leaseMargin = 0`,
+	},
+	{
+		"3", "nobody watches the lease", "while the store hangs, an owner sends beside the next owner", "relay",
+		`			lose(errLeaseLost)
+`,
+		``,
+	},
+	{
+		"7", "nobody asks for a lane that is not served", "during a rolling update a new lane sends nothing until the old nodes have stopped", "relay",
+		`if before && !served {`,
+		`if false && before && !served {`,
+	},
+	{
+		"7", "a node without a sink counts as one that serves the lane", "a node of an earlier configuration keeps a lane that it cannot send", "relay",
+		`served = served && ok && !withoutSink(o)`,
+		`served = served && (ok || withoutSink(o))`,
+	},
+	{
+		"7", "an owner hands its lanes over whenever it is asked", "two nodes with two configurations pass lanes to and fro and send little", "relay",
+		`if a.hasSink() && time.Since(since) < handOverAfter {`,
+		`if false {`,
+	},
+	{
+		"2", "a lease goes on after a write without an answer", "an outcome that the engine has is made once more, from what the owner took for true", "relay/memstore",
+		`		if o.lease.store.term > 0 {
+			o.lease.end()
+		}
+`,
+		``,
+	},
+	{
+		"1", "a second Append is answered from what the standby may lack", "an alert that was answered is gone after a promotion", "relay/memstore",
+		`	case "Append", "Rename",`,
+		`	case "Rename",`,
+	},
+	{
+		"1", "an outcome that is not known is told as nothing kept", "who reads the answer takes an alert for lost that is kept", "relay",
+		`	case errors.Is(err, store.ErrUnavailable):
+		r.Reason`,
+		`	case false:
+		r.Reason`,
+	},
+	{
+		"2", "a request goes on to the next owner", "an operator's command is done twice", "relay/memstore",
+		`if q.owner == l.lease && !q.taken {`,
+		`if s.lane(q.lane).owner == l.lease {`,
+	},
+	{
 		"3", "a further request does not look at the lease", "an owner that was paused between two requests sends what is older after the next owner", "relay",
 		`		if !r.lane.leaseLasts() {`,
 		`		if false {`,
