@@ -40,9 +40,9 @@ func newBudget(perMinute int, now time.Time) *budget {
 	return &budget{full: limiter.Limit(), limiter: limiter, latest: now}
 }
 
-// with returns b if its rate is perMinute, and otherwise an empty bucket with the pause of b. shared
-// says that another node may have spent what b has saved: then the bucket is empty in any case. b
-// may be nil.
+// with returns b if its rate is perMinute, and otherwise an empty bucket with the pause of b.
+// shared says that another node may have spent what b has saved: then the bucket is empty in any
+// case. b may be nil.
 func (b *budget) with(perMinute int, shared bool, now time.Time) *budget {
 	next := newBudget(perMinute, now)
 	if b == nil {

@@ -183,6 +183,7 @@ type counting struct {
 
 type countingMeter struct {
 	noop.Meter
+	name  string
 	count *count
 }
 
@@ -192,17 +193,17 @@ type count struct {
 	n    int64
 }
 
-// countOf counts the events of a fate.
-func countOf(fate string) (metric.MeterProvider, *count) {
+// countOf counts what a counter counts with the label fate; if that is "", without one.
+func countOf(name, fate string) (metric.MeterProvider, *count) {
 	c := &count{fate: fate}
-	return counting{meter: countingMeter{count: c}}, c
+	return counting{meter: countingMeter{name: name, count: c}}, c
 }
 
 func (c counting) Meter(string, ...metric.MeterOption) metric.Meter { return c.meter }
 
 func (m countingMeter) Int64Counter(name string,
 	_ ...metric.Int64CounterOption) (metric.Int64Counter, error) {
-	if name == "relay.events" {
+	if name == m.name {
 		return m.count, nil
 	}
 	return noop.Int64Counter{}, nil
@@ -217,7 +218,7 @@ func (c *count) Add(_ context.Context, n int64, opts ...metric.AddOption) {
 
 func TestReport36EventThatNoLaneTakesShows(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		meters, unrouted := countOf("unrouted")
+		meters, unrouted := countOf("relay.events", "unrouted")
 		r, log := logged(t, relay.Options{MeterProvider: meters})
 		mine := func(e *guance.Event) bool { return e.ProblemKey() == "mine" }
 		r.Handle("mine", &recorder{}, &relay.SinkOptions{Match: mine})
@@ -250,7 +251,7 @@ func TestReport36EventThatNoLaneTakesShows(t *testing.T) {
 
 // Events that the store refused are not counted; they are sent again.
 func TestUnroutedIsCountedOnce(t *testing.T) {
-	meters, unrouted := countOf("unrouted")
+	meters, unrouted := countOf("relay.events", "unrouted")
 	db := memstore.New()
 	r, err := relay.New(db, &relay.Options{MeterProvider: meters,
 		Logger: slog.New(slog.DiscardHandler)})

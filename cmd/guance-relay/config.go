@@ -12,7 +12,7 @@ import (
 // config holds the values of flags and environment variables.
 type config struct {
 	file, listen, operator, data, region, url, logLevel, logFormat string
-	store, node                                                    string
+	store, node, tlsCert, tlsKey                                   string
 
 	access                                    access
 	maxBody, maxConnections, perMinute, nodes int
@@ -72,6 +72,9 @@ func (c *config) flags() []cli.Flag {
 			"`directory` of the durable store, created with mode 0700; not used with RELAY_STORE"),
 		text(&c.node, "node", "RELAY_NODE", "",
 			"`name` of this process among those on one RELAY_STORE; by default the host's name"),
+		text(&c.tlsCert, "tls-cert", "RELAY_TLS_CERT", "",
+			"`file` of the certificate for webhooks, with its chain; no restart after a change"),
+		text(&c.tlsKey, "tls-key", "RELAY_TLS_KEY", "", "`file` of its private key"),
 		text(&a.tokens, "tokens", "RELAY_TOKENS", "",
 			"comma-separated `secrets`; a webhook sends one as Authorization: Bearer, as"+
 				" X-Relay-Token or as ?token=; process lists show flags, prefer the variable or a file"),

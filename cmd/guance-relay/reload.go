@@ -26,6 +26,8 @@ type reloader struct {
 	store     store.Store
 	gate      *gate
 	files     *secretFiles
+	pair      *certificate // nil: plain HTTP
+	watch     *selfWatch
 	conns     *connections
 	log       *slog.Logger
 	m         *metrics
@@ -90,9 +92,12 @@ func (r *reloader) apply(ctx context.Context) (*reloaded, error) {
 	if next.Access.MaxBytes == 0 || r.fixedBody {
 		next.Access.MaxBytes = int64(r.maxBody)
 	}
-	p, err := filePlan(next)
+	p, err := filePlan(next, r.watch.sources...)
 	if err != nil {
 		return nil, configError{err}
+	}
+	if r.pair != nil {
+		p.files.add("the last good certificate stays in use", r.pair.check)
 	}
 	handler, err := p.webhook(r.relay)
 	if err != nil {
@@ -141,6 +146,7 @@ func (r *reloader) apply(ctx context.Context) (*reloaded, error) {
 			r.log.Error("a lane without routes cannot be removed", "lane", name, "error", err.Error())
 		}
 	}
+	r.watch.watch.Set(next.Watch)
 	r.files.replace(p.files)
 	r.conns.setAllow(p.allow)
 	r.current = next
@@ -241,6 +247,12 @@ func unchangeable(old, next *relayfile.File) (parts []string) {
 	if !reflect.DeepEqual(a, b) {
 		parts = append(parts, "listeners")
 	}
+	heartbeat := func(w relayfile.Watch) []any {
+		return []any{w.HeartbeatURL, w.HeartbeatEvery, w.HeartbeatNetworks}
+	}
+	if !reflect.DeepEqual(heartbeat(old.Watch), heartbeat(next.Watch)) {
+		parts = append(parts, "watch.heartbeat")
+	}
 	if old.Limits.MaxConnections != next.Limits.MaxConnections {
 		parts = append(parts, "limits.max_connections")
 	}
@@ -296,6 +308,7 @@ func (c *config) fromFile(f *relayfile.File) error {
 	}{
 		{"listen", f.Listeners.Webhook, &c.listen}, {"operator", f.Listeners.Operator, &c.operator},
 		{"data", f.Store.Directory, &c.data},
+		{"tls-cert", f.Listeners.TLSCert, &c.tlsCert}, {"tls-key", f.Listeners.TLSKey, &c.tlsKey},
 	} {
 		if !c.set(s.flag) && s.value != "" {
 			*s.dst = s.value

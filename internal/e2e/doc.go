@@ -6,9 +6,9 @@
 // runs the tests. They need Chromium, and npm for axe-core, which checks the accessibility of each
 // page. A test without them is skipped; with RELAY_TEST_BROWSER=required it fails.
 //
-//	cd internal/e2e && GOWORK=off go test -run TestViews -update-images
+//	cd internal/e2e && GOWORK=off go test -run TestViews -update-images 3m
 //
-// takes the pictures of docs/images again.
+// takes the pictures of docs/images again, after three minutes of a storm.
 //
 // It is a module of its own, outside the workspace, so that nobody who uses or tests the library
 // downloads a driver of browsers.

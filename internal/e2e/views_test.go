@@ -18,8 +18,8 @@ import (
 	"github.com/guance-relay/guance-relay/pagerduty/pagerdutytest"
 )
 
-var updateImages = flag.Bool("update-images", false,
-	"let TestViews take the pictures of docs/images, after some minutes of a storm")
+var updateImages = flag.Duration("update-images", 0,
+	"let TestViews take the pictures of docs/images, after so long a storm")
 
 // A view is a page of the console with something in it.
 type view struct{ name, path string }
@@ -52,6 +52,8 @@ func newDesk(t *testing.T, events, problems int) (*server, []view) {
 		{"waiting", "lane?lane=oncall"},
 		{"trouble", "lane?lane=payments"},
 		{"idle", "lane?lane=archive"},
+		{"search", "lane?lane=oncall&level=critical&text=cpu"},
+		{"open", "open?lane=oncall"},
 		{"dead", "dead?lane=oncall"},
 		{"event", "dead?lane=oncall&seq=1"},
 		{"problem", "problem?key=" + url.QueryEscape(last.ProblemKey())},
@@ -64,13 +66,11 @@ func newDesk(t *testing.T, events, problems int) (*server, []view) {
 func TestViews(t *testing.T) {
 	b := newBrowser(t)
 	events, problems := 150, 60
-	if *updateImages {
+	if *updateImages > 0 {
 		events, problems = 2000, 700
 	}
 	s, views := newDesk(t, events, problems)
-	if *updateImages {
-		time.Sleep(150 * time.Second) // for the chart
-	}
+	time.Sleep(*updateImages)
 	for _, l := range looks {
 		t.Run(l.String(), func(t *testing.T) {
 			tab := b.open(t, s.console, "", l)
@@ -88,7 +88,7 @@ func TestViews(t *testing.T) {
 					return t.textContent.includes(local)})`); !zone {
 					t.Errorf("%s does not show the time in the zone of the browser", v.name)
 				}
-				if *updateImages {
+				if *updateImages > 0 {
 					tab.picture(v.name, l)
 				}
 			}
@@ -178,6 +178,8 @@ func TestHostileText(t *testing.T) {
 			for _, v := range []view{
 				{"overview", ""}, {"waiting", "lane?lane=payments"}, {"dead", "dead?lane=oncall"},
 				{"event", "dead?lane=oncall&seq=1"}, {"ended", "lane?lane=oncall"},
+				{"search", "lane?lane=payments&text=" + url.QueryEscape("<img src=")},
+				{"tag", "dead?lane=oncall&tag=" + url.QueryEscape("<img src=")},
 				{"problem", "problem?key=" + url.QueryEscape(event.ProblemKey())},
 				{"error", "lane?lane=" + url.QueryEscape(hostile)},
 				{"done", "lane?lane=oncall&done=replay&n=" + url.QueryEscape(hostile)},

@@ -63,10 +63,14 @@ func (s *Store) Backup(ctx context.Context, w io.Writer) (err error) {
 	return nil
 }
 
+// DiskFree returns how many bytes the store's file system has left for this process; -1 if that is
+// not known.
+func (s *Store) DiskFree() int64 { return freeSpace(filepath.Dir(s.path)) }
+
 // copyTo copies the file to f in one read transaction.
 func (s *Store) copyTo(ctx context.Context, f *os.File) error {
 	return s.view(func(tx *bolt.Tx) error {
-		room := freeSpace(filepath.Dir(s.path))
+		room := s.DiskFree()
 		if room >= 0 && room < tx.Size()+backupSpare {
 			return fmt.Errorf("%w: the disk has room for %d bytes, and the copy needs %d and %d more for "+
 				"new events; nothing was copied. Make room", store.ErrFull, room, tx.Size(), backupSpare)

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -53,9 +54,15 @@ var templates = template.Must(template.New("").Funcs(template.FuncMap{
 	"pair":  func(a, b any) []any { return []any{a, b} },
 	"deref": func(l *lane) lane { return *l },
 	"iso":   func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
-	"round": func(f float64) int { return int(f + 0.5) },
-	"chart": chart,
-	"level": func(l guance.Level) string { return l.String() },
+	"round": round,
+	"rate":  rate,
+	// A reason often ends with what to do, which the page says in a place of its own.
+	"reason": func(s *relay.Stuck) string {
+		return strings.TrimSuffix(s.Reason, ". Hint: "+s.Remedy)
+	},
+	"lowered": func(l lane) bool { return round(l.PerMinute) < round(l.Budget) },
+	"chart":   chart,
+	"level":   func(l guance.Level) string { return l.String() },
 	"shown": func(problem string) string {
 		text := clean(problem)
 		if len(text) <= 40 {
@@ -64,6 +71,12 @@ var templates = template.Must(template.New("").Funcs(template.FuncMap{
 		return head(text, 37) + "…"
 	},
 }).ParseFS(files, "templates/*.html"))
+
+func round(f float64) int { return int(f + 0.5) }
+
+// rate returns about how many attempts a lane makes in a minute: in the last whole minute, or in the
+// running one if that has more already.
+func rate(l lane) int { return slices.Max(append([]int{0}, l.LastHour[max(0, len(l.LastHour)-2):]...)) }
 
 // A bar is one minute of a chart.
 type bar struct {
@@ -151,6 +164,20 @@ func (p *page) Says(says string) string {
 		words = append(words, p.T(part))
 	}
 	return strings.Join(words, "，")
+}
+
+// WorstFirst returns all lanes, those first that somebody should look at.
+func (p *page) WorstFirst() []lane {
+	return slices.SortedStableFunc(slices.Values(p.Lanes.Lanes), func(a, b lane) int {
+		return slices.Index(conditions, b.Condition) - slices.Index(conditions, a.Condition)
+	})
+}
+
+// Troubled returns the lanes that somebody should look at.
+func (p *page) Troubled() []lane {
+	return slices.DeleteFunc(slices.Clone(p.Lanes.Lanes), func(l lane) bool {
+		return l.Condition != trouble
+	})
 }
 
 // Counts returns the levels that have pending entries, the worst first.

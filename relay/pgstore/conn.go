@@ -157,8 +157,8 @@ func (s *Store) result(err error) error {
 	return nil
 }
 
-// use calls fn with a connection of a pool. The call ends when a connection leads to another engine:
-// this one does not answer any more.
+// use calls fn with a connection of a pool. The call ends when a connection leads to another
+// engine: this one does not answer any more.
 func (s *Store) use(
 	ctx context.Context, p *pgxpool.Pool, fn func(context.Context, *pgx.Conn) error,
 ) error {

@@ -75,8 +75,8 @@ func (s *Store) checkReplaced(engine string) error {
 	if system != present || timeline >= newest {
 		return nil
 	}
-	return errors.New("the server is on an earlier timeline than the one that was used before: it is " +
-		"a primary that was replaced; stop it, or, if it was restored on purpose, restart the relay")
+	return errors.New("the server is on an earlier timeline than the one that was used before: it " +
+		"is a primary that was replaced; stop it, or, if it was restored on purpose, restart the relay")
 }
 
 // present returns a context that ends when a connection leads to another engine.

@@ -26,9 +26,9 @@
 //
 // When a standby is promoted, all leases end at once, and nobody acquires lanes for Options.Lease:
 // a standby that was not synchronous may lack the last leases of its primary, whose owners may
-// still send. A server on an earlier timeline, which is a primary that was replaced, is not used again
-// before the process is restarted. If the DSN has several hosts, one that is silent is passed over
-// after half of Options.Lease.
+// still send. A server on an earlier timeline, which is a primary that was replaced, is not used
+// again before the process is restarted. If the DSN has several hosts, one that is silent is passed
+// over after half of Options.Lease.
 //
 // # Tables
 //
@@ -51,6 +51,7 @@ import (
 
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/guance-relay/guance-relay/relay/internal/storemetrics"
 	"github.com/guance-relay/guance-relay/relay/store"
 )
 
@@ -77,6 +78,8 @@ type Store struct {
 
 	freed, asked, answers signal // something of another node may have changed
 	notices               notices
+
+	metrics *storemetrics.Metrics
 
 	mu sync.Mutex
 	// Guarded by mu:
@@ -153,6 +156,9 @@ func (s *Store) start(ctx context.Context) (err error) {
 			return s.openError(ctx, err)
 		}
 	}
+	if s.metrics, err = storemetrics.New(s.opts.MeterProvider, s.usage); err != nil {
+		return fmt.Errorf("pgstore: %w", err)
+	}
 	for _, run := range []func(){s.commitLoop, s.beatLoop, s.listenLoop, s.notifyLoop, s.expireLoop} {
 		s.running.Go(run)
 	}
@@ -194,7 +200,7 @@ func (s *Store) Close() error {
 	defer close(s.done)
 	s.stop()
 	s.running.Wait()
-	err := s.leave(tokens)
+	err := errors.Join(s.metrics.Close(), s.leave(tokens))
 	s.clock.freeze()
 	s.closePools()
 	return err

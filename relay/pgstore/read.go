@@ -8,6 +8,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/guance-relay/guance-relay/guance"
+	"github.com/guance-relay/guance-relay/relay/internal/storemetrics"
 	"github.com/guance-relay/guance-relay/relay/store"
 )
 
@@ -52,6 +53,17 @@ func (s *Store) Holdings(ctx context.Context) (holdings map[string]store.Holding
 		return nil, err
 	}
 	return holdings, nil
+}
+
+// usage returns what the store holds, for the metrics.
+func (s *Store) usage(ctx context.Context) (u storemetrics.Usage, err error) {
+	u.MaxEntries, u.MaxBytes = int64(s.opts.MaxEntries), s.opts.MaxBytes
+	err = s.read(ctx, func(ctx context.Context, c *pgx.Conn) error {
+		return c.QueryRow(ctx,
+			`select coalesce(sum(pending), 0)::bigint, coalesce(sum(bytes), 0)::bigint from lanes`,
+		).Scan(&u.Entries, &u.Bytes)
+	})
+	return u, err
 }
 
 // History implements [store.Store]. It reads the whole history of the lane, which is fast enough

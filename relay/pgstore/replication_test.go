@@ -193,7 +193,7 @@ func TestPrimaryHangs(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = primary.Thaw() })
-	opts := &pgstore.Options{Logger: quiet(t)}
+	opts := &pgstore.Options{Logger: quiet(t), Timeout: time.Minute} // nothing waits for that
 	s := openAt(t, fmt.Sprintf("postgres://relay@127.0.0.1:%d,127.0.0.1:%d/relay?sslmode=disable"+
 		"&target_session_attrs=read-write", primary.Port, standby.Port), opts)
 	appendTo(t, s, event("1", "p", "lane"))

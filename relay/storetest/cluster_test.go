@@ -543,6 +543,15 @@ var clusterBugs = []bug[brokenCluster]{
 			return last, err
 		}
 	}, "Ask brings a request to the owner"},
+	{"a request goes on to the next owner", func(b *brokenCluster) {
+		b.ask = func(n *brokenNode, ctx context.Context, lane string, body []byte) ([]byte, error) {
+			answer, err := n.Handle.Ask(ctx, lane, body)
+			for errors.Is(err, store.ErrUnavailable) {
+				answer, err = n.Handle.Ask(ctx, lane, body)
+			}
+			return answer, err
+		}
+	}, "Ask brings a request to the owner"},
 	{"Next outlives its lease", func(b *brokenCluster) {
 		b.next = func(l store.ClusterLease, ctx context.Context) (*store.Request, error) {
 			q, err := l.Next(ctx)

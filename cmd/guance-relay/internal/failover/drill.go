@@ -25,7 +25,7 @@ const (
 	pause
 	term
 	crash
-	freeze
+	hang
 	disruptions
 )
 
@@ -59,6 +59,8 @@ type drill struct {
 	// took is how long it takes until another owner sends: from the signal, or from when the standby
 	// is promoted.
 	took [disruptions][]time.Duration
+	// paused is how long nobody sends.
+	paused [disruptions][]time.Duration
 }
 
 // play plays the plan and prints what came out. It returns an error if a promise was broken.
@@ -133,7 +135,7 @@ func (d *drill) schedule() (all []disruption) {
 // round waits for a node that sends, and then for a random instant; disrupts, waits until another
 // node sends, and mends what was broken.
 func (d *drill) round(ctx context.Context, what disruption) error {
-	_, _, before, _ := d.target.first(0, func(send) bool { return true })
+	before := d.target.count()
 	const steady = 10
 	for {
 		if _, row := d.target.last(before); row >= steady {
@@ -148,7 +150,7 @@ func (d *drill) round(ctx context.Context, what disruption) error {
 	}
 	owner, _ := d.target.last(before)
 	node := d.nodes[owner]
-	_, _, before, _ = d.target.first(0, func(send) bool { return true })
+	before = d.target.count()
 	begin := time.Now()
 	var err error
 	switch what {
@@ -158,8 +160,8 @@ func (d *drill) round(ctx context.Context, what disruption) error {
 		err = node.process.Process.Signal(syscall.SIGSTOP)
 	case term:
 		err = node.process.Process.Signal(syscall.SIGTERM)
-	case crash, freeze:
-		err = d.engine.promote(what == freeze)
+	case crash, hang:
+		err = d.engine.promote(what == hang)
 	}
 	if err != nil {
 		return err
@@ -167,8 +169,8 @@ func (d *drill) round(ctx context.Context, what disruption) error {
 	acted := time.Now()
 	// A promotion ends each lease, and the same node may be the next owner. What it had begun before
 	// arrives before the promotion has ended.
-	next, err := d.await(ctx, before, func(s send) bool {
-		if what == crash || what == freeze {
+	next, err := d.target.first(ctx, before, func(s send) bool {
+		if what == crash || what == hang {
 			return s.at.After(acted)
 		}
 		return s.node != owner
@@ -177,29 +179,15 @@ func (d *drill) round(ctx context.Context, what disruption) error {
 		return fmt.Errorf("no other node sends within %v", tooLong)
 	}
 	since, did := begin, ""
-	if what == crash || what == freeze {
+	if what == crash || what == hang {
 		since, did = acted, fmt.Sprintf(", promoted after %v", acted.Sub(begin).Round(time.Millisecond))
 	}
 	took := next.at.Sub(since)
 	d.took[what] = append(d.took[what], took)
+	d.paused[what] = append(d.paused[what], next.paused)
 	fmt.Fprintf(d.out, "%s %s: %s%s, then %s sends after %v\n", begin.Format("15:04:05.000"),
 		names[what], node.name, did, d.nodes[next.node].name, took.Round(time.Millisecond))
 	return d.mend(ctx, what, node)
-}
-
-func (d *drill) await(ctx context.Context, from int, want func(send) bool) (send, error) {
-	for {
-		s, found, all, next := d.target.first(from, want)
-		if found {
-			return s, nil
-		}
-		from = all
-		select {
-		case <-next:
-		case <-ctx.Done():
-			return send{}, ctx.Err()
-		}
-	}
 }
 
 // mend starts again what a disruption has taken away.
@@ -218,7 +206,7 @@ func (d *drill) mend(ctx context.Context, what disruption, n *node) error {
 		}
 		return n.start(ctx)
 	default:
-		return d.engine.replace(what == freeze)
+		return d.engine.replace(what == hang)
 	}
 }
 

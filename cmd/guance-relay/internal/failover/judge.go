@@ -100,11 +100,13 @@ func (d *drill) print(h *relaytest.History, lost, dead, back, window int) {
 		fmt.Fprintln(w)
 	}
 	ms := func(t time.Duration) time.Duration { return t.Round(time.Millisecond) }
-	line("disruption", "rounds", "another owner sends after: least", "p50", "max")
+	line("disruption", "rounds", "another owner sends after: p50", "max", "nobody sends for: p50", "max")
 	for what, took := range d.took {
-		if len(took) > 0 {
+		if n := len(took); n > 0 {
+			paused := d.paused[what]
 			slices.Sort(took)
-			line(names[what], len(took), ms(took[0]), ms(took[len(took)/2]), ms(took[len(took)-1]))
+			slices.Sort(paused)
+			line(names[what], n, ms(took[n/2]), ms(took[n-1]), ms(paused[n/2]), ms(paused[n-1]))
 		}
 	}
 	_ = w.Flush() // as Fprint to stdout

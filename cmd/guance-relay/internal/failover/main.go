@@ -29,14 +29,15 @@ import (
 
 func main() {
 	p := &plan{}
-	flag.IntVar(&p.rounds[kill], "kills", 20, "how often the owner is killed (SIGKILL)")
-	flag.IntVar(&p.rounds[pause], "stops", 20, "how often the owner is stopped and goes on (SIGSTOP)")
-	flag.IntVar(&p.rounds[term], "terms", 10, "how often the owner is ended (SIGTERM)")
-	flag.IntVar(&p.rounds[crash], "crashes", 5, "how often the primary crashes and its standby is promoted")
-	flag.IntVar(&p.rounds[freeze], "freezes", 5, "how often the primary hangs and its standby is promoted")
+	for what, f := range [disruptions]struct {
+		name   string
+		rounds int
+	}{{"kills", 20}, {"stops", 20}, {"terms", 10}, {"crashes", 5}, {"hangs", 5}} {
+		flag.IntVar(&p.rounds[what], f.name, f.rounds, "rounds of: "+names[what])
+	}
 	flag.Uint64Var(&p.seed, "seed", rand.Uint64(), "of the instants and of the alerts")
 	flag.IntVar(&p.perMinute, "budget", 1200, "requests a minute")
-	flag.BoolVar(&p.recover, "recover", true, "end problems with recoveries too; it takes a minute more")
+	flag.BoolVar(&p.recover, "recover", true, "end problems with recoveries too: a minute more")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	err := p.play(ctx, os.Stdout)

@@ -3,11 +3,13 @@
 package main
 
 import (
+	"context"
 	"io"
 	"log"
 	"math/rand/v2"
 	"net"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
@@ -26,8 +28,9 @@ type target struct {
 
 // A send is a request that begins to arrive.
 type send struct {
-	node int
-	at   time.Time
+	node   int
+	at     time.Time
+	paused time.Duration // since the last one
 }
 
 // newTarget returns a target that fails now and then.
@@ -52,7 +55,11 @@ func (t *target) serve(node int) (string, error) {
 	s := &http.Server{
 		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			t.mu.Lock()
-			t.sends = append(t.sends, send{node, time.Now()})
+			s := send{node: node, at: time.Now()}
+			if n := len(t.sends); n > 0 {
+				s.paused = s.at.Sub(t.sends[n-1].at)
+			}
+			t.sends = append(t.sends, s)
 			close(t.sent)
 			t.sent = make(chan struct{})
 			t.mu.Unlock()
@@ -65,17 +72,29 @@ func (t *target) serve(node int) (string, error) {
 	return "http://" + l.Addr().String(), nil
 }
 
-// first returns the first send from number n on that is as wanted; and how many there are, with a
-// channel that is closed at the next one.
-func (t *target) first(n int, want func(send) bool) (s send, found bool, all int, next chan struct{}) {
+// count returns how many sends there were.
+func (t *target) count() int {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	for _, s := range t.sends[n:] {
-		if want(s) {
-			return s, true, len(t.sends), t.sent
+	return len(t.sends)
+}
+
+// first waits for the first send from number n on that is as wanted.
+func (t *target) first(ctx context.Context, n int, want func(send) bool) (send, error) {
+	for {
+		t.mu.Lock()
+		more, sent := t.sends[n:], t.sent
+		t.mu.Unlock()
+		if i := slices.IndexFunc(more, want); i >= 0 {
+			return more[i], nil
+		}
+		n += len(more)
+		select {
+		case <-sent:
+		case <-ctx.Done():
+			return send{}, ctx.Err()
 		}
 	}
-	return send{}, false, len(t.sends), t.sent
 }
 
 // last returns who sent last, after number n; and how often in a row.

@@ -55,6 +55,9 @@ func (b *build) lane(f *File, name string) (*Target, error) {
 	if !isLaneName(name) {
 		return nil, b.doc.errorf(at, "use 1 to 64 bytes without slash", "not a name of a lane")
 	}
+	if reserved(name) || reserved(l.Formerly) {
+		return nil, b.doc.errorf(at, "choose another name", "the relay itself uses the name")
+	}
 	if err := b.fields(at, l); err != nil {
 		return nil, err
 	}
