@@ -1109,4 +1109,96 @@ var mutations = []mutation{
 		`owner = &client{unlisted: unlisted}`,
 		`owner, unlisted = &client{}, false`,
 	},
+	// The console.
+	{
+		"2", "a pause is in memory alone", "a restart during a repair pages everybody", "relay",
+		`		if err := l.owned.SetPause(context.WithoutCancel(ctx), p); err != nil {`,
+		`		if err := error(nil); err != nil {`,
+	},
+	{
+		"2", "the next owner does not look for a pause", "a fail-over during a repair pages everybody", "relay",
+		`	if err := l.readHold(ctx); err != nil {
+		return err
+	}
+`,
+		``,
+	},
+	{
+		"7", "a pause that cannot be read stops its lane", "one bad sector keeps every alert of a lane back", "relay",
+		`	if errors.Is(err, store.ErrDamaged) {
+		l.log.Error("relay: the pause`,
+		`	if errors.Is(err, store.ErrClosed) {
+		l.log.Error("relay: the pause`,
+	},
+	{
+		"2", "a pause is not written to the file", "a restart ends it", "relay/boltstore",
+		`	return l.bucket.Put(pauseKey, encodePause(op.pause))`,
+		`	return nil`,
+	},
+	{
+		"9", "the forecast of a paused lane begins now", "the waiting room promises what will not come", "relay",
+		`held.After(now) && held.After(c.From)`,
+		`false`,
+	},
+	{
+		"2", "what is in flight can be dropped", "an event that was sent is a dead letter too", "relay/internal/schedule",
+		`	if i < 0 || i == 0 && (p.stage == inFlight || s.problems.extra(p).repeat) {`,
+		`	if i < 0 {`,
+	},
+	{
+		"2", "a drop of what matches takes what does not", "alerts are dropped that nobody has seen", "relay",
+		`			if !f.Match(stored) {
+				continue
+			}
+		}
+		m.Seqs`,
+		`			_ = stored
+		}
+		m.Seqs`,
+	},
+	{
+		"2", "a drop of what matches takes what came after the count", "a new alert is dropped that nobody has seen", "relay/console",
+		`	seqs = slices.DeleteFunc(matching, func(seq uint64) bool { return seq > through })`,
+		`	seqs = slices.DeleteFunc(matching, func(uint64) bool { return through == 0 })`,
+	},
+	{
+		"2", "a drop of what matches takes more than was counted", "alerts are dropped that nobody has seen", "relay/console",
+		`	if uint64(len(seqs)) > count {`,
+		`	if false {`,
+	},
+	{
+		"–", "who may read may act", "whoever may look at the console may drop alerts", "relay/console",
+		`		if c.opts.Authorize(req) < r.need {`,
+		`		if c.opts.Authorize(req) < Read {`,
+	},
+	{
+		"–", "the console takes requests of other origins", "a web page that an operator visits drops alerts", "relay/console",
+		`	h = origins.Handler(h)
+`,
+		`	_ = origins.Handler(h)
+`,
+	},
+	{
+		"–", "the console takes any Host", "a web page reaches it through a name of its own", "relay/console",
+		`		if !c.hostAllowed(req) {`,
+		`		if false {`,
+	},
+	{
+		"–", "the text of an alert is shown as it is", "it turns the direction of the page, or hides in it", "relay/console",
+		`		if harmless(r) {
+			return r
+		}
+		return unicode.ReplacementChar
+	}, strings.Join`,
+		`		if true {
+			return r
+		}
+		return unicode.ReplacementChar
+	}, strings.Join`,
+	},
+	{
+		"–", "JSON is not escaped", "the text of an alert acts on a terminal", "relay/console",
+		`		case r < utf8.RuneSelf || harmless(r):`,
+		`		case r < utf8.RuneSelf || r != 0:`,
+	},
 }
