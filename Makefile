@@ -1,9 +1,9 @@
-# make test runs everything. It needs Go, strace and PostgreSQL. As root on Debian it installs what
-# is missing; elsewhere it says what to install.
+# make test runs everything. It needs Go, strace, systemd-analyze and PostgreSQL. As root on Debian it
+# installs what is missing; elsewhere it says what to install.
 .PHONY: test test-without-postgres tools e2e browser
 
 test: tools
-	RELAY_TEST_POSTGRES=required go test -timeout 20m work
+	RELAY_TEST_POSTGRES=required RELAY_TEST_SYSTEMD=required go test -timeout 20m work
 
 test-without-postgres:
 	@echo "make: THE TESTS ON POSTGRESQL ARE NOT RUN"
@@ -12,6 +12,7 @@ test-without-postgres:
 tools:
 	@missing=; \
 	command -v strace >/dev/null || missing="$$missing strace"; \
+	command -v systemd-analyze >/dev/null || missing="$$missing systemd"; \
 	command -v initdb >/dev/null || ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || \
 		missing="$$missing postgresql"; \
 	[ -z "$$missing" ] && exit 0; \
