@@ -1099,6 +1099,23 @@ var mutations = []mutation{
 `,
 	},
 	{
+		"–", "a flag of the demonstration does nothing without -demo", "somebody starts a server, takes it for the demonstration, and pages people", "cmd/guance-relay",
+		`		if c.set(name) && !c.demo {`,
+		`		if c.set(name) && !c.demo && c.nodes < 0 {`,
+	},
+	{
+		"9", "the overview names no lane in trouble", "somebody who was woken looks for the lane that holds alerts up", "relay/console",
+		`		return l.Condition != trouble
+`,
+		`		return l.Condition != "troubled"
+`,
+	},
+	{
+		"9", "the page repeats what to do in the reason", "the one sentence that helps is lost in a wall of text", "relay/console",
+		`		return strings.TrimSuffix(s.Reason, ". Hint: "+s.Remedy)`,
+		`		return s.Reason`,
+	},
+	{
 		"–", "at the limit the longest waiting connection of all is closed", "a thousand silent connections keep a slow sender out", "cmd/guance-relay",
 		`owner.open > victim.client.open ||
 			owner.open == victim.client.open && oldest.since < victim.since {`,
