@@ -44,7 +44,7 @@ func TestPagesOfDeadLetters(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.Handle("pagerduty", relay.SinkFunc(nil), nil)
-	m, err := newMetrics(newLogWriter(t.Output()))
+	m, err := newMetrics(newLogWriter(t.Output()), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -51,19 +51,20 @@ func demonstrate(ctx context.Context, c *config, stdout io.Writer,
 	if err != nil {
 		return err
 	}
-	m, err := c.metrics(stderr)
+	t, err := c.telemetry(ctx, stderr, log)
 	if err != nil {
 		return err
 	}
 	client, err := pagerduty.NewClient(key, &pagerduty.Options{
-		BaseURL: fake.URL, Transport: direct, Logger: log, MeterProvider: m.meters(),
+		BaseURL: fake.URL, Transport: direct, Logger: log, MeterProvider: t.provider,
 	})
 	if err != nil {
 		return err
 	}
+	defer t.close(log)
 	token := rand.Text()
 	c.access = access{tokens: token}
-	s, err := newServer(c, c.plan(client, &secretFiles{}), m, log)
+	s, err := newServer(c, c.plan(client, &secretFiles{}), t, log)
 	if err != nil {
 		return configError{err}
 	}

@@ -85,6 +85,7 @@ type Store struct {
 type Listeners struct {
 	Webhook        string   `yaml:"webhook" doc:"The address of webhooks. Default: 127.0.0.1:8080."`
 	Operator       string   `yaml:"operator" doc:"The loopback address of metrics, statistics, dead letters and reload. Default: off."`
+	Metrics        string   `yaml:"metrics" doc:"An address for the metrics alone, which need not be loopback. Default: off."`
 	Header         string   `yaml:"header" doc:"The header that may carry a token. Default: X-Relay-Token."`
 	TrustedProxies []string `yaml:"trusted_proxies" doc:"Addresses and networks of reverse proxies."`
 }
