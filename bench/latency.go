@@ -160,6 +160,11 @@ func probeIdle(b *testing.B, sys string, probes int) error {
 	if err != nil {
 		return err
 	}
+	return p.idle(b, probes)
+}
+
+// idle probes while nothing else is done, and reports.
+func (p *probe) idle(b *testing.B, probes int) error {
 	several := func() error {
 		for range probes {
 			time.Sleep(3 * time.Millisecond) // the one before is settled

@@ -112,6 +112,7 @@ func contests(s size) (all []contest) {
 		backlog(s),
 		latency(s),
 		growth(s),
+		consoles(s),
 	} {
 		all = append(all, some...)
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/guance-relay/guance-relay/pagerduty"
 	"github.com/guance-relay/guance-relay/relay"
 	"github.com/guance-relay/guance-relay/relay/boltstore"
+	"github.com/guance-relay/guance-relay/relay/console"
 	"github.com/guance-relay/guance-relay/relay/memstore"
 	"github.com/guance-relay/guance-relay/relay/pagerdutysink"
 	"github.com/guance-relay/guance-relay/relay/store"
@@ -68,10 +69,14 @@ func serveRelay() error {
 	if err != nil {
 		return err
 	}
+	page, err := console.New(r, &console.Options{Logger: log})
+	if err != nil {
+		return err
+	}
 	ctx, stop := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- r.Run(ctx) }()
-	err = serveRole(handler)
+	err = serveRole(handler, page)
 	stop()
 	if stopped := <-done; stopped != nil {
 		fmt.Fprintln(os.Stderr, "bench:", stopped)

@@ -95,7 +95,18 @@ func (r *Relay) accept(
 		r.received(lanes, e, &receipts[receiptOf[i]])
 	}
 	r.logArrived(source.Name, events, receipts)
+	if r.onReceipt != nil {
+		for i, ev := range events {
+			r.tell(source.Name, ev, receipts[i])
+		}
+	}
 	return receipts, nil
+}
+
+// tell calls Options.Received.
+func (r *Relay) tell(source string, ev *guance.Event, receipt Receipt) {
+	defer r.receiptPanics.recovered(r.log, "relay: Received panicked", func() {})
+	r.onReceipt(source, ev, receipt)
 }
 
 // storedEvent returns an event as a store takes it, for no lane yet.

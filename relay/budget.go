@@ -40,16 +40,17 @@ func newBudget(perMinute int, now time.Time) *budget {
 	return &budget{full: limiter.Limit(), limiter: limiter, latest: now}
 }
 
-// with returns b if its rate is perMinute, and otherwise an empty bucket with the pause of b. b may
-// be nil.
-func (b *budget) with(perMinute int, now time.Time) *budget {
+// with returns b if its rate is perMinute, and otherwise an empty bucket with the pause of b.
+// shared says that another node may have spent what b has saved: then the bucket is empty in any
+// case. b may be nil.
+func (b *budget) with(perMinute int, shared bool, now time.Time) *budget {
 	next := newBudget(perMinute, now)
 	if b == nil {
 		return next
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.full == next.full {
+	if b.full == next.full && !shared {
 		return b
 	}
 	next.until, next.since, next.pause, next.probing = b.until, b.since, b.pause, b.probing

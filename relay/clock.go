@@ -37,7 +37,10 @@ func newClock(db store.Store, wall func() time.Time) *clock {
 }
 
 // now returns the store's time.
-func (c *clock) now() time.Time { return time.Unix(0, int64(c.store.Clock())).UTC() }
+func (c *clock) now() time.Time { return atClock(c.store.Clock()) }
+
+// atClock returns a time of the store's clock as now does.
+func atClock(d time.Duration) time.Time { return time.Unix(0, int64(d)).UTC() }
 
 // ahead returns how far the wall clock is ahead of now.
 func (c *clock) ahead() time.Duration { return c.wall().Sub(c.now()) }

@@ -32,8 +32,7 @@ type figures struct {
 	stats  atomic.Pointer[LaneStats]
 	atOnce [store.Dead + 1]atomic.Uint64 // entries that ended when they were accepted, by outcome
 	hooks  struct{ match, ignores, full sampledLog }
-	counts      // owned by the loop that runs
-	hold   hold // the same
+	counts // owned by the loop that runs
 	recent recent
 	budget atomic.Pointer[budget] // of the account; nil before the lane first ran
 	took   time.Duration          // how long attempts take; the same

@@ -21,7 +21,7 @@ const (
 	Probing    LaneState = "probing"     // the target is down and gets one request at a time
 	Reading    LaneState = "reading"     // it reads its backlog after a start
 	Standby    LaneState = "standby"     // another node owns it, or none yet; see LaneStats.Owner
-	Held       LaneState = "held"        // an operator paused it, see LaneStats.PausedBy
+	Held       LaneState = "held"        // an operator paused it, see LaneStats.Pause
 	NoSink     LaneState = "no sink"     // it has no sink, and keeps what it has
 	Stopped    LaneState = "stopped"     // it does not run in this process
 )
@@ -103,14 +103,14 @@ type LaneStats struct {
 	PerMinute float64 `json:"per_minute"`
 	// Budget is the rate without any 429, in requests a minute.
 	Budget float64 `json:"budget"`
+	// Pause is the pause that an operator has set, see [Relay.Pause]. Nil: there is none.
+	Pause *Pause `json:"pause,omitempty"`
 	// BudgetLeft is how many requests the lane could begin at once. Lanes of one account share it. It
 	// is 0 on a standby.
 	BudgetLeft float64 `json:"-"`
 	// LastDelivered is when the target last took an event, since the process that owns the lane
 	// began. Zero: it has not taken one since.
 	LastDelivered time.Time `json:"last_delivered,omitzero"`
-	// PausedBy is who paused the lane, see [Relay.Pause]. Empty: nobody did.
-	PausedBy string `json:"paused_by,omitempty"`
 
 	Attempts  uint64 `json:"attempts"`
 	Failed    uint64 `json:"failed"`    // attempts that failed
@@ -178,6 +178,11 @@ func (l *laneConfig) shown(ahead time.Duration) LaneStats {
 		stuck.Oldest = shift(stuck.Oldest, ahead)
 		s.Stuck = &stuck
 	}
+	if s.Pause != nil {
+		pause := *s.Pause
+		pause.Until = shift(pause.Until, ahead)
+		s.Pause = &pause
+	}
 	return s
 }
 
@@ -199,9 +204,7 @@ func (l *lane) publish(now time.Time) {
 	stats.State, stats.Until = l.state(now)
 	_, _, stats.PerMinute = l.account.budget.standing(now)
 	stats.Budget = l.account.budget.budgetPerMinute()
-	if now.Before(l.hold.until) {
-		stats.PausedBy = l.hold.by
-	}
+	stats.Pause = l.hold.shown(now)
 	l.stats.Store(stats)
 }
 
@@ -217,8 +220,8 @@ func (l *lane) state(now time.Time) (LaneState, time.Time) {
 		return Reading, l.ready
 	case l.sink == nil:
 		return NoSink, time.Time{}
-	case now.Before(l.hold.until):
-		return Held, l.hold.until
+	case l.hold.holds(now):
+		return Held, l.hold.until()
 	case now.Before(paused):
 		return Paused, paused
 	case down:

@@ -60,6 +60,12 @@ func nodes(t *testing.T, n int, opts *relay.SinkOptions) (*memstore.Cluster, []*
 
 func join(t *testing.T, c *memstore.Cluster, name string, opts *relay.SinkOptions) *node {
 	t.Helper()
+	return joinWith(t, c, name, func(n *node) { n.Handle("lane", n.sink, opts) })
+}
+
+// joinWith is join for a node with other lanes.
+func joinWith(t *testing.T, c *memstore.Cluster, name string, handle func(*node)) *node {
+	t.Helper()
 	db := c.Open(name)
 	r, err := relay.New(db, &relay.Options{
 		Logger: slog.New(slog.NewTextHandler(t.Output(), nil)).With("node", name), Node: name,
@@ -68,7 +74,7 @@ func join(t *testing.T, c *memstore.Cluster, name string, opts *relay.SinkOption
 		t.Fatal(err)
 	}
 	n := &node{Relay: r, db: db, sink: &recorder{}, ended: make(chan error, 1)}
-	r.Handle("lane", n.sink, opts)
+	handle(n)
 	var ctx context.Context
 	ctx, n.end = context.WithCancel(context.Background())
 	go func() { n.ended <- r.Run(ctx) }()
@@ -318,8 +324,33 @@ func TestRollBackBeforeARequest(t *testing.T) {
 
 // The budget is kept over a hand-over: each tenure begins with an empty bucket.
 func TestBudgetOverHandOver(t *testing.T) {
+	opts := &relay.SinkOptions{PerMinute: 120}
+	for name, handOver := range map[string]func(*testing.T, *node){
+		"pause": func(_ *testing.T, owner *node) {
+			owner.db.Pause()
+			time.Sleep(5 * time.Second)
+			owner.db.Resume()
+		},
+		"SetLane": func(t *testing.T, owner *node) {
+			owner.db.Intercept(func(c memstore.Call, do func() error) error {
+				if c.Method == "Acquire" {
+					time.Sleep(time.Second) // the other node is the first
+				}
+				return do()
+			})
+			setLane(t, owner.Relay, "lane", owner.sink, opts)
+			time.Sleep(5 * time.Second)
+		},
+	} {
+		t.Run(name, func(t *testing.T) { testBudgetOverHandOver(t, opts, handOver) })
+	}
+}
+
+func testBudgetOverHandOver(
+	t *testing.T, opts *relay.SinkOptions, handOver func(*testing.T, *node),
+) {
 	synctest.Test(t, func(t *testing.T) {
-		_, all := nodes(t, 2, &relay.SinkOptions{PerMinute: 120})
+		_, all := nodes(t, 2, opts)
 		time.Sleep(time.Minute)
 		for i := range 600 {
 			accept(t, all[i%2].Relay, event(t, fmt.Sprint(i), fmt.Sprint("p", i), "critical"))
@@ -330,12 +361,13 @@ func TestBudgetOverHandOver(t *testing.T) {
 			if all[1].Stats().Lanes[0].State != relay.Standby {
 				owner = all[1]
 			}
-			owner.db.Pause()
-			time.Sleep(5 * time.Second)
-			owner.db.Resume()
+			handOver(t, owner)
 		}
 		var sent []time.Time
 		for _, n := range all {
+			if len(n.sink.times()) == 0 {
+				t.Error("one of the nodes was never the owner")
+			}
 			sent = append(sent, n.sink.times()...)
 		}
 		slices.SortFunc(sent, time.Time.Compare)

@@ -38,6 +38,9 @@ var environmentOnly = []string{
 	"PAGERDUTY_ROUTING_KEY", "PAGERDUTY_ROUTING_KEY_FILE", "RELAY_BASIC", "RELAY_STORE",
 }
 
+// demoFlags are the flags of the demonstration, which reads no environment.
+var demoFlags = []string{"demo", "keep", "storm", "nodes"}
+
 // Both operators' pages have every variable, flag and default of the server, and no other.
 func TestDocsHaveEverySetting(t *testing.T) {
 	defaults := make(map[string]string) // by "VARIABLE -flag"
@@ -51,7 +54,7 @@ func TestDocsHaveEverySetting(t *testing.T) {
 		}
 		if env := named.GetEnvVars(); len(env) == 1 {
 			defaults[env[0]+" -"+f.Names()[0]] = fmt.Sprint(f.Get())
-		} else if name := f.Names()[0]; name != "demo" && name != "nodes" {
+		} else if name := f.Names()[0]; !slices.Contains(demoFlags, name) {
 			t.Errorf("-%s has the variables %q, want one", f.Names()[0], env)
 		}
 	}
@@ -141,8 +144,11 @@ func (s *shell) run(t *testing.T, command string) {
 	ours := strings.HasPrefix(command, "go run ./cmd/guance-relay")
 	switch {
 	case command == "make test": // this test is a part of it
-	case strings.HasSuffix(command, "-nodes 3") && !pgtest.Installed():
+	case strings.HasSuffix(command, "-nodes 3") && !pgtest.Installed() &&
+		os.Getenv("RELAY_TEST_POSTGRES") != "required":
 		t.Logf("NOT RUN, as PostgreSQL is not installed: %s", command)
+	case ours && strings.HasSuffix(command, " -keep"): // until Ctrl-C
+		keepDemo(t, words[2:], "reported")
 	case kind == "export":
 		s.env = append(s.env, rest)
 	case ours && len(words) == 2:
@@ -256,7 +262,7 @@ func runCurl(t *testing.T, p *process, line string) {
 			continue
 		}
 		if path, ok := strings.CutPrefix(word, operatorHost); ok {
-			if !strings.HasPrefix(path, "/console/") && path != "/reload" {
+			if strings.Contains(path, "seq=") {
 				p.dead(t, 1) // the letter comes back after a replay
 			}
 			url = p.operator(t) + path

@@ -4,7 +4,6 @@ go 1.26.0
 
 // No replace of the library: `go install` refuses a module that has one. go.work says where v0.0.0 is.
 require (
-	code.dny.dev/ssrf v0.3.0
 	github.com/expr-lang/expr v1.17.7
 	github.com/goccy/go-yaml v1.19.2
 	github.com/guance-relay/guance-relay v0.0.0
@@ -29,6 +28,7 @@ require (
 )
 
 require (
+	code.dny.dev/ssrf v0.3.0 // indirect
 	github.com/beorn7/perks v1.0.1 // indirect
 	github.com/cenkalti/backoff/v5 v5.0.3 // indirect
 	github.com/cespare/xxhash/v2 v2.3.0 // indirect

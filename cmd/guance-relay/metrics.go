@@ -97,14 +97,16 @@ func (m *metrics) ofServer(log *logWriter) error {
 			observe(n)
 		})
 	_, err := meter.Float64ObservableGauge("relay.config.last.reload.age", metric.WithUnit("s"),
-		metric.WithDescription("Time since the last reload, good or not; since the start if there was none."),
+		metric.WithDescription("Time since the last reload, good or not; since the start if there "+
+			"was none."),
 		metric.WithFloat64Callback(func(_ context.Context, o metric.Float64Observer) error {
 			o.Observe((time.Since(m.began) - time.Duration(m.loaded.Load())).Seconds())
 			return nil
 		}))
 	errs = append(errs, err)
 	_, err = meter.Int64ObservableCounter("relay.log.lines.dropped", metric.WithUnit("{line}"),
-		metric.WithDescription("Log lines that were lost: writing failed, or they came faster than that."),
+		metric.WithDescription("Log lines that were lost: writing failed, or they came faster than "+
+			"that."),
 		metric.WithInt64Callback(func(_ context.Context, o metric.Int64Observer) error {
 			o.Observe(int64(log.dropped()))
 			return nil

@@ -81,11 +81,13 @@ func openFromFile(ctx context.Context, c *config, t *telemetry, stderr *logWrite
 		return nil, err
 	}
 	f.Access.MaxBytes = int64(c.maxBody)
-	p, err := filePlan(f)
+	own := newSelfWatch(c, f, log)
+	p, err := filePlan(f, own.sources...)
 	if err != nil {
 		return nil, err
 	}
-	r := &reloader{path: c.file, loader: loader, log: log, m: t.metrics, current: f,
+	own.addTo(p)
+	r := &reloader{path: c.file, loader: loader, log: log, m: t.metrics, current: f, watch: own,
 		started: f.File, maxBody: maxBody, fixedBody: c.set("max-body")}
 	route := p.route
 	r.route.Store(&route)
@@ -95,6 +97,7 @@ func openFromFile(ctx context.Context, c *config, t *telemetry, stderr *logWrite
 		return nil, err
 	}
 	r.relay, r.gate, r.files, r.conns, r.store = s.relay, s.gate, s.files, s.connections, s.store
+	r.pair, s.watch = s.pair, own
 	s.files.reload = r.signalled
 	if s.operator != nil {
 		s.operator.reload = r.reload
@@ -119,6 +122,8 @@ type server struct {
 	connections *connections
 	http        *http.Server
 	log         *slog.Logger
+	pair        *certificate // nil: plain HTTP
+	watch       *selfWatch   // nil: there is no configuration file
 }
 
 // newServer opens the store and the listeners. Errors of files and warnings are part of the answer
@@ -149,7 +154,7 @@ func newServer(c *config, p *plan, t *telemetry, log *slog.Logger,
 		}
 	}
 	opts := &relay.Options{
-		Logger: log, MeterProvider: t.provider, Node: c.node, Route: p.route,
+		Logger: log, MeterProvider: t.provider, Node: c.node, Route: p.route, Received: p.received,
 	}
 	if s.relay, err = relay.New(s.store, opts); err != nil {
 		return nil, err
@@ -164,7 +169,7 @@ func newServer(c *config, p *plan, t *telemetry, log *slog.Logger,
 	s.gate = &gate{h: webhook}
 	t.files.Store(p.files)
 	if c.operator != "" {
-		if s.operator, err = newOperator(c.operator, s.relay, t.metrics, log); err != nil {
+		if s.operator, err = newOperator(c.operator, s.relay, s.store, t.metrics, log); err != nil {
 			return nil, err
 		}
 	}
@@ -173,12 +178,18 @@ func newServer(c *config, p *plan, t *telemetry, log *slog.Logger,
 			return nil, err
 		}
 	}
+	if s.pair, err = c.certificate(p.files); err != nil {
+		return nil, err
+	}
 	if s.listener, err = net.Listen("tcp", c.listen); err != nil {
 		return nil, fmt.Errorf("listen: %w", err)
 	}
 	s.http = httpServer(routes(t.traced(s.gate), s.relay.Check, append(warnings, p.files.err)...), log)
 	s.http.ReadTimeout = 15 * time.Second
 	s.http.WriteTimeout = 40 * time.Second // more than 15 s for the body and 20 s for the store
+	if s.pair != nil {
+		s.http.TLSConfig, s.http.Protocols = s.pair.config(), onlyHTTP1()
+	}
 	limit := affordable(c.maxConnections, openFiles(), log)
 	s.connections = limitConnections(s.http, s.listener, limit, p.allow, p.proxies)
 	s.listener = s.connections
@@ -230,7 +241,8 @@ func (s *server) introduce(ctx context.Context, c *config, p *plan) {
 	if s.metrics != nil {
 		s.log.Info("listening for the metrics", "address", s.metrics.listener.Addr().String())
 	}
-	s.log.Info("listening", "address", s.listener.Addr().String(), "path", "/guance")
+	s.log.Info("listening", "address", s.listener.Addr().String(), "path", "/guance",
+		"tls", s.pair != nil)
 }
 
 // run serves until ctx ends, and then stops within ten seconds: first it takes no new webhooks,
@@ -261,9 +273,16 @@ func (s *server) run(ctx context.Context) error {
 	}
 	served := make(chan error, 1)
 	go func() {
-		served <- s.http.Serve(s.listener)
+		if s.pair != nil {
+			served <- s.http.ServeTLS(s.listener, "", "")
+		} else {
+			served <- s.http.Serve(s.listener)
+		}
 		stop()
 	}()
+	if s.watch != nil {
+		defer s.watch.start(ctx, s)() // ctx has ended by then
+	}
 	<-ctx.Done()
 	s.log.Info("stopping")
 	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), 3*time.Second)

@@ -147,8 +147,8 @@ func TestSecretsOfTheFile(t *testing.T) {
 	if !strings.Contains(answer, "lanes.pager.key: is not a reference to a secret") {
 		t.Error(answer)
 	}
-	for _, path := range []string{"/metrics", "/stats", "/dead?body=1&lane=bot",
-		"/explain?problem=" + sampleProblem} {
+	for _, path := range []string{"/metrics", "/console/api/lanes", "/console/api/dead?body=1&lane=bot",
+		"/console/api/problem?key=" + sampleProblem} {
 		_, answer := p.ask(t, "GET", path)
 		clean(path, answer)
 	}

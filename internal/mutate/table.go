@@ -48,6 +48,23 @@ var mutations = []mutation{
 `,
 		``,
 	},
+	{
+		"1", "a primary that was replaced is used again", "a server that comes back after its standby was promoted takes alerts that are lost with it", "relay/pgstore",
+		`if system != present || timeline >= newest {`,
+		`if system != present || timeline >= newest || true {`,
+	},
+	{
+		"1", "a call to an engine that was replaced is waited for", "when the machine of the primary is lost, webhooks are answered 503 although the standby was promoted", "relay/pgstore",
+		`		s.endPresence()
+		s.presence`,
+		`		s.presence`,
+	},
+	{
+		"1", "a connection to a silent server keeps its place", "an owner loses its lanes whenever a firewall forgets a connection", "relay/pgstore",
+		`			_ = c.PgConn().Conn().Close() // nothing of it is needed any more
+`,
+		``,
+	},
 
 	// 2. Nothing vanishes.
 	{
@@ -397,6 +414,11 @@ var mutations = []mutation{
 		}`,
 		`		gone = append(gone, it)`,
 	},
+	{
+		"3", "lanes are acquired at once after a promotion", "an owner that the promoted standby does not know of sends beside the next one", "relay/pgstore",
+		`mine, engineOf(c)).Scan(`,
+		`mine, "").Scan(`,
+	},
 
 	// 4. It converges.
 	{
@@ -588,6 +610,11 @@ var mutations = []mutation{
 		`	next.budget = a.budget
 	r.begin(run, next)
 `,
+	},
+	{
+		"5", "the budget outlives a change of the lanes of several nodes", "a node that owned before has a full bucket beside what the other node sent", "relay",
+		`if b.full == next.full && !shared {`,
+		`if b.full == next.full {`,
 	},
 	{
 		"5", "the budget goes back in time", "a lane that was held up has the budget count the time twice", "relay",

@@ -6,8 +6,8 @@
 //
 // # Durability
 //
-// Append, Rename, Mark, Revive and Drop return nil only after an fsync. One goroutine, the
-// committer, writes the file. It takes all calls that came during the last fsync into one
+// Append, Rename, Mark, Revive, Drop and SetPause return nil only after an fsync. One goroutine,
+// the committer, writes the file. It takes all calls that came during the last fsync into one
 // transaction. So concurrent callers share an fsync, and no call waits for a timer.
 //
 // After a failed write or fsync, the store returns [store.ErrFailed] from every call. The kernel

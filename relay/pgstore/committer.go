@@ -136,7 +136,7 @@ func (s *Store) commit(batch []*request) {
 	defer cancel()
 	var err error
 	for range 3 {
-		err = use(ctx, s.commits, func(ctx context.Context, c *pgx.Conn) (err error) {
+		err = s.use(ctx, s.commits, func(ctx context.Context, c *pgx.Conn) (err error) {
 			batch, err = s.send(ctx, c, batch)
 			return err
 		})

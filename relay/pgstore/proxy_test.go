@@ -2,20 +2,22 @@ package pgstore_test
 
 import (
 	"io"
+	"maps"
 	"net"
 	"sync"
 	"testing"
 	"time"
 )
 
-// A proxy stands between a store and the server. It can cut connections, refuse new ones, and keep
-// back answers.
+// A proxy stands between a store and the server. It can cut connections, silence them, refuse new
+// ones, and keep back answers.
 type proxy struct {
 	listener net.Listener
 	target   string
 
 	mu      sync.Mutex
 	conns   map[net.Conn]bool
+	silent  map[net.Conn]bool // nothing passes any more
 	refuse  bool
 	drop    bool          // answers are thrown away
 	answers time.Duration // answers are late
@@ -72,7 +74,7 @@ func (p *proxy) serve(client net.Conn) {
 	for {
 		n, err := server.Read(b)
 		p.mu.Lock()
-		drop, late := p.drop, p.answers
+		drop, late := p.drop || p.silent[server], p.answers
 		p.mu.Unlock()
 		time.Sleep(late)
 		if !drop && n > 0 {
@@ -90,6 +92,11 @@ func (p *proxy) set(fn func(p *proxy)) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	fn(p)
+}
+
+// silence has nothing pass on the present connections, which stay.
+func (p *proxy) silence() {
+	p.set(func(p *proxy) { p.silent = maps.Clone(p.conns) })
 }
 
 // cut breaks all connections.

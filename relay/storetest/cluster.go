@@ -408,7 +408,8 @@ func answersUnavailable(r *run) {
 			waiting = nil
 		}
 		all := calls(r.store, l, lane, pending, dead)
-		for _, write := range []string{"Append", "Rename", "Acquire", "Mark", "Revive", "Drop"} {
+		for _, write := range []string{"Append", "Rename", "Acquire", "Mark", "Revive", "Drop",
+			"SetPause"} {
 			delete(all, write) // it may take effect
 		}
 		c := r.cluster()
@@ -649,6 +650,19 @@ func asks(r *run) {
 	late := b.asking(r.ctx, "x", "late")
 	r.answers(next)
 	r.eventually("Ask of an owner after one request was waited for in vain", late, nil)
+	// A request that an owner has taken, and not answered, comes to no other one.
+	unanswered := b.asking(r.ctx, "x", "unanswered")
+	if _, err := next.Next(r.ctx); err != nil {
+		r.fatalf("Next: %v", err)
+	}
+	r.release(next)
+	last := r.clusterLease("a", "x")
+	r.eventually("Ask of an owner whose lease has ended", unanswered, store.ErrUnavailable)
+	done := b.asking(r.ctx, "x", "last")
+	if q := r.answers(last); q != "x last" {
+		r.errorf("Next: got the request %q, which an earlier owner had taken", q)
+	}
+	r.eventually("Ask of the next owner", done, nil)
 }
 
 func forgetsAsk(r *run) {

@@ -397,6 +397,27 @@ begin
 	where id = p_lane;
 end $$;
 
+-- set_pause keeps the pause of a lane, or removes it if p_until is null. Its result is null if the
+-- lease has ended.
+create or replace function set_pause(
+	p_lane integer, p_token bigint, p_clock bigint,
+	p_until bigint, p_by bytea, p_reason bytea, p_at bigint
+) returns bigint language plpgsql as $$
+begin
+	if not owned(p_lane, p_token) then
+		return null;
+	end if;
+	if p_until is null then
+		delete from pauses where lane = p_lane;
+	else
+		insert into pauses (lane, until, by, reason, at)
+		values (p_lane, p_until, p_by, p_reason, p_at)
+		on conflict (lane) do update set until = excluded.until, by = excluded.by,
+			reason = excluded.reason, at = excluded.at;
+	end if;
+	return greatest(store_clock(), p_clock);
+end $$;
+
 -- end_leases ends leases, with all their lanes. The caller has locked all lanes.
 create or replace function end_leases(p_tokens bigint[]) returns void language plpgsql as $$
 begin
@@ -435,6 +456,7 @@ begin
 	perform end_leases(coalesce(ended, '{}'));
 	if keep.id <> gone.id then
 		update names set lane = keep.id where lane = gone.id;
+		delete from pauses where lane = gone.id;
 		delete from lanes where id = gone.id;
 	end if;
 	update lanes set name = p_to where id = keep.id;
@@ -442,15 +464,29 @@ end $$;
 
 -- acquire makes the caller the owner of lanes. It fails, with a busy lane, while one of them is
 -- under a live lease that is not one of the caller's own, p_mine. wait is how long that lease lasts.
+--
+-- After the promotion of a standby every caller waits for the time of a lease. A standby may lack the
+-- last leases and renewals that its primary has acknowledged: their owners go on until these end.
 create or replace function acquire(
 	p_node text, p_group text, p_names text[], p_token bigint, p_lease bigint, p_clock bigint,
-	p_mine bigint[],
+	p_mine bigint[], p_engine text,
 	out clock bigint, out busy text, out wait bigint, out ids integer[], out ended bigint[]
 ) language plpgsql as $$
 declare
 	v_tokens bigint[];
 begin
 	clock := greatest(store_clock(), p_clock);
+	if exists (select from clock c where c.engine is distinct from p_engine) then
+		update clock c set engine = p_engine, since = case when c.engine is null then 0 else clock end
+		where c.engine is distinct from p_engine;
+		busy := ''; wait := 0; -- the caller comes again: it locks no lanes while it has locked the clock
+		return;
+	end if;
+	select 'a node before the promotion', c.since + p_lease - clock into busy, wait from clock c
+	where c.since > 0 and c.since + p_lease > clock;
+	if found then
+		return;
+	end if;
 	-- Standbys ask each second: they must not lock what appends lock.
 	select s.node, s.until - clock into busy, wait
 	from names n join lanes l on l.id = n.lane join leases s on s.token = l.token

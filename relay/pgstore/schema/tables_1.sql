@@ -7,10 +7,14 @@
 
 -- One row. The store's time is base, and what has passed since at, see store_clock(). A null at
 -- means that no node has the store open, and that the time stands still.
+-- engine is the engine, or the timeline of it, on which a lease was acquired last; and since, when that
+-- was first tried there. 0: it is the first one.
 create table clock (
 	one boolean primary key default true check (one),
-	base bigint not null,
-	at   timestamptz
+	base   bigint not null,
+	at     timestamptz,
+	engine text,
+	since  bigint not null default 0
 );
 insert into clock (base) values (1);
 
@@ -126,6 +130,17 @@ create table problems (
 	changed    bigint not null default 0, -- 0: there is no record
 	primary key (problem, lane)
 ) with (fillfactor = 70);
+-- For the list of open problems. It costs a mark nothing but where a problem begins or ends.
+create index problems_open on problems (lane, problem) where open;
+
+-- Pauses that operators have set.
+create table pauses (
+	lane   integer primary key,
+	until  bigint not null, -- by the store's clock
+	by     bytea not null,
+	reason bytea not null,
+	at     bigint
+) with (fillfactor = 50);
 
 -- The IDs of each source that are remembered: n of the newest one is n of the source.
 create table sources (

@@ -33,6 +33,9 @@ func (b *build) sources(f *File) (*Access, error) {
 	anywhere := false
 	for _, name := range sortedKeys(f.Sources) {
 		at, s := path{"sources", name}, f.Sources[name]
+		if reserved(name) {
+			return nil, b.doc.errorf(at, "choose another name", "the relay itself uses the name")
+		}
 		source := relay.Source{Name: name, Workspaces: s.Workspaces}
 		for i, ref := range s.Tokens {
 			tokens, err := b.secrets.all(at.with("tokens", i), ref)

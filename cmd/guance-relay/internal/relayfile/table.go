@@ -153,7 +153,7 @@ func (t *Table) String() string {
 // table checks the routes and compiles them.
 func (b *build) table(f *File) (*Table, error) {
 	t := &Table{fallback: f.Fallback, log: b.loader.log()}
-	used := map[string]bool{f.Fallback: true}
+	used := map[string]bool{f.Fallback: true, f.Watch.Lane: true}
 	if _, known := f.Lanes[f.Fallback]; f.Fallback != "" && !known {
 		return nil, b.doc.errorf(path{"fallback"}, laneNames(f), "there is no lane %s", quote(f.Fallback))
 	}
