@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"regexp"
 	"strings"
+	"sync"
 	"time"
 
 	"go.opentelemetry.io/contrib/exporters/autoexport"
@@ -30,9 +32,7 @@ type telemetry struct {
 // endpoint is set, as most servers have nobody who takes them.
 func (c *config) telemetry(ctx context.Context, stderr *logWriter,
 	log *slog.Logger) (*telemetry, error) {
-	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) {
-		log.Error("OpenTelemetry", "error", err.Error())
-	}))
+	otel.SetErrorHandler(&exportErrors{log: log})
 	t := &telemetry{}
 	about, err := resource.New(ctx,
 		resource.WithAttributes(attribute.String("service.name", "guance-relay"),
@@ -64,6 +64,34 @@ func (c *config) telemetry(ctx context.Context, stderr *logWriter,
 	return t, nil
 }
 
+// exportErrors logs what goes wrong in an export, at most once a minute.
+type exportErrors struct {
+	log *slog.Logger
+
+	mu     sync.Mutex
+	logged time.Time // guarded by mu
+	count  int       // guarded by mu: since the last line
+}
+
+// Handle implements otel.ErrorHandler.
+func (e *exportErrors) Handle(err error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.count++
+	if time.Since(e.logged) < time.Minute {
+		return
+	}
+	e.log.Error("OpenTelemetry: metrics or traces are not exported", "error", withoutPaths(err),
+		"errors", e.count)
+	e.logged, e.count = time.Now(), 0
+}
+
+var urls = regexp.MustCompile(`(https?://)(?:[^/\s"@]*@)?([^/\s"?]+)[^\s":]*`)
+
+// withoutPaths returns an error as one line in which URLs have scheme and host alone: collectors
+// that are a service have the key in the path.
+func withoutPaths(err error) string { return urls.ReplaceAllString(oneLine(err), "$1$2") }
+
 // exports reports whether a signal is to be exported.
 func (c *config) exports(signal string) bool {
 	if strings.EqualFold(c.getenv("OTEL_SDK_DISABLED"), "true") {
@@ -90,7 +118,7 @@ func (t *telemetry) close(log *slog.Logger) {
 		err = errors.Join(err, t.tracers.Shutdown(ctx))
 	}
 	if err != nil {
-		log.Warn("the last metrics or traces were not exported", "error", oneLine(err))
+		log.Warn("the last metrics or traces were not exported", "error", withoutPaths(err))
 	}
 }
 
