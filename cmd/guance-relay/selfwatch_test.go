@@ -194,7 +194,7 @@ listeners: {tls_cert: cert.pem, tls_key: key.pem}
 	if err := pd.WaitOpen(within(t, time.Minute), problem); err != nil {
 		t.Fatalf("%v\n%s", err, p.output())
 	}
-	if code, said := p.ask(t, "POST", "/drop?lane=payments&seq=1"); code != http.StatusOK {
+	if code, said := p.ask(t, "POST", "/console/api/drop?lane=payments&seq=1"); code != http.StatusOK {
 		t.Fatal(said)
 	}
 	if err := pd.WaitResolved(within(t, time.Minute), problem); err != nil {

@@ -245,6 +245,13 @@ func (s *server) introduce(ctx context.Context, c *config, p *plan) {
 		"tls", s.pair != nil)
 }
 
+// notify tells systemd a state. After an error the server goes on, and systemd ends it.
+func (s *server) notify(state string) {
+	if err := notify(state); err != nil {
+		s.log.Error("systemd does not know the state of the server", "error", err.Error())
+	}
+}
+
 // run serves until ctx ends, and then stops within ten seconds: first it takes no new webhooks,
 // then it begins no new attempts, then it closes the operator's address, which shows the stop, and
 // at last the store.
@@ -283,8 +290,10 @@ func (s *server) run(ctx context.Context) error {
 	if s.watch != nil {
 		defer s.watch.start(ctx, s)() // ctx has ended by then
 	}
+	s.notify("READY=1")
 	<-ctx.Done()
 	s.log.Info("stopping")
+	s.notify("STOPPING=1")
 	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), 3*time.Second)
 	defer cancel()
 	if err := s.http.Shutdown(grace); err != nil {

@@ -237,13 +237,14 @@ func (m *model) ended(e *store.Entry) (ended []uint64) {
 	if levels[0] == guance.LevelNone {
 		levels = nil
 	}
-	resolves := false
+	resolves, mayDie := false, false // a recovery that was begun
 	for _, o := range m.before(e, true) {
 		switch o.State {
 		case guance.StateProblem:
-			open, levels = true, []guance.Level{o.Level}
+			open, levels, mayDie = true, []guance.Level{o.Level}, false
 		case guance.StateRecovered:
 			open, levels, resolves = false, nil, !m.over(o)
+			mayDie = resolves && !(m.repeats[problem] && o == m.queue(problem)[0])
 		}
 	}
 	trigger := slices.ContainsFunc(unsent, func(o *store.Entry) bool {
@@ -265,7 +266,7 @@ func (m *model) ended(e *store.Entry) (ended []uint64) {
 	var sent bool
 	switch doubt := m.doubt[problem]; {
 	case e.Sticky && e.State == guance.StateRecovered:
-		sent = open || doubt && !resolves
+		sent = open || mayDie || doubt && !resolves
 	case e.Sticky:
 		sent = open && !slices.Contains(levels, e.Level)
 	case e.State == guance.StateRecovered: // it goes with its trigger if the target has nothing

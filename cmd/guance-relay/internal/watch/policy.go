@@ -125,13 +125,13 @@ func (p *Policy) Judge(now time.Duration, s *Settings, f *Figures) (reports []Re
 	for _, l := range f.Lanes {
 		if l.Dead > 0 {
 			hold(deadKind, l.Name, l.Dead, fmt.Sprintf("%d dead letters in lane %s", l.Dead, l.Name),
-				"Events were given up: nobody was notified of them. See why in the console or at /dead, "+
+				"Events were given up: nobody was notified of them. See why in the console, "+
 					"then replay or drop them. This incident is resolved when there is none left.")
 		}
 		if p.stuck(now, s, &l) {
 			hold(stuckKind, l.Name, 0, fmt.Sprintf("lane %s gets nothing through", l.Name),
 				fmt.Sprintf("%d events are pending, and the target has taken none for %v. See the reason in "+
-					"the console or at /stats. They are sent when the target takes events again.",
+					"the console. They are sent when the target takes events again.",
 					l.Pending, s.Stuck))
 		}
 	}

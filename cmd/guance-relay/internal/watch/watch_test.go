@@ -288,7 +288,7 @@ func TestHeartbeat(t *testing.T) {
 		if n := beats(); n < 9 {
 			t.Errorf("%d heartbeats in ten minutes after that", n)
 		}
-		if err := r.Pause(t.Context(), watch.HeartbeatLane, 10*time.Minute, "me"); err != nil {
+		if err := r.Pause(t.Context(), watch.HeartbeatLane, 10*time.Minute, "me", ""); err != nil {
 			t.Fatal(err)
 		}
 		if n := beats(); n > 1 { // at the end of the pause
