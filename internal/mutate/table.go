@@ -541,8 +541,8 @@ var mutations = []mutation{
 	},
 	{
 		"4", "a recovery in df_sub_status is overlooked", "the incident stays open where Guance writes it there", "guance",
-		`status == StateRecovered || sub == StateRecovered`,
-		`status == StateRecovered`,
+		`case sub == StateRecovered:`,
+		`case false:`,
 	},
 	{
 		"4", "the level is part of the problem key", "a fault that gets worse is a second incident, and its recovery closes none", "guance",
