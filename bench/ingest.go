@@ -232,13 +232,17 @@ func receive() error {
 			return err
 		}
 	}
-	return serveRole(handler)
+	return serveRole(handler, nil)
 }
 
-// serveRole serves a handler at /guance and the number of allocations at /mallocs until input ends.
-func serveRole(handler http.Handler) error {
+// serveRole serves a handler at /guance, a page at /console/ and the number of allocations at
+// /mallocs until input ends.
+func serveRole(handler, page http.Handler) error {
 	mux := http.NewServeMux()
 	mux.Handle("/guance", handler)
+	if page != nil {
+		mux.Handle("/console/", http.StripPrefix("/console", page))
+	}
 	mux.HandleFunc("/mallocs", func(w http.ResponseWriter, _ *http.Request) {
 		var stats runtime.MemStats
 		runtime.ReadMemStats(&stats)

@@ -111,7 +111,9 @@ func contests(s size) (all []contest) {
 		routed(s),
 		backlog(s),
 		latency(s),
+		several(s),
 		growth(s),
+		consoles(s),
 	} {
 		all = append(all, some...)
 	}

@@ -34,6 +34,15 @@ const (
 	KindUnknown     Kind = "unknown"     // not understood; Raw has it, Invalid has the reasons
 )
 
+// Kinds returns all kinds.
+func Kinds() []Kind {
+	return []Kind{
+		KindFault, KindRecovery, KindNoData, KindInfo, KindSLO, KindIntelligent, KindSecurity,
+		KindExternal, KindCustom, KindChange, KindAudit, KindIssue, KindIncident, KindText, KindTest,
+		KindUnknown,
+	}
+}
+
 // sources are the values of df_source that determine a kind. Older lists put everything under
 // monitor; newer ones split it (event fields).
 var sources = map[string]Kind{

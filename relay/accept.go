@@ -60,7 +60,12 @@ func (r *Relay) accept(
 	}
 	now, parent := r.clock.wall(), traceparent(ctx)
 	receipts := make([]Receipt, len(events))
-	lanes, err := r.namedLanes(ctx)
+	start := time.Now()
+	var lanes *laneSet
+	err := persist(ctx, start, func() (err error) {
+		lanes, err = r.namedLanes(ctx)
+		return err
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -83,19 +88,30 @@ func (r *Relay) accept(
 			return nil, fmt.Errorf("relay: encoding event %d, nothing was kept: %w", i+1, err)
 		}
 		e.Trace = parent
-		e.Wanted, e.Fallback = r.offers(lanes, ev)
+		e.Wanted, e.Fallback = r.offers(lanes, source.Name, ev)
 		batch.Events, receiptOf = append(batch.Events, e), append(receiptOf, i)
 	}
 	if len(batch.Events) > 0 {
-		if err := r.keep(ctx, batch); err != nil {
+		if err := r.keep(ctx, start, batch); err != nil {
 			return nil, r.stopIfFailed(fmt.Errorf("relay: keeping %d events: %w", len(events), err))
 		}
 	}
 	for i, e := range batch.Events {
 		r.received(lanes, e, &receipts[receiptOf[i]])
 	}
-	r.logNotKept(source.Name, events, receipts)
+	r.logArrived(source.Name, events, receipts)
+	if r.onReceipt != nil {
+		for i, ev := range events {
+			r.tell(source.Name, ev, receipts[i])
+		}
+	}
 	return receipts, nil
+}
+
+// tell calls Options.Received.
+func (r *Relay) tell(source string, ev *guance.Event, receipt Receipt) {
+	defer r.receiptPanics.recovered(r.log, "relay: Received panicked", func() {})
+	r.onReceipt(source, ev, receipt)
 }
 
 // storedEvent returns an event as a store takes it, for no lane yet.
@@ -115,15 +131,19 @@ func storedEvent(
 // keepFor is how long Accept goes on if the store cannot be reached: Guance promises no second try.
 const keepFor = 20 * time.Second
 
-// keep appends a batch. It repeats what is unavailable, under a nonce, so that an Append whose
-// answer was lost keeps nothing twice.
-func (r *Relay) keep(ctx context.Context, batch *store.Batch) error {
+// keep appends a batch. It repeats that under a nonce, so that an Append whose answer was lost
+// keeps nothing twice.
+func (r *Relay) keep(ctx context.Context, start time.Time, batch *store.Batch) error {
 	if r.cluster != nil {
 		batch.Nonce = rand.Text()
 	}
-	start := time.Now()
+	return persist(ctx, start, func() error { return r.store.Append(ctx, batch) })
+}
+
+// persist repeats a call while the store cannot be reached, until keepFor has passed since start.
+func persist(ctx context.Context, start time.Time, call func() error) error {
 	for wait := 100 * time.Millisecond; ; wait = min(2*wait, time.Second) {
-		err := r.store.Append(ctx, batch)
+		err := call()
 		if !errors.Is(err, store.ErrUnavailable) || time.Since(start)+wait > keepFor ||
 			!sleep(ctx, wait) {
 			return err

@@ -3,6 +3,7 @@ package relay
 import (
 	"cmp"
 	"slices"
+	"time"
 
 	"github.com/guance-relay/guance-relay/relay/store"
 )
@@ -26,6 +27,8 @@ type account struct {
 	lanes     []*lane
 	perMinute int     // the lowest of its lanes
 	budget    *budget // nil before the lanes first run
+	// rest is how long the node waits before it acquires the lanes.
+	rest time.Duration
 }
 
 // newAccount returns an account with lanes that have not run yet.

@@ -146,6 +146,7 @@ func (l *lane) observe(ctx context.Context, a *attempt, repeat bool, now time.Ti
 	case r.Outcome == 0:
 		l.failures.add(l.log, a, now)
 	case r.Outcome == store.Delivered:
+		l.counts.delivered = now
 		l.failures.over(l.log, l.clock.shown)
 	}
 }

@@ -40,16 +40,17 @@ func newBudget(perMinute int, now time.Time) *budget {
 	return &budget{full: limiter.Limit(), limiter: limiter, latest: now}
 }
 
-// with returns b if its rate is perMinute, and otherwise an empty bucket with the pause of b. b may
-// be nil.
-func (b *budget) with(perMinute int, now time.Time) *budget {
+// with returns b if its rate is perMinute, and otherwise an empty bucket with the pause of b.
+// shared says that another node may have spent what b has saved: then the bucket is empty in any
+// case. b may be nil.
+func (b *budget) with(perMinute int, shared bool, now time.Time) *budget {
 	next := newBudget(perMinute, now)
 	if b == nil {
 		return next
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.full == next.full {
+	if b.full == next.full && !shared {
 		return b
 	}
 	next.until, next.since, next.pause, next.probing = b.until, b.since, b.pause, b.probing
@@ -140,6 +141,16 @@ func (b *budget) raise(now time.Time) {
 		b.changed = b.changed.Add(raiseEvery)
 		b.limiter.SetLimitAt(now, min(b.limiter.Limit()+b.full/10, b.full))
 	}
+}
+
+// left returns how many requests can be spent at now.
+func (b *budget) left(now time.Time) float64 {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if now.Before(b.until) {
+		return 0
+	}
+	return max(b.limiter.TokensAt(now), 0)
 }
 
 // standing returns the end of the pause, when a request can be spent, and the present rate.

@@ -5,6 +5,8 @@ import (
 	"log/slog"
 	"time"
 
+	"go.opentelemetry.io/otel/metric"
+
 	"github.com/guance-relay/guance-relay/relay/store"
 )
 
@@ -35,7 +37,10 @@ func newClock(db store.Store, wall func() time.Time) *clock {
 }
 
 // now returns the store's time.
-func (c *clock) now() time.Time { return time.Unix(0, int64(c.store.Clock())).UTC() }
+func (c *clock) now() time.Time { return atClock(c.store.Clock()) }
+
+// atClock returns a time of the store's clock as now does.
+func atClock(d time.Duration) time.Time { return time.Unix(0, int64(d)).UTC() }
 
 // ahead returns how far the wall clock is ahead of now.
 func (c *clock) ahead() time.Duration { return c.wall().Sub(c.now()) }
@@ -51,8 +56,8 @@ func shift(t time.Time, by time.Duration) time.Time {
 	return t.Add(by)
 }
 
-// watch logs each step of the wall clock, until ctx ends.
-func (c *clock) watch(ctx context.Context, log *slog.Logger) {
+// watch logs and counts each step of the wall clock, until ctx ends.
+func (c *clock) watch(ctx context.Context, log *slog.Logger, steps metric.Int64Counter) {
 	ticker := time.NewTicker(watchEvery)
 	defer ticker.Stop()
 	for before := c.ahead(); ; {
@@ -63,6 +68,7 @@ func (c *clock) watch(ctx context.Context, log *slog.Logger) {
 		}
 		ahead := c.ahead()
 		if step := ahead - before; step.Abs() > maxDrift {
+			steps.Add(ctx, 1)
 			log.Warn("relay: the wall clock was set; what waits is not affected, but times that are shown "+
 				"from before and after do not agree", "by", step.Round(time.Millisecond).String())
 		}

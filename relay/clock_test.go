@@ -65,8 +65,9 @@ func TestReport06StepWhileSomethingWaits(t *testing.T) {
 						}
 						return nil
 					}}
+					meters, counted := countOf("relay.clock.steps", "")
 					r, err := relay.New(memstore.New(), &relay.Options{Logger: slog.New(slog.NewTextHandler(&log,
-						nil)), Now: clock.now})
+						nil)), Now: clock.now, MeterProvider: meters})
 					if err != nil {
 						t.Fatal(err)
 					}
@@ -95,7 +96,7 @@ func TestReport06StepWhileSomethingWaits(t *testing.T) {
 						t.Errorf("both are delivered after %v, want %v", took, wait.within)
 					}
 					time.Sleep(time.Minute)
-					if n := strings.Count(log.String(), "the wall clock was set"); n != 1 ||
+					if n := strings.Count(log.String(), "the wall clock was set"); n != 1 || counted.n != 1 ||
 						!strings.Contains(log.String(), "by="+step.String()) {
 						t.Errorf("the log says %d times that the clock was set by %v, want once:\n%s", n, step,
 							log.String())

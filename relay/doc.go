@@ -194,9 +194,9 @@
 //
 // Each delivered event is one line at level Info, "relay: event delivered", with lane, seq, event,
 // problem, state, event_level, attempt, age (from acceptance), and what the sink adds with
-// [Delivery.LogAttrs]. An event that no lane takes counts in the metric relay.unrouted, and one
-// that its source may not send in relay.refused. Each is a warning at most once a minute, with the
-// number of them.
+// [Delivery.LogAttrs]. An event that no lane takes, and one that its source may not send, is a
+// warning at most once a minute, with the number of them. The metric relay.events counts all events
+// by their fate.
 //
 // # Concurrency
 //

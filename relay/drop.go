@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/guance-relay/guance-relay/relay/internal/schedule"
 	"github.com/guance-relay/guance-relay/relay/store"
@@ -22,8 +23,77 @@ func (r *Relay) DropPending(ctx context.Context, name string, seq uint64, by str
 	}
 	return r.onEntry(ctx, name, seq, "dropping entry",
 		func(ctx context.Context, l *lane, seq uint64) (bool, error) {
-			return l.dropPending(ctx, seq, "dropped by "+by)
+			return l.dropPending(ctx, seq, droppedBy(by))
 		})
+}
+
+// dropAtOnce is how many entries [Relay.DropMatching] drops in one call of the loop: what the lane
+// sends waits for as long.
+const dropAtOnce = 200
+
+// DropMatching drops pending entries as [Relay.DropPending] does, and returns how many. It leaves
+// out what was not read yet, is in flight, was delivered or has ended. [Relay.MatchWaiting] returns
+// the entries that a filter takes. If it fails, it has dropped as many as it returns; otherwise it
+// fails as Waiting does.
+func (r *Relay) DropMatching(
+	ctx context.Context, name string, seqs []uint64, by string,
+) (dropped int, err error) {
+	for part := range slices.Chunk(seqs, dropAtOnce) {
+		n, err := r.dropSome(ctx, name, part, by)
+		if dropped += n; err != nil {
+			return dropped, err
+		}
+	}
+	return dropped, nil
+}
+
+func (r *Relay) dropSome(
+	ctx context.Context, name string, seqs []uint64, by string,
+) (dropped int, err error) {
+	const doing = "dropping what matches"
+	if r.standsBy(name) {
+		a, err := r.ask(ctx, name, command{Do: doKillAll, Seqs: seqs, By: by})
+		if err != nil {
+			return 0, fmt.Errorf("relay: lane %q: %s: %w", name, doing, err)
+		}
+		return a.Dropped, nil
+	}
+	err = r.onLane(ctx, name, doing, func(l *lane) (bool, error) {
+		dropped, err = l.dropSome(context.WithoutCancel(ctx), seqs, droppedBy(by))
+		return true, err
+	})
+	return dropped, err
+}
+
+func droppedBy(by string) string { return "dropped by " + by }
+
+// dropSome is called by the loop. It returns how many of the entries it has dropped.
+func (l *lane) dropSome(ctx context.Context, seqs []uint64, reason string) (int, error) {
+	var marks []store.Mark
+	for _, seq := range seqs {
+		e, err := l.owned.Load(ctx, seq)
+		if errors.Is(err, store.ErrNotFound) || errors.Is(err, store.ErrDamaged) {
+			continue
+		}
+		if err != nil {
+			return 0, err
+		}
+		if m, ok := l.schedule.DropMark(e.Problem, seq, reason); ok {
+			marks = append(marks, m)
+		}
+	}
+	if len(marks) == 0 {
+		return 0, nil
+	}
+	made, err := l.writeMarks(ctx, marks)
+	for _, m := range made {
+		l.schedule.Drop(m)
+	}
+	l.count(store.Dead, len(made))
+	if err == nil && len(made) == 0 {
+		err = store.ErrDamaged
+	}
+	return len(made), err
 }
 
 // dropPending is called by the loop. It reports false while the outcome of the entry is durable and
@@ -33,17 +103,11 @@ func (l *lane) dropPending(ctx context.Context, seq uint64, reason string) (done
 	if err != nil {
 		return true, err
 	}
-	m, ok := l.schedule.DropMark(e.Problem, seq, reason)
-	if !ok {
-		return true, l.whyNotWaiting(e)
+	n, err := l.dropSome(ctx, []uint64{seq}, reason)
+	if err == nil && n == 0 {
+		err = l.whyNotWaiting(e)
 	}
-	made, err := l.writeMarks(ctx, []store.Mark{m})
-	if err != nil || len(made) == 0 {
-		return true, errors.Join(err, store.ErrDamaged)
-	}
-	l.schedule.Drop(made[0])
-	l.count(store.Dead, 1)
-	return true, nil
+	return true, err
 }
 
 // whyNotWaiting returns why a pending entry can be neither dropped nor sent now.

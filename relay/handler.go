@@ -146,6 +146,7 @@ func NewHandler(r *Relay, opts *HandlerOptions) (*Handler, error) {
 	if h.receiver, err = webhook.New(config); err != nil {
 		return nil, fmt.Errorf("relay: %w", err)
 	}
+	r.telemetry.addHandler(h.receiver.SourceNames())
 	return h, nil
 }
 
@@ -173,9 +174,11 @@ type response struct {
 func (h *Handler) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	receipts, refusal := h.accept(w, req)
 	if refusal != nil {
+		h.relay.telemetry.answered(refusal.Code, refusal.Reason, 1)
 		h.refuse(w, req, refusal)
 		return
 	}
+	h.relay.telemetry.answered(http.StatusAccepted, "", 1)
 	respond(w, http.StatusAccepted, response{Status: "accepted", Events: receipts})
 }
 
@@ -211,6 +214,7 @@ func (h *Handler) accept(w http.ResponseWriter, req *http.Request) ([]Receipt, *
 	if err != nil {
 		return nil, unavailable(err)
 	}
+	h.relay.telemetry.heardFrom(body.Source, true)
 	return receipts, nil
 }
 

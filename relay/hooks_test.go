@@ -189,11 +189,13 @@ type countingMeter struct {
 
 type count struct {
 	noop.Int64Counter
-	n int64
+	fate string
+	n    int64
 }
 
-func countOf(name string) (metric.MeterProvider, *count) {
-	c := &count{}
+// countOf counts what a counter counts with the label fate; if that is "", without one.
+func countOf(name, fate string) (metric.MeterProvider, *count) {
+	c := &count{fate: fate}
 	return counting{meter: countingMeter{name: name, count: c}}, c
 }
 
@@ -207,11 +209,16 @@ func (m countingMeter) Int64Counter(name string,
 	return noop.Int64Counter{}, nil
 }
 
-func (c *count) Add(_ context.Context, n int64, _ ...metric.AddOption) { c.n += n }
+func (c *count) Add(_ context.Context, n int64, opts ...metric.AddOption) {
+	labels := metric.NewAddConfig(opts).Attributes()
+	if fate, _ := labels.Value("fate"); fate.AsString() == c.fate {
+		c.n += n
+	}
+}
 
 func TestReport36EventThatNoLaneTakesShows(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		meters, unrouted := countOf("relay.unrouted")
+		meters, unrouted := countOf("relay.events", "unrouted")
 		r, log := logged(t, relay.Options{MeterProvider: meters})
 		mine := func(e *guance.Event) bool { return e.ProblemKey() == "mine" }
 		r.Handle("mine", &recorder{}, &relay.SinkOptions{Match: mine})
@@ -244,7 +251,7 @@ func TestReport36EventThatNoLaneTakesShows(t *testing.T) {
 
 // Events that the store refused are not counted; they are sent again.
 func TestUnroutedIsCountedOnce(t *testing.T) {
-	meters, unrouted := countOf("relay.unrouted")
+	meters, unrouted := countOf("relay.events", "unrouted")
 	db := memstore.New()
 	r, err := relay.New(db, &relay.Options{MeterProvider: meters,
 		Logger: slog.New(slog.DiscardHandler)})

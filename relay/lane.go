@@ -28,6 +28,7 @@ type lane struct {
 	lease         store.Lease
 	owned         store.Lane
 	schedule      *schedule.Schedule
+	hold          hold
 	messages      chan message
 	wg            sync.WaitGroup
 	inFlight      int
@@ -63,7 +64,8 @@ func (l *lane) run(ctx context.Context, db store.Store, lease store.Lease) error
 		return fmt.Errorf("relay: lane %q: reading its backlog: %w", l.name, err)
 	}
 	defer func() {
-		l.stopping = !errors.Is(context.Cause(ctx), errLanesChange)
+		cause := context.Cause(ctx)
+		l.stopping = !errors.Is(cause, errLanesChange) && !errors.Is(cause, errHandOver)
 		l.publish(l.clock.now())
 	}()
 	// Attempts outlive ctx by the drain time, so that fewer events are sent twice.
@@ -85,6 +87,10 @@ func (l *lane) start(ctx context.Context, db store.Store, lease store.Lease) err
 	}
 	now := l.clock.now()
 	l.store, l.lease, l.owned = db, lease, lease.Lane(l.name)
+	if err := l.readHold(ctx); err != nil {
+		return err
+	}
+	l.budget.Store(l.account.budget)
 	l.unread, l.ready = held[l.name].Pending, now.Add(readFirst)
 	policy := schedule.Policy{
 		EveryEvent: l.opts.EveryEvent, MaxAttempts: l.opts.MaxAttempts, MaxAge: l.opts.MaxAge,
@@ -170,8 +176,8 @@ func (l *lane) startAttempts(ctx context.Context, now time.Time) time.Duration {
 	if l.sink == nil {
 		return wake.Sub(now)
 	}
-	if now.Before(l.hold.until) {
-		return min(wake.Sub(now), l.hold.until.Sub(now))
+	if l.hold.holds(now) {
+		return min(wake.Sub(now), l.hold.until().Sub(now))
 	}
 	if !l.leaseLasts() {
 		return min(wake.Sub(now), leaseAgain)

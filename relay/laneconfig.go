@@ -32,16 +32,17 @@ type figures struct {
 	stats  atomic.Pointer[LaneStats]
 	atOnce [store.Dead + 1]atomic.Uint64 // entries that ended when they were accepted, by outcome
 	hooks  struct{ match, ignores, full sampledLog }
-	counts      // owned by the loop that runs
-	hold   hold // the same
+	counts // owned by the loop that runs
 	recent recent
-	took   time.Duration // how long attempts take; the same
+	budget atomic.Pointer[budget] // of the account; nil before the lane first ran
+	took   time.Duration          // how long attempts take; the same
 }
 
 // counts are the figures of a lane since it was added.
 type counts struct {
 	outcomes                    [store.Dead + 1]uint64
 	attempts, failed, throttled uint64
+	delivered                   time.Time // when the target last took an event
 }
 
 func newFigures(name string) *figures {
@@ -86,6 +87,7 @@ func (r *Relay) newLaneWithoutSink(name string, opts *SinkOptions) (*laneConfig,
 	if err != nil {
 		return nil, err
 	}
+	r.telemetry.addLane(name)
 	return &laneConfig{
 		name: name, opts: d, log: r.log.With("lane", name), drain: r.drain, clock: r.clock,
 		telemetry: r.telemetry, figures: newFigures(name),

@@ -7,9 +7,6 @@ import (
 	"strings"
 	"time"
 
-	"go.opentelemetry.io/otel/attribute"
-	"go.opentelemetry.io/otel/metric"
-
 	"github.com/guance-relay/guance-relay/guance"
 	"github.com/guance-relay/guance-relay/relay/store"
 )
@@ -48,13 +45,13 @@ func short(id string) string {
 
 var errNoLanes = errors.New("relay: no lane: accepted events are not kept; add a lane with Handle")
 
-// logNotKept counts the events of a source that were not kept. At most once a minute it logs one
-// that no lane takes, and one that its source may not send.
-func (r *Relay) logNotKept(source string, events []*guance.Event, receipts []Receipt) {
+// logArrived counts the events of a source. At most once a minute it logs one that no lane takes,
+// and one that its source may not send.
+func (r *Relay) logArrived(source string, events []*guance.Event, receipts []Receipt) {
 	for i, e := range events {
+		r.telemetry.arrived(source, e.Kind(), receipts[i].Fate, 1)
 		switch receipts[i].Fate {
 		case fateUnrouted:
-			r.telemetry.unrouted.Add(context.Background(), 1)
 			r.unrouted.do(func(n uint64) {
 				r.log.Warn("relay: no lane takes the event; it was not kept. Add a lane whose Match takes "+
 					"it, or one with Fallback", "source", source, "event", short(EventID(source, e)),
@@ -63,8 +60,6 @@ func (r *Relay) logNotKept(source string, events []*guance.Event, receipts []Rec
 					"lanes", len(r.lanes.Load().served), "unrouted", n)
 			})
 		case fateRefused:
-			r.telemetry.refused.Add(context.Background(), 1,
-				metric.WithAttributes(attribute.String("source", source)))
 			r.refused.do(func(n uint64) {
 				workspace, _ := e.Workspace()
 				r.log.Warn("relay: the source may not send events of the workspace; the event was not "+

@@ -210,8 +210,8 @@ func (l *lane) waits(w schedule.Waiting, now time.Time) (WaitReason, string, tim
 		return WaitInFlight, "in flight", time.Time{}
 	case l.sink == nil:
 		return WaitNoSink, "the lane has no sink", time.Time{}
-	case now.Before(l.hold.until):
-		return WaitHeld, "the lane was paused by " + l.hold.by, l.hold.until
+	case l.hold.holds(now):
+		return WaitHeld, l.hold.words(), l.hold.until()
 	case now.Before(paused):
 		return WaitPause, "the target asked for a pause", paused
 	case w.Reason == schedule.Repeat:

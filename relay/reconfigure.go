@@ -30,7 +30,7 @@ func (r *run) fail(err error) {
 // SetLane adds a lane, or gives a lane another sink and other options. It may be called while Run
 // runs. Then it first ends the attempts of the lanes that share the account of the lane, as Run
 // does at its end, and starts these lanes again. The backlog stays, and so do the pause after a 429
-// and, unless PerMinute has changed, the budget.
+// and, in a store of one process and unless PerMinute has changed, the budget.
 //
 // It returns an error where Handle panics, and an error of the store. Then nothing has changed,
 // unless the error is [store.ErrFailed] or [store.ErrUnavailable].

@@ -22,12 +22,16 @@ import (
 type Options struct {
 	// Logger is where the relay logs. Default: slog.Default().
 	Logger *slog.Logger
-	// Route returns the names of the lanes that want an event, for a program that routes by a table.
-	// It is called once an event, concurrently. The lanes whose Match takes the event want it too; a
-	// lane without Match wants what Route names. A name of no lane is an error in the log. If Route
-	// panics, the event goes to every lane without Match. Default: none; a lane without Match wants
-	// every event.
-	Route func(*guance.Event) []string
+	// Route returns the names of the lanes that want an event of a source, for a program that routes
+	// by a table. The source without a name is "". Route is called once an event, concurrently. The
+	// lanes whose Match takes the event want it too; a lane without Match wants what Route names. A
+	// name of no lane is an error in the log. If Route panics, the event goes to every lane without
+	// Match. Default: none; a lane without Match wants every event.
+	Route func(source string, e *guance.Event) []string
+	// Received is called with the receipt of each event of Accept, AcceptFrom and a Handler, once the
+	// event was kept or was not. It is called concurrently, before the sender has an answer, so it
+	// must be quick. A panic is logged. Default: none.
+	Received func(source string, e *guance.Event, r Receipt)
 	// Node is the name of this process among those that use one store, shown to people. It needs to
 	// be set only where several processes run on one host. Default: the name of the host.
 	Node string
@@ -50,10 +54,11 @@ type Relay struct {
 	drain     time.Duration
 	clock     *clock
 	telemetry *telemetry
-	route     func(*guance.Event) []string
+	route     func(source string, e *guance.Event) []string
+	onReceipt func(source string, e *guance.Event, r Receipt)
 	cluster   store.Cluster // the store, if several nodes use it; otherwise nil
 	node      string
-	owners    atomic.Pointer[map[string]LaneStats] // who owns a lane, with its figures
+	owners    atomic.Pointer[map[string]store.Owner] // of the lanes, a few seconds ago
 
 	lanes   atomic.Pointer[laneSet]
 	named   atomic.Pointer[laneSet] // the set whose lanes have taken over their former names
@@ -69,6 +74,7 @@ type Relay struct {
 	unavailable               sampledLog // the store cannot be reached
 	unrouted, refused         sampledLog // events that no lane takes, or their source may not send
 	routePanics, unknownLanes sampledLog // mistakes of Options.Route
+	receiptPanics             sampledLog // of Options.Received
 }
 
 // New returns a relay over a store. It does not use the store before Run or Accept. The caller
@@ -86,6 +92,7 @@ func New(db store.Store, opts *Options) (*Relay, error) {
 	r := &Relay{
 		store: db, clock: newClock(db, opts.Now), log: opts.Logger, drain: opts.DrainTimeout,
 		failed: make(chan error, 1), unknown: make(chan string, 1), route: opts.Route,
+		onReceipt: opts.Received, receiptPanics: newSampledLog(),
 		naming: newTurn(), change: newTurn(), node: opts.Node, unavailable: newSampledLog(),
 		unrouted: newSampledLog(), refused: newSampledLog(),
 		routePanics: newSampledLog(), unknownLanes: newSampledLog(),
@@ -142,7 +149,7 @@ func (r *Relay) Run(ctx context.Context) error {
 		return err
 	}
 	var unobserve func() error
-	unobserve, err = r.telemetry.observe(r.laneStats)
+	unobserve, err = r.telemetry.observe(r.laneStats, r.store.Holdings)
 	if err != nil {
 		return err
 	}
@@ -150,7 +157,7 @@ func (r *Relay) Run(ctx context.Context) error {
 	defer stop()
 	defer context.AfterFunc(ctx, func() { r.closing.Store(true) })()
 	run := &run{ctx: ctx, stop: stop, tenures: make(map[*account]*tenure)}
-	run.wg.Go(func() { r.clock.watch(ctx, r.log) })
+	run.wg.Go(func() { r.clock.watch(ctx, r.log, r.telemetry.steps) })
 	run.wg.Go(func() { r.adoptUnknown(ctx) })
 	if r.cluster != nil {
 		run.wg.Go(func() { r.watchOwners(ctx) })

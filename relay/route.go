@@ -8,9 +8,9 @@ import (
 // offers returns the lanes that want an event, and if there are none, the fallback. A sink is asked
 // what it ignores only for an event that its lane may get.
 func (r *Relay) offers(
-	lanes *laneSet, ev *guance.Event,
+	lanes *laneSet, source string, ev *guance.Event,
 ) (wanted []store.Offer, fallback *store.Offer) {
-	routed := r.routed(lanes, ev)
+	routed := r.routed(lanes, source, ev)
 	for _, l := range lanes.all {
 		if l != lanes.fallback && l.wants(ev, routed) || routed[l.name] {
 			wanted = append(wanted, l.offer(ev))
@@ -32,14 +32,16 @@ func (l *laneConfig) offer(ev *guance.Event) store.Offer {
 type routing map[string]bool
 
 // routed calls Options.Route. If it panics, every lane without a Match gets the event.
-func (r *Relay) routed(lanes *laneSet, ev *guance.Event) (names routing) {
+func (r *Relay) routed(
+	lanes *laneSet, source string, ev *guance.Event,
+) (names routing) {
 	if r.route == nil {
 		return nil
 	}
 	defer r.routePanics.recovered(r.log,
 		"relay: Route panicked; every lane without Match gets the event", func() { names = nil })
 	names = make(routing)
-	for _, name := range r.route(ev) {
+	for _, name := range r.route(source, ev) {
 		if l := lanes.lane(name); l == nil || l.sink == nil {
 			r.unknownLanes.do(func(n uint64) {
 				r.log.Error("relay: Route names a lane that does not exist; the event goes to the other "+

@@ -149,7 +149,7 @@ func TestIgnoresOfStickyEvents(t *testing.T) {
 // Options.Route names the lanes of an event. It is called once for an event.
 func TestRoute(t *testing.T) {
 	calls := 0
-	r, log := logged(t, relay.Options{Route: func(e *guance.Event) []string {
+	r, log := logged(t, relay.Options{Route: func(source string, e *guance.Event) []string {
 		calls++
 		switch e.ProblemKey() {
 		case "panic":
@@ -158,6 +158,8 @@ func TestRoute(t *testing.T) {
 			return []string{"nobody"}
 		case "none":
 			return nil
+		case "of a":
+			return []string{source}
 		}
 		return strings.Split(e.ProblemKey(), "+")
 	}})
@@ -179,6 +181,10 @@ func TestRoute(t *testing.T) {
 			t.Errorf("%s: got %v with %d calls of Route, want %s with one", problem, got.Lanes,
 				calls-before, want)
 		}
+	}
+	receipts, err := r.AcceptFrom(t.Context(), "a", event(t, "of a", "of a", "critical"))
+	if err != nil || fmt.Sprint(receipts[0].Lanes) != "map[a:accepted]" {
+		t.Errorf("of the source a: %v, %v; Route must know the source", receipts, err)
 	}
 	for _, line := range []string{"Route names a lane that does not exist", "lane=nobody",
 		"Route panicked"} {

@@ -31,7 +31,7 @@ type Source struct {
 	Allow       []netip.Prefix
 	// Workspaces are the ids of the workspaces (df_workspace_uuid) that the source may speak for. An
 	// event of another workspace is answered 202 with the fate "refused", logged, counted in the
-	// metric relay.refused, and not kept. An event without the id of a workspace passes. Empty means
+	// metric relay.events, and not kept. An event without the id of a workspace passes. Empty means
 	// every workspace.
 	Workspaces []string
 }

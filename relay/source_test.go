@@ -235,7 +235,7 @@ func TestHandlerSources(t *testing.T) {
 // An event of a workspace that its source may not speak for is answered, logged and counted.
 func TestForeignWorkspace(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		meters, refused := countOf("relay.refused")
+		meters, refused := countOf("relay.events", "refused")
 		h, log := sourced(t, relay.Options{MeterProvider: meters}, nil)
 		body := `[
 			{"df_status":"ok","df_monitor_checker_event_ref":"a","df_workspace_uuid":"wksp_shop"},

@@ -20,14 +20,7 @@ func (r *Relay) watchOwners(ctx context.Context) {
 		if err != nil {
 			continue // while the store cannot be reached, the last ones are shown
 		}
-		figures := make(map[string]LaneStats, len(owners))
-		for lane, o := range owners {
-			var s LaneStats
-			_ = json.Unmarshal(o.Figures, &s) // none yet, or of another version: only the name counts
-			s.Owner = o.Node
-			figures[lane] = s
-		}
-		r.owners.Store(&figures)
+		r.owners.Store(&owners)
 	}
 }
 
@@ -37,11 +30,13 @@ func (r *Relay) ownersFigures(s LaneStats) LaneStats {
 	if owners == nil {
 		return s
 	}
-	owner, ok := (*owners)[s.Name]
+	lease, ok := (*owners)[s.Name]
 	if !ok {
 		return s
 	}
-	owner.Name, owner.State, owner.Until = s.Name, Standby, time.Time{}
+	var owner LaneStats
+	_ = json.Unmarshal(lease.Figures, &owner) // none yet, or of another version: only the name counts
+	owner.Name, owner.Owner, owner.State, owner.Until = s.Name, lease.Node, Standby, time.Time{}
 	owner.Ignored, owner.Dead = max(owner.Ignored, s.Ignored), max(owner.Dead, s.Dead)
 	return owner
 }
@@ -55,10 +50,12 @@ func (r *Relay) standsBy(lane string) bool {
 // A command is what a node asks of the owner of a lane. Nodes of two versions may run side by side:
 // members are only added.
 type command struct {
-	Do      string `json:"do"`
-	Seq     uint64 `json:"seq,omitempty"`
-	Problem string `json:"problem,omitempty"`
-	By      string `json:"by,omitempty"`
+	Do      string   `json:"do"`
+	Seq     uint64   `json:"seq,omitempty"`
+	Seqs    []uint64 `json:"seqs,omitempty"`
+	Problem string   `json:"problem,omitempty"`
+	By      string   `json:"by,omitempty"`
+	Reason  string   `json:"reason,omitempty"`
 
 	For     time.Duration   `json:"for,omitempty"`
 	Waiting *WaitingOptions `json:"waiting,omitempty"`
@@ -68,11 +65,15 @@ const (
 	doReplay  = "replay"
 	doDrop    = "drop"
 	doKill    = "drop pending"
+	doKillAll = "drop matching"
+	doMatch   = "match"
 	doExplain = "explain"
 	doPause   = "pause"
 	doResume  = "resume"
 	doSendNow = "send now"
 	doWaiting = "waiting"
+	// doHandOver asks for the lanes themselves.
+	doHandOver = "hand over"
 )
 
 // An answer is what the owner says.
@@ -81,6 +82,8 @@ type answer struct {
 	Kind    string          `json:"kind,omitempty"` // of the error, see errorKinds
 	History *ProblemHistory `json:"history,omitempty"`
 	Waiting *WaitingPage    `json:"waiting,omitempty"`
+	Matches *Matches        `json:"matches,omitempty"`
+	Dropped int             `json:"dropped,omitempty"`
 }
 
 // errorKinds are the errors that callers compare.
@@ -125,8 +128,9 @@ func (r *Relay) ask(ctx context.Context, lane string, c command) (answer, error)
 	return a, fmt.Errorf("on the node that owns the lane: %s", a.Error)
 }
 
-// serve does what other nodes ask of the lanes of a lease, until ctx ends.
-func (r *Relay) serve(ctx context.Context, lease store.ClusterLease) {
+// serve does what other nodes ask of the lanes of a lease, until ctx ends. handOver ends the lease
+// for another node.
+func (r *Relay) serve(ctx context.Context, lease store.ClusterLease, handOver func() error) {
 	for {
 		request, err := lease.Next(ctx)
 		if errors.Is(err, store.ErrUnavailable) && sleep(ctx, reachAgain) {
@@ -138,8 +142,10 @@ func (r *Relay) serve(ctx context.Context, lease store.ClusterLease) {
 		go func() {
 			ctx, cancel := context.WithTimeout(ctx, askTimeout)
 			defer cancel()
-			body, err := json.Marshal(r.answer(ctx, request))
-			if err == nil {
+			body, err := json.Marshal(r.answer(ctx, request, handOver))
+			if err == nil { // also if the command has ended the tenure
+				ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), askTimeout)
+				defer cancel()
 				err = request.Answer(ctx, body)
 			}
 			if err != nil && ctx.Err() == nil {
@@ -151,9 +157,11 @@ func (r *Relay) serve(ctx context.Context, lease store.ClusterLease) {
 }
 
 // answer does what another node asked.
-func (r *Relay) answer(ctx context.Context, request *store.Request) answer {
+func (r *Relay) answer(
+	ctx context.Context, request *store.Request, handOver func() error,
+) answer {
 	var a answer
-	err := r.execute(ctx, request, &a)
+	err := r.execute(ctx, request, handOver, &a)
 	if err != nil {
 		a.Error = err.Error()
 		for kind, is := range errorKinds {
@@ -166,7 +174,9 @@ func (r *Relay) answer(ctx context.Context, request *store.Request) answer {
 }
 
 // execute does what a command says. What it returns beside an error is put into a.
-func (r *Relay) execute(ctx context.Context, request *store.Request, a *answer) (err error) {
+func (r *Relay) execute(
+	ctx context.Context, request *store.Request, handOver func() error, a *answer,
+) (err error) {
 	var c command
 	if err := json.Unmarshal(request.Body, &c); err != nil {
 		return err
@@ -179,8 +189,17 @@ func (r *Relay) execute(ctx context.Context, request *store.Request, a *answer) 
 		return r.Drop(ctx, lane, c.Seq)
 	case doKill:
 		return r.DropPending(ctx, lane, c.Seq, c.By)
+	case doKillAll:
+		a.Dropped, err = r.DropMatching(ctx, lane, c.Seqs, c.By)
+		return err
+	case doMatch:
+		if c.Waiting == nil {
+			return errors.New("the command has no filter")
+		}
+		a.Matches, err = r.MatchWaiting(ctx, lane, c.Waiting.Filter)
+		return err
 	case doPause:
-		return r.Pause(ctx, lane, c.For, c.By)
+		return r.Pause(ctx, lane, c.For, c.By, c.Reason)
 	case doResume:
 		return r.Resume(ctx, lane, c.By)
 	case doSendNow:
@@ -188,6 +207,8 @@ func (r *Relay) execute(ctx context.Context, request *store.Request, a *answer) 
 	case doWaiting:
 		a.Waiting, err = r.Waiting(ctx, lane, c.Waiting)
 		return err
+	case doHandOver:
+		return handOver()
 	case doExplain:
 		l := r.findLane(lane)
 		if l == nil {

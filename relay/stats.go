@@ -21,7 +21,7 @@ const (
 	Probing    LaneState = "probing"     // the target is down and gets one request at a time
 	Reading    LaneState = "reading"     // it reads its backlog after a start
 	Standby    LaneState = "standby"     // another node owns it, or none yet; see LaneStats.Owner
-	Held       LaneState = "held"        // an operator paused it, see LaneStats.PausedBy
+	Held       LaneState = "held"        // an operator paused it, see LaneStats.Pause
 	NoSink     LaneState = "no sink"     // it has no sink, and keeps what it has
 	Stopped    LaneState = "stopped"     // it does not run in this process
 )
@@ -49,6 +49,31 @@ func (c *LevelCounts) UnmarshalJSON(data []byte) error {
 	return err
 }
 
+// LevelTimes are times by [guance.Level]. In JSON they are an object with the names of the levels
+// whose time is not zero.
+type LevelTimes [guance.LevelFatal + 1]time.Time
+
+// MarshalJSON implements [json.Marshaler].
+func (t LevelTimes) MarshalJSON() ([]byte, error) {
+	named := make(map[string]time.Time)
+	for level, at := range t {
+		if !at.IsZero() {
+			named[guance.Level(level).String()] = at
+		}
+	}
+	return json.Marshal(named)
+}
+
+// UnmarshalJSON implements [json.Unmarshaler]. It ignores names of other levels.
+func (t *LevelTimes) UnmarshalJSON(data []byte) error {
+	var named map[string]time.Time
+	err := json.Unmarshal(data, &named)
+	for level := range t {
+		t[level] = named[guance.Level(level).String()]
+	}
+	return err
+}
+
 // LaneStats are the figures of one lane. Counters start with the lane.
 type LaneStats struct {
 	Name  string    `json:"name"`
@@ -65,16 +90,27 @@ type LaneStats struct {
 	// ByLevel is the same by level. It leaves out what is not read yet, see Reading.
 	ByLevel LevelCounts `json:"by_level"`
 	// Oldest is when the oldest pending entry was accepted. Zero: there is none.
-	Oldest   time.Time `json:"oldest,omitzero"`
-	InFlight int       `json:"in_flight"`
+	Oldest time.Time `json:"oldest,omitzero"`
+	// OldestByLevel is the same by level. A problem with several pending entries counts under the
+	// highest level of them.
+	OldestByLevel LevelTimes `json:"oldest_by_level"`
+	InFlight      int        `json:"in_flight"`
+	// Unconfirmed are the problems with pending entries for which the answer of a request was lost.
+	Unconfirmed int `json:"unconfirmed"`
 	// Stuck are the entries that do not get through. Nil: there are none.
 	Stuck *Stuck `json:"stuck,omitempty"`
 	// PerMinute is the present rate. A 429 lowers it, and minutes without one raise it again.
 	PerMinute float64 `json:"per_minute"`
 	// Budget is the rate without any 429, in requests a minute.
 	Budget float64 `json:"budget"`
-	// PausedBy is who paused the lane, see [Relay.Pause]. Empty: nobody did.
-	PausedBy string `json:"paused_by,omitempty"`
+	// Pause is the pause that an operator has set, see [Relay.Pause]. Nil: there is none.
+	Pause *Pause `json:"pause,omitempty"`
+	// BudgetLeft is how many requests the lane could begin at once. Lanes of one account share it. It
+	// is 0 on a standby.
+	BudgetLeft float64 `json:"-"`
+	// LastDelivered is when the target last took an event, since the process that owns the lane
+	// began. Zero: it has not taken one since.
+	LastDelivered time.Time `json:"last_delivered,omitzero"`
 
 	Attempts  uint64 `json:"attempts"`
 	Failed    uint64 `json:"failed"`    // attempts that failed
@@ -130,10 +166,22 @@ func (l *laneConfig) shown(ahead time.Duration) LaneStats {
 	s.Ignored += l.atOnce[store.Ignored].Load()
 	s.Dead += l.atOnce[store.Dead].Load()
 	s.Until, s.Oldest = shift(s.Until, ahead), shift(s.Oldest, ahead)
+	if b := l.budget.Load(); b != nil {
+		s.BudgetLeft = b.left(l.clock.now())
+	}
+	s.LastDelivered = shift(s.LastDelivered, ahead)
+	for level, at := range s.OldestByLevel {
+		s.OldestByLevel[level] = shift(at, ahead)
+	}
 	if s.Stuck != nil {
 		stuck := *s.Stuck
 		stuck.Oldest = shift(stuck.Oldest, ahead)
 		s.Stuck = &stuck
+	}
+	if s.Pause != nil {
+		pause := *s.Pause
+		pause.Until = shift(pause.Until, ahead)
+		s.Pause = &pause
 	}
 	return s
 }
@@ -144,7 +192,8 @@ func (l *lane) publish(now time.Time) {
 	outcomes := &l.counts.outcomes
 	stats := &LaneStats{
 		Name: l.name, Reason: l.failures.last.reason, Backlog: pending + l.unread, ByLevel: byLevel,
-		Oldest: l.schedule.Oldest(), InFlight: l.inFlight,
+		Oldest: l.schedule.Oldest(), OldestByLevel: l.schedule.OldestByLevel(),
+		InFlight: l.inFlight, Unconfirmed: l.schedule.Unconfirmed(), LastDelivered: l.counts.delivered,
 		Attempts: l.counts.attempts, Failed: l.counts.failed, Throttled: l.counts.throttled,
 		Delivered: outcomes[store.Delivered], Superseded: outcomes[store.Superseded],
 		Ignored: outcomes[store.Ignored], Dead: outcomes[store.Dead],
@@ -155,9 +204,7 @@ func (l *lane) publish(now time.Time) {
 	stats.State, stats.Until = l.state(now)
 	_, _, stats.PerMinute = l.account.budget.standing(now)
 	stats.Budget = l.account.budget.budgetPerMinute()
-	if now.Before(l.hold.until) {
-		stats.PausedBy = l.hold.by
-	}
+	stats.Pause = l.hold.shown(now)
 	l.stats.Store(stats)
 }
 
@@ -173,8 +220,8 @@ func (l *lane) state(now time.Time) (LaneState, time.Time) {
 		return Reading, l.ready
 	case l.sink == nil:
 		return NoSink, time.Time{}
-	case now.Before(l.hold.until):
-		return Held, l.hold.until
+	case l.hold.holds(now):
+		return Held, l.hold.until()
 	case now.Before(paused):
 		return Paused, paused
 	case down:

@@ -3,6 +3,8 @@ package relay
 import (
 	"context"
 	"fmt"
+	"strconv"
+	"sync"
 	"time"
 
 	"go.opentelemetry.io/otel"
@@ -18,20 +20,32 @@ import (
 
 const scope = "github.com/guance-relay/guance-relay/relay"
 
-// telemetry holds the instruments. Their labels have few values: lane, source, outcome, level and
-// class.
+// telemetry holds the instruments. Their labels have few values: lane, source, kind, fate, outcome,
+// level, state, class, code and reason. Counters are there at zero before anything happens: an
+// alert on their increase would miss the first event otherwise.
 type telemetry struct {
 	tracer   trace.Tracer
 	meter    metric.Meter
+	webhooks metric.Int64Counter
+	events   metric.Int64Counter
 	outcomes metric.Int64Counter
 	attempts metric.Int64Counter
+	tenures  metric.Int64Counter
+	steps    metric.Int64Counter
 	took     metric.Float64Histogram
 	waited   metric.Float64Histogram
-	backlog  metric.Int64ObservableGauge
-	oldest   metric.Float64ObservableGauge
-	stuck    metric.Int64ObservableGauge
-	unrouted metric.Int64Counter
-	refused  metric.Int64Counter
+	gauges   gauges
+
+	eventLabels sync.Map // eventLabel → metric.AddOption, made once
+	began       time.Time
+	heard       sync.Map // source → *atomic.Int64, see heardFrom
+}
+
+// An eventLabel is the labels of an event that came in.
+type eventLabel struct {
+	source string
+	kind   guance.Kind
+	fate   string
 }
 
 // attemptBuckets are in seconds. OpenTelemetry's default ones are for milliseconds.
@@ -45,79 +59,128 @@ func newTelemetry(tracers trace.TracerProvider, meters metric.MeterProvider) (*t
 	if meters == nil {
 		meters = otel.GetMeterProvider()
 	}
-	t := &telemetry{tracer: tracers.Tracer(scope), meter: meters.Meter(scope)}
-	var errs [9]error
-	t.outcomes, errs[0] = t.meter.Int64Counter("relay.entries.settled", metric.WithUnit("{entry}"),
-		metric.WithDescription("Entries that ended, by lane and outcome."))
-	t.attempts, errs[1] = t.meter.Int64Counter("relay.attempts", metric.WithUnit("{attempt}"),
-		metric.WithDescription("Attempts to deliver an entry, by lane and class of answer."))
-	t.took, errs[2] = t.meter.Float64Histogram("relay.attempt.duration", metric.WithUnit("s"),
-		metric.WithDescription("How long a sink took for one attempt, by lane."), attemptBuckets)
-	t.waited, errs[3] = t.meter.Float64Histogram("relay.entry.age", metric.WithUnit("s"),
-		metric.WithDescription("Time from acceptance to delivery, by lane and level."),
-		metric.WithExplicitBucketBoundaries(.01, .1, 1, 5, 15, 60, 300, 900, 3600, 14400, 86400))
-	t.backlog, errs[4] = t.meter.Int64ObservableGauge("relay.backlog", metric.WithUnit("{entry}"),
-		metric.WithDescription("Pending entries, by lane and level."))
-	t.oldest, errs[5] = t.meter.Float64ObservableGauge("relay.backlog.age", metric.WithUnit("s"),
-		metric.WithDescription("Age of the oldest pending entry, by lane; 0 if there is none."))
-	t.unrouted, errs[7] = t.meter.Int64Counter("relay.unrouted", metric.WithUnit("{event}"),
-		metric.WithDescription("Events that no lane takes, and that were not kept."))
-	t.refused, errs[8] = t.meter.Int64Counter("relay.refused", metric.WithUnit("{event}"),
-		metric.WithDescription("Events of workspaces that their source may not speak for, by source."))
-	t.stuck, errs[6] = t.meter.Int64ObservableGauge("relay.stuck", metric.WithUnit("{entry}"),
-		metric.WithDescription("Entries that do not get through, by lane. The log says why."))
-	for _, err := range errs {
-		if err != nil {
-			return nil, fmt.Errorf("relay: Options.MeterProvider: %w", err)
+	t := &telemetry{tracer: tracers.Tracer(scope), meter: meters.Meter(scope), began: time.Now()}
+	var err error
+	note := func(e error) {
+		if e != nil && err == nil {
+			err = fmt.Errorf("relay: Options.MeterProvider: %w", e)
 		}
 	}
-	return t, nil
+	counter := func(name, unit, description string) metric.Int64Counter {
+		c, e := t.meter.Int64Counter(name, metric.WithUnit(unit), metric.WithDescription(description))
+		note(e)
+		return c
+	}
+	t.webhooks = counter("relay.webhooks", "{request}",
+		"Requests to the webhook, by the status code of the answer and the reason of a 503.")
+	t.events = counter("relay.events", "{event}", "Events of webhooks, by source, kind and fate. The "+
+		"source without a name is called default.")
+	t.outcomes = counter("relay.entries.settled", "{entry}",
+		"Entries that ended, by lane and outcome.")
+	t.attempts = counter("relay.attempts", "{attempt}",
+		"Attempts to deliver an entry, by lane and class of answer.")
+	t.tenures = counter("relay.tenures", "{tenure}",
+		"How often this process became the owner of the lane.")
+	t.steps = counter("relay.clock.steps", "{step}",
+		"Steps of the wall clock by more than two seconds.")
+	histogram := func(
+		name, description string, buckets metric.HistogramOption,
+	) metric.Float64Histogram {
+		h, e := t.meter.Float64Histogram(name, metric.WithUnit("s"),
+			metric.WithDescription(description), buckets)
+		note(e)
+		return h
+	}
+	t.took = histogram("relay.attempt.duration", "How long a sink took for one attempt, by lane.",
+		attemptBuckets)
+	t.waited = histogram("relay.entry.age", "Time from acceptance to delivery, by lane and level.",
+		metric.WithExplicitBucketBoundaries(.01, .1, 1, 5, 15, 60, 300, 900, 3600, 14400, 86400))
+	note(t.gauges.open(t.meter))
+	t.steps.Add(context.Background(), 0)
+	return t, err
 }
 
 func byLane(name string, more ...attribute.KeyValue) metric.MeasurementOption {
 	return metric.WithAttributes(append(more, attribute.String("lane", name))...)
 }
 
-// observe reads the gauges from stats until end is called. stats returns figures and the wall time
-// of the same moment, so that a step of the wall clock changes no age.
-func (t *telemetry) observe(stats func() ([]LaneStats, time.Time)) (end func() error, err error) {
-	r, err := t.meter.RegisterCallback(func(_ context.Context, o metric.Observer) error {
-		lanes, now := stats()
-		for _, s := range lanes {
-			for level, n := range s.ByLevel {
-				o.ObserveInt64(t.backlog, int64(n),
-					byLane(s.Name, attribute.String("level", guance.Level(level).String())))
-			}
-			age := 0.0
-			if !s.Oldest.IsZero() {
-				age = max(now.Sub(s.Oldest), 0).Seconds()
-			}
-			o.ObserveFloat64(t.oldest, age, byLane(s.Name))
-			stuck := 0
-			if s.Stuck != nil {
-				stuck = s.Stuck.Count
-			}
-			o.ObserveInt64(t.stuck, int64(stuck), byLane(s.Name))
-		}
-		return nil
-	}, t.backlog, t.oldest, t.stuck)
-	if err != nil {
-		return nil, fmt.Errorf("relay: Options.MeterProvider: %w", err)
+// addLane has the counters of a lane begin at zero.
+func (t *telemetry) addLane(name string) {
+	for o := store.Delivered; o <= store.Dead; o++ {
+		t.count(name, o, 0)
 	}
-	return r.Unregister, nil
+	for _, class := range []string{"delivered", "ignored", "dead", classThrottled, classHandedBack,
+		classFailed} {
+		t.attempts.Add(context.Background(), 0, byLane(name, attribute.String("class", class)))
+	}
+	t.tenures.Add(context.Background(), 0, byLane(name))
 }
+
+// addHandler has the counters of a handler with these sources begin at zero.
+func (t *telemetry) addHandler(sources []string) {
+	for _, code := range []int{202, 400, 401, 403, 405, 408, 413, 415} {
+		t.answered(code, "", 0)
+	}
+	for _, reason := range []string{"full", "unavailable", "failed", "closing", "busy"} {
+		t.answered(503, reason, 0)
+	}
+	for _, source := range sources {
+		t.heardFrom(source, false)
+		for _, kind := range guance.Kinds() {
+			for _, fate := range []string{"", fateDuplicate, fateUnrouted, fateRefused} {
+				t.arrived(source, kind, fate, 0)
+			}
+		}
+	}
+}
+
+// answered counts answers to webhooks.
+func (t *telemetry) answered(code int, reason string, n int64) {
+	t.webhooks.Add(context.Background(), n, metric.WithAttributes(
+		attribute.String("code", strconv.Itoa(code)), attribute.String("reason", reason)))
+}
+
+// arrived counts events that came in. fate is that of the receipt.
+func (t *telemetry) arrived(source string, kind guance.Kind, fate string, n int64) {
+	label := eventLabel{source, kind, fate}
+	labels, known := t.eventLabels.Load(label)
+	if !known {
+		if fate == "" {
+			fate = "accepted"
+		}
+		labels, _ = t.eventLabels.LoadOrStore(label, metric.WithAttributeSet(attribute.NewSet(
+			attribute.String("source", shownSource(source)), attribute.String("kind", string(kind)),
+			attribute.String("fate", fate))))
+	}
+	t.events.Add(context.Background(), n, labels.(metric.MeasurementOption))
+}
+
+// shownSource returns the source for a label: Prometheus takes an empty label for none.
+func shownSource(source string) string {
+	if source == "" {
+		return "default"
+	}
+	return source
+}
+
+// The classes of attempts without an outcome.
+const (
+	classFailed     = "failed"
+	classHandedBack = "handed back"
+	classThrottled  = "throttled"
+)
 
 func (t *telemetry) recordAttempt(
 	ctx context.Context, lane string, r *sinkResult, took time.Duration,
 ) {
-	class := "failed"
+	class := classFailed
 	switch {
 	case r.Outcome != 0:
 		class = r.Outcome.String()
 	case r.HandedBack:
-		class = "handed back"
+		class = classHandedBack
 	case r.Throttled:
-		class = "throttled"
+		class = classThrottled
 	}
 	t.attempts.Add(ctx, 1, byLane(lane, attribute.String("class", class)))
 	t.took.Record(ctx, took.Seconds(), byLane(lane))

@@ -18,8 +18,8 @@ import (
 	"github.com/guance-relay/guance-relay/relay/store"
 )
 
-// gauges keeps what observes the gauges, and what it observed.
-type gauges struct {
+// observed keeps what observes the gauges, and what it observed.
+type observed struct {
 	noop.Meter
 	noop.Observer
 	names  map[metric.Observable]string
@@ -37,32 +37,32 @@ type namedFloat struct {
 	*int
 }
 
-func (m *gauges) Int64ObservableGauge(name string,
+func (m *observed) Int64ObservableGauge(name string,
 	_ ...metric.Int64ObservableGaugeOption) (metric.Int64ObservableGauge, error) {
 	g := named{int: new(int)}
 	m.names[g] = name
 	return g, nil
 }
 
-func (m *gauges) Float64ObservableGauge(name string,
+func (m *observed) Float64ObservableGauge(name string,
 	_ ...metric.Float64ObservableGaugeOption) (metric.Float64ObservableGauge, error) {
 	g := namedFloat{int: new(int)}
 	m.names[g] = name
 	return g, nil
 }
 
-func (m *gauges) RegisterCallback(f metric.Callback, _ ...metric.Observable) (metric.Registration,
+func (m *observed) RegisterCallback(f metric.Callback, _ ...metric.Observable) (metric.Registration,
 	error) {
 	m.look = f
 	return noop.Registration{}, nil
 }
 
-func (m *gauges) ObserveInt64(o metric.Int64Observable, n int64, opts ...metric.ObserveOption) {
+func (m *observed) ObserveInt64(o metric.Int64Observable, n int64, opts ...metric.ObserveOption) {
 	set := metric.NewObserveConfig(opts).Attributes()
 	m.values[m.names[o]+"{"+set.Encoded(attribute.DefaultEncoder())+"}"] += float64(n)
 }
 
-func (m *gauges) ObserveFloat64(o metric.Float64Observable, f float64,
+func (m *observed) ObserveFloat64(o metric.Float64Observable, f float64,
 	opts ...metric.ObserveOption) {
 	set := metric.NewObserveConfig(opts).Attributes()
 	m.values[m.names[o]+"{"+set.Encoded(attribute.DefaultEncoder())+"}"] += f
@@ -90,18 +90,28 @@ func (p meters) Meter(string, ...metric.MeterOption) metric.Meter { return p.met
 // The metrics know what is stuck, and an age is never negative, whatever was done to the clock
 // between two looks at it.
 func TestGauges(t *testing.T) {
-	m := &gauges{names: make(map[metric.Observable]string), values: make(map[string]float64)}
+	m := &observed{names: make(map[metric.Observable]string), values: make(map[string]float64)}
 	tel, err := newTelemetry(nil, meters{meter: m})
 	if err != nil {
 		t.Fatal(err)
 	}
 	at := time.Date(2026, 11, 27, 0, 0, 0, 0, time.UTC)
 	lanes := []LaneStats{
-		{Name: "well", ByLevel: [guance.LevelFatal + 1]int{guance.LevelWarning: 3, guance.LevelFatal: 1}},
-		{Name: "stuck", Oldest: at.Add(-90 * time.Second), Stuck: &Stuck{Count: 7}},
-		{Name: "of the future", Oldest: at.Add(time.Hour)},
+		{Name: "well", ByLevel: [guance.LevelFatal + 1]int{guance.LevelWarning: 3, guance.LevelFatal: 1},
+			State: Held, Until: at.Add(time.Minute), BudgetLeft: 2.5, LastDelivered: at.Add(-time.Second)},
+		{Name: "stuck", OldestByLevel: LevelTimes{guance.LevelError: at.Add(-90 * time.Second)},
+			Stuck: &Stuck{Count: 7}, State: Probing, Until: at.Add(time.Second), Unconfirmed: 2},
+		{Name: "of the future", OldestByLevel: LevelTimes{guance.LevelError: at.Add(time.Hour)},
+			State: Standby},
 	}
-	if _, err := tel.observe(func() ([]LaneStats, time.Time) { return lanes, at }); err != nil {
+	tel.began = time.Now().Add(-time.Hour)
+	tel.addHandler([]string{"", "shop"})
+	tel.heardFrom("shop", true)
+	holdings := func(context.Context) (map[string]store.Holdings, error) {
+		return map[string]store.Holdings{"stuck": {Dead: 4}}, nil
+	}
+	_, err = tel.observe(func() ([]LaneStats, time.Time) { return lanes, at }, holdings)
+	if err != nil {
 		t.Fatal(err)
 	}
 	if err := m.look(context.Background(), m); err != nil {
@@ -110,13 +120,55 @@ func TestGauges(t *testing.T) {
 	for name, want := range map[string]float64{
 		"relay.stuck{lane=stuck}": 7, "relay.stuck{lane=well}": 0,
 		"relay.backlog{lane=well,level=warning}": 3, "relay.backlog{lane=well,level=fatal}": 1,
-		"relay.backlog{lane=well,level=critical}": 0,
-		"relay.backlog.age{lane=stuck}":           90, "relay.backlog.age{lane=well}": 0,
-		"relay.backlog.age{lane=of the future}": 0,
+		"relay.backlog{lane=well,level=critical}":           0,
+		"relay.backlog.age{lane=stuck,level=error}":         90,
+		"relay.backlog.age{lane=stuck,level=critical}":      0,
+		"relay.backlog.age{lane=of the future,level=error}": 0,
+		"relay.unconfirmed{lane=stuck}":                     2, "relay.unconfirmed{lane=well}": 0,
+		"relay.lane.state{lane=well,state=held}": 1, "relay.lane.state{lane=well,state=idle}": 0,
+		"relay.lane.owned{lane=well}": 1, "relay.lane.owned{lane=of the future}": 0,
+		"relay.pause.remaining{lane=well}": 60, "relay.pause.remaining{lane=stuck}": 0,
+		"relay.budget.left{lane=well}": 2.5, "relay.delivery.last.age{lane=well}": 1,
+		"relay.dead.letters{lane=stuck}": 4, "relay.dead.letters{lane=well}": 0,
 	} {
 		if got, ok := m.values[name]; !ok || got != want {
 			t.Errorf("%s is %v (observed: %v), want %v; all: %v", name, got, ok, want, m.values)
 		}
+	}
+}
+
+// Until a source has sent a webhook, and a lane has delivered, the age is that of the process.
+func TestAgesBeginWithTheProcess(t *testing.T) {
+	m := &observed{names: make(map[metric.Observable]string), values: make(map[string]float64)}
+	tel, err := newTelemetry(nil, meters{meter: m})
+	if err != nil {
+		t.Fatal(err)
+	}
+	tel.began = time.Now().Add(-time.Hour)
+	tel.addHandler([]string{"", "shop"})
+	tel.heardFrom("shop", true)
+	none := func(context.Context) (map[string]store.Holdings, error) {
+		return nil, store.ErrUnavailable
+	}
+	_, err = tel.observe(func() ([]LaneStats, time.Time) {
+		return []LaneStats{{Name: "a", State: Idle}}, time.Now()
+	}, none)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := m.look(context.Background(), m); err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]float64{
+		"relay.webhook.last.age{source=default}": 3600, "relay.webhook.last.age{source=shop}": 0,
+		"relay.delivery.last.age{lane=a}": 3600,
+	} {
+		if got, ok := m.values[name]; !ok || got < want || got > want+60 {
+			t.Errorf("%s is %v (observed: %v), want %v", name, got, ok, want)
+		}
+	}
+	if got, ok := m.values["relay.dead.letters{lane=a}"]; ok {
+		t.Errorf("a store that cannot be reached holds %v dead letters", got)
 	}
 }
 
@@ -212,13 +264,17 @@ func TestInstruments(t *testing.T) {
 	}
 	want := map[string]string{
 		"relay.entries.settled": "counter in {entry}", "relay.attempts": "counter in {attempt}",
-		"relay.refused":  "counter in {event}",
-		"relay.unrouted": "counter in {event}",
+		"relay.webhooks": "counter in {request}", "relay.events": "counter in {event}",
+		"relay.tenures": "counter in {tenure}", "relay.clock.steps": "counter in {step}",
 		"relay.attempt.duration": "histogram in s, buckets " +
 			"[0.005 0.01 0.025 0.05 0.1 0.25 0.5 1 2.5 5 10 30]",
 		"relay.entry.age": "histogram in s, buckets [0.01 0.1 1 5 15 60 300 900 3600 14400 86400]",
 		"relay.backlog":   "gauge in {entry}", "relay.stuck": "gauge in {entry}",
-		"relay.backlog.age": "gauge in s",
+		"relay.backlog.age": "gauge in s", "relay.unconfirmed": "gauge in {problem}",
+		"relay.lane.state": "gauge in {state}", "relay.lane.owned": "gauge in {lane}",
+		"relay.pause.remaining": "gauge in s", "relay.budget.left": "gauge in {request}",
+		"relay.delivery.last.age": "gauge in s", "relay.webhook.last.age": "gauge in s",
+		"relay.dead.letters": "gauge in {entry}",
 	}
 	if diff := cmp.Diff(want, c.made); diff != "" {
 		t.Error(diff)

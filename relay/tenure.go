@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -40,15 +42,31 @@ func (r *Relay) begin(run *run, a *account) {
 		close(t.ended)
 		switch {
 		case err == nil:
+		case errors.Is(err, errHandOver):
+			r.log.Info("relay: another node gets lanes that it has asked for", "group",
+				a.group(r.node).Name)
+			r.standBy(run, a, handOverRest)
 		case r.cluster != nil && lostLease(err):
 			r.log.Warn("relay: this node is no longer the owner of lanes; it stands by",
-				"group", a.group(r.node).Name, "error", err.Error())
-			r.standBy(run, a)
+				"group", a.group(r.node).Name, "error", eachOnce(err))
+			r.standBy(run, a, 0)
 		default:
 			run.fail(err)
 			run.stop()
 		}
 	})
+}
+
+// eachOnce returns the lines of an error, each of them once, in one line: a lease that ends has
+// every call of its lanes fail alike.
+func eachOnce(err error) string {
+	var lines []string
+	for line := range strings.SplitSeq(err.Error(), "\n") {
+		if !slices.Contains(lines, line) {
+			lines = append(lines, line)
+		}
+	}
+	return strings.Join(lines, "; ")
 }
 
 // lostLease reports whether an error ends a tenure and no more: the lease has ended, or the store
@@ -58,8 +76,9 @@ func lostLease(err error) bool {
 		errors.Is(err, store.ErrUnavailable)
 }
 
-// standBy begins the next tenure of an account, unless its lanes have changed meanwhile.
-func (r *Relay) standBy(run *run, a *account) {
+// standBy begins the next tenure of an account, unless its lanes have changed meanwhile. The node
+// rests before it acquires them.
+func (r *Relay) standBy(run *run, a *account, rest time.Duration) {
 	_ = r.change.take(context.Background())
 	defer r.change.giveBack()
 	if run.tenures[a] == nil || run.ctx.Err() != nil {
@@ -68,13 +87,14 @@ func (r *Relay) standBy(run *run, a *account) {
 	delete(run.tenures, a)
 	old := r.lanes.Load()
 	set, next := old.renew(a)
+	next.rest = rest
 	r.lanes.Store(set)
 	r.named.CompareAndSwap(old, set)
 	r.begin(run, next)
 }
 
 // own acquires the lanes of an account and runs them until ctx ends, the lease is lost or the store
-// fails.
+// fails. It returns errHandOver if another node is to have them.
 func (r *Relay) own(ctx context.Context, a *account) error {
 	lease, err := r.acquire(ctx, a)
 	if err != nil {
@@ -86,7 +106,10 @@ func (r *Relay) own(ctx context.Context, a *account) error {
 		}
 		return fmt.Errorf("relay: acquiring the lanes of account %q: %w", a.group(r.node).Name, err)
 	}
-	a.budget = a.budget.with(a.perMinute, r.clock.now())
+	for _, l := range a.lanes {
+		r.telemetry.tenures.Add(ctx, 1, byLane(l.name))
+	}
+	a.budget = a.budget.with(a.perMinute, r.cluster != nil, r.clock.now())
 	ctx, lose := context.WithCancelCause(ctx)
 	defer lose(nil)
 	var beside sync.WaitGroup
@@ -99,7 +122,7 @@ func (r *Relay) own(ctx context.Context, a *account) error {
 	})
 	if l, ok := lease.(store.ClusterLease); ok {
 		beside.Go(func() { r.publish(ctx, a, l) })
-		beside.Go(func() { r.serve(ctx, l) })
+		beside.Go(func() { r.serve(ctx, l, a.handOver(time.Now(), lose)) })
 	}
 	errs := make([]error, len(a.lanes))
 	var wg sync.WaitGroup
@@ -124,7 +147,13 @@ func (r *Relay) own(ctx context.Context, a *account) error {
 			errs = append(errs, r.store.Check(context.WithoutCancel(ctx)))
 		}
 	}
-	return errors.Join(append(errs, lease.Release())...)
+	if err := errors.Join(append(errs, lease.Release())...); err != nil {
+		return err
+	}
+	if errors.Is(cause, errHandOver) {
+		return errHandOver
+	}
+	return nil
 }
 
 // acquire waits until this node owns the lanes of an account.
@@ -133,6 +162,14 @@ func (r *Relay) acquire(ctx context.Context, a *account) (lease store.Lease, err
 		for _, l := range a.lanes {
 			l.stats.Store(&LaneStats{Name: l.name, State: Standby})
 		}
+		if a.rest > 0 && !sleep(ctx, a.rest) {
+			return nil, ctx.Err()
+		}
+		claiming, stop := context.WithCancel(ctx)
+		var claims sync.WaitGroup
+		claims.Go(func() { r.claim(claiming, a) })
+		defer claims.Wait()
+		defer stop()
 	}
 	err = r.untilAvailable(ctx, func() error {
 		lease, err = r.store.Acquire(ctx, a.group(r.node))
@@ -162,12 +199,23 @@ func (r *Relay) untilAvailable(ctx context.Context, fn func() error) error {
 // publishEvery is how often an owner shows its figures to the other nodes.
 const publishEvery = time.Second
 
-// publish shows the figures of the lanes of a to the other nodes, until ctx ends.
+// publish shows the figures of the lanes of a to the other nodes when they have changed, until ctx
+// ends.
 func (r *Relay) publish(ctx context.Context, a *account, lease store.ClusterLease) {
+	type version struct {
+		stats         *LaneStats
+		ignored, dead uint64 // at once
+	}
+	last := make([]version, len(a.lanes))
 	for ok := true; ok; ok = sleep(ctx, publishEvery) {
-		for _, l := range a.lanes {
+		for i, l := range a.lanes {
+			v := version{l.stats.Load(), l.atOnce[store.Ignored].Load(), l.atOnce[store.Dead].Load()}
+			if v == last[i] {
+				continue
+			}
 			figures, err := json.Marshal(l.shown(r.clock.ahead()))
 			if err == nil {
+				last[i] = v
 				lease.Publish(l.name, figures)
 			}
 		}

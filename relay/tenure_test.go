@@ -60,6 +60,12 @@ func nodes(t *testing.T, n int, opts *relay.SinkOptions) (*memstore.Cluster, []*
 
 func join(t *testing.T, c *memstore.Cluster, name string, opts *relay.SinkOptions) *node {
 	t.Helper()
+	return joinWith(t, c, name, func(n *node) { n.Handle("lane", n.sink, opts) })
+}
+
+// joinWith is join for a node with other lanes.
+func joinWith(t *testing.T, c *memstore.Cluster, name string, handle func(*node)) *node {
+	t.Helper()
 	db := c.Open(name)
 	r, err := relay.New(db, &relay.Options{
 		Logger: slog.New(slog.NewTextHandler(t.Output(), nil)).With("node", name), Node: name,
@@ -68,7 +74,7 @@ func join(t *testing.T, c *memstore.Cluster, name string, opts *relay.SinkOption
 		t.Fatal(err)
 	}
 	n := &node{Relay: r, db: db, sink: &recorder{}, ended: make(chan error, 1)}
-	r.Handle("lane", n.sink, opts)
+	handle(n)
 	var ctx context.Context
 	ctx, n.end = context.WithCancel(context.Background())
 	go func() { n.ended <- r.Run(ctx) }()
@@ -170,6 +176,34 @@ func TestPausedOwner(t *testing.T) {
 		time.Sleep(10 * time.Second)
 		expect(t, owner.sink, "q critical")
 	})
+}
+
+// The first event comes while the engine is away, and a lane is yet to take over its former name.
+func TestEngineAwayBeforeTheFirstEvent(t *testing.T) {
+	for away, kept := range map[time.Duration]bool{10 * time.Second: true, time.Minute: false} {
+		synctest.Test(t, func(t *testing.T) {
+			cluster := memstore.NewCluster()
+			r, err := relay.New(cluster.Open("node"), &relay.Options{
+				Logger: slog.New(slog.NewTextHandler(t.Output(), nil)),
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			r.Handle("lane", &recorder{}, &relay.SinkOptions{Formerly: "old"})
+			cluster.Stop()
+			time.AfterFunc(away, cluster.Start)
+			start := time.Now()
+			_, err = r.Accept(t.Context(), event(t, "1", "p", "critical"))
+			switch took := time.Since(start); {
+			case kept && (err != nil || took > away+time.Second):
+				t.Errorf("the engine was away for %v: %v after %v", away, err, took)
+			case !kept && (!errors.Is(err, store.ErrUnavailable) || took < 15*time.Second ||
+				took > 20*time.Second):
+				t.Errorf("Accept without an engine: %v after %v", err, took)
+			}
+			time.Sleep(away)
+		})
+	}
 }
 
 // While the engine is away, nothing is sent and nothing ends. Accept goes on for a while.
@@ -318,8 +352,33 @@ func TestRollBackBeforeARequest(t *testing.T) {
 
 // The budget is kept over a hand-over: each tenure begins with an empty bucket.
 func TestBudgetOverHandOver(t *testing.T) {
+	opts := &relay.SinkOptions{PerMinute: 120}
+	for name, handOver := range map[string]func(*testing.T, *node){
+		"pause": func(_ *testing.T, owner *node) {
+			owner.db.Pause()
+			time.Sleep(5 * time.Second)
+			owner.db.Resume()
+		},
+		"SetLane": func(t *testing.T, owner *node) {
+			owner.db.Intercept(func(c memstore.Call, do func() error) error {
+				if c.Method == "Acquire" {
+					time.Sleep(time.Second) // the other node is the first
+				}
+				return do()
+			})
+			setLane(t, owner.Relay, "lane", owner.sink, opts)
+			time.Sleep(5 * time.Second)
+		},
+	} {
+		t.Run(name, func(t *testing.T) { testBudgetOverHandOver(t, opts, handOver) })
+	}
+}
+
+func testBudgetOverHandOver(
+	t *testing.T, opts *relay.SinkOptions, handOver func(*testing.T, *node),
+) {
 	synctest.Test(t, func(t *testing.T) {
-		_, all := nodes(t, 2, &relay.SinkOptions{PerMinute: 120})
+		_, all := nodes(t, 2, opts)
 		time.Sleep(time.Minute)
 		for i := range 600 {
 			accept(t, all[i%2].Relay, event(t, fmt.Sprint(i), fmt.Sprint("p", i), "critical"))
@@ -330,12 +389,13 @@ func TestBudgetOverHandOver(t *testing.T) {
 			if all[1].Stats().Lanes[0].State != relay.Standby {
 				owner = all[1]
 			}
-			owner.db.Pause()
-			time.Sleep(5 * time.Second)
-			owner.db.Resume()
+			handOver(t, owner)
 		}
 		var sent []time.Time
 		for _, n := range all {
+			if len(n.sink.times()) == 0 {
+				t.Error("one of the nodes was never the owner")
+			}
 			sent = append(sent, n.sink.times()...)
 		}
 		slices.SortFunc(sent, time.Time.Compare)
@@ -371,6 +431,38 @@ func TestLostLeaseCutsAttempts(t *testing.T) {
 	})
 }
 
+// They are cut although a call to the store hangs, which would return that the lease has ended.
+func TestLostLeaseCutsAttemptsWhileTheStoreHangs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cluster, all := nodes(t, 1, nil)
+		n := all[0]
+		var cut time.Time
+		n.sink.set(func(ctx context.Context, _ *relay.Delivery) error {
+			if cut.IsZero() {
+				<-ctx.Done()
+				cut = time.Now()
+			}
+			return ctx.Err()
+		})
+		n.db.Intercept(func(c memstore.Call, do func() error) error {
+			err := do()
+			if c.Method == "Read" && err != nil {
+				time.Sleep(20 * time.Second)
+			}
+			return err
+		})
+		accept(t, n.Relay, event(t, "1", "p", "critical"))
+		time.Sleep(5 * time.Second)
+		lost := time.Now()
+		cluster.Promote()
+		time.Sleep(time.Minute)
+		if took := cut.Sub(lost); cut.IsZero() || took > 100*time.Millisecond {
+			t.Errorf("the attempt was cut %v after the lease was lost", took)
+		}
+		expect(t, n.sink, "p critical")
+	})
+}
+
 // So are those of an owner that is stopping: its drain time is longer than its lease.
 func TestLostLeaseCutsAttemptsOfAStop(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -392,5 +484,70 @@ func TestLostLeaseCutsAttemptsOfAStop(t *testing.T) {
 			t.Errorf("the attempt was cut after %v, and the lease lasts 3 s", took)
 		}
 		expect(t, all[1].sink, "p critical")
+	})
+}
+
+// A second of the lease is left when a request begins: the request takes time, and the process may
+// be held up before it is on the wire.
+func TestRequestLeavesASecondOfTheLease(t *testing.T) {
+	for slow := 500 * time.Millisecond; slow < 3*time.Second; slow += 100 * time.Millisecond {
+		synctest.Test(t, func(t *testing.T) {
+			_, all := nodes(t, 2, nil)
+			owner, other := all[0], all[1]
+			var began time.Time
+			owner.sink.answer = func(context.Context, *relay.Delivery) error {
+				began = time.Now()
+				return nil
+			}
+			owner.db.Intercept(func(c memstore.Call, do func() error) error {
+				err := do()
+				if c.Method == "Mark" {
+					owner.db.Cut(memstore.RequestsLost) // the lease is not renewed any more
+					time.Sleep(slow)
+				}
+				return err
+			})
+			accept(t, other.Relay, event(t, "1", "p", "critical"))
+			for other.Stats().Lanes[0].State == relay.Standby {
+				time.Sleep(10 * time.Millisecond)
+			}
+			if left := time.Since(began); !began.IsZero() && left < time.Second {
+				t.Errorf("a request began %v before another node was the owner", left)
+			}
+			if began.IsZero() && slow < time.Second {
+				t.Error("no request began, with more than a second of the lease left")
+			}
+		})
+	}
+}
+
+// The report of a sink that returns late, in a tenure that is over, does not reach the next one.
+func TestLateReportOfAnEarlierTenure(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, all := nodes(t, 1, nil)
+		n := all[0]
+		deaf, attempts := make(chan error), 0
+		n.sink.set(func(context.Context, *relay.Delivery) error {
+			if attempts++; attempts == 1 {
+				return <-deaf
+			}
+			return nil
+		})
+		accept(t, n.Relay, event(t, "1", "p", "critical"))
+		time.Sleep(time.Second)
+		n.db.Pause()
+		time.Sleep(10 * time.Second)
+		n.db.Resume()
+		time.Sleep(time.Minute)
+		expect(t, n.sink, "p critical")
+		deaf <- relay.Permanent(errors.New("refused"))
+		time.Sleep(time.Minute)
+		if s := n.Stats().Lanes[0]; s.Delivered != 1 || s.Dead != 0 || s.State != relay.Idle {
+			t.Errorf("after the late report the lane has the figures %+v", s)
+		}
+		h, err := n.db.History(t.Context(), "lane", "p")
+		if err != nil || len(h) != 1 || h[0].Outcome != store.Delivered {
+			t.Errorf("the entry has ended as %+v, %v", h, err)
+		}
 	})
 }

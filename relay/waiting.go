@@ -24,13 +24,13 @@ const (
 
 // WaitingOptions choose a page of [Relay.Waiting]. A nil *WaitingOptions has all defaults.
 type WaitingOptions struct {
-	// Offset is how many entries are left out, of those in Levels. The page of an Offset may repeat
-	// or miss entries of the page before, as entries are sent meanwhile.
+	// Filter chooses the entries to return.
+	Filter
+	// Offset is how many of these are left out. The page of an Offset may repeat or miss entries of
+	// the page before, as entries are sent meanwhile.
 	Offset int `json:"offset,omitempty"`
 	// Limit is how many entries are returned at most. Default: 100. Maximum: 1000.
 	Limit int `json:"limit,omitempty"`
-	// Levels are the levels to return. Default: all.
-	Levels []guance.Level `json:"levels,omitempty"`
 }
 
 // A WaitReason is why a pending entry is not sent now.
@@ -76,15 +76,16 @@ type WaitingPage struct {
 	Lane    string    `json:"lane"`
 	At      time.Time `json:"at"`      // when it was made
 	Pending int       `json:"pending"` // of the lane, with those that were not read yet
-	// Looked is how many entries in sending order were looked at. If it is less than Pending, and
-	// Levels are set, others behind them may have these levels.
+	// Looked is how many entries in sending order were looked at. If it is less than Pending, the
+	// filter may take others behind them.
 	Looked  int       `json:"looked"`
 	Next    int       `json:"next,omitempty"` // the Offset of the next page; 0: there is none
 	Entries []Waiting `json:"entries"`
 }
 
 // Waiting returns pending entries of a lane in the order in which they will be sent. It looks at
-// the first 10,000 in that order.
+// the first 10,000 in that order. A search by tag or text reads the events one after another. The
+// lane does not wait for it.
 //
 // The predicted time is computed by the schedule of the lane, with its budget and pauses. It takes
 // that no event arrives, that the target takes what is sent, and that an attempt takes as long as
@@ -117,38 +118,111 @@ func (r *Relay) Waiting(
 	}
 	p := &WaitingPage{Lane: name, Entries: []Waiting{}}
 	var owned store.Lane
+	var found []Waiting
 	if err := r.onLane(ctx, name, "reading what waits", func(l *lane) (bool, error) {
-		l.forecast(p, &o)
-		owned = l.owned
+		found, owned = l.forecast(p, &o), l.owned
 		return true, nil
 	}); err != nil {
 		return nil, err
 	}
-	return p, r.describe(ctx, owned, p)
+	return p, r.describe(ctx, owned, p, found, &o)
 }
 
-// describe adds to the entries of a page what the schedule does not hold. What has ended meanwhile
-// is left out. The loop of the lane does not wait for it.
-func (r *Relay) describe(ctx context.Context, owned store.Lane, p *WaitingPage) error {
-	entries := p.Entries
-	p.Entries = entries[:0]
-	for _, w := range entries {
+// describe fills a page with what was found: it reads the events, and leaves out what the filter
+// does not take and what has ended meanwhile. The loop of the lane does not wait for it.
+func (r *Relay) describe(
+	ctx context.Context, owned store.Lane, p *WaitingPage, found []Waiting, o *WaitingOptions,
+) error {
+	skip := o.Offset
+	for i, w := range found {
+		if !o.reads() && skip > 0 { // it need not be read
+			skip--
+			continue
+		}
+		if len(p.Entries) == o.Limit {
+			p.Looked, p.Next = found[i].Place-1, o.Offset+o.Limit
+			return nil
+		}
 		stored, err := owned.Load(ctx, w.Seq)
 		switch {
 		case errors.Is(err, store.ErrNotFound):
 			continue
 		case errors.Is(err, store.ErrDamaged):
 			w.Says = "the store cannot read it"
+			stored = &store.Entry{Seq: w.Seq, State: w.State, Level: w.Level}
 		case err != nil:
 			return fmt.Errorf("relay: lane %q: reading entry %d: %w", p.Lane, w.Seq, err)
 		default:
 			e := statusOf(stored)
 			w.EventID, w.Says, w.Problem, w.Accepted = e.EventID, e.Says, stored.Problem, e.Accepted
-			w.Title = titleOf(stored.Body)
 		}
+		if !o.Match(stored) {
+			continue
+		}
+		if o.reads() && skip > 0 {
+			skip--
+			continue
+		}
+		w.Title = titleOf(stored.Body)
 		p.Entries = append(p.Entries, w)
 	}
 	return nil
+}
+
+// Matches are the entries of a lane that [Relay.DropMatching] would drop.
+type Matches struct {
+	Lane    string `json:"lane"`
+	Pending int    `json:"pending"` // of the lane
+	// Looked is how many entries in sending order were looked at, 10,000 at most.
+	Looked int `json:"looked"`
+	// Seqs are the entries that the filter takes, in sending order, without what is in flight and
+	// what was delivered and is sent a second time.
+	Seqs []uint64 `json:"seqs"`
+}
+
+// MatchWaiting returns the pending entries of a lane that a filter takes. It looks where
+// [Relay.Waiting] looks, and fails as that does.
+func (r *Relay) MatchWaiting(ctx context.Context, name string, f Filter) (*Matches, error) {
+	if r.standsBy(name) {
+		a, err := r.ask(ctx, name, command{Do: doMatch, Waiting: &WaitingOptions{Filter: f}})
+		if err == nil && a.Matches == nil {
+			err = errors.New("the node that owns the lane has sent no list")
+		}
+		if err != nil {
+			return nil, fmt.Errorf("relay: lane %q: finding what matches: %w", name, err)
+		}
+		return a.Matches, nil
+	}
+	var p WaitingPage
+	var owned store.Lane
+	var found []Waiting
+	if err := r.onLane(ctx, name, "finding what matches", func(l *lane) (bool, error) {
+		found = l.forecast(&p, &WaitingOptions{Filter: f, Limit: waitingDepth})
+		owned = l.owned
+		return true, nil
+	}); err != nil {
+		return nil, err
+	}
+	m := &Matches{Lane: name, Pending: p.Pending, Looked: p.Looked, Seqs: []uint64{}}
+	for _, w := range found {
+		if w.Why == WaitInFlight || w.Why == WaitRepeat {
+			continue
+		}
+		if f.reads() {
+			stored, err := owned.Load(ctx, w.Seq)
+			if errors.Is(err, store.ErrNotFound) || errors.Is(err, store.ErrDamaged) {
+				continue // it has ended, or cannot be read and therefore not be dropped
+			}
+			if err != nil {
+				return nil, fmt.Errorf("relay: lane %q: reading entry %d: %w", name, w.Seq, err)
+			}
+			if !f.Match(stored) {
+				continue
+			}
+		}
+		m.Seqs = append(m.Seqs, w.Seq)
+	}
+	return m, nil
 }
 
 // titleOf returns the title of an event, or "".
@@ -157,33 +231,32 @@ func titleOf(body []byte) string {
 	if err != nil || len(events) != 1 {
 		return ""
 	}
-	title := []rune(events[0].Title)
-	return string(title[:min(len(title), 200)])
+	return head(events[0].Title, 200)
 }
 
-// forecast fills a page from the schedule. The loop calls it.
-func (l *lane) forecast(p *WaitingPage, o *WaitingOptions) {
+// head returns the first n characters of a text.
+func head(text string, n int) string {
+	characters := []rune(text)
+	return string(characters[:min(len(characters), n)])
+}
+
+// forecast begins a page, and returns the entries to look at: those of the levels of the filter,
+// and one more than the page needs if that suffices. The loop calls it.
+func (l *lane) forecast(p *WaitingPage, o *WaitingOptions) (found []Waiting) {
 	now := l.clock.now()
-	depth := min(o.Offset+o.Limit+1, waitingDepth)
-	if len(o.Levels) > 0 {
-		depth = waitingDepth
+	depth := waitingDepth
+	if o.all() {
+		depth = min(o.Offset+o.Limit+1, waitingDepth)
 	}
 	pending, _ := l.schedule.Pending()
 	p.At, p.Pending = l.clock.wall(), pending+l.unread
-	c := l.conditions(now)
-	skip := o.Offset
-	for i, f := range l.schedule.Forecast(c, depth) {
+	for i, f := range l.schedule.Forecast(l.conditions(now), depth) {
 		p.Looked = i + 1
 		if len(o.Levels) > 0 && !slices.Contains(o.Levels, f.Level) {
 			continue
 		}
-		if skip > 0 {
-			skip--
-			continue
-		}
-		if len(p.Entries) == o.Limit {
-			p.Looked, p.Next = i, o.Offset+o.Limit
-			return
+		if !o.reads() && len(found) > o.Offset+o.Limit {
+			break
 		}
 		w := Waiting{Place: i + 1, Seq: f.Seq, State: f.State, Level: f.Level, Failed: f.Failed}
 		var until time.Time
@@ -192,8 +265,9 @@ func (l *lane) forecast(p *WaitingPage, o *WaitingOptions) {
 		if l.sink != nil {
 			w.At, w.Expires = l.clock.shown(f.At), f.Expires
 		}
-		p.Entries = append(p.Entries, w)
+		found = append(found, w)
 	}
+	return found
 }
 
 // conditions returns what a forecast needs to know.
@@ -205,7 +279,7 @@ func (l *lane) conditions(now time.Time) schedule.Conditions {
 	if paused, _, _ := l.account.budget.standing(now); now.Before(paused) {
 		c.From = paused
 	}
-	if held := l.hold.until; held.After(now) && held.After(c.From) {
+	if held := l.hold.until(); held.After(now) && held.After(c.From) {
 		c.From = held
 	}
 	if l.unread > 0 && now.Before(l.ready) && l.ready.After(c.From) {

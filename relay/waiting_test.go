@@ -137,7 +137,7 @@ func TestWaitingReasons(t *testing.T) {
 			accept(t, r, event(t, "1", "p", "critical"), event(t, "2", "q", "error"))
 		}, want: "p: pause, q: pause"},
 		"a pause of an operator": {do: func(t *testing.T, r *relay.Relay) {
-			if err := r.Pause(t.Context(), "lane", time.Hour, "li"); err != nil {
+			if err := r.Pause(t.Context(), "lane", time.Hour, "li", ""); err != nil {
 				t.Error(err)
 			}
 			accept(t, r, event(t, "1", "p", "warning"), event(t, "2", "q", "error"))
@@ -188,7 +188,7 @@ func TestWaitingReasons(t *testing.T) {
 func TestWaitingPages(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r, _ := run(t, &recorder{}, nil)
-		if err := r.Pause(t.Context(), "lane", time.Hour, "li"); err != nil {
+		if err := r.Pause(t.Context(), "lane", time.Hour, "li", ""); err != nil {
 			t.Fatal(err)
 		}
 		for i := range 30 {
@@ -208,7 +208,8 @@ func TestWaitingPages(t *testing.T) {
 		if len(all) != 30 || len(slices.Compact(slices.Sorted(slices.Values(all)))) != 30 {
 			t.Errorf("the pages have entries %v, want each of 30 once", all)
 		}
-		page := waiting(t, r, &relay.WaitingOptions{Levels: []guance.Level{guance.LevelInfo}})
+		page := waiting(t, r, &relay.WaitingOptions{Filter: relay.Filter{
+			Levels: []guance.Level{guance.LevelInfo}}})
 		if len(page.Entries) != 15 || page.Looked != 30 || page.Next != 0 {
 			t.Errorf("%d entries of a level, looked at %d, next %d", len(page.Entries), page.Looked,
 				page.Next)
@@ -230,7 +231,7 @@ func TestPause(t *testing.T) {
 		sink := &recorder{}
 		r, _ := run(t, sink, nil)
 		pause := func(d time.Duration) {
-			if err := r.Pause(t.Context(), "lane", d, "li@example.org"); err != nil {
+			if err := r.Pause(t.Context(), "lane", d, "li@example.org", "the target moves"); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -240,7 +241,9 @@ func TestPause(t *testing.T) {
 		time.Sleep(10*time.Minute - time.Second)
 		expect(t, sink)
 		f := figuresOf(t, r, "lane")
-		if f.State != relay.Held || f.PausedBy != "li@example.org" || time.Until(f.Until) != time.Second {
+		if f.State != relay.Held || f.Pause == nil || f.Pause.By != "li@example.org" ||
+			f.Pause.Reason != "the target moves" || time.Until(f.Pause.Until) != time.Second ||
+			time.Until(f.Until) != time.Second {
 			t.Errorf("figures %+v, want those of a paused lane", f)
 		}
 		time.Sleep(2 * time.Second)
@@ -256,15 +259,15 @@ func TestPause(t *testing.T) {
 		}
 		time.Sleep(time.Second)
 		expect(t, sink, "p critical", "q critical")
-		if f := figuresOf(t, r, "lane"); f.PausedBy != "" || f.State != relay.Idle {
+		if f := figuresOf(t, r, "lane"); f.Pause != nil || f.State != relay.Idle {
 			t.Errorf("figures %+v, want those of an idle lane", f)
 		}
 		for _, d := range []time.Duration{0, -1, relay.MaxPause + 1} {
-			if r.Pause(t.Context(), "lane", d, "li") == nil {
+			if r.Pause(t.Context(), "lane", d, "li", "") == nil {
 				t.Errorf("a pause of %v gives no error", d)
 			}
 		}
-		if err := r.Pause(t.Context(), "none", 1, "li"); !errors.Is(err, relay.ErrNoLane) {
+		if err := r.Pause(t.Context(), "none", 1, "li", ""); !errors.Is(err, relay.ErrNoLane) {
 			t.Errorf("Pause of no lane: %v, want ErrNoLane", err)
 		}
 	})
@@ -275,7 +278,7 @@ func TestSendNow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		sink := &recorder{}
 		r, _ := run(t, sink, &relay.SinkOptions{Concurrency: 1})
-		if err := r.Pause(t.Context(), "lane", time.Minute, "li"); err != nil {
+		if err := r.Pause(t.Context(), "lane", time.Minute, "li", ""); err != nil {
 			t.Fatal(err)
 		}
 		accept(t, r, event(t, "1", "p", "critical"), event(t, "2", "q", "info"))
@@ -299,15 +302,17 @@ func TestConsoleOfAStandby(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		_, all := nodes(t, 2, &relay.SinkOptions{Concurrency: 1})
 		owner, standby := all[0], all[1]
-		if err := standby.Pause(t.Context(), "lane", time.Hour, "li"); err != nil {
+		if err := standby.Pause(t.Context(), "lane", time.Hour, "li", ""); err != nil {
 			t.Fatal(err)
 		}
 		accept(t, standby.Relay, event(t, "1", "p", "critical"), event(t, "2", "q", "info"))
 		time.Sleep(10 * time.Second)
-		if got := owner.Stats().Lanes[0]; got.State != relay.Held || got.PausedBy != "li" {
+		if got := owner.Stats().Lanes[0]; got.State != relay.Held || got.Pause == nil ||
+			got.Pause.By != "li" {
 			t.Errorf("the owner has the figures %+v, want a pause", got)
 		}
-		if got := standby.Stats().Lanes[0]; got.State != relay.Standby || got.PausedBy != "li" {
+		if got := standby.Stats().Lanes[0]; got.State != relay.Standby || got.Pause == nil ||
+			got.Pause.By != "li" {
 			t.Errorf("the standby has the figures %+v, want a pause", got)
 		}
 		if err := standby.SendNow(t.Context(), "lane", 2); err != nil {
@@ -352,7 +357,7 @@ func TestSendTest(t *testing.T) {
 			t.Errorf("SendTest in no lane: %v, want ErrNoLane", err)
 		}
 		// A lane that sends nothing: the recovery cancels the test.
-		if err := r.Pause(t.Context(), "lane", time.Hour, "li"); err != nil {
+		if err := r.Pause(t.Context(), "lane", time.Hour, "li", ""); err != nil {
 			t.Fatal(err)
 		}
 		if got, err := r.SendTest(t.Context(), "lane", "li"); err != nil || got.Outcome != 0 {
@@ -399,6 +404,47 @@ func TestRecent(t *testing.T) {
 	})
 }
 
+// A page reads the entries that it shows and no other. A search reads the first 10,000.
+func TestWaitingReadsWhatItShows(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, db := run(t, &recorder{}, nil)
+		if err := r.Pause(t.Context(), "lane", time.Hour, "li", ""); err != nil {
+			t.Fatal(err)
+		}
+		const n = 12_000
+		var events []*guance.Event
+		for i := range n {
+			events = append(events, event(t, fmt.Sprint(i), fmt.Sprint("p", i), "critical"))
+		}
+		if _, err := r.Accept(t.Context(), events...); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Minute)
+		loads := 0
+		db.Intercept(func(c memstore.Call, do func() error) error {
+			if c.Method == "Load" {
+				loads++
+			}
+			return do()
+		})
+		for _, test := range []struct {
+			opts          relay.WaitingOptions
+			reads, looked int
+		}{
+			{relay.WaitingOptions{Limit: 50}, 50, 50},
+			{relay.WaitingOptions{Limit: 50, Offset: 9_000}, 50, 9_050},
+			{relay.WaitingOptions{Filter: relay.Filter{Text: "nothing"}}, 10_000, 10_000},
+		} {
+			loads = 0
+			page := waiting(t, r, &test.opts)
+			if loads != test.reads || page.Looked != test.looked || page.Pending != n {
+				t.Errorf("%+v: %d entries read, looked at %d of %d; want %d, %d and %d", test.opts, loads,
+					page.Looked, page.Pending, test.reads, test.looked, n)
+			}
+		}
+	})
+}
+
 // BenchmarkWaiting is the first page of the waiting room with a million pending entries.
 func BenchmarkWaiting(b *testing.B) {
 	r, err := relay.New(memstore.New(), &relay.Options{Logger: slog.New(slog.DiscardHandler)})
@@ -413,7 +459,7 @@ func BenchmarkWaiting(b *testing.B) {
 		stop()
 		<-done
 	}()
-	if err := r.Pause(ctx, "lane", time.Hour, "bench"); err != nil {
+	if err := r.Pause(ctx, "lane", time.Hour, "bench", ""); err != nil {
 		b.Fatal(err)
 	}
 	const batch, n = 1000, 1_000_000

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -10,16 +12,18 @@ import (
 // config holds the values of flags and environment variables.
 type config struct {
 	file, listen, operator, data, region, url, logLevel, logFormat string
-	store, node                                                    string
+	store, node, metrics, tlsCert, tlsKey                          string
 
 	access                                    access
 	maxBody, maxConnections, perMinute, nodes int
-	demo                                      bool
+	storm                                     int // events; 0: none
+	demo, keep                                bool
 
 	getenv func(string) string    // os.Getenv, or a function of a test
 	set    func(flag string) bool // whether a flag or its variable is set
 	given  func(flag string) bool // whether a flag is on the command line
 	action action                 // nil: run the server
+	args   []string               // of the action
 }
 
 // configError is an error in the configuration: exit status 2.
@@ -63,11 +67,16 @@ func (c *config) flags() []cli.Flag {
 		text(&c.listen, "listen", "RELAY_LISTEN", "127.0.0.1:8080",
 			"`address` of the HTTP server"),
 		text(&c.operator, "operator", "RELAY_OPERATOR", "",
-			"loopback `address` of metrics, statistics and dead letters; off if empty"),
+			"loopback `address` of metrics and the console; off if empty"),
+		text(&c.metrics, "metrics", "RELAY_METRICS", "",
+			"`address` of the metrics alone, which need not be loopback; off if empty"),
 		text(&c.data, "data", "RELAY_DATA", "relay-data",
 			"`directory` of the durable store, created with mode 0700; not used with RELAY_STORE"),
 		text(&c.node, "node", "RELAY_NODE", "",
 			"`name` of this process among those on one RELAY_STORE; by default the host's name"),
+		text(&c.tlsCert, "tls-cert", "RELAY_TLS_CERT", "",
+			"`file` of the certificate for webhooks, with its chain; no restart after a change"),
+		text(&c.tlsKey, "tls-key", "RELAY_TLS_KEY", "", "`file` of its private key"),
 		text(&a.tokens, "tokens", "RELAY_TOKENS", "",
 			"comma-separated `secrets`; a webhook sends one as Authorization: Bearer, as"+
 				" X-Relay-Token or as ?token=; process lists show flags, prefer the variable or a file"),
@@ -95,6 +104,15 @@ func (c *config) flags() []cli.Flag {
 		text(&c.logFormat, "log-format", "LOG_FORMAT", "text", "text or json"),
 		flag(&c.demo, "demo", "send a sample fault and its recovery to a built-in fake PagerDuty,"+
 			" print what happens, and exit; the environment is ignored", cli.ValueSourceChain{}),
+		flag(&c.keep, "keep", "with -demo: keep the console for looking until Ctrl-C",
+			cli.ValueSourceChain{}),
+		&cli.BoolFlag{Name: "storm", Usage: "with -demo: play a storm of 2,000 events, for two minutes",
+			Action: func(_ context.Context, _ *cli.Command, storm bool) error {
+				if storm {
+					c.storm = stormEvents
+				}
+				return nil
+			}},
 		&cli.IntFlag{Name: "nodes", Value: 1, Destination: &c.nodes,
 			Usage: "with -demo: run so many `servers` on one PostgreSQL, and kill the one that sends"},
 	}
@@ -119,4 +137,21 @@ func (c *config) missing() error {
 	}
 	return fmt.Errorf("not configured: %s; set it, or start a demonstration with -demo, "+
 		"which needs no account", strings.Join(lacks, ", and "))
+}
+
+// checkDemo returns an error if a flag of the demonstration is set without -demo, or beside one
+// with which it does nothing.
+func (c *config) checkDemo() error {
+	for _, name := range []string{"keep", "storm", "nodes"} {
+		if c.set(name) && !c.demo {
+			return fmt.Errorf("-%s works with -demo only; add -demo or leave it out", name)
+		}
+		if c.set(name) && name != "nodes" && c.nodes > 1 {
+			return fmt.Errorf("-%s does not work with -nodes; leave one of them out", name)
+		}
+	}
+	if c.demo && (c.nodes < 1 || c.perMinute < 1) {
+		return errors.New("-nodes and -pagerduty-per-minute must be at least 1")
+	}
+	return nil
 }

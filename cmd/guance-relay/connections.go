@@ -3,6 +3,7 @@ package main
 import (
 	"container/list"
 	"context"
+	"crypto/tls"
 	"io"
 	"net"
 	"net/http"
@@ -73,7 +74,7 @@ func limitConnections(server *http.Server, l net.Listener, max int,
 	c.changed.L = &c.mu
 	server.ConnState = c.track
 	server.ConnContext = func(ctx context.Context, conn net.Conn) context.Context {
-		return context.WithValue(ctx, connKey{}, conn)
+		return context.WithValue(ctx, connKey{}, accepted(conn))
 	}
 	server.Handler = c.handler(server.Handler)
 	return c
@@ -201,6 +202,7 @@ func (c *connections) Close() error {
 
 // track is the server's ConnState hook.
 func (c *connections) track(conn net.Conn, state http.ConnState) {
+	conn = accepted(conn)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	switch state {
@@ -212,6 +214,14 @@ func (c *connections) track(conn net.Conn, state http.ConnState) {
 			c.changed.Signal()
 		}
 	}
+}
+
+// accepted returns the connection that Accept has returned, below TLS.
+func accepted(conn net.Conn) net.Conn {
+	if secure, ok := conn.(*tls.Conn); ok {
+		return secure.NetConn()
+	}
+	return conn
 }
 
 // wait makes a connection the last of its client's waiting ones. The caller holds mu.

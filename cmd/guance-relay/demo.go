@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/rand"
 	_ "embed"
@@ -26,71 +27,107 @@ const (
 	demoKey       = "d3m00000000000000000000000000000"
 )
 
-// demonstrate runs the server with a built-in fake PagerDuty, posts the sample fault and its
-// recovery, prints what happens, and returns when the incident is resolved.
+// A demo is a server with a built-in fake PagerDuty, a temporary store and a random token.
+type demo struct {
+	server  *server
+	fake    *pagerdutytest.Server
+	url     string // for webhooks, with the token
+	console string
+	client  *http.Client
+	stdout  io.Writer
+}
+
+// demonstrate runs a demo, posts the sample fault and its recovery, or a storm, and prints what
+// happens. It returns at the end of that; with -keep, when ctx ends.
 func demonstrate(ctx context.Context, c *config, stdout io.Writer,
 	stderr *logWriter) (err error) {
 	if c.logLevel == "info" {
 		c.logLevel = "warn" // stdout tells the same
 	}
-	c.listen = "127.0.0.1:0"
-	log, err := c.logger(stderr)
-	if err != nil {
-		return configError{err}
-	}
 	if c.data, err = os.MkdirTemp("", "guance-relay-demo-"); err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(c.data)) }()
-
 	fake := pagerdutytest.NewServer()
 	defer fake.Close()
+	fake.SetRateLimit(c.perMinute)
 	direct := &http.Transport{} // ignores the proxies of the environment
 	defer direct.CloseIdleConnections()
+	d := &demo{fake: fake, client: &http.Client{Transport: direct}, stdout: stdout}
+	if err := d.open(c, direct, stderr); err != nil {
+		return configError{err}
+	}
+
+	running, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	stopped := make(chan error, 1)
+	go func() { stopped <- d.server.run(running) }()
+	playing, cancel := context.WithCancel(ctx)
+	defer cancel()
+	go func() {
+		select {
+		case err := <-stopped: // the server has failed
+			stopped <- err
+			cancel()
+		case <-playing.Done():
+		}
+	}()
+	if c.storm > 0 {
+		err = d.playStorm(playing, c.storm, c.perMinute)
+	} else {
+		err = d.play(playing)
+	}
+	if err == nil && c.keep {
+		fmt.Fprintf(stdout, "The console stays at %s until Ctrl-C.\n", d.console)
+		<-playing.Done()
+	}
+	if c.keep && ctx.Err() != nil {
+		err = nil // Ctrl-C is how this ends
+	}
+	stop()
+	return errors.Join(err, <-stopped)
+}
+
+// open opens the server and prints its addresses.
+func (d *demo) open(c *config, direct *http.Transport, stderr *logWriter) error {
+	c.listen, c.operator = "127.0.0.1:0", cmp.Or(c.operator, "127.0.0.1:0")
+	log, err := c.logger(stderr)
+	if err != nil {
+		return err
+	}
+	t, err := c.telemetry(context.Background(), stderr, log)
+	if err != nil {
+		return err
+	}
 	key, err := pagerduty.ParseRoutingKey(demoKey)
 	if err != nil {
 		return err
 	}
-	m, err := c.metrics(stderr)
-	if err != nil {
-		return err
-	}
 	client, err := pagerduty.NewClient(key, &pagerduty.Options{
-		BaseURL: fake.URL, Transport: direct, Logger: log, MeterProvider: m.meters(),
+		BaseURL: d.fake.URL, Transport: direct, Logger: log, MeterProvider: t.provider,
 	})
 	if err != nil {
 		return err
 	}
 	token := rand.Text()
 	c.access = access{tokens: token}
-	s, err := newServer(c, c.plan(client, &secretFiles{}), m, log)
-	if err != nil {
-		return configError{err}
+	if d.server, err = newServer(c, c.plan(client, &secretFiles{}), t, log); err != nil {
+		return err
 	}
-	url := fmt.Sprintf("http://%s/guance?token=%s", s.listener.Addr(), token)
-	fmt.Fprintf(stdout, `A demonstration: a fake PagerDuty on %s, a temporary store, a random token.
-Webhook URL for Guance:  %s
+	d.url = fmt.Sprintf("http://%s/guance?token=%s", d.server.listener.Addr(), token)
+	d.console = fmt.Sprintf("http://%s/console/", d.server.operator.listener.Addr())
+	fmt.Fprintf(d.stdout, `A demonstration: a fake PagerDuty on %s, a temporary store, a random token.
+Console, while this runs: %s
+Webhook URL for Guance:   %s
 To send the sample event:
   curl --data-binary @cmd/guance-relay/sample.json -H 'Content-Type: application/json' '%s'
-`, fake.URL, url, url)
-
-	ctx, stop := context.WithCancel(ctx)
-	defer stop()
-	stopped := make(chan error, 1)
-	go func() { stopped <- s.run(ctx) }()
-	fake.OnStep(func(step pagerdutytest.Step) { narrate(stdout, step) })
-	err = play(ctx, fake, url, direct, stdout)
-	stop()
-	if err = errors.Join(err, <-stopped); err == nil {
-		fmt.Fprintln(stdout, "The incident was opened and resolved.")
-	}
-	return err
+`, d.fake.URL, d.console, d.url, d.url)
+	return nil
 }
 
 // play posts the sample and its recovery.
-func play(ctx context.Context, fake *pagerdutytest.Server, url string,
-	direct *http.Transport, stdout io.Writer) error {
-	client := &http.Client{Transport: direct}
+func (d *demo) play(ctx context.Context) error {
+	d.fake.OnStep(func(step pagerdutytest.Step) { narrate(d.stdout, step) })
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
 	for _, step := range []struct {
@@ -98,17 +135,18 @@ func play(ctx context.Context, fake *pagerdutytest.Server, url string,
 		text string
 		wait func(context.Context, string) error
 	}{
-		{sample, "Guance reports the fault.", fake.WaitOpen},
-		{recovery(), "Guance reports the recovery.", fake.WaitResolved},
+		{sample, "Guance reports the fault.", d.fake.WaitOpen},
+		{recovery(), "Guance reports the recovery.", d.fake.WaitResolved},
 	} {
-		fmt.Fprintln(stdout, step.text)
-		if err := postDemo(ctx, client, url, step.body); err != nil {
+		fmt.Fprintln(d.stdout, step.text)
+		if err := postDemo(ctx, d.client, d.url, step.body); err != nil {
 			return err
 		}
 		if err := step.wait(ctx, sampleProblem); err != nil {
 			return fmt.Errorf("the fake PagerDuty does not show it: %w", err)
 		}
 	}
+	fmt.Fprintln(d.stdout, "The incident was opened and resolved.")
 	return nil
 }
 

@@ -166,7 +166,7 @@ func findOwner(
 }
 
 func (d *demoNode) stats(ctx context.Context, client *http.Client) (s relay.Stats, err error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, d.operator+"/stats", nil)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, d.operator+"/console/api/lanes", nil)
 	if err != nil {
 		return s, err
 	}

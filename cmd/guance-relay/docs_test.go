@@ -27,12 +27,19 @@ const root = "../.."
 var pages = [][2]string{
 	{"README.md", "README.zh-CN.md"},
 	{"docs/operations.md", "docs/operations.zh-CN.md"},
+	{"docs/getting-started.md", "docs/getting-started.zh-CN.md"},
+	{"docs/configuration.md", "docs/configuration.zh-CN.md"},
+	{"docs/cookbook.md", "docs/cookbook.zh-CN.md"},
+	{"docs/migration.md", "docs/migration.zh-CN.md"},
 }
 
 // environmentOnly are the settings without a flag: process lists show flags.
 var environmentOnly = []string{
 	"PAGERDUTY_ROUTING_KEY", "PAGERDUTY_ROUTING_KEY_FILE", "RELAY_BASIC", "RELAY_STORE",
 }
+
+// demoFlags are the flags of the demonstration, which reads no environment.
+var demoFlags = []string{"demo", "keep", "storm", "nodes"}
 
 // Both operators' pages have every variable, flag and default of the server, and no other.
 func TestDocsHaveEverySetting(t *testing.T) {
@@ -47,7 +54,7 @@ func TestDocsHaveEverySetting(t *testing.T) {
 		}
 		if env := named.GetEnvVars(); len(env) == 1 {
 			defaults[env[0]+" -"+f.Names()[0]] = fmt.Sprint(f.Get())
-		} else if name := f.Names()[0]; name != "demo" && name != "nodes" {
+		} else if name := f.Names()[0]; !slices.Contains(demoFlags, name) {
 			t.Errorf("-%s has the variables %q, want one", f.Names()[0], env)
 		}
 	}
@@ -108,8 +115,6 @@ func documentedSettings(t *testing.T, page, none string) map[string]string {
 }
 
 // The English and the Chinese page give the same commands, and each of them works, in their order.
-// A server that a page starts is the test binary, with the page's environment but ports of its own,
-// and with a PagerDuty that refuses the sample: the operator's calls find a dead letter.
 func TestDocsCommands(t *testing.T) {
 	for _, page := range pages {
 		t.Run(page[0], func(t *testing.T) {
@@ -117,35 +122,76 @@ func TestDocsCommands(t *testing.T) {
 			if chinese := commands(t, page[1]); !slices.Equal(list, chinese) {
 				t.Errorf("%s has the commands %q, %s %q", page[0], list, page[1], chinese)
 			}
-			var env []string
-			var server *process
+			var s shell
 			for _, command := range list {
-				switch kind, rest, _ := strings.Cut(command, " "); {
-				case command == "make test": // this test is a part of it
-				case strings.HasSuffix(command, "-nodes 3") && !pgtest.Installed():
-					t.Logf("NOT RUN, as PostgreSQL is not installed: %s", command)
-				case kind == "export":
-					env = append(env, rest)
-				case command == "go run ./cmd/guance-relay":
-					server = startAsShown(t, env)
-				case kind == "curl":
-					if server == nil {
-						t.Fatalf("%s: %s comes before the start of a server", page[0], command)
-					}
-					runCurl(t, server, rest)
-				default:
-					words := strings.Fields(command)
-					cmd := exec.CommandContext(t.Context(), words[0], words[1:]...)
-					cmd.Dir = root
-					if out, err := cmd.CombinedOutput(); err != nil {
-						t.Errorf("%s: %v\n%s", command, err, out)
-					}
-				}
-			}
-			if server == nil {
-				t.Errorf("%s starts no server", page[0])
+				s.run(t, command)
 			}
 		})
+	}
+}
+
+// A shell runs the commands of a page. The servers and subcommands are those of the test binary,
+// with the page's environment, but ports of their own.
+type shell struct {
+	env    []string
+	server *process // the last one started
+}
+
+func (s *shell) run(t *testing.T, command string) {
+	t.Helper()
+	kind, rest, _ := strings.Cut(command, " ")
+	words := strings.Fields(rest)
+	ours := strings.HasPrefix(command, "go run ./cmd/guance-relay")
+	switch {
+	case command == "make test": // this test is a part of it
+	case strings.HasSuffix(command, "-nodes 3") && !pgtest.Installed() &&
+		os.Getenv("RELAY_TEST_POSTGRES") != "required":
+		t.Logf("NOT RUN, as PostgreSQL is not installed: %s", command)
+	case ours && strings.HasSuffix(command, " -keep"): // until Ctrl-C
+		keepDemo(t, words[2:], "reported")
+	case kind == "export":
+		s.env = append(s.env, rest)
+	case ours && len(words) == 2:
+		s.server = startAsShown(t, s.env)
+	case kind == "curl":
+		if s.server == nil {
+			t.Fatalf("%s comes before the start of a server", command)
+		}
+		runCurl(t, s.server, rest)
+	case ours && words[2] != "-demo":
+		s.runWithFile(t, words[2:])
+	default:
+		cmd := exec.CommandContext(t.Context(), kind, words...)
+		cmd.Dir = root
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Errorf("%s: %v\n%s", command, err, out)
+		}
+	}
+}
+
+// runWithFile runs a subcommand, or starts a server, with a configuration file. Its targets are on
+// the internet, and cannot be reached: check and send-test end with status 1, and not with 2.
+func (s *shell) runWithFile(t *testing.T, words []string) {
+	t.Helper()
+	// A proxy that is not there stands for the internet.
+	env := append(slices.Clone(s.env), "HTTPS_PROXY=http://127.0.0.1:1")
+	for i, word := range words {
+		if strings.HasPrefix(word, "cmd/") || strings.HasPrefix(word, "docs/") {
+			words[i] = filepath.Join(root, word)
+		}
+	}
+	if words[0] == "-config" {
+		s.server = start(t, append(env, "RELAY_CONFIG="+words[1], "RELAY_DATA="+t.TempDir(),
+			"RELAY_OPERATOR=127.0.0.1:0")...)
+		return
+	}
+	want := 0
+	if words[0] == "check" || words[0] == "send-test" {
+		want = 1
+	}
+	status, out, errs := tool(t, append(env, "CHAT_URL=https://chat.invalid/"), words...)
+	if status != want {
+		t.Errorf("%q: status %d, want %d\n%s%s", words, status, want, out, errs)
 	}
 }
 
@@ -165,7 +211,8 @@ func commands(t *testing.T, page string) (list []string) {
 	return list
 }
 
-// startAsShown starts a server and waits until it is ready.
+// startAsShown starts a server and waits until it is ready. Its PagerDuty refuses the sample: the
+// operator's calls find a dead letter.
 func startAsShown(t *testing.T, env []string) *process {
 	t.Helper()
 	pd := pagerdutytest.NewServer()
@@ -215,7 +262,7 @@ func runCurl(t *testing.T, p *process, line string) {
 			continue
 		}
 		if path, ok := strings.CutPrefix(word, operatorHost); ok {
-			if !strings.HasPrefix(path, "/console/") {
+			if strings.Contains(path, "seq=") {
 				p.dead(t, 1) // the letter comes back after a replay
 			}
 			url = p.operator(t) + path

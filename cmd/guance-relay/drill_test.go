@@ -192,7 +192,7 @@ func (p *process) drained(t *testing.T, patience time.Duration) {
 	t.Helper()
 	var stats relay.Stats
 	for deadline := time.Now().Add(patience); ; time.Sleep(100 * time.Millisecond) {
-		_, body := p.ask(t, "GET", "/stats")
+		_, body := p.ask(t, "GET", "/console/api/lanes")
 		if err := json.Unmarshal([]byte(body), &stats); err != nil {
 			t.Fatal(err)
 		}

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"math/rand/v2"
 	"net/http"
@@ -11,10 +10,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/guance-relay/guance-relay/cmd/guance-relay/internal/received"
 	"github.com/guance-relay/guance-relay/guance"
 	"github.com/guance-relay/guance-relay/guance/guancetest"
 	"github.com/guance-relay/guance-relay/pagerduty/pagerdutytest"
-	"github.com/guance-relay/guance-relay/relay"
 	"github.com/guance-relay/guance-relay/relay/boltstore"
 	"github.com/guance-relay/guance-relay/relay/relaytest"
 	"github.com/guance-relay/guance-relay/relay/store"
@@ -187,36 +186,11 @@ func drain(t *testing.T, dir string, env []string) *boltstore.Store {
 }
 
 // attempts returns what PagerDuty received.
-func attempts(t *testing.T, requests []pagerdutytest.Request) (as []relaytest.Attempt) {
+func attempts(t *testing.T, requests []pagerdutytest.Request) []relaytest.Attempt {
 	t.Helper()
-	for _, req := range requests {
-		var body struct {
-			Action  string `json:"event_action"`
-			Key     string `json:"dedup_key"`
-			Payload struct {
-				Severity string `json:"severity"`
-				Details  struct {
-					ID        string `json:"event_id"`
-					Status    string `json:"status"`
-					SubStatus string `json:"sub_status"`
-				} `json:"custom_details"`
-			} `json:"payload"`
-		}
-		if err := json.Unmarshal(req.Body, &body); err != nil {
-			if req.Status == http.StatusAccepted {
-				t.Fatalf("taken although it is no event: %v: %s", err, req.Body)
-			}
-			continue // cut off by the kill: PagerDuty cannot have made anything of it
-		}
-		e := &guance.Event{EventID: body.Payload.Details.ID,
-			Status:    guance.Status(body.Payload.Details.Status),
-			SubStatus: guance.Status(body.Payload.Details.SubStatus)}
-		a := relaytest.Attempt{ID: relay.EventID("", e), Problem: body.Key, State: e.State(),
-			Level: e.Level(), Start: req.Time}
-		if req.Status == http.StatusAccepted {
-			a.Answer, a.End = relaytest.Taken, req.Time
-		}
-		as = append(as, a)
+	as, err := received.Attempts(requests)
+	if err != nil {
+		t.Fatal(err)
 	}
 	return as
 }

@@ -65,6 +65,9 @@ func command(ctx context.Context, args []string, getenv func(string) string,
 			c.given = given
 		}
 	}
+	if err == nil && c != nil {
+		err = c.checkDemo()
+	}
 	switch {
 	case err != nil:
 		err = configError{err}

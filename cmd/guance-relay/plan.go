@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"github.com/guance-relay/guance-relay/cmd/guance-relay/internal/relayfile"
+	"github.com/guance-relay/guance-relay/cmd/guance-relay/internal/watch"
 	"github.com/guance-relay/guance-relay/guance"
 	"github.com/guance-relay/guance-relay/pagerduty"
 	"github.com/guance-relay/guance-relay/relay"
@@ -19,13 +20,15 @@ import (
 // A plan is what the server runs: one lane by the environment, or what a file says.
 type plan struct {
 	lanes   []plannedLane
-	route   func(*guance.Event) []string // nil: every lane gets every event
+	route   func(source string, e *guance.Event) []string // nil: every lane gets every event
 	webhook func(*relay.Relay) (http.Handler, error)
 	names   func(context.Context, store.Store) error // nil: nothing to check
-	store   boltstore.Options
-	allow   []netip.Prefix // who may send webhooks; empty: everybody
-	proxies []netip.Prefix
-	files   *secretFiles
+	// received is for relay.Options.Received; nil: none.
+	received func(source string, e *guance.Event, r relay.Receipt)
+	store    boltstore.Options
+	allow    []netip.Prefix // who may send webhooks; empty: everybody
+	proxies  []netip.Prefix
+	files    *secretFiles
 
 	target, account, proxy string // for the first line of the log; empty with a file
 }
@@ -67,10 +70,21 @@ func checkNames(ctx context.Context, db store.Store, f *relayfile.Config) error 
 	return nil
 }
 
-// filePlan returns the plan of a file.
-func filePlan(f *relayfile.Config) (*plan, error) {
+// filePlan returns the plan of a file. The server's own sources are added to those of the file.
+func filePlan(f *relayfile.Config, own ...relay.Source) (*plan, error) {
 	p := &plan{store: f.Store, allow: f.Access.Allow, proxies: f.Access.TrustedProxies,
-		files: &secretFiles{}, route: f.Table.Route}
+		files: &secretFiles{}}
+	p.route = func(source string, e *guance.Event) []string {
+		if lanes, ok := watch.Route(source, f.Watch); ok {
+			return lanes
+		}
+		return f.Table.Route(source, e)
+	}
+	for _, s := range own {
+		if len(p.allow) > 0 { // or it would share its connections with strangers
+			p.allow = append(slices.Clone(p.allow), s.Allow...)
+		}
+	}
 	for _, t := range f.Targets {
 		p.lanes = append(p.lanes, plannedLane{t.Name, t.Sink, t.Options})
 		if t.Check != nil {
@@ -79,7 +93,7 @@ func filePlan(f *relayfile.Config) (*plan, error) {
 	}
 	p.names = func(ctx context.Context, db store.Store) error { return checkNames(ctx, db, f) }
 	opts := f.Access.HandlerOptions
-	opts.Sources = slices.Clone(opts.Sources)
+	opts.Sources = append(slices.Clone(opts.Sources), own...)
 	for source, paths := range f.Access.TokenFiles {
 		var files []*tokenFile
 		for _, path := range paths {

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
-	"net/url"
 	"reflect"
 	"sync"
 	"sync/atomic"
@@ -27,10 +26,12 @@ type reloader struct {
 	store     store.Store
 	gate      *gate
 	files     *secretFiles
+	pair      *certificate // nil: plain HTTP
+	watch     *selfWatch
 	conns     *connections
 	log       *slog.Logger
 	m         *metrics
-	route     atomic.Pointer[func(*guance.Event) []string]
+	route     atomic.Pointer[func(string, *guance.Event) []string]
 
 	mu      sync.Mutex // held during a reload
 	current *relayfile.Config
@@ -51,7 +52,9 @@ type reloaded struct {
 }
 
 // routes is for relay.Options.Route.
-func (r *reloader) routes(e *guance.Event) []string { return (*r.route.Load())(e) }
+func (r *reloader) routes(source string, e *guance.Event) []string {
+	return (*r.route.Load())(source, e)
+}
 
 // err returns why the last reload has failed.
 func (r *reloader) err() error {
@@ -89,9 +92,12 @@ func (r *reloader) apply(ctx context.Context) (*reloaded, error) {
 	if next.Access.MaxBytes == 0 || r.fixedBody {
 		next.Access.MaxBytes = int64(r.maxBody)
 	}
-	p, err := filePlan(next)
+	p, err := filePlan(next, r.watch.sources...)
 	if err != nil {
 		return nil, configError{err}
+	}
+	if r.pair != nil {
+		p.files.add("the last good certificate stays in use", r.pair.check)
 	}
 	handler, err := p.webhook(r.relay)
 	if err != nil {
@@ -140,6 +146,7 @@ func (r *reloader) apply(ctx context.Context) (*reloaded, error) {
 			r.log.Error("a lane without routes cannot be removed", "lane", name, "error", err.Error())
 		}
 	}
+	r.watch.watch.Set(next.Watch)
 	r.files.replace(p.files)
 	r.conns.setAllow(p.allow)
 	r.current = next
@@ -148,7 +155,7 @@ func (r *reloader) apply(ctx context.Context) (*reloaded, error) {
 
 // swap makes the changes that need a shut gate, and the new routes and sources take effect.
 func (r *reloader) swap(ctx context.Context, changes []change, before map[string]*relayfile.Target,
-	route func(*guance.Event) []string, handler http.Handler,
+	route func(string, *guance.Event) []string, handler http.Handler,
 	undo *[]func(context.Context) error) error {
 	r.gate.open.Lock()
 	defer r.gate.open.Unlock()
@@ -240,6 +247,12 @@ func unchangeable(old, next *relayfile.File) (parts []string) {
 	if !reflect.DeepEqual(a, b) {
 		parts = append(parts, "listeners")
 	}
+	heartbeat := func(w relayfile.Watch) []any {
+		return []any{w.HeartbeatURL, w.HeartbeatEvery, w.HeartbeatNetworks}
+	}
+	if !reflect.DeepEqual(heartbeat(old.Watch), heartbeat(next.Watch)) {
+		parts = append(parts, "watch.heartbeat")
+	}
 	if old.Limits.MaxConnections != next.Limits.MaxConnections {
 		parts = append(parts, "limits.max_connections")
 	}
@@ -253,24 +266,31 @@ func (r *reloader) signalled(ctx context.Context) {
 	_, _ = r.reload(ctx)
 }
 
-// postReload is POST /reload.
-func (o *operator) postReload(w http.ResponseWriter, req *http.Request, _ url.Values) error {
+// postReload is POST /reload. A parameter or a body is refused: there is nothing to choose.
+func (o *operator) postReload(w http.ResponseWriter, req *http.Request) {
+	if req.URL.RawQuery != "" || req.Body != http.NoBody {
+		writeStatus(w, http.StatusBadRequest, "error", "a reload has no parameters and no body")
+		return
+	}
 	if o.reload == nil {
-		return errorf(http.StatusNotFound, "the server runs without -config: there is nothing to reload")
+		writeStatus(w, http.StatusNotFound, "error",
+			"the server runs without -config: there is nothing to reload")
+		return
 	}
 	// A client that goes away must not leave the reload half done.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(req.Context()), operatorTimeout)
 	defer cancel()
 	answer, err := o.reload(ctx)
 	if _, bad := errors.AsType[configError](err); bad {
-		return errorf(http.StatusBadRequest,
-			"not reloaded, the configuration of before is in force: %w", err)
+		writeStatus(w, http.StatusBadRequest, "error",
+			"not reloaded, the configuration of before is in force: "+err.Error())
+		return
 	}
 	if err != nil {
-		return err
+		writeStatus(w, http.StatusServiceUnavailable, "error", err.Error())
+		return
 	}
 	writeJSON(w, http.StatusOK, answer)
-	return nil
 }
 
 // fromFile takes the settings of a file that neither flag nor variable has.
@@ -287,7 +307,9 @@ func (c *config) fromFile(f *relayfile.File) error {
 		dst         *string
 	}{
 		{"listen", f.Listeners.Webhook, &c.listen}, {"operator", f.Listeners.Operator, &c.operator},
+		{"metrics", f.Listeners.Metrics, &c.metrics},
 		{"data", f.Store.Directory, &c.data},
+		{"tls-cert", f.Listeners.TLSCert, &c.tlsCert}, {"tls-key", f.Listeners.TLSKey, &c.tlsKey},
 	} {
 		if !c.set(s.flag) && s.value != "" {
 			*s.dst = s.value

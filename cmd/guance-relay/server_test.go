@@ -289,17 +289,3 @@ func TestBadConfiguration(t *testing.T) {
 		})
 	}
 }
-
-// The demonstration of the README.
-func TestDemo(t *testing.T) {
-	var stdout, stderr bytes.Buffer
-	if code := run(t.Context(), []string{"guance-relay", "-demo"}, &stdout, &stderr, nil); code != 0 {
-		t.Fatalf("exit %d: %s", code, &stderr)
-	}
-	for _, want := range []string{"curl ", "incident opened: critical", "incident resolved after",
-		"The incident was opened and resolved."} {
-		if !strings.Contains(stdout.String(), want) {
-			t.Errorf("the demonstration does not say %q:\n%s", want, &stdout)
-		}
-	}
-}

@@ -22,40 +22,47 @@ import (
 // An action is a subcommand. An error of the configuration is status 2, any other is status 1.
 type action func(ctx context.Context, c *config, stdout io.Writer) error
 
-// tools are the subcommands, which work on a configuration file and start no server.
+// subcommand returns a subcommand that does something with so many arguments.
+func (c *config) subcommand(name, usage, arguments string, least, most int, do action,
+	flags ...cli.Flag) *cli.Command {
+	return &cli.Command{
+		Name: name, Usage: usage, ArgsUsage: arguments, Flags: flags, HideHelpCommand: true,
+		OnUsageError: func(_ context.Context, _ *cli.Command, err error, _ bool) error { return err },
+		Action: func(_ context.Context, cmd *cli.Command) error {
+			c.args, c.set, c.action = cmd.Args().Slice(), cmd.IsSet, do
+			switch {
+			case c.demo:
+				return errors.New("-demo needs no subcommand")
+			case len(c.args) > most || len(c.args) < least:
+				return fmt.Errorf("%s takes these arguments: -config relay.yaml %s", name, arguments)
+			}
+			return nil
+		},
+	}
+}
+
+// tools are the subcommands. They start no server.
 func (c *config) tools() []*cli.Command {
-	var files []string
-	var lane string
+	var lane, source string
 	tool := func(name, usage, arguments string, most int, do action,
 		flags ...cli.Flag) *cli.Command {
-		return &cli.Command{
-			Name: name, Usage: usage, ArgsUsage: arguments, Flags: flags, HideHelpCommand: true,
-			OnUsageError: func(_ context.Context, _ *cli.Command, err error, _ bool) error { return err },
-			Action: func(_ context.Context, cmd *cli.Command) error {
-				files = cmd.Args().Slice()
-				switch {
-				case c.demo:
-					return errors.New("-demo needs no subcommand")
-				case len(files) > most || most > 0 && len(files) == 0:
-					return fmt.Errorf("%s takes these arguments: -config relay.yaml %s", name, arguments)
-				}
-				c.action = func(ctx context.Context, c *config, stdout io.Writer) error {
-					if c.file == "" {
-						return configError{fmt.Errorf("%s needs -config, or RELAY_CONFIG", name)}
-					}
-					return do(ctx, c, stdout)
-				}
-				return nil
-			},
+		onFile := func(ctx context.Context, c *config, stdout io.Writer) error {
+			if c.file == "" {
+				return configError{fmt.Errorf("%s needs -config, or RELAY_CONFIG", name)}
+			}
+			return do(ctx, c, stdout)
 		}
+		return c.subcommand(name, usage, arguments, min(most, 1), most, onFile, flags...)
 	}
-	return []*cli.Command{
+	return append([]*cli.Command{
 		tool("check", "validates the file, shows the routes, and tries each target without paging",
 			"", 0, check),
 		tool("explain", "says which lanes would get the events of a file, and the bodies; sends nothing",
 			"event.json ...", 1000, func(ctx context.Context, c *config, stdout io.Writer) error {
-				return explain(ctx, c, stdout, files, time.Now())
-			}),
+				return explain(ctx, c, stdout, source, c.args, time.Now())
+			},
+			&cli.StringFlag{Name: "source", Usage: "`name` of the source that sends the events",
+				Destination: &source}),
 		{
 			Name: "routes", Usage: "tests the routes", HideHelpCommand: true,
 			Action: func(context.Context, *cli.Command) error {
@@ -63,7 +70,7 @@ func (c *config) tools() []*cli.Command {
 			},
 			Commands: []*cli.Command{tool("test", "compares the routes with a table of cases",
 				"cases.yaml ...", 1000, func(_ context.Context, c *config, stdout io.Writer) error {
-					return testRoutes(c, stdout, files)
+					return testRoutes(c, stdout, c.args)
 				})},
 		},
 		tool("send-test", "opens and resolves a marked incident in a lane", "", 0,
@@ -71,7 +78,7 @@ func (c *config) tools() []*cli.Command {
 				return sendTest(ctx, c, stdout, lane)
 			},
 			&cli.StringFlag{Name: "lane", Usage: "`name` of the lane", Destination: &lane}),
-	}
+	}, c.backupTools()...)
 }
 
 // load reads the configuration file of a subcommand.
@@ -136,12 +143,15 @@ type remedied interface {
 }
 
 // explain says what would become of the events in files.
-func explain(ctx context.Context, c *config, stdout io.Writer, files []string,
+func explain(ctx context.Context, c *config, stdout io.Writer, source string, files []string,
 	now time.Time) error {
 	e := relayfile.NewExplainer(now)
 	f, err := c.load(e.Loader())
 	if err != nil {
 		return err
+	}
+	if source, err = f.Source(source); err != nil {
+		return configError{fmt.Errorf("-source: %w", err)}
 	}
 	for _, name := range files {
 		events, err := readEvents(name)
@@ -153,7 +163,7 @@ func explain(ctx context.Context, c *config, stdout io.Writer, files []string,
 			if len(events) > 1 {
 				title += fmt.Sprintf(", event %d of %d", i+1, len(events))
 			}
-			text := title + "\n" + e.Explain(ctx, f, ev)
+			text := title + "\n" + e.Explain(ctx, f, source, ev)
 			fmt.Fprintln(stdout, strings.Map(printable, f.Redact(text)))
 		}
 	}
@@ -187,7 +197,7 @@ func testRoutes(c *config, stdout io.Writer, files []string) error {
 		}
 		for _, test := range cases {
 			count++
-			got := f.Table.Decide(test.Event).Lanes
+			got := f.Table.Decide(test.Source, test.Event).Lanes
 			slices.Sort(got)
 			want := slices.Sorted(slices.Values(test.Lanes))
 			if slices.Equal(got, want) {

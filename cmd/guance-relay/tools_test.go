@@ -147,8 +147,8 @@ func TestSecretsOfTheFile(t *testing.T) {
 	if !strings.Contains(answer, "lanes.pager.key: is not a reference to a secret") {
 		t.Error(answer)
 	}
-	for _, path := range []string{"/metrics", "/stats", "/dead?body=1&lane=bot",
-		"/explain?problem=" + sampleProblem} {
+	for _, path := range []string{"/metrics", "/console/api/lanes", "/console/api/dead?body=1&lane=bot",
+		"/console/api/problem?key=" + sampleProblem} {
 		_, answer := p.ask(t, "GET", path)
 		clean(path, answer)
 	}
@@ -231,7 +231,8 @@ func TestRoutesTest(t *testing.T) {
 		one + "- event: {df_status: warning}\n":               {2, "cases[1].lanes: is missing"},
 		one + "- lanes: [a]\n":                                {2, "cases[1]: the case needs"},
 		one + "- file: none.json\n  lanes: [a]\n":             {2, "cases[1].file"},
-		"cases: []\n": {2, "there is no case"},
+		"cases: []\n":            {2, "there is no case"},
+		one + "  source: none\n": {2, `cases[0].source: there is no source "none"; name one of default`},
 	} {
 		write(t, cases, text)
 		status, out, errs := tool(t, nil, "routes", "test", "-config", config, cases)

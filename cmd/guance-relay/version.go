@@ -1,12 +1,18 @@
 package main
 
-import "runtime/debug"
+import (
+	"cmp"
+	"runtime/debug"
+)
+
+// released is the version that a build without its repository is given: -ldflags "-X main.released=".
+var released string
 
 // version returns the version of the module, or the commit that the program was built from.
 func version() string {
 	info, ok := debug.ReadBuildInfo()
-	if !ok {
-		return "unknown"
+	if !ok || released != "" {
+		return cmp.Or(released, "unknown")
 	}
 	version := info.Main.Version
 	for _, s := range info.Settings {
@@ -17,8 +23,5 @@ func version() string {
 			version += "+dirty"
 		}
 	}
-	if version == "" {
-		return "(devel)"
-	}
-	return version
+	return cmp.Or(version, "(devel)")
 }

@@ -5,20 +5,31 @@ var mutations = []mutation{
 	// 1. Accepted means kept.
 	{
 		"1", "202 before Append returns", "an event that was answered is lost in a crash or on a full disk", "relay",
-		`		if err := r.keep(ctx, batch); err != nil {`,
-		`		go func() { _ = r.keep(context.WithoutCancel(ctx), batch) }()
+		`		if err := r.keep(ctx, start, batch); err != nil {`,
+		`		go func() { _ = r.keep(context.WithoutCancel(ctx), start, batch) }()
 		if err := error(nil); err != nil {`,
 	},
 	{
 		"1", "the entries of a body are kept one by one", "one lane has an event and another has not, and 503 said that nothing was kept", "relay",
-		`		if err := r.keep(ctx, batch); err != nil {`,
+		`		if err := r.keep(ctx, start, batch); err != nil {`,
 		`		var err error
 		for _, e := range batch.Events {
 			if err == nil {
-				err = r.keep(ctx, &store.Batch{Events: []*store.Event{e}, Served: batch.Served})
+				err = r.keep(ctx, start, &store.Batch{Events: []*store.Event{e}, Served: batch.Served})
 			}
 		}
 		if err != nil {`,
+	},
+	{
+		"1", "Accept gives up if a lane cannot take over its former name at once", "the first alert after a start is lost, as Guance promises no second try", "relay",
+		`	var lanes *laneSet
+	err := persist(ctx, start, func() (err error) {
+		lanes, err = r.namedLanes(ctx)
+		return err
+	})
+`,
+		`	lanes, err := r.namedLanes(ctx)
+`,
 	},
 	{
 		"1", "200 for a refused body", "Guance takes an alert for delivered that nobody has", "relay",
@@ -48,6 +59,28 @@ var mutations = []mutation{
 `,
 		``,
 	},
+	{
+		"1", "a primary that was replaced is used again", "a server that comes back after its standby was promoted takes alerts that are lost with it", "relay/pgstore",
+		`if system != present || timeline >= newest {`,
+		`if system != present || timeline >= newest || true {`,
+	},
+	{
+		"1", "a call to an engine that was replaced is waited for", "when the machine of the primary is lost, webhooks are answered 503 although the standby was promoted", "relay/pgstore",
+		`		s.endPresence()
+		s.presence`,
+		`		s.presence`,
+	},
+	{
+		"1", "one silent host uses up the time for all", "when the machine of the primary is lost, webhooks are answered 503 although the standby was promoted", "relay/pgstore",
+		`cfg.ConnectTimeout = min(cfg.ConnectTimeout, s.patience())`,
+		``,
+	},
+	{
+		"1", "a connection to a silent server keeps its place", "an owner loses its lanes whenever a firewall forgets a connection", "relay/pgstore",
+		`			_ = c.PgConn().Conn().Close() // nothing of it is needed any more
+`,
+		``,
+	},
 
 	// 2. Nothing vanishes.
 	{
@@ -74,10 +107,15 @@ var mutations = []mutation{
 	},
 	// Which lanes get an event.
 	{
+		"2", "the routes see the source without a name for every event", "the alerts of a source reach the lanes of another one, or nobody", "relay",
+		`r.offers(lanes, source.Name, ev)`,
+		`r.offers(lanes, "", ev)`,
+	},
+	{
 		"2", "an event comes to a lane before the lane has its former name", "a webhook in the moment of a start keeps a renamed lane from starting ever again", "relay",
-		`	lanes, err := r.namedLanes(ctx)
+		`		lanes, err = r.namedLanes(ctx)
 `,
-		`	lanes, err := r.lanes.Load(), error(nil)
+		`		lanes, err = r.lanes.Load(), nil
 `,
 	},
 	{
@@ -392,6 +430,11 @@ var mutations = []mutation{
 		}`,
 		`		gone = append(gone, it)`,
 	},
+	{
+		"3", "lanes are acquired at once after a promotion", "an owner that the promoted standby does not know of sends beside the next one", "relay/pgstore",
+		`mine, engineOf(c)).Scan(`,
+		`mine, "").Scan(`,
+	},
 
 	// 4. It converges.
 	{
@@ -435,7 +478,7 @@ var mutations = []mutation{
 	},
 	{
 		"4", "a recovery that the lane did not want is not sent", "an incident stays open because its recovery does not match the lane", "relay/internal/schedule",
-		`		case v.open || doubt:
+		`		case v.open || doubt || v.ending:
 `,
 		`		case doubt:
 `,
@@ -463,6 +506,13 @@ var mutations = []mutation{
 		`		case v.level == int8(e.Level):
 `,
 		`		default:
+`,
+	},
+	{
+		"4", "a recovery behind one in flight is dropped", "that one dies, and the incident stays open", "relay/internal/schedule",
+		`		case v.open || doubt || v.ending:
+`,
+		`		case v.open || doubt:
 `,
 	},
 	{
@@ -567,6 +617,57 @@ var mutations = []mutation{
 		`return until.Sub(now) >= -time.Hour`,
 	},
 	{
+		"3", "a request begins in the last instant of the lease", "an owner that is held up for a moment sends what is older after the next owner", "relay",
+		`leaseMargin = time.Second`,
+		`leaseMargin = 0`,
+	},
+	{
+		"3", "nobody watches the lease", "while the store hangs, an owner sends beside the next owner", "relay",
+		`			lose(errLeaseLost)
+`,
+		``,
+	},
+	{
+		"7", "nobody asks for a lane that is not served", "during a rolling update a new lane sends nothing until the old nodes have stopped", "relay",
+		`if before && !served {`,
+		`if false && before && !served {`,
+	},
+	{
+		"7", "a node without a sink counts as one that serves the lane", "a node of an earlier configuration keeps a lane that it cannot send", "relay",
+		`served = served && ok && !withoutSink(o)`,
+		`served = served && (ok || withoutSink(o))`,
+	},
+	{
+		"7", "an owner hands its lanes over whenever it is asked", "two nodes with two configurations pass lanes to and fro and send little", "relay",
+		`if a.hasSink() && time.Since(since) < handOverAfter {`,
+		`if false {`,
+	},
+	{
+		"2", "a lease goes on after a write without an answer", "an outcome that the engine has is made once more, from what the owner took for true", "relay/memstore",
+		`		if o.lease.store.term > 0 {
+			o.lease.end()
+		}
+`,
+		``,
+	},
+	{
+		"1", "a second Append is answered from what the standby may lack", "an alert that was answered is gone after a promotion", "relay/memstore",
+		`	case "Append", "Rename",`,
+		`	case "Rename",`,
+	},
+	{
+		"1", "an outcome that is not known is told as nothing kept", "who reads the answer takes an alert for lost that is kept", "relay",
+		`	case errors.Is(err, store.ErrUnavailable):
+		r.Reason`,
+		`	case false:
+		r.Reason`,
+	},
+	{
+		"2", "a request goes on to the next owner", "an operator's command is done twice", "relay/memstore",
+		`if q.owner == l.lease && !q.taken {`,
+		`if s.lane(q.lane).owner == l.lease {`,
+	},
+	{
 		"3", "a further request does not look at the lease", "an owner that was paused between two requests sends what is older after the next owner", "relay",
 		`		if !r.lane.leaseLasts() {`,
 		`		if false {`,
@@ -583,6 +684,11 @@ var mutations = []mutation{
 		`	next.budget = a.budget
 	r.begin(run, next)
 `,
+	},
+	{
+		"5", "the budget outlives a change of the lanes of several nodes", "a node that owned before has a full bucket beside what the other node sent", "relay",
+		`if b.full == next.full && !shared {`,
+		`if b.full == next.full {`,
 	},
 	{
 		"5", "the budget goes back in time", "a lane that was held up has the budget count the time twice", "relay",
@@ -721,8 +827,10 @@ var mutations = []mutation{
 		"6", "what waits in front of worse news does not take its rank", "a fatal waits for as long as the warning before it", "relay/internal/schedule",
 		`		if everyEvent {
 			break
-		}`,
-		`		break`,
+		}
+		worst = max(`,
+		`		break
+		worst = max(`,
 	},
 	{
 		"6", "nothing is sent for having waited long", "a warning starves as long as there are errors", "relay/internal/schedule",
@@ -866,9 +974,8 @@ var mutations = []mutation{
 	},
 	{
 		"9", "an event that no lane takes is not told of", "a new team's alerts go nowhere, and nobody can see it", "relay",
-		`r.telemetry.unrouted.Add(context.Background(), 1)
-			r.unrouted.do(func(n uint64) {`,
-		`_ = (func(n uint64) {`,
+		`			r.unrouted.do(func(n uint64) {`,
+		`			_ = (func(n uint64) {`,
 	},
 	{
 		"9", "a relay without lanes is ready", "every alert is answered 202 and goes nowhere", "relay",
@@ -992,6 +1099,23 @@ var mutations = []mutation{
 `,
 	},
 	{
+		"–", "a flag of the demonstration does nothing without -demo", "somebody starts a server, takes it for the demonstration, and pages people", "cmd/guance-relay",
+		`		if c.set(name) && !c.demo {`,
+		`		if c.set(name) && !c.demo && c.nodes < 0 {`,
+	},
+	{
+		"9", "the overview names no lane in trouble", "somebody who was woken looks for the lane that holds alerts up", "relay/console",
+		`		return l.Condition != trouble
+`,
+		`		return l.Condition != "troubled"
+`,
+	},
+	{
+		"9", "the page repeats what to do in the reason", "the one sentence that helps is lost in a wall of text", "relay/console",
+		`		return strings.TrimSuffix(s.Reason, ". Hint: "+s.Remedy)`,
+		`		return s.Reason`,
+	},
+	{
 		"–", "at the limit the longest waiting connection of all is closed", "a thousand silent connections keep a slow sender out", "cmd/guance-relay",
 		`owner.open > victim.client.open ||
 			owner.open == victim.client.open && oldest.since < victim.since {`,
@@ -1001,5 +1125,97 @@ var mutations = []mutation{
 		"–", "networks that may not send have as many connections as others", "a network that may not send fills the server", "cmd/guance-relay",
 		`owner = &client{unlisted: unlisted}`,
 		`owner, unlisted = &client{}, false`,
+	},
+	// The console.
+	{
+		"2", "a pause is in memory alone", "a restart during a repair pages everybody", "relay",
+		`		if err := l.owned.SetPause(context.WithoutCancel(ctx), p); err != nil {`,
+		`		if err := error(nil); err != nil {`,
+	},
+	{
+		"2", "the next owner does not look for a pause", "a fail-over during a repair pages everybody", "relay",
+		`	if err := l.readHold(ctx); err != nil {
+		return err
+	}
+`,
+		``,
+	},
+	{
+		"7", "a pause that cannot be read stops its lane", "one bad sector keeps every alert of a lane back", "relay",
+		`	if errors.Is(err, store.ErrDamaged) {
+		l.log.Error("relay: the pause`,
+		`	if errors.Is(err, store.ErrClosed) {
+		l.log.Error("relay: the pause`,
+	},
+	{
+		"2", "a pause is not written to the file", "a restart ends it", "relay/boltstore",
+		`	return l.bucket.Put(pauseKey, encodePause(op.pause))`,
+		`	return nil`,
+	},
+	{
+		"9", "the forecast of a paused lane begins now", "the waiting room promises what will not come", "relay",
+		`held.After(now) && held.After(c.From)`,
+		`false`,
+	},
+	{
+		"2", "what is in flight can be dropped", "an event that was sent is a dead letter too", "relay/internal/schedule",
+		`	if i < 0 || i == 0 && (p.stage == inFlight || s.problems.extra(p).repeat) {`,
+		`	if i < 0 {`,
+	},
+	{
+		"2", "a drop of what matches takes what does not", "alerts are dropped that nobody has seen", "relay",
+		`			if !f.Match(stored) {
+				continue
+			}
+		}
+		m.Seqs`,
+		`			_ = stored
+		}
+		m.Seqs`,
+	},
+	{
+		"2", "a drop of what matches takes what came after the count", "a new alert is dropped that nobody has seen", "relay/console",
+		`	seqs = slices.DeleteFunc(matching, func(seq uint64) bool { return seq > through })`,
+		`	seqs = slices.DeleteFunc(matching, func(uint64) bool { return through == 0 })`,
+	},
+	{
+		"2", "a drop of what matches takes more than was counted", "alerts are dropped that nobody has seen", "relay/console",
+		`	if uint64(len(seqs)) > count {`,
+		`	if false {`,
+	},
+	{
+		"–", "who may read may act", "whoever may look at the console may drop alerts", "relay/console",
+		`		if c.opts.Authorize(req) < r.need {`,
+		`		if c.opts.Authorize(req) < Read {`,
+	},
+	{
+		"–", "the console takes requests of other origins", "a web page that an operator visits drops alerts", "relay/console",
+		`	h = origins.Handler(h)
+`,
+		`	_ = origins.Handler(h)
+`,
+	},
+	{
+		"–", "the console takes any Host", "a web page reaches it through a name of its own", "relay/console",
+		`		if !c.hostAllowed(req) {`,
+		`		if false {`,
+	},
+	{
+		"–", "the text of an alert is shown as it is", "it turns the direction of the page, or hides in it", "relay/console",
+		`		if harmless(r) {
+			return r
+		}
+		return unicode.ReplacementChar
+	}, strings.Join`,
+		`		if true {
+			return r
+		}
+		return unicode.ReplacementChar
+	}, strings.Join`,
+	},
+	{
+		"–", "JSON is not escaped", "the text of an alert acts on a terminal", "relay/console",
+		`		case r < utf8.RuneSelf || harmless(r):`,
+		`		case r < utf8.RuneSelf || r != 0:`,
 	},
 }

@@ -74,12 +74,15 @@ func (a allowance) String() string {
 	return fmt.Sprintf("PagerDuty allows %d requests a minute", a.perMinute)
 }
 
-// set sets the wall clock, so that it is ahead of the store's time by this much.
-type set struct{ ahead time.Duration }
+// set sets the wall clock of a node, so that it is ahead of the store's time by this much.
+type set struct {
+	node  int
+	ahead time.Duration
+}
 
-func (s set) do(w *world) { w.wall.Store(int64(s.ahead)) }
+func (s set) do(w *world) { w.walls[s.node].Store(int64(s.ahead)) }
 func (s set) String() string {
-	return fmt.Sprintf("the wall clock is set: it is %v ahead", s.ahead)
+	return fmt.Sprintf("the wall clock of %s is set: it is %v ahead", nodeName(s.node), s.ahead)
 }
 
 // crash kills the process and starts it again.

@@ -145,6 +145,12 @@ func (m *mount) DeadLetters(
 	return m.store.DeadLetters(ctx, lane, after, limit)
 }
 
+func (m *mount) OpenProblems(
+	ctx context.Context, lane, from string, limit int,
+) ([]store.OpenProblem, string, error) {
+	return m.store.OpenProblems(ctx, lane, from, limit)
+}
+
 type lease struct {
 	store.Lease
 	mount *mount
@@ -175,6 +181,10 @@ func (l *lane) Mark(ctx context.Context, marks []store.Mark) error {
 func (l *lane) Revive(ctx context.Context, seq uint64) (e *store.Entry, err error) {
 	err = l.mount.write(func() error { e, err = l.Lane.Revive(ctx, seq); return err })
 	return e, err
+}
+
+func (l *lane) SetPause(ctx context.Context, p store.Pause) error {
+	return l.mount.attempt(func() error { return l.Lane.SetPause(ctx, p) }, true)
 }
 
 func (l *lane) Drop(ctx context.Context, seq uint64) error {

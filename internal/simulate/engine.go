@@ -13,7 +13,7 @@ import (
 )
 
 // An engine is the place of several nodes, and what it has lost in roll-backs. Nothing of that was
-// promised.
+// promised, unless its commits waited for the standby.
 type engine struct {
 	*memstore.Cluster
 	store *relaytest.StoreRecorder // records what happens in the engine, in its order
@@ -21,6 +21,7 @@ type engine struct {
 	// Guarded by the engine's own lock; read at the end:
 	replicated   int       // how many changes its standby has
 	replicatedAt time.Time // zero: it has all
+	waits        bool      // commits wait for the standby
 	windows      []window
 	lost         map[string]bool // IDs of events that were accepted, and are gone
 }
@@ -47,16 +48,21 @@ func (e *engine) took(c memstore.Call) {
 		e.store.Add(relaytest.Change{Lane: c.Lane, Revived: c.Seq})
 	case "Drop":
 		e.store.Add(relaytest.Change{Lane: c.Lane, Dropped: c.Seq})
-	case "Replicate":
-		e.replicated, e.replicatedAt = e.store.Len(), time.Now()
+	case "Replicate", "LoseStandby":
+		e.replicated, e.replicatedAt, e.waits = e.store.Len(), time.Now(), c.Method == "LoseStandby"
+	case "CatchUp":
+		e.replicatedAt = time.Time{}
 	case "Promote":
 		if e.replicatedAt.IsZero() {
 			return
 		}
-		for _, a := range e.store.RollBack(e.replicated) {
-			e.lost[a.Event.ID] = true
+		lost := e.store.RollBack(e.replicated)
+		if !e.waits {
+			for _, a := range lost {
+				e.lost[a.Event.ID] = true
+			}
+			e.windows = append(e.windows, window{e.replicatedAt, time.Now()})
 		}
-		e.windows = append(e.windows, window{e.replicatedAt, time.Now()})
 		e.replicatedAt = time.Time{}
 	default:
 		panic(fmt.Sprintf("the engine made a call of %s", c.Method))
@@ -109,7 +115,10 @@ type link struct {
 	mu     sync.Mutex
 	looks  int           // the process is paused when it has looked so often at a lease; 0: it is not
 	lasts  time.Duration // for how long
-	pauses int           // so far
+	sends  int           // the same for requests that begin
+	gap    time.Duration
+	awake  int // if not 0, it is not paused
+	pauses int // so far
 }
 
 // pause pauses the process.
@@ -121,6 +130,9 @@ func (l *link) pause(lasts time.Duration) {
 
 // pauseNow is called with mu held.
 func (l *link) pauseNow(lasts time.Duration) {
+	if l.awake > 0 {
+		return
+	}
 	l.pauses++
 	l.Pause()
 	time.AfterFunc(lasts, l.Resume)
@@ -155,6 +167,51 @@ func (l *link) look() {
 	l.Wait()
 }
 
+// keepAwake waits until the process is not paused, and has nobody pause it until mayPause. What has
+// a deadline in the process must not be paused: the relay's own timers go on.
+func (l *link) keepAwake() {
+	if l != nil {
+		l.mu.Lock()
+		l.awake++
+		l.mu.Unlock()
+		l.Wait()
+	}
+}
+
+func (l *link) mayPause() {
+	if l != nil {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		l.awake--
+	}
+}
+
+// pauseBeforeSend pauses the process between its last look at the lease and the nth request from
+// now on.
+func (l *link) pauseBeforeSend(n int, lasts time.Duration) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.sends, l.gap = n, lasts
+}
+
+// send is called right before each request. It waits for its own pause alone, as the others may be
+// longer than promise 3 covers.
+func (l *link) send() {
+	if l == nil {
+		return
+	}
+	var gap time.Duration
+	l.mu.Lock()
+	if l.sends > 0 {
+		if l.sends--; l.sends == 0 && l.awake == 0 {
+			gap = l.gap
+			l.pauseNow(gap)
+		}
+	}
+	l.mu.Unlock()
+	time.Sleep(gap)
+}
+
 // open returns the handle of a process. Each call takes time.
 func (e *engine) open(w *world, node int) *link {
 	l := &link{Handle: e.Open(nodeName(node))}
@@ -180,8 +237,8 @@ func (l *link) Acquire(ctx context.Context, g store.Group) (store.Lease, error) 
 }
 
 // A heldLease is a lease of a process that may be paused, also right before it looks at the lease.
-// A request that has passed its look goes out at the same instant: no process is paused between the
-// two, which is the one pause that promise 3 leaves open.
+// Between its last look and a request a process is paused for less than a second: a longer pause
+// there is the one that promise 3 leaves open.
 type heldLease struct {
 	store.ClusterLease
 	link *link

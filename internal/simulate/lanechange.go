@@ -9,20 +9,31 @@ import (
 	"github.com/guance-relay/guance-relay/relay/store"
 )
 
-// remove takes the sink from a lane, and restore gives it back, while the process runs or before
-// the next one starts.
+// remove takes the sink from a lane of a node, restore gives it back, and rotate gives it another
+// routing key, while the process runs or before the next one starts.
 type (
-	remove  struct{ lane int }
-	restore struct{ lane int }
+	remove  struct{ node, lane int }
+	restore struct{ node, lane int }
+	rotate  struct{ node, lane int }
 )
 
-func (r remove) do(w *world)  { w.senders.Go(func() { w.remove(r.lane) }) }
-func (r restore) do(w *world) { w.senders.Go(func() { w.restore(r.lane) }) }
+func (r remove) do(w *world)  { w.senders.Go(func() { w.remove(r.node, r.lane) }) }
+func (r restore) do(w *world) { w.senders.Go(func() { w.restore(r.node, r.lane) }) }
+func (r rotate) do(w *world)  { w.senders.Go(func() { w.rotate(r.node, r.lane) }) }
 
-func (r remove) String() string  { return fmt.Sprintf("lane number %d is removed", r.lane) }
-func (r restore) String() string { return fmt.Sprintf("lane number %d is there again", r.lane) }
+func (r remove) String() string {
+	return fmt.Sprintf("lane number %d of %s is removed", r.lane, nodeName(r.node))
+}
 
-// rename gives a lane another name while the process runs.
+func (r restore) String() string {
+	return fmt.Sprintf("lane number %d of %s is there again", r.lane, nodeName(r.node))
+}
+
+func (r rotate) String() string {
+	return fmt.Sprintf("lane number %d of %s gets another key", r.lane, nodeName(r.node))
+}
+
+// rename gives a lane another name while the one process runs.
 type rename struct{ lane int }
 
 func (r rename) do(w *world)    { w.senders.Go(func() { w.rename(r.lane) }) }
@@ -36,13 +47,13 @@ type renameStopped struct {
 
 func (r renameStopped) do(w *world) {
 	w.stop()
-	<-w.change
+	<-w.change[0]
 	w.mu.Lock()
-	if l := w.lanes[r.lane]; w.canRename(l) {
-		w.lanes = w.lanes.change(r.lane, renamed)
+	if l := w.lanes[0][r.lane]; w.canRename(l) {
+		w.lanes[0] = w.lanes[0].change(r.lane, renamed)
 	}
 	w.mu.Unlock()
-	w.change <- struct{}{}
+	w.change[0] <- struct{}{}
 	time.Sleep(r.down)
 	w.start()
 }
@@ -65,8 +76,8 @@ func (w *world) canRename(l Lane) bool {
 	return !l.Removed && (l.Formerly == "" || names[l.Formerly] == l.Name)
 }
 
-func (w *world) remove(id int) {
-	w.reconfigure(func(lanes Lanes) []laneChange {
+func (w *world) remove(node, id int) {
+	w.reconfigure(node, func(lanes Lanes) []laneChange {
 		if l := lanes[id]; l.Key == "" || l.Removed { // a chat would lose its settings
 			return nil
 		}
@@ -74,8 +85,8 @@ func (w *world) remove(id int) {
 	})
 }
 
-func (w *world) restore(id int) {
-	w.reconfigure(func(lanes Lanes) []laneChange {
+func (w *world) restore(node, id int) {
+	w.reconfigure(node, func(lanes Lanes) []laneChange {
 		if !lanes[id].Removed {
 			return nil
 		}
@@ -83,8 +94,17 @@ func (w *world) restore(id int) {
 	})
 }
 
+func (w *world) rotate(node, id int) {
+	w.reconfigure(node, func(lanes Lanes) []laneChange {
+		if lanes[id].Key == "" || lanes[id].Removed {
+			return nil
+		}
+		return []laneChange{w.set(lanes.change(id, rotated), id)}
+	})
+}
+
 func (w *world) rename(id int) {
-	w.reconfigure(func(lanes Lanes) []laneChange {
+	w.reconfigure(0, func(lanes Lanes) []laneChange {
 		if !w.canRename(lanes[id]) {
 			return nil
 		}
@@ -112,18 +132,18 @@ func (w *world) set(to Lanes, id int) laneChange {
 	}}
 }
 
-// reconfigure makes the changes that plan returns for the lanes that the next process will have. It
-// makes them one after the other, if the present process has these lanes too. If that process ends
-// before, the next one has the new lanes. plan is called with w.mu held.
-func (w *world) reconfigure(plan func(Lanes) []laneChange) {
-	<-w.change
-	defer func() { w.change <- struct{}{} }()
+// reconfigure makes the changes that plan returns for the lanes that the next process of a node
+// will have. It makes them one after the other, if the present process has these lanes too. If that
+// process ends before, the next one has the new lanes. plan is called with w.mu held.
+func (w *world) reconfigure(node int, plan func(Lanes) []laneChange) {
+	<-w.change[node]
+	defer func() { w.change[node] <- struct{}{} }()
 	w.mu.Lock()
-	p := w.processes[0]
-	same := p.lanes.equal(w.lanes)
-	changes := plan(w.lanes)
+	p := w.processes[node]
+	same := p.lanes.equal(w.lanes[node])
+	changes := plan(w.lanes[node])
 	if len(changes) > 0 {
-		w.lanes = changes[len(changes)-1].to
+		w.lanes[node] = changes[len(changes)-1].to
 	}
 	w.mu.Unlock()
 	for _, c := range changes {
@@ -136,21 +156,24 @@ func (w *world) reconfigure(plan func(Lanes) []laneChange) {
 // reconfigureOnce makes one change, again after a failure, and reports whether the process has it.
 func (w *world) reconfigureOnce(p *process, c laneChange) bool {
 	w.mu.Lock()
-	if p == w.processes[0] {
-		w.inForce = append(w.inForce, inForce{time.Now(), []Lanes{p.lanes, c.to}})
+	if p == w.processes[p.node] {
+		w.inForce = append(w.inForce, inForce{p.node, time.Now(), []Lanes{p.lanes, c.to}})
 	}
 	w.mu.Unlock()
+	p.link.keepAwake()
+	defer p.link.mayPause()
 	for range 30 {
 		ctx, cancel := context.WithTimeout(p.ctx, time.Minute)
 		err := c.call(ctx, p)
 		cancel()
 		w.mu.Lock()
-		gone := p != w.processes[0] || !p.up() || p.failed()
+		gone := p != w.processes[p.node] || !p.up() || p.failed()
 		if err == nil && !gone {
 			p.lanes = c.to
-			w.inForce = append(w.inForce, inForce{time.Now(), []Lanes{c.to}})
+			w.inForce = append(w.inForce, inForce{p.node, time.Now(), []Lanes{c.to}})
 		}
-		if err != nil && !gone && !errors.Is(err, store.ErrFull) {
+		if err != nil && !gone && !errors.Is(err, store.ErrFull) &&
+			!errors.Is(err, store.ErrUnavailable) {
 			w.stops = append(w.stops, fmt.Errorf("the lanes cannot be changed: %w", err))
 		}
 		w.mu.Unlock()

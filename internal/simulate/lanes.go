@@ -16,7 +16,17 @@ import (
 const (
 	firstKey  = "51mu1a7e000000000000000000000000"
 	secondKey = "51mu1a7e000000000000000000000001"
+	thirdKey  = "51mu1a7e000000000000000000000002"
 )
+
+// rotated gives a lane the third key, or its own one back.
+func rotated(l *Lane) {
+	if l.Before == "" {
+		l.Key, l.Before = thirdKey, l.Key
+	} else {
+		l.Key, l.Before = l.Before, ""
+	}
+}
 
 // A Lane is one lane of a configuration.
 type Lane struct {
@@ -26,6 +36,7 @@ type Lane struct {
 	Match    Match
 	Fallback bool
 	Key      string // of PagerDuty; empty: a chat that takes everything, and gets each event
+	Before   string // the key before it was rotated
 	Removed  bool   // the lane has no sink
 }
 
@@ -120,18 +131,8 @@ func (l Lanes) change(id int, fn func(*Lane)) Lanes {
 // equal reports whether the lanes have the same names, and the same sinks.
 func (l Lanes) equal(other Lanes) bool {
 	return slices.EqualFunc(l, other, func(a, b Lane) bool {
-		return a.Name == b.Name && a.Removed == b.Removed
+		return a.Name == b.Name && a.Key == b.Key && a.Removed == b.Removed
 	})
-}
-
-// keys returns the routing keys of the lanes, each once.
-func (l Lanes) keys() (keys []string) {
-	for _, lane := range l {
-		if lane.Key != "" && !slices.Contains(keys, lane.Key) {
-			keys = append(keys, lane.Key)
-		}
-	}
-	return keys
 }
 
 // configuration returns what the lanes say of an event.

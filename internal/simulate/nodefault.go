@@ -22,6 +22,11 @@ type (
 		looks int // not at once, but right before so many looks at a lease
 		lasts time.Duration
 	}
+	pauseBeforeSend struct { // between the look at the lease and a request
+		node  int
+		sends int // the number of the request from now on
+		lasts time.Duration
+	}
 	cutNode struct { // off from the engine
 		node  int
 		how   memstore.Cut
@@ -34,6 +39,11 @@ type (
 	engineAway struct{ lasts time.Duration }
 	// rollBack has the standby of the engine take over. It lacks what was committed last.
 	rollBack struct{ lacks time.Duration }
+	// standbyAway has commits wait for a standby that is away. It catches up, or takes over.
+	standbyAway struct {
+		lasts    time.Duration
+		promoted bool
+	}
 )
 
 func (k killNode) do(w *world) {
@@ -81,6 +91,17 @@ func (s pauseNode) String() string {
 		s.lasts.Round(time.Millisecond))
 }
 
+func (s pauseBeforeSend) do(w *world) {
+	if p := w.process(s.node); p.up() {
+		p.link.pauseBeforeSend(s.sends, s.lasts)
+	}
+}
+
+func (s pauseBeforeSend) String() string {
+	return fmt.Sprintf("%s is paused before its %d. request for %v", nodeName(s.node), s.sends,
+		s.lasts.Round(time.Millisecond))
+}
+
 func (c cutNode) do(w *world) {
 	p := w.process(c.node)
 	p.link.Cut(c.how)
@@ -113,6 +134,24 @@ func (r rollBack) do(w *world) {
 func (r rollBack) String() string {
 	return fmt.Sprintf("the engine's standby receives nothing, and takes over after %v",
 		r.lacks.Round(time.Millisecond))
+}
+
+func (s standbyAway) do(w *world) {
+	w.engine.LoseStandby()
+	if s.promoted {
+		w.later(s.lasts, w.engine.Promote)
+	} else {
+		w.later(s.lasts, w.engine.CatchUp)
+	}
+}
+
+func (s standbyAway) String() string {
+	ends := "catches up"
+	if s.promoted {
+		ends = "takes over"
+	}
+	return fmt.Sprintf("commits wait for the engine's standby, which %s after %v", ends,
+		s.lasts.Round(time.Millisecond))
 }
 
 // later calls fn after a time, while all else goes on.

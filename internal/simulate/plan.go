@@ -26,6 +26,8 @@ type Plan struct {
 	LaneLimit   int      // how many pending entries a lane may hold; 0: as many as the store
 	Sources     []string // who sends
 	Nodes       int      // 1: one process with a disk of its own
+	Behind      int      // how many nodes keep to the end the lanes that they have then
+	Brisk       bool     // it is short, and its steps follow each other quickly
 	Steps       []Step   // in order of time
 }
 
@@ -52,6 +54,9 @@ func NewPlan(seed uint64) *Plan {
 		Disk:        pick(rng, 4*time.Millisecond, 4*time.Millisecond, 400*time.Millisecond),
 	}
 	// What came later is drawn from a source of its own, so that the rest of a seed stays as it was.
+	several := rand.New(rand.NewPCG(seed, 5))
+	p.Nodes = pick(several, 1, 1, 2, 3)
+	p.Brisk = p.Nodes > 1 && rand.New(rand.NewPCG(seed, 6)).IntN(16) != 0
 	routing := rand.New(rand.NewPCG(seed, 4))
 	p.Lanes = layouts(routing)
 	p.LaneLimit = pick(routing, 0, 0, 0, 2, 10)
@@ -98,16 +103,30 @@ func NewPlan(seed uint64) *Plan {
 	}
 	const year = 365 * 24 * time.Hour
 	for range rng.IntN(6) { // most clocks are right at the end
-		p.add(between(rng, 0, end+10*time.Minute), set{ahead: pick(rng, 0, 0, 0, 3*time.Second,
+		p.add(between(rng, 0, end+10*time.Minute), set{0, pick(rng, 0, 0, 0, 3*time.Second,
 			-3*time.Second, 8*time.Hour, -8*time.Hour,
 			96*time.Hour, -96*time.Hour, -20*year, 30*year)})
 	}
-	several := rand.New(rand.NewPCG(seed, 5))
-	if p.Nodes = pick(several, 1, 1, 2, 3); p.Nodes > 1 {
+	if p.Brisk {
+		end = p.hurry(end, between(several, 20*time.Second, 100*time.Second))
+	}
+	if p.Nodes > 1 {
 		p.nodes(several, end)
 	}
 	slices.SortStableFunc(p.Steps, func(a, b Step) int { return cmp.Compare(a.At, b.At) })
 	return p
+}
+
+// hurry moves the steps so that the traffic, which ended at end, ends at newEnd. It returns newEnd.
+func (p *Plan) hurry(end, newEnd time.Duration) time.Duration {
+	for i := range p.Steps {
+		at := p.Steps[i].At
+		if at > end {
+			at = end + (at-end)/20
+		}
+		p.Steps[i].At = time.Duration(float64(at) / float64(end) * float64(newEnd))
+	}
+	return newEnd
 }
 
 // traffic plans what Guance sends and returns when it ends.
@@ -117,6 +136,9 @@ func (p *Plan) traffic(rng *rand.Rand) time.Duration {
 		Seed: rng.Uint64(), Problems: 1 + rng.IntN(12), Events: 5 + rng.IntN(60),
 		Settle: rng.IntN(2) == 0,
 		Start:  epoch, Rate: rate,
+	}
+	if p.Brisk {
+		storm.Problems, storm.Events = 1+storm.Problems/3, 3+storm.Events/6
 	}
 	// The storm sets the times of the events. Some storms are sent slowly, without a backlog.
 	pace := pick(rng, 1, 1, 20) * int(time.Second) / rate
@@ -171,8 +193,8 @@ func (p *Plan) changes(rng *rand.Rand, end time.Duration) {
 			p.add(between(rng, 0, end), rename{lane})
 		default:
 			at := between(rng, 0, end)
-			p.add(at, remove{lane})
-			p.add(between(rng, at, end+10*time.Minute), restore{lane})
+			p.add(at, remove{0, lane})
+			p.add(between(rng, at, end+10*time.Minute), restore{0, lane})
 		}
 	}
 }
@@ -214,9 +236,10 @@ const refusal = `{"status":"invalid event","message":"Event object is invalid",`
 // String returns the plan, one line for each step.
 func (p *Plan) String() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "seed %d: nodes: %d, %d requests a minute, %d at once, %v at most, a disk of %v, "+
-		"sources %q, lanes of %d entries (0: of any number), Route %v\n%v", p.Seed, p.Nodes, p.PerMinute,
-		p.Concurrency, p.MaxAge, p.Disk, p.Sources, p.LaneLimit, p.Route, p.Lanes)
+	fmt.Fprintf(&b, "seed %d: nodes: %d (%d behind), %d requests a minute, %d at once, %v at most, "+
+		"a disk of %v, sources %q, lanes of %d entries (0: of any number), Route %v\n%v", p.Seed,
+		p.Nodes, p.Behind, p.PerMinute, p.Concurrency, p.MaxAge, p.Disk, p.Sources, p.LaneLimit,
+		p.Route, p.Lanes)
 	for _, s := range p.Steps {
 		fmt.Fprintf(&b, "  %12v  %v\n", s.At.Round(time.Millisecond), s.Do)
 	}

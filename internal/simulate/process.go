@@ -57,10 +57,10 @@ func newProcess(w *world, node int, lanes Lanes) *process {
 	}
 	p.ctx, p.cancel = context.WithCancel(context.Background())
 	p.log = slog.New(slog.NewTextHandler(io.Discard, &slog.HandlerOptions{Level: slog.LevelInfo}))
-	opts := &relay.Options{Logger: p.log, DrainTimeout: drain, Now: w.date,
-		Node: nodeName(node)}
+	opts := &relay.Options{Logger: p.log, DrainTimeout: drain,
+		Now: func() time.Time { return w.date(node) }, Node: nodeName(node)}
 	if w.plan.Route {
-		opts.Route = func(e *guance.Event) []string { return lanes.configuration(e).Wanted }
+		opts.Route = func(_ string, e *guance.Event) []string { return lanes.configuration(e).Wanted }
 	}
 	var err error
 	if p.relay, err = relay.New(db, opts); err != nil {
@@ -84,6 +84,7 @@ func (p *process) sink(w *world, l Lane) relay.Sink {
 			if p.dead.Load() {
 				return errDead
 			}
+			p.link.send()
 			defer p.wait()
 			return w.chats[l.ID].Deliver(ctx, d)
 		})
@@ -93,7 +94,7 @@ func (p *process) sink(w *world, l Lane) relay.Sink {
 		panic(err)
 	}
 	client, err := pagerduty.NewClient(k, &pagerduty.Options{
-		Transport: &wire{Transport: w.fake, w: w, p: p, lane: l.ID}, Logger: p.log,
+		Transport: &wire{Transport: w.fake, w: w, p: p, lane: l.ID, key: l.Key}, Logger: p.log,
 	})
 	if err != nil {
 		panic(err)
@@ -151,6 +152,7 @@ type wire struct {
 	w    *world
 	p    *process
 	lane int
+	key  string
 }
 
 func (n *wire) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -158,8 +160,9 @@ func (n *wire) RoundTrip(r *http.Request) (*http.Response, error) {
 		_ = r.Body.Close()
 		return nil, errDead
 	}
+	n.p.link.send()
 	paused := n.p.link.paused()
-	i := n.w.begin(n.lane, r)
+	i := n.w.begin(n.lane, n.key, r)
 	time.Sleep(time.Duration(n.w.random() * float64(100*time.Millisecond)))
 	resp, err := n.Transport.RoundTrip(r)
 	if n.p.dead.Load() {
@@ -174,7 +177,7 @@ func (n *wire) RoundTrip(r *http.Request) (*http.Response, error) {
 }
 
 // begin records a request of a lane and returns its index.
-func (w *world) begin(lane int, r *http.Request) int {
+func (w *world) begin(lane int, key string, r *http.Request) int {
 	body, err := r.GetBody()
 	if err != nil {
 		panic(err)
@@ -205,6 +208,7 @@ func (w *world) begin(lane int, r *http.Request) int {
 	w.attempts[lane] = append(w.attempts[lane], relaytest.Attempt{
 		ID: id, Problem: says.DedupKey, Start: time.Now(),
 	})
+	w.keys[lane] = append(w.keys[lane], key)
 	return len(w.attempts[lane]) - 1
 }
 

@@ -32,19 +32,20 @@ type world struct {
 	chats   []*relaytest.Recorder // by ID of the lane
 	senders sync.WaitGroup
 	runs    sync.WaitGroup // of processes
-	wall    atomic.Int64   // how far the wall clock is ahead
+	walls   []atomic.Int64 // of each node: how far its wall clock is ahead
 
-	// change holds one value, which is taken while the lanes are changed. With a mutex, time would
-	// stand still in the bubble while a goroutine waits for it.
-	change chan struct{}
+	// change has for each node one value, which is taken while the lanes of the node are changed.
+	// With a mutex, time would stand still in the bubble while a goroutine waits for it.
+	change []chan struct{}
 
 	mu        sync.Mutex
 	rng       *rand.Rand
 	processes []*process // of each node, the present one
 	over      bool
-	lanes     Lanes                 // as the next process has them
+	lanes     []Lanes               // of each node, as its next process has them
 	inForce   []inForce             // in order of time
 	attempts  [][]relaytest.Attempt // by ID of the lane
+	keys      [][]string            // the routing key of each attempt
 	answered  map[string]time.Time  // the events that were answered with 202
 	numbers   map[string]int        // problems, numbered in order of appearance
 	stops     []error               // broken promises that were seen at once
@@ -52,21 +53,27 @@ type world struct {
 
 func newWorld(p *Plan) *world {
 	w := &world{
-		plan: p, fake: pagerdutytest.NewTransport(), lanes: p.Lanes, change: make(chan struct{}, 1),
+		plan: p, fake: pagerdutytest.NewTransport(), walls: make([]atomic.Int64, p.Nodes),
 		rng: rand.New(rand.NewPCG(p.Seed, 2)), answered: make(map[string]time.Time),
 		numbers: make(map[string]int), attempts: make([][]relaytest.Attempt, len(p.Lanes)),
-		processes: make([]*process, p.Nodes),
+		keys: make([][]string, len(p.Lanes)), processes: make([]*process, p.Nodes),
+	}
+	for range p.Nodes {
+		w.lanes = append(w.lanes, p.Lanes)
+		w.change = append(w.change, make(chan struct{}, 1))
+		w.change[len(w.change)-1] <- struct{}{}
 	}
 	for range p.Lanes {
 		w.chats = append(w.chats, relaytest.Record(nil))
 	}
-	w.change <- struct{}{}
 	w.fake.SetRateLimit(2 * p.PerMinute) // so that the lane keeps its budget, not the target
 	return w
 }
 
-// date returns the time of the wall clock.
-func (w *world) date() time.Time { return time.Now().Add(time.Duration(w.wall.Load())) }
+// date returns the time of the wall clock of a node.
+func (w *world) date(node int) time.Time {
+	return time.Now().Add(time.Duration(w.walls[node].Load()))
+}
 
 func (w *world) random() float64 {
 	w.mu.Lock()
@@ -147,9 +154,9 @@ func (w *world) startNode(node int) {
 	if w.over || old != nil && old.up() {
 		return
 	}
-	p := newProcess(w, node, w.lanes)
+	p := newProcess(w, node, w.lanes[node])
 	w.processes[node] = p
-	w.inForce = append(w.inForce, inForce{time.Now(), []Lanes{w.lanes}})
+	w.inForce = append(w.inForce, inForce{node, time.Now(), []Lanes{w.lanes[node]}})
 	w.runs.Go(func() {
 		p.err = p.relay.Run(p.ctx)
 		close(p.ended)
@@ -209,10 +216,7 @@ func (w *world) stopProcess(p *process) {
 	if !p.up() {
 		return
 	}
-	if p.link != nil {
-		p.link.pauseAt(0, 0)
-		p.wait()
-	}
+	p.link.keepAwake()
 	began := time.Now()
 	p.leaving.Store(true)
 	p.cancel()
@@ -296,11 +300,11 @@ func (w *world) operate(fn func(ctx context.Context, p *process)) {
 	})
 }
 
-// name returns the present name of a lane.
+// name returns the present name of a lane. Those of several nodes do not change.
 func (w *world) name(id int) string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.lanes[id].Name
+	return w.lanes[0][id].Name
 }
 
 // replay and drop fail if the process dies; the history is checked.
@@ -316,13 +320,13 @@ func (w *world) drop(ctx context.Context, p *process, lane int) {
 	}
 }
 
-// heal ends all faults.
+// heal ends all faults, and gives all nodes that are not behind all lanes.
 func (w *world) heal() {
 	w.senders.Wait()
 	for node := range w.processes {
 		if l := w.process(node).link; l != nil {
-			l.pauseAt(0, 0)
 			l.Resume()
+			l.keepAwake()
 		}
 	}
 	w.fake.Heal()
@@ -332,9 +336,12 @@ func (w *world) heal() {
 	}
 	time.Sleep(10 * time.Second) // until a process that is being started is up
 	w.start()
-	for _, l := range w.plan.Lanes {
-		w.restore(l.ID)
+	for node := w.plan.Behind; node < w.plan.Nodes; node++ {
+		for _, l := range w.plan.Lanes {
+			w.senders.Go(func() { w.restore(node, l.ID) })
+		}
 	}
+	w.senders.Wait()
 	time.Sleep(10 * time.Second) // a process that failed meanwhile is started again
 	w.start()
 }

@@ -6,8 +6,8 @@
 //
 // # Durability
 //
-// Append, Rename, Mark, Revive and Drop return nil only after an fsync. One goroutine, the
-// committer, writes the file. It takes all calls that came during the last fsync into one
+// Append, Rename, Mark, Revive, Drop and SetPause return nil only after an fsync. One goroutine,
+// the committer, writes the file. It takes all calls that came during the last fsync into one
 // transaction. So concurrent callers share an fsync, and no call waits for a timer.
 //
 // After a failed write or fsync, the store returns [store.ErrFailed] from every call. The kernel
@@ -46,6 +46,7 @@ import (
 
 	bolt "go.etcd.io/bbolt"
 
+	"github.com/guance-relay/guance-relay/relay/internal/storemetrics"
 	"github.com/guance-relay/guance-relay/relay/store"
 )
 
@@ -71,7 +72,9 @@ type Store struct {
 	stop     chan struct{} // closed by Close
 	done     chan struct{} // closed when the committer has ended
 
-	mapped residency
+	mapped       residency
+	metrics      *storemetrics.Metrics
+	pendingBytes atomic.Int64 // of the index, as of the last commit
 
 	// Owned by the committer.
 	index      *index
@@ -110,7 +113,10 @@ func Open(dir string, opts *Options) (*Store, error) {
 	if err := s.openFile(dir); err != nil {
 		return nil, err
 	}
-	err = s.loadClock()
+	s.metrics, err = storemetrics.New(o.MeterProvider, s.usage)
+	if err == nil {
+		err = s.loadClock()
+	}
 	if err == nil {
 		err = s.loadIndex()
 	}
@@ -119,8 +125,10 @@ func Open(dir string, opts *Options) (*Store, error) {
 		err = s.expireAtOpen()
 	}
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("boltstore: reading %s: %w", s.path, err), s.db.Close())
+		return nil, errors.Join(fmt.Errorf("boltstore: reading %s: %w", s.path, err), s.metrics.Close(),
+			s.db.Close())
 	}
+	s.pendingBytes.Store(s.index.bytes)
 	s.mapped.release(s.db)
 	go s.commitLoop()
 	return s, nil
@@ -140,6 +148,7 @@ func (s *Store) Close() error {
 	s.mu.Unlock()
 	close(s.stop)
 	<-s.done
+	s.closing = errors.Join(s.closing, s.metrics.Close())
 	if err := s.db.Close(); err != nil {
 		return errors.Join(s.closing, fmt.Errorf("boltstore: closing %s: %w", s.path, err))
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"runtime"
 	"runtime/debug"
+	"time"
 
 	bolt "go.etcd.io/bbolt"
 
@@ -139,7 +140,9 @@ func (s *Store) tryCommit(batch []*request) (again bool, err error) {
 	}
 	if c.changed {
 		if err = c.finish(); err == nil {
+			began := time.Now()
 			err = c.toDisk()
+			s.metrics.Commit(time.Since(began))
 		}
 	}
 	rollback(tx) // does nothing after a commit
@@ -207,6 +210,7 @@ func (s *Store) failure(err error) error {
 func (s *Store) publish(c *commit) {
 	if c.changed {
 		s.savedClock = c.now
+		s.pendingBytes.Store(s.index.bytes)
 	}
 	for _, l := range c.lanes {
 		l.lost.report(s.log, l.name)

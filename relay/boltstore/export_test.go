@@ -93,3 +93,19 @@ func (s *Store) Records(t *testing.T, lane string) (n int) {
 	}
 	return n
 }
+
+// Readers returns how many read transactions are open.
+func (s *Store) Readers() int { return s.db.Stats().OpenTxN }
+
+// ReadUntil keeps a read transaction open until done is closed.
+func (s *Store) ReadUntil(t *testing.T, done <-chan struct{}) {
+	t.Helper()
+	tx, err := s.db.Begin(false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		<-done
+		_ = tx.Rollback()
+	}()
+}

@@ -50,6 +50,9 @@ func (s *Store) openFile(dir string) error {
 		return s.explain(err)
 	}
 	opts := options()
+	if runtime.GOOS != "windows" { // which would make the file as large as its map
+		opts.InitialMmapSize = mapSize
+	}
 	opts.OpenFile = func(name string, flag int, mode os.FileMode) (*os.File, error) {
 		f, err := openFile(name, flag, mode)
 		if s.file = f; err == nil {
@@ -64,6 +67,7 @@ func (s *Store) openFile(dir string) error {
 		}
 		return s.explain(err)
 	}
+	s.db.AllocSize = minGrowth // more, and a large map, would fill a small disk at once
 	if s.info.Mode().Perm()&^0o600 != 0 && runtime.GOOS != "windows" {
 		// Events name hosts and customers. Some volumes that a group shares allow no other mode.
 		if err := s.file.Chmod(0o600); err != nil {
@@ -209,11 +213,18 @@ func create(dir, path string) error {
 	if err = errors.Join(err, db.Close()); err != nil {
 		return fmt.Errorf("boltstore: creating %s: %w", path, err)
 	}
-	if err := os.Link(name, path); err != nil && !errors.Is(err, fs.ErrExist) {
-		// This file system has no links: two processes at once may both succeed.
-		if err := os.Rename(name, path); err != nil {
-			return fmt.Errorf("boltstore: creating %s: %w", path, err)
-		}
+	if err := giveName(name, path); err != nil && !errors.Is(err, fs.ErrExist) {
+		return fmt.Errorf("boltstore: creating %s: %w", path, err)
 	}
 	return syncDir(dir)
+}
+
+// giveName gives a file another name. If that is taken, it returns [fs.ErrExist]; on a file system
+// without links, the other file is replaced.
+func giveName(from, to string) error {
+	err := os.Link(from, to)
+	if err == nil || errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	return os.Rename(from, to)
 }

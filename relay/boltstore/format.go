@@ -23,7 +23,8 @@ const version = "4"
 //	sources  "s" and the name of a source → a bucket: running number → hashes of the newest event
 //	         IDs, in the order of acceptance (window.go)
 //
-// In the bucket of a lane are its present name (names.go) and buckets, the parts of the lane:
+// In the bucket of a lane are its present name (names.go), the pause of an operator (pause.go), and
+// buckets, the parts of the lane:
 //
 //	segments  seq of the first entry → a bucket with one value, a segment (segment.go). It is a
 //	          bucket because bbolt rewrites the neighbours of a new value, which have megabytes.

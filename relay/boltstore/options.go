@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"log/slog"
 	"time"
+
+	"go.opentelemetry.io/otel/metric"
 )
 
 // Options are the settings of a [Store]. A nil *Options has all defaults, and so has a field that
@@ -40,6 +42,9 @@ type Options struct {
 	MaxRecords int
 	// Logger takes what an operator must know and no call returns; by default slog.Default().
 	Logger *slog.Logger
+	// MeterProvider receives the metrics relay.store.*: what is pending and the limits, the time of
+	// commits, and of a file its size and the room on its disk. Default: OpenTelemetry's global one.
+	MeterProvider metric.MeterProvider
 }
 
 func (o *Options) withDefaults() (d Options, err error) {

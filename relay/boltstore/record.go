@@ -118,6 +118,42 @@ func (l *ownedLane) Records(ctx context.Context, problems []string) ([]store.Rec
 	return records, nil
 }
 
+// OpenProblems implements [store.Store]. The problem whose record has not changed for the longest
+// time is the first. A page begins with an age key.
+func (s *Store) OpenProblems(ctx context.Context, lane, from string, limit int) (
+	open []store.OpenProblem, next string, err error,
+) {
+	if err := s.usable(ctx); err != nil {
+		return nil, "", err
+	}
+	err = s.viewLane(lane, func(b *bolt.Bucket, _ string) error {
+		records, c := b.Bucket(recordsPart), b.Bucket(openPart).Cursor()
+		for k, _ := c.Seek([]byte(from)); k != nil; k, _ = c.Next() {
+			if len(open) == limit {
+				next = string(k)
+				return nil
+			}
+			key := ageRecord(k)
+			r, err := readRecord(records, key)
+			if errors.Is(err, store.ErrDamaged) {
+				r.Record = store.Record{Open: true}
+			} else if err != nil {
+				return err
+			} else if !r.Open || !slices.Equal(r.ageKey(key), k) {
+				continue // damage has left the age key over
+			}
+			open = append(open, store.OpenProblem{
+				Problem: string(key[min(len("p"), len(key)):]), Record: r.Record,
+			})
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, "", err
+	}
+	return open, next, nil
+}
+
 // updateRecord brings the record of a mark's problem up to date.
 func (l *laneTx) updateRecord(m *store.Mark) error {
 	key := recordKey(m.Problem)

@@ -3,7 +3,6 @@ package console
 import (
 	"cmp"
 	"context"
-	"errors"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -11,21 +10,29 @@ import (
 	"time"
 
 	"github.com/guance-relay/guance-relay/relay"
-	"github.com/guance-relay/guance-relay/relay/store"
 )
 
 // A result is the answer of an action.
 type result struct {
-	Status  string `json:"status"` // "ok" or "error"
+	Status  string `json:"status"` // "ok", "error", or "confirm": see confirmed
 	Message string `json:"message,omitempty"`
 	Lane    string `json:"lane"`
 	// Done is how many entries were replayed or dropped, and Stale how many dead letters were not
 	// replayed because their problem has moved on.
 	Done  int `json:"done"`
 	Stale int `json:"stale"`
+	// Matching is how many entries match, and Through the highest of their sequence numbers.
+	Matching int    `json:"matching,omitempty"`
+	Through  uint64 `json:"through,omitempty"`
+	// Looked is how many of the Pending entries were looked at.
+	Looked  int `json:"looked,omitempty"`
+	Pending int `json:"pending,omitempty"`
 	// Outcome is how a test page ended.
 	Outcome string `json:"outcome,omitempty"`
 }
+
+// actionTimeout bounds an action.
+const actionTimeout = 2 * time.Minute
 
 // An action changes something. It may return a result beside an error, if a part was done.
 type action func(ctx context.Context, req *http.Request, lane string, p params) (result, error)
@@ -38,14 +45,25 @@ func (c *console) perform(
 		lane, err := c.lane(p)
 		var r result
 		if err == nil {
-			ctx, cancel := context.WithTimeout(req.Context(), 2*time.Minute)
+			// The answer must get through, however long a replay of everything takes.
+			deadline := time.Now().Add(actionTimeout + streamWrite)
+			_ = http.NewResponseController(w).SetWriteDeadline(deadline) // not every writer can
+			ctx, cancel := context.WithTimeout(req.Context(), actionTimeout)
 			defer cancel()
 			r, err = act(ctx, req, lane, p)
 		}
-		r.Status, r.Lane = "ok", lane
+		r.Lane = lane
+		if r.Status == "confirm" && err == nil {
+			if wantsPage(req) {
+				c.confirmPage(w, req, name, p, r)
+				return nil, nil
+			}
+			return r, nil
+		}
+		r.Status = "ok"
 		args := []any{"action", name, "lane", lane, "user", c.user(req), "done", r.Done,
 			"stale", r.Stale}
-		for _, parameter := range []string{"seq", "all", "minutes"} {
+		for _, parameter := range []string{"seq", "all", "level", "tag", "text", "minutes", "reason"} {
 			if p.Has(parameter) {
 				args = append(args, parameter, clean(p.Get(parameter)))
 			}
@@ -63,12 +81,8 @@ func (c *console) perform(
 		if !wantsPage(req) {
 			return r, nil
 		}
-		page := "lane"
-		if name == "replay" || name == "drop" {
-			page = "dead"
-		}
 		q := url.Values{"lane": {lane}, "done": {name}, "n": {strconv.Itoa(r.Done)}}
-		w.Header().Set("Location", "../"+page+"?"+q.Encode())
+		w.Header().Set("Location", "../"+pageOf(name)+"?"+q.Encode())
 		w.WriteHeader(http.StatusSeeOther)
 		return nil, nil
 	}
@@ -84,7 +98,8 @@ func (c *console) pause(
 	if err != nil {
 		return r, err
 	}
-	return r, c.relay.Pause(ctx, lane, time.Duration(minutes)*time.Minute, c.by(req))
+	return r, c.relay.Pause(ctx, lane, time.Duration(minutes)*time.Minute, c.by(req),
+		clean(p.Get("reason")))
 }
 
 func (c *console) resume(
@@ -114,61 +129,28 @@ func (c *console) sendNow(
 func (c *console) dropPending(
 	ctx context.Context, req *http.Request, lane string, p params,
 ) (result, error) {
+	s, err := selectionOf(p)
+	switch {
+	case err != nil:
+		return result{}, err
+	case s.seq == 0:
+		return c.dropMatching(ctx, lane, p, s.filter, c.by(req))
+	}
 	return one(p, func(seq uint64) error {
 		return c.relay.DropPending(ctx, lane, seq, c.by(req))
 	})
 }
 
-// all reports whether the parameters mean all dead letters of the lane: all=yes and no seq.
-func all(p params) (bool, error) {
-	switch {
-	case !p.Has("all"):
-		return false, nil
-	case p.Get("all") != "yes" || p.Has("seq"):
-		return false, errorf(http.StatusBadRequest, "parameter \"all\": must be yes, without \"seq\"")
-	}
-	return true, nil
-}
-
 func (c *console) replay(
 	ctx context.Context, _ *http.Request, lane string, p params,
-) (r result, err error) {
-	every, err := all(p)
-	switch {
-	case err != nil:
-		return r, err
-	case every:
-		r.Done, r.Stale, err = c.relay.ReplayAll(ctx, lane)
-		return r, err
-	}
-	return one(p, func(seq uint64) error { return c.relay.Replay(ctx, lane, seq) })
+) (result, error) {
+	return c.onDead(ctx, lane, p, func(seq uint64) error { return c.relay.Replay(ctx, lane, seq) })
 }
 
 func (c *console) drop(
 	ctx context.Context, _ *http.Request, lane string, p params,
-) (r result, err error) {
-	every, err := all(p)
-	if err != nil {
-		return r, err
-	}
-	if !every {
-		return one(p, func(seq uint64) error { return c.relay.Drop(ctx, lane, seq) })
-	}
-	for after := uint64(0); ; {
-		dead, err := c.relay.DeadLetters(ctx, lane, after, deadRead)
-		if err != nil || len(dead) == 0 {
-			return r, err
-		}
-		for _, d := range dead {
-			after = d.Seq
-			err := c.relay.Drop(ctx, lane, d.Seq)
-			if err == nil {
-				r.Done++
-			} else if !errors.Is(err, store.ErrNotFound) { // somebody else dropped or replayed it
-				return r, err
-			}
-		}
-	}
+) (result, error) {
+	return c.onDead(ctx, lane, p, func(seq uint64) error { return c.relay.Drop(ctx, lane, seq) })
 }
 
 // tests are the lanes through which a test page is on its way.

@@ -2,8 +2,8 @@ package console
 
 import (
 	"encoding/json"
+	"io"
 	"net/http"
-	"strings"
 	"time"
 
 	"github.com/guance-relay/guance-relay/guance"
@@ -32,6 +32,9 @@ const (
 	trouble = "trouble"
 )
 
+// conditions are the conditions, the best first.
+var conditions = []string{ok, busy, trouble}
+
 // conditionOf returns the condition of a lane.
 func conditionOf(l *relay.LaneStats) string {
 	switch l.State {
@@ -47,7 +50,7 @@ func conditionOf(l *relay.LaneStats) string {
 		}
 	}
 	switch {
-	case l.Stuck != nil, l.PausedBy != "": // of the owner, if this node stands by
+	case l.Stuck != nil, l.Pause != nil: // of the owner, if this node stands by
 		return trouble
 	case l.Backlog > 0:
 		return busy
@@ -62,6 +65,10 @@ func (c *console) lanes() lanes {
 	all := lanes{ok, make([]lane, len(stats))}
 	for i, l := range stats {
 		l.Until, l.Oldest = l.Until.Round(time.Second), l.Oldest.Round(time.Second)
+		l.LastDelivered = l.LastDelivered.Round(time.Second)
+		for level, at := range l.OldestByLevel {
+			l.OldestByLevel[level] = at.Round(time.Second)
+		}
 		if l.Stuck != nil {
 			stuck := *l.Stuck
 			stuck.Oldest = stuck.Oldest.Round(time.Second)
@@ -123,12 +130,12 @@ func (c *console) readWaiting(req *http.Request, p params, most uint64) (*waitin
 	if err != nil {
 		return nil, err
 	}
-	levels, err := levelsOf(p.Get("level"))
+	filter, _, err := filterOf(p)
 	if err != nil {
 		return nil, err
 	}
 	page, err := c.relay.Waiting(req.Context(), name,
-		&relay.WaitingOptions{Offset: int(offset), Limit: int(limit), Levels: levels})
+		&relay.WaitingOptions{Filter: filter, Offset: int(offset), Limit: int(limit)})
 	if err != nil {
 		return nil, err
 	}
@@ -139,22 +146,41 @@ func (c *console) readWaiting(req *http.Request, p params, most uint64) (*waitin
 	return all, nil
 }
 
-// levelsOf reads names of levels, separated by commas.
-func levelsOf(names string) (levels []guance.Level, err error) {
-next:
-	for name := range strings.SplitSeq(names, ",") {
-		if name == "" {
-			continue
-		}
-		for level := guance.LevelNone; level <= guance.LevelFatal; level++ {
-			if level.String() == name {
-				levels = append(levels, level)
-				continue next
-			}
-		}
-		return nil, errorf(http.StatusBadRequest, "parameter \"level\": there is no level %q", name)
+// An openProblem is the JSON of a problem that the target may show.
+type openProblem struct {
+	relay.OpenProblem
+	Level string `json:"level"`
+}
+
+// An openPage is the answer of api/open.
+type openPage struct {
+	Lane     string        `json:"lane"`
+	Problems []openProblem `json:"problems"`
+	Next     string        `json:"next,omitempty"` // the "from" of the next page
+}
+
+func (c *console) open(_ http.ResponseWriter, req *http.Request, p params) (any, error) {
+	return c.readOpen(req, p, 1000)
+}
+
+func (c *console) readOpen(req *http.Request, p params, most uint64) (*openPage, error) {
+	name, err := c.lane(p)
+	if err != nil {
+		return nil, err
 	}
-	return levels, nil
+	limit, err := p.number("limit", min(100, most), 1, most)
+	if err != nil {
+		return nil, err
+	}
+	page, err := c.relay.OpenProblems(req.Context(), name, p.Get("from"), int(limit))
+	if err != nil {
+		return nil, err
+	}
+	all := &openPage{page.Lane, []openProblem{}, page.Next}
+	for _, o := range page.Problems {
+		all.Problems = append(all.Problems, openProblem{o, o.Level.String()})
+	}
+	return all, nil
 }
 
 // A recentPage is the answer of api/recent.
@@ -181,8 +207,17 @@ type problemPage struct {
 	Lanes   []relay.ProblemHistory `json:"lanes"`
 }
 
-func (c *console) problem(_ http.ResponseWriter, req *http.Request, p params) (any, error) {
-	return c.readProblem(req, p)
+// problem answers as text, one line for each event, to who asks for text/plain.
+func (c *console) problem(w http.ResponseWriter, req *http.Request, p params) (any, error) {
+	page, err := c.readProblem(req, p)
+	if err != nil || !accepts(req, "text/plain") {
+		return page, err
+	}
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	for _, history := range page.Lanes {
+		_, _ = io.WriteString(w, cleanLines(history.String())) // on an error the client is gone
+	}
+	return nil, nil
 }
 
 func (c *console) readProblem(req *http.Request, p params) (*problemPage, error) {
@@ -219,12 +254,14 @@ type deadLetter struct {
 type deadPage struct {
 	Lane    string       `json:"lane"`
 	Entries []deadLetter `json:"entries"`
+	Looked  int          `json:"looked"`         // dead letters that were looked at
 	Next    uint64       `json:"next,omitempty"` // the "after" of the next page
 }
 
 const (
 	deadRead  = 8       // dead letters read at once; each body can have a mebibyte
 	deadBytes = 1 << 20 // bytes of bodies after which a page ends
+	deadDepth = 10_000  // dead letters that a page looks at
 )
 
 func (c *console) dead(_ http.ResponseWriter, req *http.Request, p params) (any, error) {
@@ -249,15 +286,31 @@ func (c *console) readDead(
 	if err != nil {
 		return nil, err
 	}
+	filter, given, err := filterOf(p)
+	if err != nil {
+		return nil, err
+	}
 	page := &deadPage{Lane: name, Entries: []deadLetter{}}
 	for size := 0; ; {
-		n := min(deadRead, limit-len(page.Entries))
+		n := deadRead
+		if !given {
+			n = min(n, limit-len(page.Entries))
+		}
 		found, err := c.relay.DeadLetters(req.Context(), name, after, n)
 		if err != nil {
 			return nil, err
 		}
-		for _, d := range found {
+		for i := range found {
+			d := &found[i]
+			if len(page.Entries) == limit {
+				page.Next = after
+				return page, nil
+			}
 			after = d.Seq
+			page.Looked++
+			if !filter.Match(&d.Entry) {
+				continue
+			}
 			dead := deadLetter{
 				Seq: d.Seq, EventID: d.ID, Problem: d.Problem, State: d.State.String(),
 				Level: d.Level.String(), Reason: d.Reason, Accepted: d.Accepted, At: d.At,
@@ -273,7 +326,7 @@ func (c *console) readDead(
 		if len(found) < n {
 			return page, nil
 		}
-		if len(page.Entries) == limit || size >= deadBytes {
+		if len(page.Entries) == limit || size >= deadBytes || page.Looked >= deadDepth {
 			page.Next = after
 			return page, nil
 		}

@@ -165,7 +165,7 @@ func TestActions(t *testing.T) {
 		d.accept(fmt.Sprint("p", i), "warning", "disk")
 	}
 	d.until("five entries wait", func() bool { return d.lane().Backlog == 5 })
-	if l := d.lane(); l.State != relay.Held || l.PausedBy != "li@example.org" {
+	if l := d.lane(); l.State != relay.Held || l.Pause == nil || l.Pause.By != "li@example.org" {
 		t.Errorf("the lane is %+v", l)
 	}
 	if got := d.call(200, "GET", "api/lanes"); got["condition"] != "trouble" {
@@ -308,7 +308,11 @@ func TestHostileText(t *testing.T) {
 	d.answer(relay.Permanent(errors.New(hostile)))
 	d.accept(hostile, "critical", hostile)
 	d.until("it is dead", func() bool { return d.lane().Dead == 1 })
-	d.call(200, "POST", "api/pause?minutes=30")
+	pause := httptest.NewRequest("POST", "/api/pause?minutes=30&reason="+url.QueryEscape(hostile), nil)
+	pause.Header.Set("X-User", hostile)
+	if w := d.do(pause); w.Code != 200 {
+		t.Fatalf("pause: %d %s", w.Code, w.Body)
+	}
 	d.accept(hostile+"2", "critical", hostile)
 	d.until("it waits", func() bool { return d.lane().Backlog == 1 })
 	_, err := d.relay.Accept(d.Context(), &guance.Event{
@@ -319,9 +323,19 @@ func TestHostileText(t *testing.T) {
 	}
 	key := url.QueryEscape(hostile)
 	targets := []string{"", "lane", "dead", "dead?seq=1", "problem?key=" + key, "lane?done=" + key,
-		"lane?done=drop&n=" + key}
+		"lane?done=drop&n=" + key, "problem?key=" + key + "2", "open", "lane?text=" + key,
+		"lane?tag=" + key, "lane?text=script", "dead?text=" + key, "dead?tag=" + key,
+		"POST api/drop-pending?text=" + key, "POST api/drop?tag=" + key, "POST api/drop?text=script"}
 	for _, target := range targets {
-		text := d.page(target, "en")
+		path, post := strings.CutPrefix(target, "POST ")
+		req := httptest.NewRequest(map[bool]string{true: "POST", false: "GET"}[post], "/"+path, nil)
+		req.Header.Set("Accept", "text/html")
+		req.Header.Set("X-User", hostile)
+		w := d.do(req)
+		if w.Code != 200 {
+			t.Errorf("%s: %d %s", target, w.Code, w.Body)
+		}
+		text := w.Body.String()
 		for _, bad := range []string{"<script>", "<img", "\x1b", "\u202e", "\u2066", "\u200b", "\u3164",
 			`href="javascript:`} {
 			if strings.Contains(text, bad) {
@@ -329,13 +343,20 @@ func TestHostileText(t *testing.T) {
 			}
 		}
 	}
+	terminal := httptest.NewRequest("GET", "/api/problem?key="+key, nil)
+	terminal.Header.Set("Accept", "text/plain")
+	if w := d.do(terminal); w.Code != 200 || strings.ContainsAny(w.Body.String(),
+		"\x1b\u202e\u2066\u200b\u3164") || !strings.Contains(w.Body.String(), "lane pager, problem") {
+		t.Errorf("a history as text: %d %q", w.Code, w.Body)
+	}
 	errorPage := httptest.NewRequest("GET", "/lane?lane="+key, nil)
 	errorPage.Header.Set("Accept", "text/html")
 	if w := d.do(errorPage); w.Code != 404 || strings.Contains(w.Body.String(), "<img") {
 		t.Errorf("the page of an error: %d %s", w.Code, w.Body)
 	}
 	for _, target := range []string{"api/lanes", "api/waiting", "api/dead?body=1", "api/recent",
-		"api/problem?key=" + key, "api/waiting?level=" + key} {
+		"api/problem?key=" + key, "api/waiting?level=" + key, "api/open", "api/waiting?text=script",
+		"api/dead?text=script"} {
 		w := d.do(httptest.NewRequest("GET", "/"+target, nil))
 		if strings.ContainsAny(w.Body.String(), "<>\x1b\u202e\u2066\u200b\u3164") {
 			t.Errorf("%s has characters that are not escaped: %s", target, w.Body)
@@ -365,7 +386,7 @@ func TestPages(t *testing.T) {
 		{"", "fr", "Paused by an operator"},
 		{"lane", "en", "an operator paused the lane"},
 		{"lane", "zh", "操作员暂停了通道"},
-		{"lane?level=error", "en", "looked at 50 of 60"},
+		{"lane?level=error", "en", "Looked at 50 of 60"},
 		{"lane?level=fatal", "en", "Nothing is waiting."},
 		{"lane?offset=50", "en", "First page"},
 		{"dead", "en", "There are no dead letters."},
@@ -482,6 +503,11 @@ func TestOpenAPI(t *testing.T) {
 	check("GET", "api/lanes")
 	check("GET", "api/waiting?limit=5")
 	check("POST", "api/resume")
+	check("GET", "api/open")
+	check("GET", "api/dead?text=disk")
+	check("POST", "api/drop-pending?level=error")
+	check("POST", "api/replay?level=error")
+	check("POST", "api/drop?level=error")
 	check("POST", "api/drop?all=yes")
 }
 
@@ -542,3 +568,33 @@ func (s schema) check(t *testing.T, at string, v any, all map[string]schema) {
 		}
 	}
 }
+
+// Everything that the templates say is said in Chinese too.
+func TestTranslations(t *testing.T) {
+	if missing := console.Untranslated(); len(missing) > 0 {
+		t.Errorf("the Chinese page says in English: %q", missing)
+	}
+}
+
+// The overview says which lanes need somebody, shows them first, and what to do once.
+func TestTroubleFirst(t *testing.T) {
+	d := newDesk(t, nil)
+	d.answer(&hinted{errors.New("the door is closed. Hint: knock")})
+	d.accept("p", "critical", "disk")
+	d.until("it is stuck", func() bool { return d.lane().Stuck != nil })
+	text := d.page("", "en")
+	for _, want := range []string{`look at <a href="lane?lane=pager"><bdi>pager</bdi></a>`,
+		"the door is closed", "What to do"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("the overview lacks %q", want)
+		}
+	}
+	if n := strings.Count(text, "knock"); n != 1 {
+		t.Errorf("the overview says %d times what to do, want once:\n%s", n, text)
+	}
+}
+
+// A hinted error says what a person can do.
+type hinted struct{ error }
+
+func (h *hinted) Remedy() string { return "knock" }

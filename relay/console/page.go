@@ -5,7 +5,11 @@ import (
 	"cmp"
 	"encoding/json"
 	"html/template"
+	"maps"
 	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -28,8 +32,10 @@ type page struct {
 	Lanes   lanes
 	Lane    *lane
 	Waiting *waitingPage
-	Level   string
+	Filter  url.Values // what the page is filtered by; the link to its next page has it too
 	Levels  []string
+	Open    *openPage
+	Confirm *confirmation
 	Recent  []relay.EndedEntry
 	Problem *problemPage
 	Dead    *deadPage
@@ -48,9 +54,15 @@ var templates = template.Must(template.New("").Funcs(template.FuncMap{
 	"pair":  func(a, b any) []any { return []any{a, b} },
 	"deref": func(l *lane) lane { return *l },
 	"iso":   func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
-	"round": func(f float64) int { return int(f + 0.5) },
-	"chart": chart,
-	"level": func(l guance.Level) string { return l.String() },
+	"round": round,
+	"rate":  rate,
+	// A reason often ends with what to do, which the page says in a place of its own.
+	"reason": func(s *relay.Stuck) string {
+		return strings.TrimSuffix(s.Reason, ". Hint: "+s.Remedy)
+	},
+	"lowered": func(l lane) bool { return round(l.PerMinute) < round(l.Budget) },
+	"chart":   chart,
+	"level":   func(l guance.Level) string { return l.String() },
 	"shown": func(problem string) string {
 		text := clean(problem)
 		if len(text) <= 40 {
@@ -59,6 +71,17 @@ var templates = template.Must(template.New("").Funcs(template.FuncMap{
 		return head(text, 37) + "…"
 	},
 }).ParseFS(files, "templates/*.html"))
+
+func round(f float64) int { return int(f + 0.5) }
+
+// rate returns about how many attempts a lane makes in a minute: in the last whole minute, or in
+// the running one if that has more already.
+func rate(l lane) int {
+	if len(l.LastHour) < 2 {
+		return 0
+	}
+	return max(l.LastHour[len(l.LastHour)-2], l.LastHour[len(l.LastHour)-1])
+}
 
 // A bar is one minute of a chart.
 type bar struct {
@@ -122,6 +145,9 @@ func (c *console) newPage(w http.ResponseWriter, req *http.Request, name, title 
 // T returns a text in the language of the page.
 func (p *page) T(text string) string { return p.Lang.say(text) }
 
+// Why returns a reason of the relay in the language of the page.
+func (p *page) Why(reason string) string { return clean(p.Lang.reason(reason)) }
+
 // When returns how far a time is from now.
 func (p *page) When(t time.Time) string { return p.Lang.when(t, p.Now) }
 
@@ -143,6 +169,20 @@ func (p *page) Says(says string) string {
 		words = append(words, p.T(part))
 	}
 	return strings.Join(words, "，")
+}
+
+// WorstFirst returns all lanes, those first that somebody should look at.
+func (p *page) WorstFirst() []lane {
+	return slices.SortedStableFunc(slices.Values(p.Lanes.Lanes), func(a, b lane) int {
+		return slices.Index(conditions, b.Condition) - slices.Index(conditions, a.Condition)
+	})
+}
+
+// Troubled returns the lanes that somebody should look at.
+func (p *page) Troubled() []lane {
+	return slices.DeleteFunc(slices.Clone(p.Lanes.Lanes), func(l lane) bool {
+		return l.Condition != trouble
+	})
 }
 
 // Counts returns the levels that have pending entries, the worst first.
@@ -194,6 +234,64 @@ func (c *console) overviewPage(w http.ResponseWriter, req *http.Request, _ param
 	return nil, nil
 }
 
+// setFilter sets what the page is filtered by.
+func (p *page) setFilter(q params) {
+	p.Filter = make(url.Values)
+	for _, name := range filterParameters {
+		if q.Get(name) != "" {
+			p.Filter.Set(name, q.Get(name))
+		}
+	}
+	for level := guance.LevelFatal; level >= guance.LevelNone; level-- {
+		p.Levels = append(p.Levels, level.String())
+	}
+}
+
+// Query returns the filter as a part of a URL.
+func (p *page) Query() template.URL {
+	return template.URL(p.Filter.Encode()) // Encode leaves nothing in it that would end an attribute
+}
+
+// A confirmation is what a person is asked before an action on all that matches.
+type confirmation struct {
+	Action string // the address of the call
+	Text   string // what happens
+	Button string
+	Result result
+	Back   string
+}
+
+// confirmPage asks whether an action is to be done that a first call has counted.
+func (c *console) confirmPage(
+	w http.ResponseWriter, req *http.Request, name string, q params, r result,
+) {
+	p := c.newPage(w, req, "confirm", "Are you sure?")
+	p.Switch, p.Up = "", "../"
+	words := confirmWords[name]
+	p.setFilter(q)
+	call, back := maps.Clone(p.Filter), maps.Clone(p.Filter)
+	call.Set("lane", r.Lane)
+	back.Set("lane", r.Lane)
+	call.Set("count", strconv.Itoa(r.Matching))
+	call.Set("through", strconv.FormatUint(r.Through, 10))
+	if q.Has("all") {
+		call.Set("all", q.Get("all"))
+	}
+	p.Confirm = &confirmation{
+		Action: name + "?" + call.Encode(), Text: words.text, Button: words.button, Result: r,
+		Back: "../" + pageOf(name) + "?" + back.Encode(),
+	}
+	c.render(w, p, http.StatusOK)
+}
+
+// pageOf returns the page that shows what an action did.
+func pageOf(action string) string {
+	if action == "replay" || action == "drop" {
+		return "dead"
+	}
+	return "lane"
+}
+
 // setLane sets the lane of a page.
 func (c *console) setLane(p *page, name string) {
 	p.Lanes = c.lanes()
@@ -211,10 +309,7 @@ func (c *console) lanePage(w http.ResponseWriter, req *http.Request, q params) (
 	}
 	p := c.newPage(w, req, "lane", "Waiting room")
 	c.setLane(p, name)
-	p.Level = q.Get("level")
-	for level := guance.LevelFatal; level >= guance.LevelNone; level-- {
-		p.Levels = append(p.Levels, level.String())
-	}
+	p.setFilter(q)
 	if p.Waiting, err = c.readWaiting(req, q, pageEntries); err != nil {
 		if statusOf(err) == http.StatusBadRequest {
 			return nil, err
@@ -222,6 +317,18 @@ func (c *console) lanePage(w http.ResponseWriter, req *http.Request, q params) (
 		p.Error = clean(err.Error()) // the rest of the page is worth more than an error
 	}
 	p.Recent = c.relay.Recent(name)
+	c.render(w, p, http.StatusOK)
+	return nil, nil
+}
+
+func (c *console) openPage(w http.ResponseWriter, req *http.Request, q params) (any, error) {
+	open, err := c.readOpen(req, q, pageEntries)
+	if err != nil {
+		return nil, err
+	}
+	p := c.newPage(w, req, "open", "Open at the target")
+	p.Open = open
+	c.setLane(p, open.Lane)
 	c.render(w, p, http.StatusOK)
 	return nil, nil
 }
@@ -251,6 +358,7 @@ func (c *console) deadPage(w http.ResponseWriter, req *http.Request, q params) (
 		after, limit = seq-1, 1
 	}
 	p := c.newPage(w, req, "dead", "Dead letters")
+	p.setFilter(q)
 	if p.Dead, err = c.readDead(req, q, after, limit, seq > 0); err != nil {
 		return nil, err
 	}

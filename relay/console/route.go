@@ -41,10 +41,13 @@ func (c *console) table() []*route {
 		return nil, c.events(w, req)
 	})
 	events.stays = true
+	with := func(more []string, parameters ...string) []string { return append(parameters, more...) }
+	confirm := append(slices.Clone(filterParameters), "count", "through")
 	return []*route{
 		get("", c.overviewPage, "lang", "done", "n"),
-		get("lane", c.lanePage, "lane", "offset", "level", "lang", "done", "n"),
-		get("dead", c.deadPage, "lane", "after", "seq", "lang", "done", "n"),
+		get("lane", c.lanePage, with(filterParameters, "lane", "offset", "lang", "done", "n")...),
+		get("dead", c.deadPage, with(filterParameters, "lane", "after", "seq", "lang", "done", "n")...),
+		get("open", c.openPage, "lane", "from", "lang", "done", "n"),
 		get("problem", c.problemPage, "key", "lang", "done", "n"),
 		get("api/openapi.json", func(w http.ResponseWriter, _ *http.Request, _ params) (any, error) {
 			return nil, c.file(w, "openapi.json")
@@ -52,17 +55,18 @@ func (c *console) table() []*route {
 		get("api/lanes", func(http.ResponseWriter, *http.Request, params) (any, error) {
 			return c.lanes(), nil
 		}),
-		get("api/waiting", c.waiting, "lane", "offset", "limit", "level"),
+		get("api/waiting", c.waiting, with(filterParameters, "lane", "offset", "limit")...),
+		get("api/open", c.open, "lane", "from", "limit"),
 		get("api/recent", c.recent, "lane"),
 		get("api/problem", c.problem, "key"),
-		get("api/dead", c.dead, "lane", "after", "limit", "body"),
+		get("api/dead", c.dead, with(filterParameters, "lane", "after", "limit", "body")...),
 		events,
-		post("api/pause", c.pause, "lane", "minutes"),
+		post("api/pause", c.pause, "lane", "minutes", "reason"),
 		post("api/resume", c.resume, "lane"),
 		post("api/send-now", c.sendNow, "lane", "seq"),
-		post("api/drop-pending", c.dropPending, "lane", "seq"),
-		post("api/replay", c.replay, "lane", "seq", "all"),
-		post("api/drop", c.drop, "lane", "seq", "all"),
+		post("api/drop-pending", c.dropPending, with(confirm, "lane", "seq", "all")...),
+		post("api/replay", c.replay, with(confirm, "lane", "seq", "all")...),
+		post("api/drop", c.drop, with(confirm, "lane", "seq", "all")...),
 		post("api/test", c.test, "lane"),
 	}
 }
@@ -127,6 +131,8 @@ func statusOf(err error) int {
 		return coded.code
 	case errors.Is(err, store.ErrNotFound), errors.Is(err, relay.ErrNoLane):
 		return http.StatusNotFound
+	case errors.Is(err, relay.ErrNoPage):
+		return http.StatusBadRequest
 	case errors.Is(err, relay.ErrStale), errors.Is(err, relay.ErrInFlight):
 		return http.StatusConflict
 	case errors.Is(err, store.ErrDamaged):
@@ -194,11 +200,18 @@ func (p params) number(name string, value, least, most uint64) (uint64, error) {
 	return n, nil
 }
 
-// lane returns the name of the lane of a call. If there is only one, the call need not name it.
+// lane returns the name of the lane of a call. If only one has a sink, the call need not name it.
 func (c *console) lane(p params) (string, error) {
 	lanes := c.relay.Stats().Lanes
-	if !p.Has("lane") && len(lanes) == 1 {
-		return lanes[0].Name, nil
+	if !p.Has("lane") {
+		served := slices.DeleteFunc(slices.Clone(lanes), func(l relay.LaneStats) bool {
+			return l.State == relay.NoSink
+		})
+		if len(served) == 1 {
+			return served[0].Name, nil
+		}
+		return "", errorf(http.StatusNotFound, "parameter \"lane\" is needed, as there is more than "+
+			"one lane")
 	}
 	for _, l := range lanes {
 		if l.Name == p.Get("lane") {
@@ -230,6 +243,8 @@ func (c *console) fail(w http.ResponseWriter, req *http.Request, err error) {
 }
 
 // wantsPage reports whether a browser shows the answer to a person.
-func wantsPage(req *http.Request) bool {
-	return strings.Contains(strings.Join(req.Header.Values("Accept"), ","), "text/html")
+func wantsPage(req *http.Request) bool { return accepts(req, "text/html") }
+
+func accepts(req *http.Request, kind string) bool {
+	return strings.Contains(strings.Join(req.Header.Values("Accept"), ","), kind)
 }

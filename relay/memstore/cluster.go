@@ -33,8 +33,8 @@ func (c *Cluster) Open(node string) *Handle { return &Handle{c.place.open(), c, 
 
 // Observe has fn see each call that changes the engine, in the order in which the changes happen,
 // and each Append: whether the caller gets the answer or not. The events of an Append say which
-// entries they became. A [Cluster.Replicate] and a [Cluster.Promote] are calls too. fn must not use
-// the cluster.
+// entries they became. What the engine's standby does is a call with the name of its method here.
+// fn must not use the cluster.
 func (c *Cluster) Observe(fn func(Call)) {
 	c.place.mu.Lock()
 	defer c.place.mu.Unlock()
@@ -71,10 +71,30 @@ func (c *Cluster) Replicate() {
 	c.place.took(Call{Method: "Replicate"})
 }
 
+// LoseStandby is Replicate for an engine whose commits wait for the standby. Until CatchUp or
+// Promote a write takes effect, and its caller gets [store.ErrUnavailable] nevertheless. No lease
+// is renewed for its owner.
+func (c *Cluster) LoseStandby() {
+	c.place.mu.Lock()
+	defer c.place.mu.Unlock()
+	c.place.standby, c.place.unconfirmed = c.place.clone(), true
+	c.place.took(Call{Method: "LoseStandby"})
+}
+
+// CatchUp has the standby receive all that it lacks.
+func (c *Cluster) CatchUp() {
+	c.place.mu.Lock()
+	defer c.place.mu.Unlock()
+	c.place.standby, c.place.unconfirmed = nil, false
+	c.place.took(Call{Method: "CatchUp"})
+	c.place.tell()
+}
+
 // Promote puts the standby in the place of the engine. Whatever was committed after the last
-// Replicate is lost, without one nothing: the standby lacks nothing until the next Replicate. All
-// leases end. A handle that is paused or cut off notices it afterwards, and until then, or until
-// its lease expires, nobody else acquires its lanes. Requests that have no answer are lost.
+// Replicate or LoseStandby is lost, without one nothing: the standby lacks nothing until the next
+// of them. All leases end. A handle that is paused or cut off notices it afterwards, and until
+// then, or until its lease expires, nobody else acquires its lanes. Requests that have no answer
+// are lost.
 func (c *Cluster) Promote() {
 	p := c.place
 	p.mu.Lock()
@@ -83,7 +103,7 @@ func (c *Cluster) Promote() {
 	if p.standby == nil {
 		p.standby = p.clone()
 	}
-	p.state, p.standby, p.requests = *p.standby, nil, nil
+	p.state, p.standby, p.unconfirmed, p.requests = *p.standby, nil, false, nil
 	p.took(Call{Method: "Promote"})
 	for _, l := range old {
 		if l.owner.revoke(); l.owner.live() {
@@ -163,7 +183,7 @@ func (l *lease) renewOnce() bool {
 		for lane, figures := range l.published {
 			l.figures[lane] = store.Owner{Figures: figures, At: time.Now()}
 		}
-		if !s.hears() {
+		if !s.confirms() {
 			return false
 		}
 		l.until = l.expires

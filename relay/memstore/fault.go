@@ -147,3 +147,17 @@ func (s *Store) reaches() bool {
 
 // hears reports whether the answer to a call comes back. mu is held.
 func (s *Store) hears() bool { return s.reaches() && s.cut != AnswersLost }
+
+// confirms is hears for a write. mu is held.
+func (s *Store) confirms() bool { return s.hears() && !s.unconfirmed }
+
+// writes reports whether the engine commits something for the call. That of Append is one in any
+// case: otherwise a second try would be told that the first one's events are kept, which the
+// standby may lack.
+func (c *Call) writes() bool {
+	switch c.Method {
+	case "Append", "Rename", "Acquire", "Mark", "Revive", "Drop", "Answer":
+		return true
+	}
+	return false
+}

@@ -19,6 +19,7 @@ type lane struct {
 	records map[string]store.Record
 	settled []store.Settlement
 	dead    map[uint64]store.Settlement
+	pause   store.Pause
 	grown   chan struct{} // closed and replaced when an entry is appended or the owner changes
 }
 
@@ -35,7 +36,7 @@ func (l *lane) clone() *lane {
 	return &lane{
 		name: l.name, seq: l.seq, entries: maps.Clone(l.entries), order: slices.Clone(l.order),
 		held: maps.Clone(l.held), records: maps.Clone(l.records), settled: slices.Clone(l.settled),
-		dead: maps.Clone(l.dead), grown: make(chan struct{}),
+		dead: maps.Clone(l.dead), pause: l.pause, grown: make(chan struct{}),
 	}
 }
 

@@ -150,7 +150,7 @@ func (l *lease) Release() error {
 		l.freed = true
 		s.wake()
 	}
-	if !ended && !s.hears() {
+	if !ended && !s.confirms() {
 		return errNoAnswer
 	}
 	return nil
@@ -304,4 +304,18 @@ func (o *ownedLane) takeDead(seq uint64, fn func(store.Settlement)) error {
 		o.unbury(st)
 		fn(st)
 	})
+}
+
+func (o *ownedLane) SetPause(ctx context.Context, p store.Pause) error {
+	return o.do(ctx, Call{Method: "SetPause"}, func() error {
+		return o.lease.store.write(func() { o.pause = p })
+	})
+}
+
+func (o *ownedLane) Pause(ctx context.Context) (p store.Pause, err error) {
+	err = o.do(ctx, Call{Method: "Pause"}, func() error {
+		p = o.pause
+		return nil
+	})
+	return p, err
 }

@@ -148,7 +148,8 @@ func (s *Store) await(
 			s.enter()
 			w, err := &wait{}, usable(ctx)
 			if err == nil {
-				if w, err = attempt(); s.cut == AnswersLost {
+				w, err = attempt()
+				if s.cut == AnswersLost || s.unconfirmed && w == nil && c.writes() {
 					err = errNoAnswer
 				}
 			}
@@ -252,6 +253,27 @@ func (s *Store) DeadLetters(
 		return nil
 	})
 	return found, err
+}
+
+// OpenProblems implements [store.Store], by problem key.
+func (s *Store) OpenProblems(
+	ctx context.Context, lane, from string, limit int,
+) (open []store.OpenProblem, next string, err error) {
+	err = s.do(ctx, Call{Method: "OpenProblems", Lane: lane}, func() error {
+		records := s.lane(lane).records
+		for _, problem := range slices.Sorted(maps.Keys(records)) {
+			if problem < from || !records[problem].Open {
+				continue
+			}
+			if len(open) == limit {
+				next = problem
+				break
+			}
+			open = append(open, store.OpenProblem{Problem: problem, Record: records[problem]})
+		}
+		return nil
+	})
+	return open, next, err
 }
 
 // Settled returns how the entries of a lane ended, in the order in which they did.

@@ -22,10 +22,12 @@ type place struct {
 	laneLimit int
 	term      time.Duration // of a lease; 0: a lease has no end
 	down      bool
-	standby   *state        // nil: it lacks nothing
-	requests  []*request    // that have no answer
-	observe   func(Call)    // see Cluster.Observe; nil: nobody does
-	changed   chan struct{} // closed by wake; nil: nobody waits
+	standby   *state // nil: it lacks nothing
+	// unconfirmed: commits wait for the standby in vain.
+	unconfirmed bool
+	requests    []*request    // that have no answer
+	observe     func(Call)    // see Cluster.Observe; nil: nobody does
+	changed     chan struct{} // closed by wake; nil: nobody waits
 }
 
 // A state is what a place keeps.

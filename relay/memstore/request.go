@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/guance-relay/guance-relay/relay/store"
 )
@@ -12,32 +13,33 @@ import (
 type request struct {
 	ctx    context.Context // of its caller
 	lane   string
+	owner  *lease
 	body   []byte
-	seen   *lease // that took it last
+	taken  bool
 	answer []byte
 	done   bool
 }
 
-// Ask implements [store.Cluster]. If the owner ends without an answer, the next owner of the lane
-// gets the request. A request whose caller got [store.ErrUnavailable] stays until ctx ends.
+// Ask implements [store.Cluster]. A request whose caller got [store.ErrUnavailable] stays until ctx
+// ends.
 func (h *Handle) Ask(ctx context.Context, lane string, body []byte) (answer []byte, err error) {
 	q := &request{ctx: ctx, lane: lane, body: slices.Clone(body)}
 	asked := false
 	err = h.await(ctx, Call{Method: "Ask", Lane: lane}, h.usable, func() (*wait, error) {
-		switch {
-		case !asked && !h.lane(lane).owner.live():
+		switch o := h.lane(lane).owner; {
+		case !asked && !o.live():
 			return nil, fmt.Errorf("memstore: an owner of lane %q: %w", lane, store.ErrNotFound)
 		case !asked:
-			asked = true
+			asked, q.owner = true, o
 			h.requests = append(h.requests, q)
 			h.wake()
 		case q.done:
 			answer = q.answer
 			return nil, nil
-		case !slices.Contains(h.requests, q): // a promotion has lost it
+		case !q.owner.live() || !slices.Contains(h.requests, q): // or a promotion has lost it
 			return nil, errNoAnswer
 		}
-		return &wait{}, nil
+		return &wait{expired: time.After(time.Until(q.owner.expires))}, nil
 	})
 	if err != nil {
 		return nil, err
@@ -51,9 +53,11 @@ func (l *clusterLease) Next(ctx context.Context) (next *store.Request, err error
 	err = s.await(ctx, Call{Method: "Next"}, l.usable, func() (*wait, error) {
 		s.forget(func(q *request) bool { return q.ctx.Err() != nil })
 		for _, q := range s.requests {
-			if lane := s.lane(q.lane); lane.owner == l.lease && q.seen != l.lease {
-				q.seen = l.lease
-				next = &store.Request{Lane: lane.name, Body: slices.Clone(q.body), Answer: s.answer(q)}
+			if q.owner == l.lease && !q.taken {
+				q.taken = true
+				next = &store.Request{
+					Lane: s.lane(q.lane).name, Body: slices.Clone(q.body), Answer: s.answer(q),
+				}
 				return nil, nil
 			}
 		}

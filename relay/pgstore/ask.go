@@ -75,7 +75,7 @@ func (s *Store) forget(id int64) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), s.opts.Timeout)
 	defer cancel()
-	_ = use(ctx, s.calls, func(ctx context.Context, c *pgx.Conn) error {
+	_ = s.use(ctx, s.calls, func(ctx context.Context, c *pgx.Conn) error {
 		_, err := c.Exec(ctx, "delete from requests where id = $1", id)
 		return err
 	}) // otherwise it is deleted after requestAge
@@ -132,7 +132,7 @@ func (l *lease) Next(ctx context.Context) (*store.Request, error) {
 func (s *Store) giveBack(id int64) {
 	ctx, cancel := context.WithTimeout(context.Background(), s.opts.Timeout)
 	defer cancel()
-	_ = use(ctx, s.calls, func(ctx context.Context, c *pgx.Conn) error {
+	_ = s.use(ctx, s.calls, func(ctx context.Context, c *pgx.Conn) error {
 		_, err := c.Exec(ctx, "update requests set taken = false where id = $1", id)
 		return err
 	}) // otherwise the caller of Ask waits in vain, as if the node had ended

@@ -22,7 +22,7 @@ func (s *Store) beatLoop() {
 			return
 		}
 		// A connection that does not answer must leave time for another one.
-		ctx, cancel := context.WithTimeout(s.ctx, min(s.opts.Lease/2, s.opts.Timeout))
+		ctx, cancel := context.WithTimeout(s.ctx, s.patience())
 		begin := time.Now()
 		err := s.beat(ctx)
 		cancel()
@@ -63,7 +63,7 @@ func (s *Store) beat(ctx context.Context) error {
 	var now int64
 	var alive []int64
 	var sent time.Time
-	err := use(ctx, s.beats, func(ctx context.Context, c *pgx.Conn) error {
+	err := s.use(ctx, s.beats, func(ctx context.Context, c *pgx.Conn) error {
 		sent = time.Now()
 		return c.QueryRow(ctx, `select clock, alive from beat($1, $2, $3, $4, $5, $6, $7, $8)`, s.node,
 			s.host, int64(s.clock.now()), tokens, int64(s.opts.Lease), publishers, lanes, figures).
@@ -84,6 +84,7 @@ func (s *Store) beat(ctx context.Context) error {
 		}
 		return err
 	}
+	s.answeredNow()
 	s.clock.observe(time.Duration(now), sent)
 	for _, l := range asked {
 		switch {
@@ -102,7 +103,7 @@ func (s *Store) beat(ctx context.Context) error {
 func (s *Store) leave(tokens []int64) error {
 	ctx, cancel := context.WithTimeout(context.Background(), s.opts.Timeout)
 	defer cancel()
-	err := use(ctx, s.beats, func(ctx context.Context, c *pgx.Conn) error {
+	err := s.use(ctx, s.beats, func(ctx context.Context, c *pgx.Conn) error {
 		_, err := c.Exec(ctx, "select leave($1, $2, $3)", s.node, int64(s.clock.now()), tokens)
 		if err == nil {
 			_, err = c.Exec(ctx, notifySQL, s.opts.Schema, noticeFreed.payload(nil))

@@ -60,18 +60,24 @@ func (s *Store) check(ctx context.Context, c *pgx.Conn) error {
 
 // inspect reads the configuration of the connection.
 func (s *Store) inspect(set *setup, cfg *pgx.ConnConfig) {
-	hosts := map[string]bool{cfg.Host + fmt.Sprint(cfg.Port): true}
+	set.hosts = hostsOf(cfg)
 	set.local = isLocal(cfg.Host)
 	set.encrypted = cfg.TLSConfig != nil
 	set.verified = set.encrypted && (!cfg.TLSConfig.InsecureSkipVerify ||
 		cfg.TLSConfig.VerifyPeerCertificate != nil)
 	for _, f := range cfg.Fallbacks {
-		hosts[f.Host+fmt.Sprint(f.Port)] = true
 		set.local = set.local && isLocal(f.Host)
 		set.plainFallback = set.plainFallback || (f.TLSConfig == nil) == set.encrypted
 	}
-	set.hosts = len(hosts)
 	set.readWrite = cfg.ValidateConnect != nil
+}
+
+func hostsOf(cfg *pgx.ConnConfig) int {
+	hosts := map[string]bool{cfg.Host + fmt.Sprint(cfg.Port): true}
+	for _, f := range cfg.Fallbacks {
+		hosts[f.Host+fmt.Sprint(f.Port)] = true
+	}
+	return len(hosts)
 }
 
 func isLocal(host string) bool {

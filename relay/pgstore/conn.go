@@ -24,11 +24,21 @@ func (s *Store) pool(n int32) (*pgxpool.Pool, error) {
 	cfg := s.config.Copy()
 	cfg.MaxConns, cfg.MinConns, cfg.MinIdleConns = n, 0, 0
 	cfg.MaxConnLifetime, cfg.MaxConnIdleTime = 24*time.Hour, 24*time.Hour
+	cfg.PingTimeout = s.opts.Timeout / 2
+	s.knowEngines(cfg.ConnConfig)
 	cfg.BeforeConnect = func(_ context.Context, c *pgx.ConnConfig) error {
 		neverCancel(&c.Config)
+		s.limitHosts(c)
 		return nil
 	}
 	cfg.AfterConnect = s.connected
+	cfg.BeforeClose = func(c *pgx.Conn) {
+		// After a call that was not answered, pgx waits 15 s for the server to end the connection, and
+		// the pool makes no other one meanwhile.
+		if c.IsClosed() {
+			_ = c.PgConn().Conn().Close() // nothing of it is needed any more
+		}
+	}
 	p, err := pgxpool.NewWithConfig(context.Background(), cfg)
 	if err != nil {
 		return nil, s.unavailable(err)
@@ -68,13 +78,10 @@ const setUpSQL = `select
 		then set_config('synchronous_commit', 'on', false) end,
 	pg_is_in_recovery()`
 
-// The system identifier and the timeline, which changes when a standby is promoted.
-const identitySQL = `select (select system_identifier::text from pg_control_system()) || '/' ||
-	substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8)`
-
-// connected prepares a connection that was made, and finds out whether it leads to the engine that
-// the leases are from.
+// connected prepares a connection that was made.
 func (s *Store) connected(ctx context.Context, c *pgx.Conn) error {
+	ctx, cancel := context.WithTimeout(ctx, s.opts.Timeout)
+	defer cancel()
 	var unused [8]*string
 	var standby bool
 	err := c.QueryRow(ctx, setUpSQL, pgx.QueryExecModeExec, s.opts.Schema,
@@ -87,36 +94,7 @@ func (s *Store) connected(ctx context.Context, c *pgx.Conn) error {
 		return errors.New("the server is a standby, which takes no writes; name all hosts in the DSN, " +
 			"with target_session_attrs=read-write")
 	}
-	var identity string
-	err = c.QueryRow(ctx, identitySQL, pgx.QueryExecModeExec).Scan(&identity)
-	if err != nil && !answered(err) {
-		return err
-	}
-	if err != nil { // a managed engine that does not say: each start counts as another engine
-		err = c.QueryRow(ctx, `select coalesce(inet_server_addr()::text, '') || '/' ||
-			pg_postmaster_start_time()::text`, pgx.QueryExecModeExec).Scan(&identity)
-		if err != nil {
-			return err
-		}
-	}
-	s.reconnected(identity)
-	return nil
-}
-
-// reconnected ends all leases if the engine is not the one that they are from: a standby that was
-// promoted may lack what its primary has acknowledged.
-func (s *Store) reconnected(identity string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.identity == identity {
-		return
-	}
-	if s.identity != "" && len(s.leases) > 0 {
-		s.log.Warn("pgstore: this is another engine, or another timeline of it: the leases of this "+
-			"node have ended", "before", s.identity, "now", identity, "leases", len(s.leases))
-		s.endLeases()
-	}
-	s.identity = identity
+	return s.reached(engineOf(c))
 }
 
 // read makes a call that changes nothing. It is repeated once if its connection is broken, which is
@@ -130,7 +108,7 @@ func (s *Store) read(ctx context.Context, fn func(context.Context, *pgx.Conn) er
 	defer context.AfterFunc(s.ctx, cancel)()
 	var err error
 	for range 2 {
-		if err = use(limited, s.calls, fn); err == nil || answered(err) || limited.Err() != nil {
+		if err = s.use(limited, s.calls, fn); err == nil || answered(err) || limited.Err() != nil {
 			break
 		}
 	}
@@ -156,7 +134,7 @@ func (s *Store) change(
 	go func() {
 		limited, cancel := context.WithTimeout(context.Background(), s.opts.Timeout)
 		defer cancel()
-		done <- use(limited, s.calls, fn)
+		done <- s.use(limited, s.calls, fn)
 		if !ended.CompareAndSwap(false, true) && late != nil {
 			late()
 		}
@@ -180,8 +158,17 @@ func (s *Store) result(err error) error {
 	return nil
 }
 
-// use calls fn with a connection of a pool.
-func use(ctx context.Context, p *pgxpool.Pool, fn func(context.Context, *pgx.Conn) error) error {
+// use calls fn with a connection of a pool. The call ends when a connection leads to another
+// engine: this one does not answer any more.
+func (s *Store) use(
+	ctx context.Context, p *pgxpool.Pool, fn func(context.Context, *pgx.Conn) error,
+) error {
+	if p != s.beats { // they have less time, and find the other engine
+		limited, cancel := context.WithCancel(ctx)
+		defer cancel()
+		defer context.AfterFunc(s.present(), cancel)()
+		ctx = limited
+	}
 	c, err := p.Acquire(ctx)
 	if err != nil {
 		return err

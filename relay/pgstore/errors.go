@@ -53,6 +53,9 @@ func reason(err error) string {
 	if errors.Is(err, context.DeadlineExceeded) {
 		return "no answer in time"
 	}
+	if errors.Is(err, context.Canceled) {
+		return "the engine was replaced"
+	}
 	return strings.Join(strings.Fields(err.Error()), " ")
 }
 

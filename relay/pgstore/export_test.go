@@ -17,13 +17,26 @@ func Unexpire(l store.Lease) {
 	own.ended, own.until, own.lost = false, time.Now().Add(time.Hour), make(chan struct{})
 }
 
+// Connect has the committer of a store connect, if its connection is broken.
+func Connect(s *Store) error {
+	var err error
+	for range 2 { // the first call finds a broken connection
+		if err = s.use(context.Background(), s.commits, func(ctx context.Context, c *pgx.Conn) error {
+			return c.Ping(ctx)
+		}); err == nil {
+			break
+		}
+	}
+	return err
+}
+
 // AcceptUnsafe has Open accept a server without fsync, or not.
 func AcceptUnsafe(accept bool) { unsafeForTests = accept }
 
 // Expire goes once through all lanes and counts, as if the store were as much older. It does so
 // until there is nothing more to delete.
 func Expire(s *Store, older time.Duration) error {
-	err := use(context.Background(), s.calls, func(ctx context.Context, c *pgx.Conn) error {
+	err := s.use(context.Background(), s.calls, func(ctx context.Context, c *pgx.Conn) error {
 		_, err := c.Exec(ctx, "update clock set base = base + $1", int64(older))
 		return err
 	})
@@ -43,7 +56,7 @@ func Expire(s *Store, older time.Duration) error {
 
 // Table returns how many rows a table has.
 func Table(s *Store, name string) (n int, err error) {
-	err = use(context.Background(), s.calls, func(ctx context.Context, c *pgx.Conn) error {
+	err = s.use(context.Background(), s.calls, func(ctx context.Context, c *pgx.Conn) error {
 		return c.QueryRow(ctx, "select count(*) from "+name).Scan(&n)
 	})
 	return n, err

@@ -5,6 +5,7 @@ go 1.26.0
 require (
 	github.com/guance-relay/guance-relay v0.0.0
 	github.com/jackc/pgx/v5 v5.13.0
+	go.opentelemetry.io/otel/metric v1.47.0
 )
 
 require (
@@ -23,7 +24,6 @@ require (
 	go.opentelemetry.io/auto/sdk v1.2.1 // indirect
 	go.opentelemetry.io/otel v1.47.0 // indirect
 	go.opentelemetry.io/otel/log v1.47.0 // indirect
-	go.opentelemetry.io/otel/metric v1.47.0 // indirect
 	go.opentelemetry.io/otel/trace v1.47.0 // indirect
 	golang.org/x/crypto v0.58.0 // indirect
 	golang.org/x/net v0.60.0 // indirect

@@ -94,8 +94,9 @@ func (s *Store) tryAcquire(ctx context.Context, g store.Group, token int64) (
 		}
 		sent = time.Now()
 		return c.QueryRow(ctx, `select clock, busy, wait, ids, ended
-			from acquire($1, $2, $3, $4, $5, $6, $7)`, g.Node, g.Name, g.Lanes, token,
-			int64(s.opts.Lease), int64(s.clock.now()), mine).Scan(&now, &busy, &left, &ids, &ended)
+			from acquire($1, $2, $3, $4, $5, $6, $7, $8)`, g.Node, g.Name, g.Lanes, token,
+			int64(s.opts.Lease), int64(s.clock.now()), mine, engineOf(c)).Scan(&now,
+			&busy, &left, &ids, &ended)
 	}, func() { _ = s.release(token) })
 	if err != nil {
 		return nil, 0, err
@@ -237,7 +238,7 @@ func (l *lease) Release() error {
 func (s *Store) release(token int64) error {
 	ctx, cancel := context.WithTimeout(context.Background(), s.opts.Timeout)
 	defer cancel()
-	err := use(ctx, s.calls, func(ctx context.Context, c *pgx.Conn) error {
+	err := s.use(ctx, s.calls, func(ctx context.Context, c *pgx.Conn) error {
 		_, err := c.Exec(ctx, "select release($1)", token)
 		return err
 	})

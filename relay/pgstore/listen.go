@@ -111,6 +111,8 @@ func (s *Store) listenLoop() {
 
 func (s *Store) listen() error {
 	cfg := s.config.ConnConfig.Copy()
+	s.knowEngines(cfg)
+	s.limitHosts(cfg)
 	neverCancel(&cfg.Config)
 	c, err := pgx.ConnectConfig(s.ctx, cfg)
 	if err != nil {
@@ -128,8 +130,11 @@ func (s *Store) listen() error {
 		return err
 	}
 	s.changed() // before this nothing was heard
+	ctx, cancel := context.WithCancel(s.ctx)
+	defer cancel()
+	defer context.AfterFunc(s.present(), cancel)()
 	for {
-		n, err := c.WaitForNotification(s.ctx)
+		n, err := c.WaitForNotification(ctx)
 		if err != nil {
 			return err
 		}

@@ -251,6 +251,25 @@ func TestPausedOwnerLoses(t *testing.T) {
 	}
 }
 
+// Connections that fall silent, as behind a firewall that forgets them, are replaced in time: they
+// cost no lease.
+func TestSilentConnections(t *testing.T) {
+	opts := schema(t, pgstore.Options{Lease: 6 * time.Second})
+	p := newProxy(t, fmt.Sprintf("127.0.0.1:%d", server.Port))
+	s := openAt(t, server.DSNAt(p.address()), opts)
+	l := acquire(t, s, "node", "lane")
+	p.silence()
+	select {
+	case <-l.Lost():
+		t.Error("the lease was lost")
+	case <-time.After(8 * time.Second):
+	}
+	appendTo(t, s, event("1", "p", "lane"))
+	if _, err := l.Lane("lane").Load(t.Context(), 1); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestOwnersAndRequests(t *testing.T) {
 	opts := schema(t, pgstore.Options{})
 	a, b := open(t, opts), open(t, opts)

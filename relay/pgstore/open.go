@@ -22,9 +22,13 @@
 //
 // Calls return [store.ErrUnavailable], at the latest after Options.Timeout. What such a call wrote
 // may have taken effect, and may do so later. An Append is repeated under its nonce. The store
-// connects again by itself. A lease ends when it could not be renewed in time, and at once when the
-// engine is another one than before: after the promotion of a standby, what was acknowledged may be
-// missing if replication is not synchronous.
+// connects again by itself. A lease ends when it could not be renewed in time.
+//
+// When a standby is promoted, all leases end at once, and nobody acquires lanes for Options.Lease:
+// a standby that was not synchronous may lack the last leases of its primary, whose owners may
+// still send. A server on an earlier timeline, which is a primary that was replaced, is not used
+// again before the process is restarted. If the DSN has several hosts, one that is silent is passed
+// over after half of Options.Lease.
 //
 // # Tables
 //
@@ -43,10 +47,12 @@ import (
 	"math/rand/v2"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/guance-relay/guance-relay/relay/internal/storemetrics"
 	"github.com/guance-relay/guance-relay/relay/store"
 )
 
@@ -71,17 +77,23 @@ type Store struct {
 	beatNow  chan struct{}
 	done     chan struct{} // closed when Close has ended
 
+	answeredAt atomic.Pointer[time.Time] // when the engine answered last; nil: never
+
 	freed, asked, answers signal // something of another node may have changed
 	notices               notices
 
+	metrics *storemetrics.Metrics
+
 	mu sync.Mutex
 	// Guarded by mu:
-	closed   bool
-	identity string              // of the engine; empty: not known
-	leases   map[int64]*lease    // that have not ended, by token
-	mine     map[int64]time.Time // tokens that the database may have of this process; last use
-	arrivals map[int32]*signal
-	lanes    map[string]bool // names that the database has
+	closed      bool
+	engine      string          // see engineSQL; empty: not known
+	presence    context.Context // ends when there is another engine
+	endPresence context.CancelFunc
+	leases      map[int64]*lease    // that have not ended, by token
+	mine        map[int64]time.Time // tokens that the database may have of this process; last use
+	arrivals    map[int32]*signal
+	lanes       map[string]bool // names that the database has
 }
 
 var _ store.Cluster = (*Store)(nil)
@@ -113,6 +125,7 @@ func Open(ctx context.Context, dsn string, opts *Options) (*Store, error) {
 		cfg.ConnConfig.ConnectTimeout = o.Timeout
 	}
 	s.ctx, s.stop = context.WithCancel(context.Background())
+	s.presence, s.endPresence = context.WithCancel(context.Background())
 	s.notices.wake = make(chan struct{}, 1)
 	if err := s.start(ctx); err != nil {
 		s.stop()
@@ -134,10 +147,10 @@ func (s *Store) start(ctx context.Context) (err error) {
 	if s.calls, err = s.pool(callConns); err != nil {
 		return err
 	}
-	if err := use(limited, s.calls, s.check); err != nil {
+	if err := s.use(limited, s.calls, s.check); err != nil {
 		return s.openError(ctx, err)
 	}
-	if err := use(limited, s.calls, s.migrate); err != nil {
+	if err := s.use(limited, s.calls, s.migrate); err != nil {
 		return s.openError(ctx, err)
 	}
 	// The first answer may have taken long; the clock takes the best of three.
@@ -145,6 +158,9 @@ func (s *Store) start(ctx context.Context) (err error) {
 		if err := s.beat(limited); err != nil {
 			return s.openError(ctx, err)
 		}
+	}
+	if s.metrics, err = storemetrics.New(s.opts.MeterProvider, s.usage); err != nil {
+		return fmt.Errorf("pgstore: %w", err)
 	}
 	for _, run := range []func(){s.commitLoop, s.beatLoop, s.listenLoop, s.notifyLoop, s.expireLoop} {
 		s.running.Go(run)
@@ -187,13 +203,16 @@ func (s *Store) Close() error {
 	defer close(s.done)
 	s.stop()
 	s.running.Wait()
-	err := s.leave(tokens)
+	err := errors.Join(s.metrics.Close(), s.leave(tokens))
 	s.clock.freeze()
 	s.closePools()
 	return err
 }
 
 func (s *Store) closePools() {
+	s.mu.Lock()
+	s.endPresence()
+	s.mu.Unlock()
 	for _, p := range []*pgxpool.Pool{s.commits, s.beats, s.calls} {
 		if p != nil {
 			p.Close()

@@ -7,6 +7,8 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/guance-relay/guance-relay/guance"
+	"github.com/guance-relay/guance-relay/relay/internal/storemetrics"
 	"github.com/guance-relay/guance-relay/relay/store"
 )
 
@@ -53,6 +55,17 @@ func (s *Store) Holdings(ctx context.Context) (holdings map[string]store.Holding
 	return holdings, nil
 }
 
+// usage returns what the store holds, for the metrics.
+func (s *Store) usage(ctx context.Context) (u storemetrics.Usage, err error) {
+	u.MaxEntries, u.MaxBytes = int64(s.opts.MaxEntries), s.opts.MaxBytes
+	err = s.read(ctx, func(ctx context.Context, c *pgx.Conn) error {
+		return c.QueryRow(ctx,
+			`select coalesce(sum(pending), 0)::bigint, coalesce(sum(bytes), 0)::bigint from lanes`,
+		).Scan(&u.Entries, &u.Bytes)
+	})
+	return u, err
+}
+
 // History implements [store.Store]. It reads the whole history of the lane, which is fast enough
 // for a person. An entry that was revived has a settlement for each time it ended.
 func (s *Store) History(ctx context.Context, lane, problem string) (
@@ -70,6 +83,44 @@ func (s *Store) History(ctx context.Context, lane, problem string) (
 	})
 	s.keptOfSettled(found)
 	return found, err
+}
+
+// OpenProblems implements [store.Store], by problem key.
+func (s *Store) OpenProblems(ctx context.Context, lane, from string, limit int) (
+	open []store.OpenProblem, next string, err error,
+) {
+	err = s.read(ctx, func(ctx context.Context, c *pgx.Conn) error {
+		rows, err := c.Query(ctx, `select p.problem, p.last, p.seq, p.shown, p.doubt, p.time, p.at
+			from problems p
+			where p.lane = (select lane from names where name = $1) and p.open and p.problem >= $2
+			order by p.problem limit $3`, text(lane), []byte(from), int64(limit)+1)
+		if err != nil {
+			return err
+		}
+		open, next = nil, ""
+		var problem []byte
+		var last, seq int64
+		var shown int32
+		var doubt bool
+		var when, at *int64
+		_, err = pgx.ForEachRow(rows, []any{&problem, &last, &seq, &shown, &doubt, &when, &at},
+			func() error {
+				if len(open) == limit {
+					next = string(problem)
+					return nil
+				}
+				open = append(open, store.OpenProblem{Problem: string(problem), Record: store.Record{
+					Last: uint64(last), Seq: uint64(seq), Open: true, Shown: guance.Level(shown),
+					Doubt: doubt, Time: timeOf(when), At: timeOf(at),
+				}})
+				return nil
+			})
+		return err
+	})
+	if err != nil {
+		return nil, "", err
+	}
+	return open, next, nil
 }
 
 // keptOf has the clock reach the times at which entries were kept, by whichever node.

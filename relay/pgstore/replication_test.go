@@ -3,6 +3,7 @@ package pgstore_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -12,6 +13,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/guance-relay/guance-relay/relay/pgstore"
+	"github.com/guance-relay/guance-relay/relay/pgstore/pgtest"
 	"github.com/guance-relay/guance-relay/relay/store"
 )
 
@@ -86,7 +88,7 @@ func TestCommitThatWaitsForItsStandby(t *testing.T) {
 // although its time has not passed.
 func TestPromotionEndsLeases(t *testing.T) {
 	server := ownServer(t)
-	opts := &pgstore.Options{Logger: quiet(t), Lease: time.Minute}
+	opts := &pgstore.Options{Logger: quiet(t), Lease: 20 * time.Second}
 	s := openAt(t, server.DSN(), opts)
 	appendTo(t, s, event("before", "p", "lane"))
 	restart := func(promote bool) {
@@ -136,8 +138,103 @@ func TestPromotionEndsLeases(t *testing.T) {
 	}
 	restart(true)
 	until("a promotion", l.Lost(), true)
-	again := acquire(t, s, "node", "lane") // its own lease is not waited for
-	if _, err := again.Lane("lane").Load(t.Context(), 1); err != nil {
-		t.Errorf("Load after a promotion: %v", err)
+}
+
+// A standby that was promoted may lack the last leases of its primary. Nobody acquires lanes before
+// these have ended.
+func TestPromotedStandbyLacksALease(t *testing.T) {
+	primary := ownServer(t)
+	opts := &pgstore.Options{Logger: quiet(t)}
+	a := openAt(t, primary.DSN(), opts)
+	appendTo(t, a, event("1", "p", "lane"))
+	_ = acquire(t, a, "a", "lane").Release() // the standby knows the primary's timeline
+	standby := standbyOf(t, primary)
+	if err := standby.Promote(); err != nil { // what comes now, it does not get
+		t.Fatal(err)
+	}
+	b := openAt(t, standby.DSN(), opts)
+	old := acquire(t, a, "a", "lane")
+	if err := primary.Stop("immediate"); err != nil {
+		t.Fatal(err)
+	}
+	l := acquire(t, b, "b", "lane")
+	if left := time.Until(old.Until()); left > 0 {
+		t.Errorf("node b owns the lane, and node a owns it for %v more", left)
+	}
+	if _, err := l.Lane("lane").Load(t.Context(), 1); err != nil {
+		t.Error(err)
+	}
+	if err := l.Release(); err != nil {
+		t.Error(err)
+	}
+	begin := time.Now()
+	acquire(t, b, "b", "lane")
+	if took := time.Since(begin); took > 2*time.Second {
+		t.Errorf("a lease was waited for again: %v", took)
+	}
+}
+
+func standbyOf(t *testing.T, primary *pgtest.Server) *pgtest.Server {
+	t.Helper()
+	s, err := primary.Standby(0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.Close() })
+	return s
+}
+
+// If the primary's machine falls silent, calls go on once its standby is promoted, although the
+// primary is the first host of the DSN and ends no connection. When it is back, it is not used.
+func TestPrimaryHangs(t *testing.T) {
+	primary := ownServer(t)
+	standby := standbyOf(t, primary)
+	if err := primary.Synchronous(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = primary.Thaw() })
+	opts := &pgstore.Options{Logger: quiet(t), Timeout: time.Minute} // nothing waits for that
+	s := openAt(t, fmt.Sprintf("postgres://relay@127.0.0.1:%d,127.0.0.1:%d/relay?sslmode=disable"+
+		"&target_session_attrs=read-write", primary.Port, standby.Port), opts)
+	appendTo(t, s, event("1", "p", "lane"))
+	acquire(t, s, "node", "lane")
+	b := batch(event("", "q", "lane"))
+	b.Nonce = "nonce"
+	appendSoon := func(what string) {
+		t.Helper()
+		for begin := time.Now(); ; time.Sleep(20 * time.Millisecond) {
+			err := s.Append(t.Context(), b)
+			took := time.Since(begin)
+			if err == nil {
+				t.Logf("%s: appended after %v", what, took)
+				return
+			}
+			if took > 15*time.Second {
+				t.Fatalf("%s: not appended after %v: %v", what, took, err)
+			}
+		}
+	}
+	if err := primary.Freeze(); err != nil {
+		t.Fatal(err)
+	}
+	if err := standby.Promote(); err != nil {
+		t.Fatal(err)
+	}
+	appendSoon("the primary hangs")
+	l := acquire(t, s, "node", "lane")
+	if err := primary.Thaw(); err != nil {
+		t.Fatal(err)
+	}
+	const end = "select pg_terminate_backend(pid) from pg_stat_activity where usename = 'relay'"
+	if err := standby.SQL(end); err != nil {
+		t.Fatal(err)
+	}
+	b.Events[0], b.Nonce = event("", "r", "lane"), "another nonce"
+	appendSoon("the primary is back")
+	if seq := b.Events[0].Placed[0].Seq; seq != 3 {
+		t.Errorf("appended as entry %d, want 3", seq)
+	}
+	if _, err := l.Lane("lane").Load(t.Context(), 3); err != nil {
+		t.Error(err)
 	}
 }

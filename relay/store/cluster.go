@@ -21,9 +21,10 @@ type Cluster interface {
 	// Pending returns the pending entries of a problem in a lane, by sequence number and without
 	// bodies.
 	Pending(ctx context.Context, lane, problem string) ([]*Entry, error)
-	// Ask brings a request to the owner of a lane, and waits for its answer or the end of ctx. A
-	// request that no owner has answered is forgotten when ctx ends. It is [ErrNotFound] if the lane
-	// has no owner.
+	// Ask brings a request to the owner of a lane, and waits for its answer or the end of ctx. It is
+	// [ErrNotFound] if the lane has no owner, and [ErrUnavailable] if the lease of the owner ends
+	// before the answer: the owner may have done what was asked. No other owner gets the request, so
+	// nothing is done twice. A request that was not answered is forgotten when ctx ends.
 	Ask(ctx context.Context, lane string, request []byte) (answer []byte, err error)
 }
 

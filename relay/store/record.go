@@ -31,6 +31,12 @@ type Record struct {
 	At time.Time
 }
 
+// An OpenProblem is a problem that the target of a lane may show, with its record.
+type OpenProblem struct {
+	Problem string
+	Record  Record
+}
+
 // Apply returns the record after m. Every store uses it, so that a mark means the same everywhere.
 func (r Record) Apply(m Mark) Record {
 	r.At = m.At

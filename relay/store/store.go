@@ -76,6 +76,12 @@ type Store interface {
 	// DeadLetters returns up to limit dead letters of a lane with a sequence number above after,
 	// by sequence number and with their bodies.
 	DeadLetters(ctx context.Context, lane string, after uint64, limit int) ([]Settlement, error)
+	// OpenProblems returns up to limit problems of a lane that have an open [Record], in the
+	// store's own order. from is where to begin: empty, or what the page before returned as next.
+	// next is empty after the last page. A problem whose record changes between two pages may be in
+	// both or in none. A record that cannot be read counts as open.
+	OpenProblems(ctx context.Context, lane, from string, limit int) (open []OpenProblem, next string,
+		err error)
 }
 
 // A Group is a set of lanes that have one owner, because they share the budget of one account at
@@ -127,4 +133,8 @@ type Lane interface {
 	Revive(ctx context.Context, seq uint64) (*Entry, error)
 	// Drop deletes a dead letter, or returns ErrNotFound. Its settlement stays.
 	Drop(ctx context.Context, seq uint64) error
+	// SetPause makes a pause durable, in place of the last one. Every later owner finds it.
+	SetPause(ctx context.Context, p Pause) error
+	// Pause returns the pause that was set last.
+	Pause(ctx context.Context) (Pause, error)
 }

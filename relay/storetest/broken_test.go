@@ -31,16 +31,20 @@ type broken struct {
 	history     func(ctx context.Context, lane, problem string) ([]store.Settlement, error)
 	deadLetters func(ctx context.Context, lane string, after uint64, limit int) ([]store.Settlement,
 		error)
+	openProblems func(ctx context.Context, lane, from string, limit int) ([]store.OpenProblem,
+		string, error)
 	acquire func(ctx context.Context, g store.Group) (store.Lease, error)
 
-	read    func(l store.Lane, ctx context.Context, after uint64, limit int) ([]*store.Entry, error)
-	load    func(l store.Lane, ctx context.Context, seq uint64) (*store.Entry, error)
-	records func(l store.Lane, ctx context.Context, problems []string) ([]store.Record, error)
-	mark    func(l store.Lane, ctx context.Context, marks []store.Mark) error
-	revive  func(l store.Lane, ctx context.Context, seq uint64) (*store.Entry, error)
-	drop    func(l store.Lane, ctx context.Context, seq uint64) error
-	lost    func(l store.Lease) <-chan struct{}
-	release func(l store.Lease) error
+	read     func(l store.Lane, ctx context.Context, after uint64, limit int) ([]*store.Entry, error)
+	load     func(l store.Lane, ctx context.Context, seq uint64) (*store.Entry, error)
+	records  func(l store.Lane, ctx context.Context, problems []string) ([]store.Record, error)
+	mark     func(l store.Lane, ctx context.Context, marks []store.Mark) error
+	revive   func(l store.Lane, ctx context.Context, seq uint64) (*store.Entry, error)
+	drop     func(l store.Lane, ctx context.Context, seq uint64) error
+	pause    func(l store.Lane, ctx context.Context) (store.Pause, error)
+	setPause func(l store.Lane, ctx context.Context, p store.Pause) error
+	lost     func(l store.Lease) <-chan struct{}
+	release  func(l store.Lease) error
 
 	restart func()
 	close   func() error
@@ -106,6 +110,15 @@ func (b *broken) DeadLetters(
 		return b.deadLetters(ctx, lane, after, limit)
 	}
 	return b.inner.DeadLetters(ctx, lane, after, limit)
+}
+
+func (b *broken) OpenProblems(
+	ctx context.Context, lane, from string, limit int,
+) ([]store.OpenProblem, string, error) {
+	if b.openProblems != nil {
+		return b.openProblems(ctx, lane, from, limit)
+	}
+	return b.inner.OpenProblems(ctx, lane, from, limit)
 }
 
 func (b *broken) Acquire(ctx context.Context, g store.Group) (store.Lease, error) {
@@ -203,6 +216,20 @@ func (l *brokenLane) Drop(ctx context.Context, seq uint64) error {
 		return l.drop(l.Lane, ctx, seq)
 	}
 	return l.Lane.Drop(ctx, seq)
+}
+
+func (l *brokenLane) SetPause(ctx context.Context, p store.Pause) error {
+	if l.setPause != nil {
+		return l.setPause(l.Lane, ctx, p)
+	}
+	return l.Lane.SetPause(ctx, p)
+}
+
+func (l *brokenLane) Pause(ctx context.Context) (store.Pause, error) {
+	if l.pause != nil {
+		return l.pause(l.Lane, ctx)
+	}
+	return l.Lane.Pause(ctx)
 }
 
 const limit = 500

@@ -43,6 +43,8 @@ type brokenCluster struct {
 	read func(l store.Lane, ctx context.Context, after uint64, limit int) ([]*store.Entry, error)
 	load func(l store.Lane, ctx context.Context, seq uint64) (*store.Entry, error)
 	mark func(l store.Lane, ctx context.Context, marks []store.Mark) error
+
+	pause func(l store.Lane, ctx context.Context) (store.Pause, error)
 }
 
 func (n *brokenNode) Append(ctx context.Context, b *store.Batch) error {
@@ -170,6 +172,13 @@ func (l *brokenClusterLane) Mark(ctx context.Context, marks []store.Mark) error 
 	return l.Lane.Mark(ctx, marks)
 }
 
+func (l *brokenClusterLane) Pause(ctx context.Context) (store.Pause, error) {
+	if l.bug.pause != nil {
+		return l.bug.pause(l.Lane, ctx)
+	}
+	return l.Lane.Pause(ctx)
+}
+
 // steal ends the ownership of lanes, whoever has it.
 func (b *brokenCluster) steal(lanes []string) {
 	b.mu.Lock()
@@ -198,6 +207,12 @@ func later(d time.Duration) func(store.ClusterLease) <-chan struct{} {
 }
 
 var clusterBugs = []bug[brokenCluster]{
+	{"a pause is of one node", func(b *brokenCluster) {
+		b.pause = func(l store.Lane, ctx context.Context) (store.Pause, error) {
+			_, err := l.Pause(ctx)
+			return store.Pause{}, err
+		}
+	}, pauseAcrossCheck},
 	{"entries are numbered by a sequence", func(b *brokenCluster) { numberBySequence(b, "b") },
 		"Append of several nodes becomes visible in order"},
 	{"each node remembers its own events", func(b *brokenCluster) {
@@ -526,6 +541,15 @@ var clusterBugs = []bug[brokenCluster]{
 			}
 			last, err = l.Next(ctx)
 			return last, err
+		}
+	}, "Ask brings a request to the owner"},
+	{"a request goes on to the next owner", func(b *brokenCluster) {
+		b.ask = func(n *brokenNode, ctx context.Context, lane string, body []byte) ([]byte, error) {
+			answer, err := n.Handle.Ask(ctx, lane, body)
+			for errors.Is(err, store.ErrUnavailable) {
+				answer, err = n.Handle.Ask(ctx, lane, body)
+			}
+			return answer, err
 		}
 	}, "Ask brings a request to the owner"},
 	{"Next outlives its lease", func(b *brokenCluster) {

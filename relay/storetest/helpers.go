@@ -337,6 +337,10 @@ func calls(
 			_, err := s.DeadLetters(ctx, lane, 0, 10)
 			return err
 		},
+		"OpenProblems": func(ctx context.Context) error {
+			_, _, err := s.OpenProblems(ctx, lane, "", 10)
+			return err
+		},
 	}
 	for name, call := range laneCalls(l, pending, dead) {
 		all[name] = call
@@ -360,6 +364,10 @@ func laneCalls(l store.Lane, pending, dead *store.Entry) map[string]func(context
 		},
 		"Revive": func(ctx context.Context) error { _, err := l.Revive(ctx, dead.Seq); return err },
 		"Drop":   func(ctx context.Context) error { return l.Drop(ctx, dead.Seq) },
+		"SetPause": func(ctx context.Context) error {
+			return l.SetPause(ctx, somePause("of a call that must fail"))
+		},
+		"Pause": func(ctx context.Context) error { _, err := l.Pause(ctx); return err },
 	}
 }
 
@@ -389,6 +397,7 @@ func (r *run) unchanged(pending, dead *store.Entry) {
 	if got := r.record(l, pending.Problem); got != (store.Record{}) {
 		r.errorf("an entry that was not marked: got the record %+v", got)
 	}
+	r.paused("after calls that failed", l, store.Pause{})
 	again := event(lane, "new", "new")
 	r.append(again)
 	if again.Seq == 0 {

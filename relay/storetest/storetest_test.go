@@ -522,7 +522,8 @@ var otherBugs = []bug[broken]{
 // The suite finds each bug of one store. Time is that of a bubble: what a bug waits for takes none,
 // and on a busy machine a call that is to wait does so before the next one is made.
 func TestSuiteFindsBugs(t *testing.T) {
-	findsBugs(t, nothing, slices.Concat(appendBugs, routingBugs, renamingBugs, otherBugs), inBubble)
+	findsBugs(t, nothing, slices.Concat(appendBugs, routingBugs, renamingBugs, pausingBugs, otherBugs),
+		inBubble)
 }
 
 // findsBugs checks that the suite finds each bug by the check that stands for the duty, and finds

@@ -1,7 +1,6 @@
 package webhooksink
 
 import (
-	"fmt"
 	"net"
 	"net/http"
 	"net/netip"
@@ -53,9 +52,9 @@ func guard(allowed []netip.Prefix) (*ssrf.Guardian, error) {
 	for _, p := range allowed {
 		switch {
 		case !p.IsValid():
-			return nil, fmt.Errorf("Options.AllowedNetworks has an invalid network")
+			return nil, optionError("AllowedNetworks", "has an invalid network")
 		case p.Addr().Is4In6():
-			return nil, fmt.Errorf("Options.AllowedNetworks has %v: write the network in IPv4", p)
+			return nil, optionError("AllowedNetworks", "has %v: write the network in IPv4", p)
 		case p.Addr().Is4():
 			v4 = append(v4, p.Masked())
 		default:
@@ -74,8 +73,8 @@ func checkHost(u *url.URL, allowed *ssrf.Guardian) error {
 	}
 	addr = addr.Unmap().WithZone("")
 	if allowed.SafeAddrPort(netip.AddrPortFrom(addr, 443)) != nil {
-		return fmt.Errorf("the address %v is not on the public internet: "+
-			"add its network to Options.AllowedNetworks if it is meant", addr)
+		return optionError("URL", "has the address %v, which is neither on the public internet "+
+			"nor in an allowed network", addr)
 	}
 	return nil
 }

@@ -38,7 +38,9 @@ func TestAddressesThatAreRefused(t *testing.T) {
 		if (err == nil) != want {
 			t.Errorf("%s: %v, want it taken: %v", address, err, want)
 		}
-		if err != nil && (!strings.Contains(err.Error(), "AllowedNetworks") ||
+		wrong, ok := errors.AsType[*webhooksink.OptionError](err)
+		if err != nil && (!ok || wrong.Option != "URL" ||
+			!strings.Contains(wrong.Problem, "in an allowed network") ||
 			strings.Contains(err.Error(), hookToken)) {
 			t.Errorf("%s: the error is %q", address, err)
 		}
@@ -84,6 +86,10 @@ func TestNamesThatAreRefused(t *testing.T) {
 			!strings.Contains(remedyOf(err), "AllowedNetworks") || lost(err) {
 			t.Errorf("%s: the error is %v, want the address refused", name, err)
 		}
+		if status, err := sink.Reach(t.Context()); err == nil ||
+			!strings.Contains(remedyOf(err), "AllowedNetworks") {
+			t.Errorf("%s: Reach: %d, %v, want the address refused", name, status, err)
+		}
 	}
 	if reached.Load() {
 		t.Error("a refused address was reached")
@@ -97,6 +103,35 @@ func TestNamesThatAreRefused(t *testing.T) {
 	}
 	if err := sink.Deliver(context.Background(), delivery()); err != nil || !reached.Load() {
 		t.Errorf("an allowed address: %v", err)
+	}
+}
+
+// Reach asks with HEAD, shows no secret but the URL's, and any status will do.
+func TestReach(t *testing.T) {
+	asked := make(chan *http.Request, 1)
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		asked <- req
+		w.WriteHeader(http.StatusMethodNotAllowed)
+	}))
+	defer server.Close()
+	sink, err := webhooksink.New(server.URL+"/hook/"+hookToken, &webhooksink.Options{
+		AllowedNetworks: loopback, Headers: http.Header{"X-Token": {password}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	status, err := sink.Reach(t.Context())
+	if err != nil || status != http.StatusMethodNotAllowed {
+		t.Errorf("Reach: %d, %v, want 405", status, err)
+	}
+	req := <-asked
+	if req.Method != http.MethodHead || req.URL.Path != "/hook/"+hookToken ||
+		req.Header.Get("X-Token") != "" {
+		t.Errorf("the request is %s %s %v", req.Method, req.URL, req.Header)
+	}
+	server.Close()
+	if status, err := sink.Reach(t.Context()); err == nil || strings.Contains(err.Error(), hookToken) {
+		t.Errorf("Reach of a target that is away: %d, %v", status, err)
 	}
 }
 

@@ -1,7 +1,6 @@
 package webhooksink
 
 import (
-	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -74,22 +73,21 @@ func (o Options) LogValue() slog.Value { return slog.StringValue(o.String()) }
 func (o *Options) check() error {
 	switch {
 	case o.Format != nil && o.Format.body == nil:
-		return errors.New("Options.Format is empty: " +
+		return optionError("Format", "is empty: "+
 			"Feishu, DingTalk, WeCom, Slack and Teams return one")
 	case o.Format != nil && o.Template != "":
-		return errors.New("Options.Format and Options.Template exclude each other: " +
-			"both make the body")
+		return optionError("Template", "excludes Options.Format: both make the body")
 	case o.Format != nil && o.ContentType != "":
-		return errors.New("Options.Format and Options.ContentType exclude each other: " +
-			"a format has its own content type")
+		return optionError("ContentType",
+			"excludes Options.Format: a format has its own content type")
 	case o.Format != nil && len(o.Secrets) > 0:
-		return errors.New("Options.Format and Options.Secrets exclude each other: " +
-			"a chat verifies no Standard Webhooks signature")
+		return optionError("Secrets",
+			"excludes Options.Format: a chat verifies no Standard Webhooks signature")
 	case o.Client != nil && len(o.AllowedNetworks) > 0:
-		return errors.New("Options.Client and Options.AllowedNetworks exclude each other: " +
-			"the client's own transport decides what it connects to")
+		return optionError("AllowedNetworks",
+			"excludes Options.Client: the client's own transport decides what it connects to")
 	case o.ContentType != "" && !httpguts.ValidHeaderFieldValue(o.ContentType):
-		return errors.New("Options.ContentType is not a header value")
+		return optionError("ContentType", "is not a header value")
 	}
 	return nil
 }
@@ -106,17 +104,17 @@ func cleanHeaders(h http.Header) (http.Header, error) {
 	for name, values := range h {
 		canonical := textproto.CanonicalMIMEHeaderKey(name)
 		if !httpguts.ValidHeaderFieldName(name) {
-			return nil, errors.New("Options.Headers has a name that HTTP does not allow")
+			return nil, optionError("Headers", "has a name that HTTP does not allow")
 		}
 		for _, own := range ownHeaders {
 			if own == canonical {
-				return nil, fmt.Errorf("Options.Headers has %s, which the sink sets", canonical)
+				return nil, optionError("Headers", "has %s, which the sink sets", canonical)
 			}
 		}
 		for _, value := range values {
 			if !httpguts.ValidHeaderFieldValue(value) {
-				return nil, fmt.Errorf("Options.Headers: the value of %s has characters that "+
-					"HTTP does not allow, such as a newline at the end of a file", canonical)
+				return nil, optionError("Headers", "has a value of %s with characters that HTTP "+
+					"does not allow, such as a newline at the end of a file", canonical)
 			}
 			clean.Add(canonical, value)
 		}

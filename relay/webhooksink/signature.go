@@ -4,7 +4,6 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"net/http"
 	"strconv"
@@ -28,19 +27,19 @@ func newSigner(secrets []string) (signer, error) {
 	for i, secret := range secrets {
 		encoded, ok := strings.CutPrefix(secret, secretPrefix)
 		if !ok {
-			return nil, fmt.Errorf("Options.Secrets[%d] does not begin with %s", i, secretPrefix)
+			return nil, optionError("Secrets", "has no %s at the beginning of number %d", secretPrefix, i+1)
 		}
 		raw, err := base64.StdEncoding.DecodeString(encoded)
 		if err != nil {
-			return nil, fmt.Errorf("Options.Secrets[%d] has no base64 after %s", i, secretPrefix)
+			return nil, optionError("Secrets", "has no base64 after %s in number %d", secretPrefix, i+1)
 		}
 		if len(raw) < 24 || len(raw) > 64 {
-			return nil, fmt.Errorf("Options.Secrets[%d] has %d bytes, and Standard Webhooks "+
-				"demand 24 to 64", i, len(raw))
+			return nil, optionError("Secrets", "has %d bytes in number %d, and Standard Webhooks "+
+				"demand 24 to 64", len(raw), i+1)
 		}
 		key, err := standardwebhooks.NewWebhookRaw(raw)
 		if err != nil {
-			return nil, errors.New("Options.Secrets: a secret cannot be used")
+			return nil, optionError("Secrets", "has a secret that cannot be used: number %d", i+1)
 		}
 		keys = append(keys, key)
 	}

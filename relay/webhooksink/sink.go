@@ -6,7 +6,6 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -112,15 +111,15 @@ func newSink(rawURL string, opts *Options) (s *Sink, err error) {
 func parseURL(raw string, h http.Header) (*url.URL, error) {
 	u, err := url.Parse(raw)
 	if err != nil { // which would print it
-		return nil, errors.New("the URL cannot be parsed")
+		return nil, optionError("URL", "cannot be parsed")
 	}
 	if u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" {
-		return nil, errors.New("the URL has to begin with http:// or https:// and a host")
+		return nil, optionError("URL", "has to begin with http:// or https:// and a host")
 	}
 	if u.User != nil {
 		if h.Get("Authorization") != "" {
-			return nil, errors.New("the URL has a user, and Options.Headers has Authorization: " +
-				"give one of them")
+			return nil, optionError("URL",
+				"has a user, and Options.Headers has Authorization: give one of them")
 		}
 		password, _ := u.User.Password()
 		h.Set("Authorization", "Basic "+
@@ -214,6 +213,22 @@ func (s *Sink) Deliver(ctx context.Context, d *relay.Delivery) error {
 	}
 	d.LogAttrs(append(attrs, slog.Int("status", res.status))...)
 	return nil
+}
+
+// Reach connects to the target as Deliver does, and returns the status with which it answers HEAD:
+// no target takes that for an event. Any status shows that the target can be reached. Its errors
+// are those of Deliver.
+func (s *Sink) Reach(ctx context.Context) (status int, err error) {
+	address, header := s.target()
+	req := (&http.Request{
+		Method: http.MethodHead, URL: address, Host: header.Get("Host"), Header: make(http.Header),
+	}).WithContext(ctx)
+	resp, err := s.client.Do(req)
+	if err != nil {
+		return 0, noAnswer(ctx, s.name, err, false)
+	}
+	_ = resp.Body.Close() // HEAD has none
+	return resp.StatusCode, nil
 }
 
 // bodyOf returns the body of a request.

@@ -24,7 +24,11 @@ func parseTemplate(text string, isJSON bool) (func(Payload) ([]byte, error), err
 	})
 	t, err := t.Parse(text)
 	if err != nil {
-		return nil, err
+		problem := "cannot be parsed"
+		if strings.Contains(err.Error(), "not defined") {
+			problem = "calls a function that does not exist"
+		}
+		return nil, templateError(problem, err)
 	}
 	body := func(p Payload) ([]byte, error) {
 		var b bytes.Buffer
@@ -52,11 +56,11 @@ func try(body func(Payload) ([]byte, error)) error {
 		},
 		Problem: "sample", Accepted: now,
 	}))
-	if _, wrong := errors.AsType[*jsonError](err); wrong {
-		return err
+	if wrong, ok := errors.AsType[*jsonError](err); ok {
+		return &OptionError{Option: "Template", Problem: wrong.problem()}
 	}
 	if err != nil && strings.Contains(err.Error(), "can't evaluate field") {
-		return err
+		return templateError("names a field that no event has", err)
 	}
 	return nil
 }
@@ -64,10 +68,12 @@ func try(body func(Payload) ([]byte, error)) error {
 // A jsonError says where the result of a template stops being JSON.
 type jsonError struct{ offset int64 }
 
-func (e *jsonError) Error() string {
-	return fmt.Sprintf("template: Options.Template: the result is not JSON from byte %d on: "+
-		"write values with {{json …}}, or set Options.ContentType", e.offset)
+func (e *jsonError) problem() string {
+	return fmt.Sprintf("makes a body that is not JSON from byte %d on: write values with {{json …}}, "+
+		"or set the content type", e.offset)
 }
+
+func (e *jsonError) Error() string { return "Options.Template " + e.problem() }
 
 func notJSON(body []byte) error {
 	e := &jsonError{offset: int64(len(body))}

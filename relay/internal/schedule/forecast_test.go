@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"runtime"
 	"slices"
 	"testing"
 	"time"
@@ -408,6 +409,33 @@ func TestSendNow(t *testing.T) {
 	b.answer(b.send(2), delivered)
 	if b.problems.len != 0 || b.problems.extras.len != 0 {
 		t.Errorf("%d problems and %d extras are left", b.problems.len, b.problems.extras.len)
+	}
+}
+
+// A page of the waiting room costs by its length: as much memory with a large backlog as with a
+// small one.
+func TestForecastCostsByThePage(t *testing.T) {
+	var bytes [2]uint64
+	for i, n := range []int{1_000, 100_000} {
+		b := newBench(t, Policy{})
+		for j := range n {
+			b.accept(b.fault(fmt.Sprint(j), guance.Level(1+j%5), 0), store.Record{})
+		}
+		c := conditions(b.now)
+		if got := len(b.Forecast(c, 50)); got != 50 {
+			t.Fatalf("%d entries, want 50", got)
+		}
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		for range 10 {
+			b.Forecast(c, 50)
+		}
+		runtime.ReadMemStats(&after)
+		bytes[i] = after.TotalAlloc - before.TotalAlloc
+	}
+	if bytes[1] > 2*bytes[0] {
+		t.Errorf("a page of 50 takes %d bytes of 1,000 entries, and %d of 100,000", bytes[0]/10,
+			bytes[1]/10)
 	}
 }
 

@@ -237,13 +237,14 @@ func (m *model) ended(e *store.Entry) (ended []uint64) {
 	if levels[0] == guance.LevelNone {
 		levels = nil
 	}
-	resolves := false
+	resolves, mayDie := false, false // a recovery that was begun
 	for _, o := range m.before(e, true) {
 		switch o.State {
 		case guance.StateProblem:
-			open, levels = true, []guance.Level{o.Level}
+			open, levels, mayDie = true, []guance.Level{o.Level}, false
 		case guance.StateRecovered:
 			open, levels, resolves = false, nil, !m.over(o)
+			mayDie = resolves && !(m.repeats[problem] && o == m.queue(problem)[0])
 		}
 	}
 	trigger := slices.ContainsFunc(unsent, func(o *store.Entry) bool {
@@ -265,7 +266,7 @@ func (m *model) ended(e *store.Entry) (ended []uint64) {
 	var sent bool
 	switch doubt := m.doubt[problem]; {
 	case e.Sticky && e.State == guance.StateRecovered:
-		sent = open || doubt && !resolves
+		sent = open || mayDie || doubt && !resolves
 	case e.Sticky:
 		sent = open && !slices.Contains(levels, e.Level)
 	case e.State == guance.StateRecovered: // it goes with its trigger if the target has nothing
@@ -613,11 +614,45 @@ func (m *model) check(t *rapid.T) {
 			t.Fatalf("the oldest is of %v, want %v", got, moment(want))
 		}
 	}
+	m.checkAges(t)
 	for seq := uint64(1); seq <= m.seq; seq++ {
 		pending := slices.ContainsFunc(m.entries, func(e *store.Entry) bool { return e.Seq == seq })
 		if pending == (m.outcomes[seq] != 0) {
 			t.Fatalf("entry %d: pending %v and %v", seq, pending, m.outcomes[seq])
 		}
+	}
+}
+
+// checkAges compares the oldest entries by the highest level of their problems, and the number of
+// problems in doubt.
+func (m *model) checkAges(t *rapid.T) {
+	var want [levels]time.Time
+	for _, e := range m.entries {
+		queue := m.queue(e.Problem)
+		level := int(e.Level)
+		if queue[0] != e {
+			continue
+		}
+		for _, other := range queue {
+			if !m.s.policy.EveryEvent {
+				level = max(level, int(other.Level))
+			}
+		}
+		if kept := moment(int64(e.Kept)); want[level].IsZero() || kept.Before(want[level]) {
+			want[level] = kept
+		}
+	}
+	if got := m.s.OldestByLevel(); got != want {
+		t.Fatalf("the oldest by level are %v, want %v", got, want)
+	}
+	doubts := 0
+	for x := range m.s.problems.extras.all() {
+		if x.doubt {
+			doubts++
+		}
+	}
+	if got := m.s.Unconfirmed(); got != doubts {
+		t.Fatalf("%d problems are unconfirmed, want %d", got, doubts)
 	}
 }
 

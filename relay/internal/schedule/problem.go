@@ -33,7 +33,7 @@ type problem struct {
 	shown     int8 // Record.Shown
 	open      bool // Record.Open
 	stage     stage
-	rank      rank // when it was put into a heap
+	rank      rank // when it became due; later: its highest level, when it was put into byAge
 }
 
 // waits reports whether the problem has a pending entry.
@@ -43,8 +43,20 @@ func (ps *problems) remember(p *problem, r store.Record) {
 	p.sent, p.open, p.shown = r.Seq, r.Open, int8(r.Shown)
 	p.newest = max(p.newest, nanos(r.Time))
 	if r.Doubt || p.extra != 0 {
-		ps.ensureExtra(p).doubt = r.Doubt
+		ps.setDoubt(p, r.Doubt)
 	}
+}
+
+// setDoubt notes whether an answer of the problem was lost, see Record.Doubt.
+func (ps *problems) setDoubt(p *problem, doubt bool) {
+	x := ps.ensureExtra(p)
+	switch {
+	case doubt && !x.doubt:
+		ps.doubts++
+	case !doubt && x.doubt:
+		ps.doubts--
+	}
+	x.doubt = doubt
 }
 
 // apply updates what the store will remember of a problem after m.

@@ -15,6 +15,7 @@ import (
 type problems struct {
 	arena[problem]
 	extras arena[extra]
+	doubts int    // extras with doubt
 	index  []ref  // its length is a power of two; at most three quarters are taken
 	odd    uint64 // random, so that no sender can make keys that share a home
 }
@@ -61,6 +62,9 @@ func (ps *problems) remove(p *problem) {
 	}
 	ps.index[hole] = 0
 	if x := ps.at(r).extra; x != 0 {
+		if ps.extras.at(x).doubt {
+			ps.doubts--
+		}
 		ps.extras.remove(x)
 	}
 	ps.arena.remove(r)

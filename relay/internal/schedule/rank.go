@@ -23,6 +23,22 @@ const (
 	ranks   = topRank + 1
 )
 
+// worst returns the highest level of a problem: that of its queue or, where every event is sent, of
+// the first entry.
+func (ps *problems) worst(p *problem, everyEvent bool) int {
+	worst := level(&p.first)
+	for i := range ps.extra(p).queue {
+		if everyEvent {
+			break
+		}
+		worst = max(worst, level(&ps.extra(p).queue[i]))
+	}
+	return worst
+}
+
+// level returns the level of an item, as an index.
+func level(it *item) int { return min(max(int(it.level), 0), levels-1) }
+
 // rankOf returns the rank of a problem: the highest of its queue, as the first entry has to go
 // before the others. Where every event is sent, queues are long, and the first entry alone decides.
 func (ps *problems) rankOf(p *problem, everyEvent bool) rank {

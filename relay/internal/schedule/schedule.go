@@ -50,7 +50,7 @@ type Schedule struct {
 	problems *problems
 	due      dueHeap               // may be sent now
 	byTurn   problemHeap           // backing off or quarantined, next first
-	byAge    problemHeap           // backing off, oldest entry first
+	byAge    [levels]problemHeap   // backing off, by the highest level, oldest entry first
 	stuck    problemHeap           // failed stubborn times in a row or quarantined, oldest first
 	exempt   map[*problem]struct{} // in flight or quarantined: not expired
 	sends    int
@@ -64,11 +64,13 @@ func New(p Policy, j Jitter) *Schedule {
 	s := &Schedule{
 		policy: p, jitter: j, problems: ps, exempt: make(map[*problem]struct{}),
 		byTurn: problemHeap{problems: ps, order: byTurn},
-		byAge:  problemHeap{problems: ps, order: byAge},
 		stuck:  problemHeap{problems: ps, order: stuck},
 	}
 	for i := range s.due.ranks {
 		s.due.ranks[i] = problemHeap{problems: ps, order: byArrival}
+	}
+	for i := range s.byAge {
+		s.byAge[i] = problemHeap{problems: ps, order: byAge}
 	}
 	return s
 }
@@ -176,7 +178,7 @@ func (s *Schedule) push(p *problem, it item) {
 
 func (s *Schedule) count(it *item, n int) {
 	s.pending += n
-	s.byLevel[min(max(int(it.level), 0), levels-1)] += n
+	s.byLevel[level(it)] += n
 }
 
 // Limit returns how many attempts may be in flight, at most n.
@@ -267,7 +269,7 @@ func (s *Schedule) Answered(t Ticket, r Result, now time.Time) store.Mark {
 	p := t.problem
 	state := guance.State(p.first.state)
 	if r.AnswerLost && state == guance.StateProblem && !s.policy.EveryEvent {
-		s.problems.ensureExtra(p).doubt = true
+		s.problems.setDoubt(p, true)
 		p.first.doubt = true
 	}
 	switch {
@@ -389,4 +391,10 @@ func (s *Schedule) Expiry() time.Time {
 }
 
 // eldest returns the problem with the oldest entry that can expire, or nil.
-func (s *Schedule) eldest() *problem { return elder(s.due.oldest(), s.byAge.first()) }
+func (s *Schedule) eldest() *problem {
+	eldest := s.due.oldest()
+	for i := range s.byAge {
+		eldest = elder(eldest, s.byAge[i].first())
+	}
+	return eldest
+}

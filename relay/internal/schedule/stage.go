@@ -25,7 +25,7 @@ func (s *Schedule) move(p *problem, to stage) {
 		s.due.remove(p)
 	case later:
 		s.byTurn.remove(p)
-		s.byAge.remove(p)
+		s.byAge[p.rank].remove(p)
 	case quarantined:
 		s.byTurn.remove(p)
 	}
@@ -35,7 +35,8 @@ func (s *Schedule) move(p *problem, to stage) {
 		to = due // removed below
 	case to == later:
 		s.byTurn.insert(p)
-		s.byAge.insert(p)
+		p.rank = rank(s.problems.worst(p, s.policy.EveryEvent))
+		s.byAge[p.rank].insert(p)
 	case to == quarantined:
 		s.byTurn.insert(p)
 	}

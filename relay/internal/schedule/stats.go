@@ -17,6 +17,38 @@ func (s *Schedule) Oldest() time.Time {
 	return moment(eldest.first.kept)
 }
 
+// OldestByLevel is Oldest by level. A problem counts under the highest level of its entries.
+func (s *Schedule) OldestByLevel() (oldest [levels]time.Time) {
+	look := func(level int, p *problem) {
+		kept := moment(p.first.kept)
+		if oldest[level].IsZero() || kept.Before(oldest[level]) {
+			oldest[level] = kept
+		}
+	}
+	for i := range topRank {
+		if p := s.due.ranks[i].first(); p != nil {
+			look(i%levels, p)
+		}
+	}
+	for _, r := range s.due.ranks[topRank].refs {
+		p := s.problems.at(r)
+		look(s.problems.worst(p, s.policy.EveryEvent), p)
+	}
+	for level := range s.byAge {
+		if p := s.byAge[level].first(); p != nil {
+			look(level, p)
+		}
+	}
+	for p := range s.exempt {
+		look(s.problems.worst(p, s.policy.EveryEvent), p)
+	}
+	return oldest
+}
+
+// Unconfirmed returns how many problems with pending entries are in doubt: the answer of a request
+// was lost, so the target may show something else than what it confirmed.
+func (s *Schedule) Unconfirmed() int { return s.problems.doubts }
+
 // Stuck returns how many entries failed several times in a row or are quarantined, and when the
 // oldest of them was kept. While the target counts as down, these are all pending entries.
 func (s *Schedule) Stuck() (n int, oldest time.Time) {

@@ -54,6 +54,14 @@ func newSources(c Config) ([]source, error) {
 	return list, nil
 }
 
+// SourceNames returns the names of the sources; that without a name is "".
+func (r *Receiver) SourceNames() (names []string) {
+	for i := range r.sources {
+		names = append(names, r.sources[i].name)
+	}
+	return names
+}
+
 // inSource adds the name of a source to an error.
 func inSource(name string, err error) error {
 	if name == "" {

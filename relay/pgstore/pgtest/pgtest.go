@@ -62,16 +62,20 @@ func Start(opts *Options) (*Server, error) {
 			return nil, fmt.Errorf("pgtest: as root, a user \"postgres\" is needed: %w", ErrNotFound)
 		}
 	}
-	if s.Dir, err = os.MkdirTemp("", "pgtest"); err != nil {
-		return nil, fmt.Errorf("pgtest: %w", err)
+	if err = s.makeDir(); err == nil {
+		err = s.create(opts)
 	}
-	if err := s.create(opts); err != nil {
+	if err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
 	return s, nil
 }
 
-func (s *Server) create(opts *Options) error {
+// makeDir makes the server's directory and finds a port for it.
+func (s *Server) makeDir() (err error) {
+	if s.Dir, err = os.MkdirTemp("", "pgtest"); err != nil {
+		return fmt.Errorf("pgtest: %w", err)
+	}
 	if s.as != nil {
 		uid, _ := strconv.Atoi(s.as.Uid)
 		gid, _ := strconv.Atoi(s.as.Gid)
@@ -79,24 +83,36 @@ func (s *Server) create(opts *Options) error {
 			return fmt.Errorf("pgtest: %w", err)
 		}
 	}
-	if err := s.run("initdb", "--pgdata", s.data(), "--username", "admin", "--auth", "trust",
-		"--no-sync", "--encoding", "UTF8", "--locale", "C"); err != nil {
-		return err
+	if s.Port != 0 {
+		return nil
 	}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return fmt.Errorf("pgtest: %w", err)
 	}
 	s.Port = l.Addr().(*net.TCPAddr).Port
-	_ = l.Close() // the port is free for the server
-	conf := []string{
+	return l.Close() // the port is free for the server
+}
+
+// address has the lines of postgresql.conf that are different in each server.
+func (s *Server) address() []string {
+	return []string{
 		fmt.Sprintf("port = %d", s.Port),
-		"listen_addresses = '127.0.0.1'",
 		"unix_socket_directories = '" + s.Dir + "'",
+	}
+}
+
+func (s *Server) create(opts *Options) error {
+	if err := s.run("initdb", "--pgdata", s.data(), "--username", "admin", "--auth", "trust",
+		"--no-sync", "--encoding", "UTF8", "--locale", "C"); err != nil {
+		return err
+	}
+	conf := append(s.address(),
+		"listen_addresses = '127.0.0.1'",
 		"logging_collector = off",
 		"max_connections = 200",
 		"shared_buffers = 64MB",
-	}
+	)
 	for name, value := range opts.Settings {
 		conf = append(conf, fmt.Sprintf("%s = '%s'", name, strings.ReplaceAll(value, "'", "''")))
 	}

@@ -7,10 +7,14 @@
 
 -- One row. The store's time is base, and what has passed since at, see store_clock(). A null at
 -- means that no node has the store open, and that the time stands still.
+-- engine is the engine, or the timeline of it, on which a lease was acquired last; and since, when that
+-- was first tried there. 0: it is the first one.
 create table clock (
 	one boolean primary key default true check (one),
-	base bigint not null,
-	at   timestamptz
+	base   bigint not null,
+	at     timestamptz,
+	engine text,
+	since  bigint not null default 0
 );
 insert into clock (base) values (1);
 
@@ -126,6 +130,17 @@ create table problems (
 	changed    bigint not null default 0, -- 0: there is no record
 	primary key (problem, lane)
 ) with (fillfactor = 70);
+-- For the list of open problems. It costs a mark nothing but where a problem begins or ends.
+create index problems_open on problems (lane, problem) where open;
+
+-- Pauses that operators have set.
+create table pauses (
+	lane   integer primary key,
+	until  bigint not null, -- by the store's clock
+	by     bytea not null,
+	reason bytea not null,
+	at     bigint
+) with (fillfactor = 50);
 
 -- The IDs of each source that are remembered: n of the newest one is n of the source.
 create table sources (
@@ -141,15 +156,17 @@ create table seen (
 );
 create index seen_n on seen (source, n);
 
--- What Append reported, for a caller that repeats it.
+-- What Append reported, for a caller that repeats it: a row for each placement and each duplicate.
 create table nonces (
-	nonce    bytea primary key,
-	kept     bigint not null,
-	events   integer[] not null, -- index in the batch
-	lanes    text[] not null,    -- null: the event is a duplicate
-	seqs     bigint[] not null,
-	sticky   boolean[] not null,
-	outcomes integer[] not null
+	nonce   uuid,    -- the first half of the SHA-256 of the nonce
+	n       integer, -- the order of the report
+	kept    bigint not null,
+	event   integer, -- its index in the batch; null: there is nothing to report
+	name    text,    -- of the lane; null: the event is a duplicate
+	seq     bigint,
+	sticky  boolean,
+	outcome integer,
+	primary key (nonce, n)
 );
 create index nonces_kept on nonces (kept);
 
@@ -178,7 +195,3 @@ create table requests (
 	answer bytea
 );
 create index requests_token on requests (token, id) where not taken;
-
--- A result of append_events.
-create type placed as (event integer, name text, lane integer, seq bigint, sticky boolean,
-	outcome integer, pos bigint);

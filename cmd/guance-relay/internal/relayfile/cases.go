@@ -15,18 +15,20 @@ type CaseFile struct {
 }
 
 type caseOf struct {
-	Name  string         `yaml:"name"`
-	Event map[string]any `yaml:"event"`
-	File  string         `yaml:"file"`
-	Lanes []string       `yaml:"lanes"`
+	Name   string         `yaml:"name"`
+	Source string         `yaml:"source"`
+	Event  map[string]any `yaml:"event"`
+	File   string         `yaml:"file"`
+	Lanes  []string       `yaml:"lanes"`
 }
 
 // A Case is an event and the lanes that it has to reach.
 type Case struct {
-	Name  string
-	Place string // file:line
-	Event *guance.Event
-	Lanes []string
+	Name   string
+	Place  string // file:line
+	Source string
+	Event  *guance.Event
+	Lanes  []string
 }
 
 // LoadCases reads a table of cases for a configuration.
@@ -55,6 +57,11 @@ func LoadCases(name string, c *Config) ([]Case, error) {
 					"there is no lane %s", quote(lane))
 			}
 		}
+		source, err := c.Source(row.Source)
+		if err != nil {
+			problem, remedy := split(err, "")
+			return nil, doc.errorf(at.with("source"), remedy, "%s", problem)
+		}
 		body, err := json.Marshal(row.Event)
 		where := at.with("event")
 		if row.File != "" {
@@ -77,8 +84,8 @@ func LoadCases(name string, c *Config) ([]Case, error) {
 			row.Name = fmt.Sprintf("case %d", i+1)
 		}
 		cases = append(cases, Case{
-			Name: row.Name, Place: fmt.Sprintf("%s:%d", name, doc.find(at).Line), Event: events[0],
-			Lanes: row.Lanes,
+			Name: row.Name, Place: fmt.Sprintf("%s:%d", name, doc.find(at).Line), Source: source,
+			Event: events[0], Lanes: row.Lanes,
 		})
 	}
 	return cases, nil

@@ -379,7 +379,8 @@ func nodeName(t ast.NodeType) string {
 
 // split returns the problem and the remedy of an error that has both.
 func split(err error, remedy string) (string, string) {
-	problem, own, ok := strings.Cut(optionWords(err), "; ")
+	text := strings.NewReplacer("pagerduty: ", "", "Options.BaseURL", "base_url").Replace(err.Error())
+	problem, own, ok := strings.Cut(text, "; ")
 	if !ok {
 		return problem, remedy
 	}

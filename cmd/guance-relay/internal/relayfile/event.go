@@ -29,6 +29,7 @@ type environment struct {
 	Monitor   named             `expr:"monitor"`
 	Policy    []string          `expr:"policy"`
 	Title     string            `expr:"title"`
+	Source    string            `expr:"source"`
 
 	None     int `expr:"none"`
 	Info     int `expr:"info"`
@@ -42,27 +43,28 @@ type environment struct {
 
 // names are what an expression may use, for error messages.
 const names = "level, state, kind, tags, labels, workspace.id, workspace.name, monitor.id, " +
-	"monitor.name, policy and title"
+	"monitor.name, policy, title and source"
 
-// words are the values of state and kind.
-var words = map[string][]string{
+// fixedWords are the values of state and kind.
+var fixedWords = map[string][]string{
 	"state": {"problem", "recovered", "acknowledged", "neither"},
-	"kind": {
-		string(guance.KindFault), string(guance.KindRecovery), string(guance.KindNoData),
-		string(guance.KindInfo), string(guance.KindSLO), string(guance.KindIntelligent),
-		string(guance.KindSecurity), string(guance.KindExternal), string(guance.KindCustom),
-		string(guance.KindChange), string(guance.KindAudit), string(guance.KindIssue),
-		string(guance.KindIncident), string(guance.KindText), string(guance.KindTest),
-		string(guance.KindUnknown),
-	},
+	"kind":  kinds(),
 }
 
-// newEnvironment returns what expressions see of an event.
-func newEnvironment(e *guance.Event) environment {
+func kinds() (list []string) {
+	for _, k := range guance.Kinds() {
+		list = append(list, string(k))
+	}
+	return list
+}
+
+// newEnvironment returns what expressions see of an event of a source.
+func newEnvironment(source string, e *guance.Event) environment {
 	env := environment{
 		Level: int(e.Level()), State: e.State().String(), Kind: string(e.Kind()), Tags: tags(e),
 		Labels: e.Label, Monitor: named{e.CheckerID, e.CheckerName}, Title: e.Title,
-		None: int(guance.LevelNone), Info: int(guance.LevelInfo), NoData: int(guance.LevelNoData),
+		Source: source,
+		None:   int(guance.LevelNone), Info: int(guance.LevelInfo), NoData: int(guance.LevelNoData),
 		Warning: int(guance.LevelWarning), Error: int(guance.LevelError),
 		Critical: int(guance.LevelCritical), Fatal: int(guance.LevelFatal), Unknown: unknownLevel,
 	}

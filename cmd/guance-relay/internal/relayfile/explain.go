@@ -46,17 +46,27 @@ func (e *Explainer) RoundTrip(req *http.Request) (*http.Response, error) {
 	}, nil
 }
 
-// Explain returns which lanes of a configuration would get an event, why, and what they would send.
-func (e *Explainer) Explain(ctx context.Context, c *Config, ev *guance.Event) string {
+// Explain returns which lanes of a configuration would get an event of a source, why, and what they
+// would send.
+func (e *Explainer) Explain(ctx context.Context, c *Config, source string,
+	ev *guance.Event) string {
 	var b strings.Builder
-	env := newEnvironment(ev)
-	fmt.Fprintf(&b, "kind %s, state %s, level %s\n", env.Kind, env.State, levelName(env.Level))
-	problem := relay.ProblemKey("", ev.ProblemKey())
-	fmt.Fprintf(&b, "problem key: %s\n", problem)
-	if len(c.Access.Sources) > 0 {
-		b.WriteString("  from a source with a name: source:<name>: before it\n")
+	env := newEnvironment(source, ev)
+	fmt.Fprintf(&b, "source %s, kind %s, state %s, level %s\n", source, env.Kind, env.State,
+		levelName(env.Level))
+	name := source
+	if source == defaultSource {
+		name = ""
 	}
-	d := c.Table.Decide(ev)
+	problem := relay.ProblemKey(name, ev.ProblemKey())
+	fmt.Fprintf(&b, "problem key: %s\n", problem)
+	if may := c.File.Sources[source].Workspaces; len(may) > 0 && env.Workspace.ID != "" &&
+		!slices.Contains(may, env.Workspace.ID) {
+		fmt.Fprintf(&b, "refused, and not kept: the source may not speak for workspace %s\n",
+			env.Workspace.ID)
+		return b.String()
+	}
+	d := c.Table.Decide(source, ev)
 	for _, s := range d.Steps {
 		what := "does not match"
 		if s.Matched {

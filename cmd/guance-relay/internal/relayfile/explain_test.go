@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/guance-relay/guance-relay/guance"
+	"github.com/guance-relay/guance-relay/guance/guancetest"
 )
 
 // exampleEnv has the variables of the examples.
@@ -23,6 +24,35 @@ func exampleEnv() map[string]string {
 		"MIRROR_AUTH": "Bearer " + planted,
 	})
 	return env
+}
+
+// An explanation is that of the source: its problem key, its routes, and whether it may speak for
+// the workspace.
+func TestExplainSource(t *testing.T) {
+	env := exampleEnv()
+	e := NewExplainer(time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC))
+	loader := e.Loader()
+	loader.Getenv = func(name string) string { return env[name] }
+	c, err := loader.Load("../../testdata/config/workspaces.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	fault := guancetest.NewProblem("disk").Fault(guance.LevelCritical)
+	fault.WorkspaceUUID = "wksp_of_the_shop"
+	for source, want := range map[string]string{
+		"shop": "\nthe fallback gets it, unless another lane has the problem: shop\n",
+		"bank": "\nrefused, and not kept: the source may not speak for workspace wksp_of_the_shop\n",
+	} {
+		got := e.Explain(t.Context(), c, source, fault)
+		key := "\nproblem key: source:" + source + ":" + fault.ProblemKey() + "\n"
+		if !strings.Contains(got, want) || !strings.Contains(got, key) ||
+			strings.Contains(got, "lane ") == (source == "bank") {
+			t.Errorf("from %s: got\n%s, want %q and %q", source, got, key, want)
+		}
+	}
+	if name, err := c.Source(""); err == nil {
+		t.Errorf("no source is %q", name)
+	}
 }
 
 // What becomes of each sample of package guance, with the configuration of the reference. Golden
@@ -51,7 +81,7 @@ func TestExplainEverySample(t *testing.T) {
 		}
 		var all strings.Builder
 		for _, ev := range events {
-			all.WriteString(c.Redact(e.Explain(t.Context(), c, ev)) + "\n")
+			all.WriteString(c.Redact(e.Explain(t.Context(), c, "default", ev)) + "\n")
 		}
 		golden := filepath.Join("testdata", "explain", filepath.Base(name)+".txt")
 		if *update {

@@ -12,6 +12,7 @@ type File struct {
 	Lanes     map[string]Lane   `yaml:"lanes" doc:"Where alerts go, by name."`
 	Routes    []Route           `yaml:"routes" doc:"Which lanes get an alert. The first route that matches decides, unless it has continue. Without routes every lane but the fallback gets every alert."`
 	Fallback  string            `yaml:"fallback" doc:"The lane that gets what no route and no lane takes."`
+	Watch     Watch             `yaml:"watch" doc:"What the relay reports of its own trouble. A reload does not change the heartbeat."`
 	Limits    Limits            `yaml:"limits" doc:"Limits of webhooks and connections."`
 	Store     Store             `yaml:"store" doc:"The durable store. A reload does not change it."`
 	Listeners Listeners         `yaml:"listeners" doc:"The addresses of the server. A reload does not change them."`
@@ -60,9 +61,20 @@ type Lane struct {
 
 // A Route sends the alerts for which When is true to lanes.
 type Route struct {
-	When     string   `yaml:"when" doc:"An expression of expr-lang.org over level, state, kind, tags, labels, workspace, monitor, policy and title. Empty: every alert."`
+	When     string   `yaml:"when" doc:"An expression of expr-lang.org over level, state, kind, tags, labels, workspace, monitor, policy, title and source. Empty: every alert."`
 	Lanes    []string `yaml:"lanes" required:"true" doc:"The names of lanes. An empty list drops the alert: nobody gets it, but for the fallback."`
 	Continue bool     `yaml:"continue" doc:"Try the routes that follow too."`
+}
+
+// Watch says what becomes of the relay's own trouble.
+type Watch struct {
+	Lane              string   `yaml:"lane" required:"true" doc:"The lane that gets the relay's own trouble as events, whatever the routes say."`
+	Stuck             Duration `yaml:"stuck" doc:"How long a lane with pending events may get nothing through. Default: 10m."`
+	Silence           Duration `yaml:"silence" doc:"How long nothing may come from Guance. Default: for ever."`
+	Full              int      `yaml:"full" min:"1" doc:"How full the store may be, in percent of the bounds of pending events. Default: 80."`
+	HeartbeatURL      Secret   `yaml:"heartbeat_url" doc:"The address of a dead-man's switch. It gets a POST once a synthetic webhook has come all the way through the relay."`
+	HeartbeatEvery    Duration `yaml:"heartbeat_every" doc:"The time between two heartbeats. Default: 1m."`
+	HeartbeatNetworks []string `yaml:"heartbeat_networks" doc:"Networks that the switch may be in although they are not part of the public internet."`
 }
 
 // Limits are those of webhooks and connections.
@@ -85,7 +97,10 @@ type Store struct {
 type Listeners struct {
 	Webhook        string   `yaml:"webhook" doc:"The address of webhooks. Default: 127.0.0.1:8080."`
 	Operator       string   `yaml:"operator" doc:"The loopback address of metrics, statistics, dead letters and reload. Default: off."`
+	Metrics        string   `yaml:"metrics" doc:"An address for the metrics alone, which need not be loopback. Default: off."`
 	Header         string   `yaml:"header" doc:"The header that may carry a token. Default: X-Relay-Token."`
+	TLSCert        string   `yaml:"tls_cert" doc:"The file of the certificate for webhooks, with its chain, as PEM. It is read again after a change. Default: plain HTTP."`
+	TLSKey         string   `yaml:"tls_key" doc:"The file of the private key of tls_cert, as PEM."`
 	TrustedProxies []string `yaml:"trusted_proxies" doc:"Addresses and networks of reverse proxies."`
 }
 

@@ -11,18 +11,13 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"net/http"
-	"net/netip"
 	"net/url"
 	"reflect"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
-
-	"code.dny.dev/ssrf"
 
 	"github.com/guance-relay/guance-relay/guance"
 	"github.com/guance-relay/guance-relay/pagerduty"
@@ -59,6 +54,9 @@ func (b *build) lane(f *File, name string) (*Target, error) {
 	at, l := path{"lanes", name}, f.Lanes[name]
 	if !isLaneName(name) {
 		return nil, b.doc.errorf(at, "use 1 to 64 bytes without slash", "not a name of a lane")
+	}
+	if reserved(name) || reserved(l.Formerly) {
+		return nil, b.doc.errorf(at, "choose another name", "the relay itself uses the name")
 	}
 	if err := b.fields(at, l); err != nil {
 		return nil, err
@@ -233,22 +231,6 @@ func (b *build) pagerduty(at path, l Lane, t *Target) error {
 	return nil
 }
 
-var goOption = regexp.MustCompile(`^(pagerduty|webhooksink): |Options\.([A-Z]\w*)`)
-
-// fieldOf are the fields of the file for options in Go.
-var fieldOf = map[string]string{
-	"BaseURL": "base_url", "AllowedNetworks": "allowed_networks", "Headers": "headers",
-	"ContentType": "content_type", "Format": "format", "Template": "template", "Secrets": "secrets",
-}
-
-// optionWords returns an error of a sink in the words of the file.
-func optionWords(err error) string {
-	text := strings.ReplaceAll(err.Error(), "template: ", "")
-	return goOption.ReplaceAllStringFunc(text, func(s string) string {
-		return fieldOf[strings.TrimPrefix(s, "Options.")]
-	})
-}
-
 // site returns scheme and host of a URL: the rest may be secret.
 func site(address string) string {
 	u, err := url.Parse(address)
@@ -295,16 +277,19 @@ func (b *build) webhook(at path, l Lane, t *Target) error {
 	opts.AllowedNetworks = networks
 	sink, err := webhooksink.New(address, opts)
 	if err != nil {
-		return b.refused(at, opts, err)
+		return b.refused(at, err)
 	}
 	if transport := b.loader.Transport; transport != nil {
 		opts.AllowedNetworks, opts.Client = nil, &http.Client{Transport: transport}
 		if sink, err = webhooksink.New(address, opts); err != nil {
-			return b.refused(at, opts, err)
+			return b.refused(at, err)
 		}
 	}
 	t.Sink, t.Options, t.Address = sink, sink.LaneOptions(), site(address)
-	t.Try = func(ctx context.Context) (string, error) { return try(ctx, address, networks) }
+	t.Try = func(ctx context.Context) (string, error) {
+		status, err := sink.Reach(ctx)
+		return fmt.Sprintf("answers HEAD with %d; no message was posted", status), err
+	}
 	return nil
 }
 
@@ -370,77 +355,29 @@ func (b *build) headers(at path, headers map[string]string, opts *webhooksink.Op
 	return nil
 }
 
-var templateLine = regexp.MustCompile(`Options\.Template:(\d+)`)
-
-// refused returns an error of webhooksink at the place of its field. Errors of templates quote the
-// template, which may hold secrets.
-func (b *build) refused(at path, opts *webhooksink.Options, err error) error {
-	text := err.Error()
-	switch {
-	case strings.Contains(text, "Options.Template") && opts.Template != "":
-		line, what := "", "it cannot be parsed"
-		if m := templateLine.FindStringSubmatch(text); m != nil {
-			line = "line " + m[1] + " of the template: "
-		}
-		switch {
-		case strings.Contains(text, "not defined"):
-			what = "there is no such function"
-		case strings.Contains(text, "can't evaluate field"):
-			what = "an event has no such field"
-		case strings.Contains(text, "not JSON"):
-			what = optionWords(err)
-		}
-		return b.doc.errorf(at.with("template"), "see text/template, and webhooksink.Payload for the "+
-			"fields; the functions json and secret are there too", "%s%s", line, what)
-	case strings.Contains(text, "Options.Headers"):
-		return b.doc.errorf(at.with("headers"), "remove or correct it", "%s",
-			strings.TrimPrefix(optionWords(err), "headers: "))
-	case strings.Contains(text, "AllowedNetworks"):
-		return b.doc.errorf(at.with("url"), "see allowed_networks", "%s", optionWords(err))
-	case strings.Contains(text, "URL"):
-		return b.doc.errorf(at.with("url"), "correct what the reference stands for", "%s",
-			optionWords(err))
-	case strings.Contains(text, "ContentType"):
-		return b.doc.errorf(at.with("content_type"), "write a type such as text/plain", "%s",
-			optionWords(err))
-	}
-	return b.doc.errorf(at.with("secrets"), "write whsec_ and the base64 of 24 to 64 random bytes",
-		"%s", optionWords(err))
+// options are the fields of the file for the options of webhooksink, and what to do if one is
+// wrong.
+var options = map[string]struct{ field, remedy string }{
+	"URL": {"url", "correct what the reference stands for, or see allowed_networks"},
+	"Template": {"template", "see text/template, and webhooksink.Payload for the fields; the functions " +
+		"json and secret are there too"},
+	"Headers":         {"headers", "remove or correct it"},
+	"AllowedNetworks": {"allowed_networks", "write networks such as 10.20.0.0/16"},
+	"ContentType":     {"content_type", "write a type such as text/plain"},
+	"Secrets":         {"secrets", "write whsec_ and the base64 of 24 to 64 random bytes"},
 }
 
-// try connects to a webhook's target as the sink does, and asks with HEAD: no chat takes that for a
-// message. Any answer of HTTP shows that the target can be reached.
-func try(ctx context.Context, address string, allowed []netip.Prefix) (string, error) {
-	var v4, v6 []netip.Prefix
-	for _, p := range allowed {
-		if p.Addr().Is4() {
-			v4 = append(v4, p.Masked())
-		} else {
-			v6 = append(v6, p.Masked())
-		}
+// refused returns an error of webhooksink at the place of its field.
+func (b *build) refused(at path, err error) error {
+	wrong, ok := errors.AsType[*webhooksink.OptionError](err)
+	if !ok {
+		return b.doc.errorf(at, "correct the lane", "%s", err)
 	}
-	guard := ssrf.New(ssrf.WithAnyPort(), ssrf.WithAllowedV4Prefixes(v4...),
-		ssrf.WithAllowedV6Prefixes(v6...))
-	transport := &http.Transport{
-		DialContext: (&net.Dialer{Control: guard.Safe}).DialContext, DisableKeepAlives: true,
+	option, problem := options[wrong.Option], wrong.Problem
+	if wrong.Line > 0 {
+		problem = fmt.Sprintf("%s, in line %d of the template", problem, wrong.Line)
 	}
-	client := &http.Client{
-		Transport:     transport,
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodHead, address, nil)
-	if err != nil {
-		return "", errors.New("the URL cannot be parsed") // the error would repeat it
-	}
-	resp, err := client.Do(req)
-	if err != nil {
-		if inner, ok := errors.AsType[*url.Error](err); ok { // which names the URL
-			err = inner.Err
-		}
-		return "", err
-	}
-	_ = resp.Body.Close() // HEAD has none
-	return fmt.Sprintf("answers HEAD with %d; no message was posted", resp.StatusCode), nil
+	return b.doc.errorf(at.with(option.field), option.remedy, "%s", problem)
 }
 
 // A logSink writes each event as the line that the lane logs of it.

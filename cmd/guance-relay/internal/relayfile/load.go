@@ -2,6 +2,7 @@ package relayfile
 
 import (
 	"cmp"
+	"crypto/tls"
 	"log/slog"
 	"maps"
 	"net"
@@ -12,10 +13,13 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"go.opentelemetry.io/otel/metric"
 
+	"github.com/guance-relay/guance-relay/cmd/guance-relay/internal/watch"
 	"github.com/guance-relay/guance-relay/pagerduty"
+	"github.com/guance-relay/guance-relay/relay"
 	"github.com/guance-relay/guance-relay/relay/boltstore"
 )
 
@@ -38,6 +42,10 @@ type Config struct {
 	Targets []*Target // by name
 	Table   *Table
 	Store   boltstore.Options
+	Watch   *watch.Settings // nil: the relay does not report its own trouble
+	// Switch is the dead-man's switch that gets a heartbeat so often; nil: there is none.
+	Switch         relay.Sink
+	HeartbeatEvery time.Duration
 	// Redact replaces the secrets of the file in a text.
 	Redact func(string) string
 
@@ -66,6 +74,9 @@ func (l *Loader) Load(name string) (*Config, error) {
 	if err := b.sections(f, c); err != nil {
 		return nil, err
 	}
+	if err := b.certificate(f); err != nil {
+		return nil, err
+	}
 	if c.Access, err = b.sources(f); err != nil {
 		return nil, err
 	}
@@ -82,8 +93,23 @@ func (l *Loader) Load(name string) (*Config, error) {
 	if c.Table, err = b.table(f); err != nil {
 		return nil, err
 	}
+	if err := b.watch(f, c); err != nil {
+		return nil, err
+	}
 	c.Redact = b.secrets.redactor()
 	return c, nil
+}
+
+// Settings reads the sections of a file that need no secret: limits, store and listeners. Nothing
+// else of the Config is set. The error is an [Error].
+func Settings(name string) (*Config, error) {
+	c := &Config{File: &File{}}
+	var err error
+	if c.doc, err = readDocument(name, c.File); err != nil {
+		return nil, err
+	}
+	b := &build{doc: c.doc, secrets: &secrets{doc: c.doc}}
+	return c, b.sections(c.File, c)
 }
 
 // sections checks limits, store and listeners.
@@ -105,10 +131,13 @@ func (b *build) sections(f *File, c *Config) (err error) {
 	if f.Limits.MaxBody > largest {
 		return b.doc.errorf(path{"limits", "max_body"}, "write 16777216 at most", "is too large")
 	}
-	if s.Directory != "" {
-		f.Store.Directory = b.secrets.file(s.Directory)
+	for _, name := range []*string{&f.Store.Directory, &f.Listeners.TLSCert, &f.Listeners.TLSKey} {
+		if *name != "" {
+			*name = b.secrets.file(*name)
+		}
 	}
-	for _, l := range [][2]string{{"webhook", f.Listeners.Webhook}, {"operator", f.Listeners.Operator}} {
+	for _, l := range [][2]string{{"webhook", f.Listeners.Webhook},
+		{"operator", f.Listeners.Operator}, {"metrics", f.Listeners.Metrics}} {
 		at := path{"listeners", l[0]}
 		host, _, err := net.SplitHostPort(l[1])
 		switch addr, parsed := netip.ParseAddr(host); {
@@ -120,6 +149,24 @@ func (b *build) sections(f *File, c *Config) (err error) {
 			return b.doc.errorf(at, "listen on 127.0.0.1 and put a proxy with authentication in front",
 				"%s is not a loopback address, and whoever reaches it may drop alerts", quote(l[1]))
 		}
+	}
+	return nil
+}
+
+// certificate checks the files of the certificate.
+func (b *build) certificate(f *File) error {
+	l := f.Listeners
+	at := path{"listeners", "tls_cert"}
+	switch {
+	case l.TLSCert == "" && l.TLSKey == "":
+		return nil
+	case l.TLSCert == "":
+		return b.doc.errorf(at, "add it, or remove tls_key", "is missing")
+	case l.TLSKey == "":
+		return b.doc.errorf(path{"listeners", "tls_key"}, "add it, or remove tls_cert", "is missing")
+	}
+	if _, err := tls.LoadX509KeyPair(l.TLSCert, l.TLSKey); err != nil {
+		return b.doc.errorf(at, "write the paths of two files in PEM that fit together", "%v", err)
 	}
 	return nil
 }

@@ -102,11 +102,17 @@ var valid = map[string]bool{
 	"a fallback that is not there": true, "a lane twice in a route": true,
 	"a route that is never reached": true, "a lane without a route": true, "an unknown name": true,
 	"a level in quotes": true, "no condition": true, "a kind that does not exist": true,
-	"not an expression": true, "a name of a tag": true, "the source": true,
+	"not an expression": true, "a name of a tag": true, "a source that is not there": true,
 	"a secret of two sources": true, "basic": true, "a network": true, "every network": true,
 	"nobody": true, "no_auth of a named source": true, "no_auth and a secret": true,
 	"a name of a source": true, "a name of a lane": true, "a large body": true,
-	"an operator's address": true, "an address without a port": true, "a header": true,
+	"a watch with an unknown lane": true, "a store that is fuller than full": true,
+	"a heartbeat without an address": true, "a heartbeat too often": true,
+	"a switch at a private address": true, "a heartbeat beside no_auth": true,
+	"a lane with a name of the relay": true, "a source with a name of the relay": true,
+	"a certificate without its key": true, "a key without its certificate": true,
+	"a certificate that is missing": true,
+	"an operator's address":         true, "an address without a port": true, "a header": true,
 }
 
 // The schema refuses the broken files that it can.

@@ -3,6 +3,7 @@ package relayfile
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"github.com/guance-relay/guance-relay/relay"
@@ -32,6 +33,9 @@ func (b *build) sources(f *File) (*Access, error) {
 	anywhere := false
 	for _, name := range sortedKeys(f.Sources) {
 		at, s := path{"sources", name}, f.Sources[name]
+		if reserved(name) {
+			return nil, b.doc.errorf(at, "choose another name", "the relay itself uses the name")
+		}
 		source := relay.Source{Name: name, Workspaces: s.Workspaces}
 		for i, ref := range s.Tokens {
 			tokens, err := b.secrets.all(at.with("tokens", i), ref)
@@ -120,6 +124,24 @@ func (b *build) owned(owner map[string]path, at path, source string, values []st
 		owner[v] = at
 	}
 	return nil
+}
+
+// Source returns the name of a source of the file. Without a name it is the source default, or the
+// only one. The error has the problem and the remedy.
+func (c *Config) Source(name string) (string, error) {
+	names := sortedKeys(c.File.Sources)
+	list := strings.Join(names, ", ")
+	switch {
+	case slices.Contains(names, name):
+		return name, nil
+	case name != "":
+		return "", fmt.Errorf("there is no source %s; name one of %s", quote(name), list)
+	case slices.Contains(names, defaultSource):
+		return defaultSource, nil
+	case len(names) == 1:
+		return names[0], nil
+	}
+	return "", fmt.Errorf("the file has several sources; name one of %s", list)
 }
 
 // networks reads addresses and CIDR networks.

@@ -1,9 +1,11 @@
 package relayfile
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -52,9 +54,9 @@ type Decision struct {
 	Steps    []Step
 }
 
-// Decide returns the lanes that want an event. The lanes that have the problem already may get the
-// event too; only the relay knows them.
-func (t *Table) Decide(e *guance.Event) Decision {
+// Decide returns the lanes that want an event of a source, by its name in the file. The lanes that
+// have the problem already may get the event too; only the relay knows them.
+func (t *Table) Decide(source string, e *guance.Event) Decision {
 	var d Decision
 	if len(t.routes) == 0 {
 		d.Lanes = slices.Clone(t.all)
@@ -65,7 +67,7 @@ func (t *Table) Decide(e *guance.Event) Decision {
 		step := Step{Route: i + 1, When: r.when, Matched: r.program == nil, Lanes: r.lanes}
 		if r.program != nil {
 			if env.Unknown == 0 {
-				env = newEnvironment(e)
+				env = newEnvironment(source, e)
 			}
 			result, err := expr.Run(r.program, env)
 			step.Matched, step.Err = err != nil || result == true, err
@@ -91,8 +93,8 @@ func (t *Table) Decide(e *guance.Event) Decision {
 
 // Route is a function for relay.Options.Route. An expression that fails, such as one that takes an
 // element of an empty list, matches: nothing is lost because of it. It is logged once a minute.
-func (t *Table) Route(e *guance.Event) []string {
-	d := t.Decide(e)
+func (t *Table) Route(source string, e *guance.Event) []string {
+	d := t.Decide(cmp.Or(source, defaultSource), e)
 	for i, step := range d.Steps {
 		if step.Err != nil {
 			t.warn(t.routes[i], step.Err)
@@ -151,7 +153,7 @@ func (t *Table) String() string {
 // table checks the routes and compiles them.
 func (b *build) table(f *File) (*Table, error) {
 	t := &Table{fallback: f.Fallback, log: b.loader.log()}
-	used := map[string]bool{f.Fallback: true}
+	used := map[string]bool{f.Fallback: true, f.Watch.Lane: true}
 	if _, known := f.Lanes[f.Fallback]; f.Fallback != "" && !known {
 		return nil, b.doc.errorf(path{"fallback"}, laneNames(f), "there is no lane %s", quote(f.Fallback))
 	}
@@ -180,7 +182,7 @@ func (b *build) table(f *File) (*Table, error) {
 			position: fmt.Sprintf("%s:%d", b.doc.name, b.doc.find(at).Line),
 		}
 		var err error
-		if compiled.program, err = b.compile(at.with("when"), r.When); err != nil {
+		if compiled.program, err = b.compile(f, at.with("when"), r.When); err != nil {
 			return nil, err
 		}
 		t.routes = append(t.routes, compiled)
@@ -198,7 +200,7 @@ func (b *build) table(f *File) (*Table, error) {
 }
 
 // compile checks and compiles an expression. It returns nil for an empty one.
-func (b *build) compile(at path, text string) (*vm.Program, error) {
+func (b *build) compile(f *File, at path, text string) (*vm.Program, error) {
 	if strings.TrimSpace(text) == "" {
 		if b.doc.has(at) {
 			return nil, b.doc.errorf(at, "write an expression, or remove the field for every event",
@@ -206,7 +208,8 @@ func (b *build) compile(at path, text string) (*vm.Program, error) {
 		}
 		return nil, nil
 	}
-	check := &wordCheck{}
+	check := &wordCheck{words: maps.Clone(fixedWords)}
+	check.words["source"] = sortedKeys(f.Sources)
 	program, err := expr.Compile(text, expr.Env(environment{}), expr.AsBool(),
 		expr.DisableBuiltin("now"), expr.Patch(check))
 	if err == nil {
@@ -225,8 +228,6 @@ func (b *build) compile(at path, text string) (*vm.Program, error) {
 		}
 	}
 	switch {
-	case message == "unknown name source":
-		message, remedy = "the relay does not say the source to routes yet", "use workspace.id"
 	case strings.HasPrefix(message, "unknown name"):
 		remedy = "the names are " + names + ", and the levels without quotes"
 	case strings.Contains(message, "int and string"), strings.Contains(message, "string and int"):
@@ -242,8 +243,11 @@ func (b *build) compile(at path, text string) (*vm.Program, error) {
 	return nil, b.doc.errorf(at, remedy, "%s%s", message, where)
 }
 
-// A wordCheck finds comparisons of state and kind with a word that they never are.
-type wordCheck struct{ err error }
+// A wordCheck finds comparisons of state, kind and source with a word that they never are.
+type wordCheck struct {
+	words map[string][]string // what a name may be
+	err   error
+}
 
 // Visit implements ast.Visitor.
 func (c *wordCheck) Visit(node *ast.Node) {
@@ -253,7 +257,7 @@ func (c *wordCheck) Visit(node *ast.Node) {
 	}
 	for _, sides := range [][2]ast.Node{{op.Left, op.Right}, {op.Right, op.Left}} {
 		name, ok := sides[0].(*ast.IdentifierNode)
-		if !ok || words[name.Value] == nil {
+		if !ok || c.words[name.Value] == nil {
 			continue
 		}
 		values := []ast.Node{sides[1]}
@@ -262,11 +266,11 @@ func (c *wordCheck) Visit(node *ast.Node) {
 		}
 		for _, v := range values {
 			text, ok := v.(*ast.StringNode)
-			if ok && !slices.Contains(words[name.Value], text.Value) && c.err == nil {
+			if ok && !slices.Contains(c.words[name.Value], text.Value) && c.err == nil {
 				c.err = &file.Error{
 					Location: v.Location(), Line: 1, Column: v.Location().From,
 					Message: fmt.Sprintf("%s is never %s: it is one of %s", name.Value, quote(text.Value),
-						strings.Join(words[name.Value], ", ")),
+						strings.Join(c.words[name.Value], ", ")),
 				}
 			}
 		}

@@ -16,7 +16,13 @@ import (
 // tableOf returns the table of these routes, for lanes a to e.
 func tableOf(t *testing.T, routes string) *Table {
 	t.Helper()
-	text := "lanes:\n  a: {type: log}\n  b: {type: log}\n  c: {type: log}" + ending + routes
+	const lanes = "lanes:\n  a: {type: log}\n  b: {type: log}\n  c: {type: log}"
+	return configOf(t, lanes+ending+routes).Table
+}
+
+// configOf returns the configuration of a text.
+func configOf(t *testing.T, text string) *Config {
+	t.Helper()
 	name := filepath.Join(t.TempDir(), "relay.yaml")
 	if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
@@ -25,7 +31,7 @@ func tableOf(t *testing.T, routes string) *Table {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return c.Table
+	return c
 }
 
 // The first route that matches decides, unless it has continue; the fallback gets the rest.
@@ -54,7 +60,7 @@ func TestRoutes(t *testing.T) {
 			var log bytes.Buffer
 			table.log = slog.New(slog.NewTextHandler(&log, nil))
 			for range 3 {
-				if got := table.Route(fault); !slices.Equal(got, test.want) {
+				if got := table.Route("", fault); !slices.Equal(got, test.want) {
 					t.Errorf("got %q, want %q", got, test.want)
 				}
 			}
@@ -80,11 +86,12 @@ func TestExpressions(t *testing.T) {
 		`tags.host matches "^web[0-9]+$"`: true, `"db" in labels`: true, `"night" in policy`: true,
 		`workspace.id == "wksp_1" && workspace.name == "shop"`: true,
 		`monitor.name == "disk is full"`:                       true, `title contains "disk"`: true,
+		`source == "default"`: true, `source != "default"`: false,
 		`level >= error and not (title contains "test")`: true,
 	} {
 		table := tableOf(t, "routes:\n  - when: "+
 			strings.ReplaceAll("|\n      X\n", "X", text)+"    lanes: [a]\n  - lanes: [b, c]\n")
-		if got := slices.Equal(table.Route(fault), []string{"a"}); got != want {
+		if got := slices.Equal(table.Route("", fault), []string{"a"}); got != want {
 			t.Errorf("%s is %v, want %v", text, got, want)
 		}
 	}
@@ -98,8 +105,22 @@ func TestExpressions(t *testing.T) {
 		{&guance.Event{FaultStatus: guance.StatusFault}, `level >= critical`},
 	} {
 		table := tableOf(t, "routes:\n  - when: '"+test.when+"'\n    lanes: [a]\n  - lanes: [b, c]\n")
-		if got := table.Route(test.event); !slices.Equal(got, []string{"a"}) {
+		if got := table.Route("", test.event); !slices.Equal(got, []string{"a"}) {
 			t.Errorf("%s is not true of %v %v", test.when, test.event.State(), test.event.Level())
+		}
+	}
+}
+
+// An expression may name the source. That of the relay without a name is called default.
+func TestSources(t *testing.T) {
+	const text = "lanes: {a: {type: log}, b: {type: log}}\n" +
+		"sources: {default: {tokens: [env:TOKEN]}, bank: {basic: [env:BASIC]}}\n" +
+		"routes: [{when: \"source in ['bank']\", lanes: [a]}, {when: source == 'default', lanes: [b]}]\n"
+	c := configOf(t, text)
+	fault := guancetest.NewProblem("disk").Fault(guance.LevelCritical)
+	for source, want := range map[string]string{"bank": "a", "": "b", "default": "b", "other": ""} {
+		if got := strings.Join(c.Table.Route(source, fault), " "); got != want {
+			t.Errorf("an event of %q goes to %q, want %q", source, got, want)
 		}
 	}
 }
@@ -121,7 +142,7 @@ func TestExamples(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, test := range cases {
-			if got := c.Table.Decide(test.Event).Lanes; !slices.Equal(got, test.Lanes) {
+			if got := c.Table.Decide(test.Source, test.Event).Lanes; !slices.Equal(got, test.Lanes) {
 				t.Errorf("%s: %q, want %q", test.Name, got, test.Lanes)
 			}
 		}

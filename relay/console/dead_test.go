@@ -1,10 +1,9 @@
-package main
+package console_test
 
 import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
-	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
@@ -12,6 +11,7 @@ import (
 
 	"github.com/guance-relay/guance-relay/guance"
 	"github.com/guance-relay/guance-relay/relay"
+	"github.com/guance-relay/guance-relay/relay/console"
 	"github.com/guance-relay/guance-relay/relay/memstore"
 	"github.com/guance-relay/guance-relay/relay/store"
 )
@@ -25,7 +25,7 @@ func TestPagesOfDeadLetters(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	body := []byte(`{"message":"` + strings.Repeat("x", deadBytes/4) + `"}`)
+	body := []byte(`{"message":"` + strings.Repeat("x", 1<<18) + `yz"}`)
 	for i := range dead {
 		e := &store.Event{ID: fmt.Sprint(i), Problem: fmt.Sprint("p", i), State: guance.StateProblem,
 			Level: guance.LevelError, Accepted: time.Now(), Body: body,
@@ -44,27 +44,32 @@ func TestPagesOfDeadLetters(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.Handle("pagerduty", relay.SinkFunc(nil), nil)
-	m, err := newMetrics(newLogWriter(t.Output()))
+	h, err := console.New(r, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	h := (&operator{relay: r,
-		log: slog.New(slog.DiscardHandler)}).routes(
-		m.handler(slog.New(slog.DiscardHandler)), http.NotFoundHandler())
 	for query, most := range map[string]int{"": 24, "limit=24": 24, "limit=7": 7, "limit=8": 8,
-		"limit=1": 1, "body=1": deadRead, "body=1&limit=3": 3} {
+		"limit=1": 1, "body=1": 8, "body=1&limit=3": 3, "text=xyz&limit=5": 5} {
 		var seqs []uint64
 		for next := uint64(0); ; {
 			w := httptest.NewRecorder()
-			h.ServeHTTP(w, httptest.NewRequest("GET", fmt.Sprintf("/dead?after=%d&%s", next, query), nil))
-			var page deadPage
+			req := httptest.NewRequest("GET", fmt.Sprintf("/api/dead?after=%d&%s", next, query), nil)
+			req.Host = "localhost"
+			h.ServeHTTP(w, req)
+			var page struct {
+				Entries []struct {
+					Seq  uint64
+					Body json.RawMessage
+				}
+				Next uint64
+			}
 			if err := json.Unmarshal(w.Body.Bytes(), &page); err != nil || w.Code != 200 {
 				t.Fatalf("%q: %d, %v", query, w.Code, err)
 			}
-			if len(page.Dead) > most || len(page.Dead) < most && page.Next != 0 {
-				t.Errorf("%q: a page of %d, want %d", query, len(page.Dead), most)
+			if len(page.Entries) > most || len(page.Entries) < most && page.Next != 0 {
+				t.Errorf("%q: a page of %d, want %d", query, len(page.Entries), most)
 			}
-			for _, d := range page.Dead {
+			for _, d := range page.Entries {
 				if seqs = append(seqs, d.Seq); (d.Body != nil) != strings.Contains(query, "body") {
 					t.Errorf("%q: dead letter %d has %d bytes of body", query, d.Seq, len(d.Body))
 				}

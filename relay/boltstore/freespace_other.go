@@ -1,0 +1,5 @@
+//go:build !linux && !darwin
+
+package boltstore
+
+func freeSpace(string) int64 { return -1 }
