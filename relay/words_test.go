@@ -44,6 +44,10 @@ func (stillStore) Clock() time.Duration { return time.Duration(start.UnixNano())
 
 func (stillStore) Holdings(context.Context) (map[string]store.Holdings, error) { return nil, nil }
 
+func pausedUntil(at time.Time) hold {
+	return hold{store.Pause{Until: time.Duration(at.UnixNano()), By: "ann"}}
+}
+
 func (l *lane) give(seq uint64, problem string, state guance.State, r store.Record) {
 	l.schedule.Add(&store.Entry{Seq: seq, Problem: problem, State: state, Level: guance.LevelError,
 		Kept: time.Duration(start.UnixNano())}, r)
@@ -67,7 +71,7 @@ func TestLaneStates(t *testing.T) {
 			l.tryOnce(schedule.Result{})
 		}
 	}
-	held := func(l *lane) { l.hold = hold{start.Add(time.Second), "ann"} }
+	held := func(l *lane) { l.hold = pausedUntil(start.Add(time.Second)) }
 	throttled := func(l *lane) { l.account.budget.until = start.Add(2 * time.Second) }
 	const next = 1089286 * time.Microsecond // 56 requests in 61 seconds
 	steps := []struct {
@@ -109,7 +113,7 @@ func TestLaneStates(t *testing.T) {
 			"the target asked for a pause", 2 * time.Second},
 		{"held", []func(*lane){failing, throttled, held}, Held, time.Second, WaitHeld,
 			"the lane was paused by ann", time.Second},
-		{"no longer held", []func(*lane){pending, func(l *lane) { l.hold.until = start }, throttled},
+		{"no longer held", []func(*lane){pending, func(l *lane) { l.hold = pausedUntil(start) }, throttled},
 			Paused, 2 * time.Second, WaitPause, "the target asked for a pause", 2 * time.Second},
 		{"no sink", []func(*lane){failing, throttled, held, func(l *lane) { l.sink = nil }}, NoSink, 0,
 			WaitNoSink, "the lane has no sink", 0},
@@ -156,7 +160,7 @@ func TestLaneStates(t *testing.T) {
 			s := l.stats.Load()
 			n, _ := l.schedule.Pending()
 			if s.State != step.state || s.Backlog != n+l.unread || s.InFlight != l.inFlight ||
-				s.Budget != 56 || (s.PausedBy == "ann") != start.Before(l.hold.until) {
+				s.Budget != 56 || (s.Pause != nil) != l.hold.holds(start) {
 				t.Errorf("%+v", s)
 			}
 		})
@@ -188,8 +192,8 @@ func TestWaitsOfAForecast(t *testing.T) {
 	l.unread, l.ready = 1, start
 	expect(WaitQuarantined, "the store cannot read it; it is tried again", f.Until)
 	l.ready = start.Add(time.Second)
-	l.hold = hold{start.Add(time.Minute), "ann"}
-	expect(WaitHeld, "the lane was paused by ann", l.hold.until)
+	l.hold = pausedUntil(start.Add(time.Minute))
+	expect(WaitHeld, "the lane was paused by ann", l.hold.until())
 	f.Waiting.Reason = schedule.InFlight
 	expect(WaitInFlight, "in flight", time.Time{})
 	f.Waiting.Reason = schedule.Behind
@@ -447,14 +451,14 @@ func TestAnswer(t *testing.T) {
 		"{":                              {Error: "unexpected end of JSON input"},
 		`{"do":"explain","problem":"p"}`: {Error: ErrNoLane.Error(), Kind: "no lane"},
 	} {
-		got := r.answer(t.Context(), &store.Request{Lane: "lane", Body: []byte(body)})
+		got := r.answer(t.Context(), &store.Request{Lane: "lane", Body: []byte(body)}, nil)
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("%s (-want +got)\n%s", body, diff)
 		}
 	}
 	for _, do := range []string{doReplay, doDrop, doKill, doPause, doResume, doSendNow, doWaiting} {
 		body := fmt.Sprintf(`{"do":%q,"for":60000000000}`, do)
-		got := r.answer(t.Context(), &store.Request{Lane: "lane", Body: []byte(body)})
+		got := r.answer(t.Context(), &store.Request{Lane: "lane", Body: []byte(body)}, nil)
 		if got.Kind != "no lane" || !strings.Contains(got.Error, "lane") {
 			t.Errorf("%s: %+v", do, got)
 		}
@@ -468,8 +472,8 @@ func TestOwnersFigures(t *testing.T) {
 	if got := r.ownersFigures(mine); got.Backlog != 3 || got.Owner != "" {
 		t.Errorf("%+v", got)
 	}
-	owners := map[string]LaneStats{"lane": {Name: "old", Owner: "b", State: Sending, Until: start,
-		Ignored: 2, Dead: 7, Backlog: 9}}
+	owners := map[string]store.Owner{"lane": {Node: "b", Figures: []byte(`{"name":"old","owner":"x",` +
+		`"state":"sending","until":"2026-01-01T00:00:00Z","ignored":2,"dead":7,"backlog":9}`)}}
 	r.owners.Store(&owners)
 	want := LaneStats{Name: "lane", Owner: "b", State: Standby, Ignored: 5, Dead: 7, Backlog: 9}
 	if diff := cmp.Diff(want, r.ownersFigures(mine)); diff != "" {
@@ -643,9 +647,9 @@ func TestConditionsOfAForecast(t *testing.T) {
 	expect("a pause that is over", time.Time{}, 2, false)
 	l.account.budget.until, l.account.budget.probing = start.Add(time.Second), true
 	expect("a pause", start.Add(time.Second), 2, true)
-	l.hold.until = start.Add(time.Second / 2)
+	l.hold = pausedUntil(start.Add(time.Second / 2))
 	expect("held for less", start.Add(time.Second), 2, true)
-	l.hold.until = start.Add(2 * time.Second)
+	l.hold = pausedUntil(start.Add(2 * time.Second))
 	expect("held", start.Add(2*time.Second), 2, true)
 	l.ready = start.Add(3 * time.Second)
 	expect("nothing is unread", start.Add(2*time.Second), 2, true)
@@ -653,7 +657,7 @@ func TestConditionsOfAForecast(t *testing.T) {
 	expect("reading", start.Add(3*time.Second), 2, true)
 	l.ready = start.Add(time.Second)
 	expect("reading for less", start.Add(2*time.Second), 2, true)
-	l.hold.until, l.account.budget.until, l.ready = start, start, start
+	l.hold, l.account.budget.until, l.ready = pausedUntil(start), start, start
 	expect("all of it is over", time.Time{}, 2, true)
 }
 
