@@ -1,6 +1,6 @@
 # make test runs everything. It needs Go, strace, systemd-analyze and PostgreSQL. As root on Debian it
 # installs what is missing; elsewhere it says what to install.
-.PHONY: test test-without-postgres tools
+.PHONY: test test-without-postgres tools e2e browser
 
 test: tools
 	RELAY_TEST_POSTGRES=required RELAY_TEST_SYSTEMD=required go test -timeout 20m work
@@ -15,6 +15,22 @@ tools:
 	command -v systemd-analyze >/dev/null || missing="$$missing systemd"; \
 	command -v initdb >/dev/null || ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || \
 		missing="$$missing postgresql"; \
+	[ -z "$$missing" ] && exit 0; \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		echo "make: installing$$missing"; \
+		apt-get update -qq && apt-get install -y -qq $$missing; \
+	else \
+		echo "make: install$$missing first (on Debian: sudo apt-get install$$missing)" >&2; exit 1; \
+	fi
+
+# make e2e tests the console in Chromium, and its accessibility with axe-core, which npm brings.
+e2e: browser
+	cd internal/e2e && GOWORK=off RELAY_TEST_BROWSER=required go test -timeout 10m .
+
+browser:
+	@missing=; \
+	command -v chromium >/dev/null || command -v google-chrome >/dev/null || missing="$$missing chromium"; \
+	command -v npm >/dev/null || missing="$$missing npm"; \
 	[ -z "$$missing" ] && exit 0; \
 	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 		echo "make: installing$$missing"; \

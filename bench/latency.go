@@ -24,10 +24,11 @@ func latency(s size) []contest {
 			"*after* is from the 202, as the client has it, to the first byte at the target: " +
 			"negative if the target was first. *post* is from the first byte of the webhook. " +
 			"*proxy* is the least that there is: a handler that decodes, posts to the target and " +
-			"then answers 202; it keeps nothing.",
+			"then answers 202; it keeps nothing. *pgstore* is one node on a PostgreSQL of this " +
+			"machine.",
 		units: []string{"after-p50-ns", "after-p99-ns", "post-p50-ns", "post-p99-ns"},
 	}
-	for _, sys := range []string{"proxy", "memory", "boltstore", "server"} {
+	for _, sys := range []string{"proxy", "memory", "boltstore", "pgstore", "server"} {
 		idle.sides = append(idle.sides,
 			side{sys, func(b *testing.B) error { return probeIdle(b, sys, s.probes) }})
 	}
@@ -133,6 +134,13 @@ func (p *probe) forget() { p.after, p.post = nil, nil }
 func startLatency(b *testing.B, sys, target string, perMinute int) (*process, error) {
 	if sys == "proxy" {
 		return actor(b, "proxy", relayTarget+"="+target)
+	}
+	if sys == "pgstore" {
+		dsn, err := emptyEngine()
+		if err != nil {
+			return nil, err
+		}
+		return startRelay(b, dsn, target, perMinute)
 	}
 	dir, err := storeDir(b, false)
 	if err != nil {

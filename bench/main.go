@@ -111,6 +111,7 @@ func contests(s size) (all []contest) {
 		routed(s),
 		backlog(s),
 		latency(s),
+		several(s),
 		growth(s),
 		consoles(s),
 	} {

@@ -19,7 +19,8 @@ var built struct {
 
 // build links the main package in dir, a path from the directory of bench, and returns the path of
 // the program. Each package is linked once a run. Work is the value of GOWORK: "" for a module of
-// the workspace, "off" for one that stands alone. removeBuilt deletes the programs.
+// the workspace, "off" for one that stands alone. removeBuilt deletes the
+// programs.
 func build(dir, work string) (string, error) {
 	built.mu.Lock()
 	defer built.mu.Unlock()
@@ -47,6 +48,7 @@ func makeBuilt() (err error) {
 }
 
 func removeBuilt() {
+	stopEngine()
 	if built.dir != "" {
 		_ = os.RemoveAll(built.dir) // it is in the directory for temporary files
 	}

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"os"
 	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/guance-relay/guance-relay/pagerduty"
@@ -17,8 +18,8 @@ import (
 	"github.com/guance-relay/guance-relay/relay/store"
 )
 
-// What a relay is told: the directory of its store, none for the memory store; the URL of its
-// target; and what that allows in a minute.
+// What a relay is told: the directory of its store or the DSN of its PostgreSQL, none for the
+// memory store; the URL of its target; and what that allows in a minute.
 const (
 	relayDir    = "BENCH_RELAY_DIR"
 	relayTarget = "BENCH_RELAY_TARGET"
@@ -37,7 +38,15 @@ func startRelay(b testing.TB, dir, target string, perMinute int) (*process, erro
 // handler.
 func serveRelay() error {
 	var db store.Store = memstore.New()
-	if dir := os.Getenv(relayDir); dir != "" {
+	switch dir := os.Getenv(relayDir); {
+	case strings.HasPrefix(dir, "postgres://"):
+		s, err := openNode(dir)
+		if err != nil {
+			return err
+		}
+		defer s.Close()
+		db = s
+	case dir != "":
 		// a full one must take more
 		s, err := boltstore.Open(dir, &boltstore.Options{MaxEntries: 1 << 30, MaxBytes: 1 << 40})
 		if err != nil {

@@ -57,10 +57,9 @@ func newKeeping(name, dir string) (*keeping, error) {
 		if err != nil {
 			return nil, err
 		}
-		return &keeping{func(e *store.Event) error {
-			return s.Append(context.Background(),
-				&store.Batch{Events: []*store.Event{e}})
-		}, s.Close}, nil
+		return keepIn(s, s.Close), nil
+	case "pgstore":
+		return newNode()
 	case "plain":
 		open = newPlain
 	}
@@ -69,6 +68,15 @@ func newKeeping(name, dir string) (*keeping, error) {
 		return nil, err
 	}
 	return &keeping{func(e *store.Event) error { return g.put(e.Body) }, g.end}, nil
+}
+
+func keepIn(s store.Store, end func() error) *keeping {
+	return &keeping{func(e *store.Event) error {
+		return s.Append(context.Background(), &store.Batch{
+			Nonce:  e.ID, // as a relay on several nodes has one for each
+			Events: []*store.Event{e}, Served: []string{backlogLane},
+		})
+	}, end}
 }
 
 // putAll has each producer put so many events, again and again. All make a whole entry, so that

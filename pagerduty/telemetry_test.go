@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -28,9 +29,10 @@ import (
 
 // recorder is a minimal OpenTelemetry SDK: the real one is not a dependency of this module.
 type recorder struct {
-	mu     sync.Mutex
-	spans  []*span
-	points []point
+	mu          sync.Mutex
+	spans       []*span
+	points      []point
+	instruments []string
 }
 
 type point struct {
@@ -43,6 +45,7 @@ type span struct {
 	trace.Span
 	recorder *recorder
 	name     string
+	kind     trace.SpanKind
 	labels   []string
 	events   []string
 	status   codes.Code
@@ -68,8 +71,10 @@ type tracer struct {
 }
 
 func (t *tracer) Start(ctx context.Context, name string,
-	_ ...trace.SpanStartOption) (context.Context, trace.Span) {
+	options ...trace.SpanStartOption) (context.Context, trace.Span) {
 	s := &span{Span: notraces.Span{}, recorder: t.recorder, name: name}
+	config := trace.NewSpanStartConfig(options...)
+	s.kind = config.SpanKind()
 	t.recorder.mu.Lock()
 	defer t.recorder.mu.Unlock()
 	t.recorder.spans = append(t.recorder.spans, s)
@@ -95,27 +100,40 @@ func (s *span) End(...trace.SpanEndOption)                { s.ended = true }
 type meters struct {
 	nometrics.MeterProvider
 	recorder *recorder
+	refused  string // the instrument that cannot be made
 }
 
-func (p *meters) Meter(string, ...metric.MeterOption) metric.Meter {
-	return &meter{recorder: p.recorder}
+func (p *meters) Meter(scope string, _ ...metric.MeterOption) metric.Meter {
+	p.recorder.instruments = append(p.recorder.instruments, "of "+scope)
+	return &meter{recorder: p.recorder, refused: p.refused}
 }
 
 type meter struct {
 	nometrics.Meter
 	recorder *recorder
+	refused  string
+}
+
+func (m *meter) err(name string) error {
+	if name == m.refused {
+		return errors.New("no " + name)
+	}
+	return nil
 }
 
 func (m *meter) Int64Counter(name string,
 	options ...metric.Int64CounterOption) (metric.Int64Counter, error) {
-	return &counter{recorder: m.recorder, name: name,
-		unit: metric.NewInt64CounterConfig(options...).Unit()}, nil
+	config := metric.NewInt64CounterConfig(options...)
+	m.recorder.instruments = append(m.recorder.instruments, name+": "+config.Description())
+	return &counter{recorder: m.recorder, name: name, unit: config.Unit()}, m.err(name)
 }
 
 func (m *meter) Float64Histogram(name string,
 	options ...metric.Float64HistogramOption) (metric.Float64Histogram, error) {
-	return &histogram{recorder: m.recorder, name: name,
-		unit: metric.NewFloat64HistogramConfig(options...).Unit()}, nil
+	config := metric.NewFloat64HistogramConfig(options...)
+	m.recorder.instruments = append(m.recorder.instruments,
+		fmt.Sprint(name, ": ", config.Description(), " ", config.ExplicitBucketBoundaries()))
+	return &histogram{recorder: m.recorder, name: name, unit: config.Unit()}, m.err(name)
 }
 
 type counter struct {
@@ -196,10 +214,63 @@ func TestMetrics(t *testing.T) {
 	}
 }
 
+// Dashboards depend on the names, and on the bounds of the histogram, in seconds.
+func TestInstruments(t *testing.T) {
+	r := new(recorder)
+	newClient(t, &pagerduty.Options{MeterProvider: r.meters()})
+	want := []string{
+		"of github.com/guance-relay/guance-relay/pagerduty",
+		"pagerduty.attempts: Requests to the Events API, by class of outcome.",
+		"pagerduty.throttled: Requests answered with 429.",
+		"pagerduty.repaired: Events changed to fit the limits of the Events API.",
+		"pagerduty.attempt.duration: Time from the start of a request to the end of its answer. " +
+			"[0.005 0.01 0.025 0.05 0.1 0.25 0.5 1 2.5 5 10 30]",
+	}
+	if diff := cmp.Diff(want, r.instruments); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
+	}
+	for _, name := range []string{"pagerduty.attempts", "pagerduty.throttled", "pagerduty.repaired",
+		"pagerduty.attempt.duration"} {
+		_, err := pagerduty.NewClient(routingKey(t, secret),
+			&pagerduty.Options{MeterProvider: &meters{recorder: r, refused: name}})
+		if want := "pagerduty: Options.MeterProvider: no " + name; err == nil || err.Error() != want {
+			t.Errorf("%v, want %s", err, want)
+		}
+	}
+}
+
+// Each class of an attempt has its label.
+func TestClassesInMetrics(t *testing.T) {
+	for status, class := range map[int]string{202: "success", 400: "permanent", 503: "transient",
+		429: "throttled", 200: "ambiguous", 404: "config"} {
+		r := new(recorder)
+		requests := 0
+		body := ""
+		switch status {
+		case 202:
+			body = accepted
+		case 400:
+			body = `{"status":"invalid event","message":"m","errors":["e"]}`
+		}
+		client := newClient(t, &pagerduty.Options{MeterProvider: r.meters(), Retries: -1,
+			Transport: answering(status, body, &requests)})
+		_, _ = client.Send(t.Context(), trigger("a")) // most fail
+		for _, p := range r.points {
+			if strings.HasPrefix(p.name, "pagerduty.attempt") && p.labels != "class="+class {
+				t.Errorf("%d: %s has %q, want class %s", status, p.name, p.labels, class)
+			}
+		}
+		if len(r.points) < 2 {
+			t.Errorf("%d: only %v", status, r.points)
+		}
+	}
+}
+
 func TestSpans(t *testing.T) {
 	r := new(recorder)
 	sendObserved(t, pagerduty.Options{TracerProvider: r.tracers()})
-	if len(r.spans) != 1 || !r.spans[0].ended || r.spans[0].status != codes.Unset {
+	if len(r.spans) != 1 || !r.spans[0].ended || r.spans[0].status != codes.Unset ||
+		r.spans[0].name != "pagerduty.send" || r.spans[0].kind != trace.SpanKindClient {
 		t.Fatalf("spans = %+v", r.spans)
 	}
 	s := r.spans[0]

@@ -163,3 +163,59 @@ func TestClean(t *testing.T) {
 		}
 	}
 }
+
+// Which runes continue a grapheme, at the bounds of each range.
+func TestJoins(t *testing.T) {
+	for _, test := range []struct {
+		prev, r rune
+		want    bool
+	}{
+		{'a', 'b', false}, {'\r', '\n', true}, {'a', '\n', false}, {'\r', 'a', false},
+		{'a', 0x2ff, false}, {'a', 0x300, true}, {'a', 0x36f, true}, {'a', 0x370, false},
+		{'a', '\u200c', false}, {'a', '\u200d', true}, {'\u200d', 'x', false}, {'\u200d', 0x1F692, true},
+		{'a', 0x115f, false}, {'a', 0x1160, true}, {'a', 0x11ff, true}, {'a', 0x1200, false},
+		{'a', 0x1f3fa, false}, {'a', 0x1f3fb, true}, {'a', 0x1f3ff, true}, {'a', 0x1f400, false},
+		{'a', 0x0903, true}, {'a', 0x20dd, true}, // Mc and Me
+	} {
+		if got := joins(test.prev, test.r); got != test.want {
+			t.Errorf("joins(%U, %U) = %v", test.prev, test.r, got)
+		}
+	}
+	for r, want := range map[rune]bool{0x1F1E5: false, 0x1F1E6: true, 0x1F1FF: true, 0x1F200: false} {
+		if regional(r) != want {
+			t.Errorf("regional(%U) = %v", r, !want)
+		}
+	}
+	for r, want := range map[rune]int{'a': 1, 0xFFFF: 1, 0x10000: 2} {
+		if got := units(r); got != want {
+			t.Errorf("units(%U) = %d, want %d", r, got, want)
+		}
+	}
+}
+
+// An ellipsis marks a cut where there is room for four characters; a grapheme that is longer than
+// readable text is split.
+func TestCutAtTheBounds(t *testing.T) {
+	long := "a" + strings.Repeat("\u0301", 100)
+	for _, test := range []struct {
+		in    string
+		limit int
+		by    runeSize
+		want  string
+	}{
+		{"abcdef", 3, units, "abc"}, {"abcdef", 4, units, "abc…"}, {"abcdef", 6, units, "abcdef"},
+		{"abcdefghijkl", 9, encoded, "abcdefghi"}, {"abcdefghijkl", 10, encoded, "abcdefg…"},
+		{"x" + long, 41, units, "x" + long[:1+2*38] + "…"},
+		{"x" + long, 34, units, "x…"}, {"x" + long, 35, units, "x" + long[:1+2*32] + "…"},
+	} {
+		if got := shorten(test.in, test.limit, test.by); got != test.want {
+			t.Errorf("shorten(%+q, %d) = %+q, want %+q", test.in, test.limit, got, test.want)
+		}
+	}
+	for r, want := range map[rune]int{'"': 2, '\\': 2, '\n': 2, '\r': 2, '\t': 2, '\b': 2, '\f': 2,
+		0: 6, 0x1f: 6, ' ': 1, '~': 1, 0x7f: 1, 0x80: 2, '中': 3, 0x1F600: 4} {
+		if got := encoded(r); got != want {
+			t.Errorf("encoded(%U) = %d, want %d", r, got, want)
+		}
+	}
+}

@@ -60,7 +60,12 @@ func (r *Relay) accept(
 	}
 	now, parent := r.clock.wall(), traceparent(ctx)
 	receipts := make([]Receipt, len(events))
-	lanes, err := r.namedLanes(ctx)
+	start := time.Now()
+	var lanes *laneSet
+	err := persist(ctx, start, func() (err error) {
+		lanes, err = r.namedLanes(ctx)
+		return err
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -87,7 +92,7 @@ func (r *Relay) accept(
 		batch.Events, receiptOf = append(batch.Events, e), append(receiptOf, i)
 	}
 	if len(batch.Events) > 0 {
-		if err := r.keep(ctx, batch); err != nil {
+		if err := r.keep(ctx, start, batch); err != nil {
 			return nil, r.stopIfFailed(fmt.Errorf("relay: keeping %d events: %w", len(events), err))
 		}
 	}
@@ -126,15 +131,19 @@ func storedEvent(
 // keepFor is how long Accept goes on if the store cannot be reached: Guance promises no second try.
 const keepFor = 20 * time.Second
 
-// keep appends a batch. It repeats what is unavailable, under a nonce, so that an Append whose
-// answer was lost keeps nothing twice.
-func (r *Relay) keep(ctx context.Context, batch *store.Batch) error {
+// keep appends a batch. It repeats that under a nonce, so that an Append whose answer was lost
+// keeps nothing twice.
+func (r *Relay) keep(ctx context.Context, start time.Time, batch *store.Batch) error {
 	if r.cluster != nil {
 		batch.Nonce = rand.Text()
 	}
-	start := time.Now()
+	return persist(ctx, start, func() error { return r.store.Append(ctx, batch) })
+}
+
+// persist repeats a call while the store cannot be reached, until keepFor has passed since start.
+func persist(ctx context.Context, start time.Time, call func() error) error {
 	for wait := 100 * time.Millisecond; ; wait = min(2*wait, time.Second) {
-		err := r.store.Append(ctx, batch)
+		err := call()
 		if !errors.Is(err, store.ErrUnavailable) || time.Since(start)+wait > keepFor ||
 			!sleep(ctx, wait) {
 			return err

@@ -178,6 +178,34 @@ func TestPausedOwner(t *testing.T) {
 	})
 }
 
+// The first event comes while the engine is away, and a lane is yet to take over its former name.
+func TestEngineAwayBeforeTheFirstEvent(t *testing.T) {
+	for away, kept := range map[time.Duration]bool{10 * time.Second: true, time.Minute: false} {
+		synctest.Test(t, func(t *testing.T) {
+			cluster := memstore.NewCluster()
+			r, err := relay.New(cluster.Open("node"), &relay.Options{
+				Logger: slog.New(slog.NewTextHandler(t.Output(), nil)),
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			r.Handle("lane", &recorder{}, &relay.SinkOptions{Formerly: "old"})
+			cluster.Stop()
+			time.AfterFunc(away, cluster.Start)
+			start := time.Now()
+			_, err = r.Accept(t.Context(), event(t, "1", "p", "critical"))
+			switch took := time.Since(start); {
+			case kept && (err != nil || took > away+time.Second):
+				t.Errorf("the engine was away for %v: %v after %v", away, err, took)
+			case !kept && (!errors.Is(err, store.ErrUnavailable) || took < 15*time.Second ||
+				took > 20*time.Second):
+				t.Errorf("Accept without an engine: %v after %v", err, took)
+			}
+			time.Sleep(away)
+		})
+	}
+}
+
 // While the engine is away, nothing is sent and nothing ends. Accept goes on for a while.
 // Afterwards everything goes on.
 func TestEngineAway(t *testing.T) {
@@ -403,6 +431,38 @@ func TestLostLeaseCutsAttempts(t *testing.T) {
 	})
 }
 
+// They are cut although a call to the store hangs, which would return that the lease has ended.
+func TestLostLeaseCutsAttemptsWhileTheStoreHangs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cluster, all := nodes(t, 1, nil)
+		n := all[0]
+		var cut time.Time
+		n.sink.set(func(ctx context.Context, _ *relay.Delivery) error {
+			if cut.IsZero() {
+				<-ctx.Done()
+				cut = time.Now()
+			}
+			return ctx.Err()
+		})
+		n.db.Intercept(func(c memstore.Call, do func() error) error {
+			err := do()
+			if c.Method == "Read" && err != nil {
+				time.Sleep(20 * time.Second)
+			}
+			return err
+		})
+		accept(t, n.Relay, event(t, "1", "p", "critical"))
+		time.Sleep(5 * time.Second)
+		lost := time.Now()
+		cluster.Promote()
+		time.Sleep(time.Minute)
+		if took := cut.Sub(lost); cut.IsZero() || took > 100*time.Millisecond {
+			t.Errorf("the attempt was cut %v after the lease was lost", took)
+		}
+		expect(t, n.sink, "p critical")
+	})
+}
+
 // So are those of an owner that is stopping: its drain time is longer than its lease.
 func TestLostLeaseCutsAttemptsOfAStop(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -424,5 +484,70 @@ func TestLostLeaseCutsAttemptsOfAStop(t *testing.T) {
 			t.Errorf("the attempt was cut after %v, and the lease lasts 3 s", took)
 		}
 		expect(t, all[1].sink, "p critical")
+	})
+}
+
+// A second of the lease is left when a request begins: the request takes time, and the process may
+// be held up before it is on the wire.
+func TestRequestLeavesASecondOfTheLease(t *testing.T) {
+	for slow := 500 * time.Millisecond; slow < 3*time.Second; slow += 100 * time.Millisecond {
+		synctest.Test(t, func(t *testing.T) {
+			_, all := nodes(t, 2, nil)
+			owner, other := all[0], all[1]
+			var began time.Time
+			owner.sink.answer = func(context.Context, *relay.Delivery) error {
+				began = time.Now()
+				return nil
+			}
+			owner.db.Intercept(func(c memstore.Call, do func() error) error {
+				err := do()
+				if c.Method == "Mark" {
+					owner.db.Cut(memstore.RequestsLost) // the lease is not renewed any more
+					time.Sleep(slow)
+				}
+				return err
+			})
+			accept(t, other.Relay, event(t, "1", "p", "critical"))
+			for other.Stats().Lanes[0].State == relay.Standby {
+				time.Sleep(10 * time.Millisecond)
+			}
+			if left := time.Since(began); !began.IsZero() && left < time.Second {
+				t.Errorf("a request began %v before another node was the owner", left)
+			}
+			if began.IsZero() && slow < time.Second {
+				t.Error("no request began, with more than a second of the lease left")
+			}
+		})
+	}
+}
+
+// The report of a sink that returns late, in a tenure that is over, does not reach the next one.
+func TestLateReportOfAnEarlierTenure(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, all := nodes(t, 1, nil)
+		n := all[0]
+		deaf, attempts := make(chan error), 0
+		n.sink.set(func(context.Context, *relay.Delivery) error {
+			if attempts++; attempts == 1 {
+				return <-deaf
+			}
+			return nil
+		})
+		accept(t, n.Relay, event(t, "1", "p", "critical"))
+		time.Sleep(time.Second)
+		n.db.Pause()
+		time.Sleep(10 * time.Second)
+		n.db.Resume()
+		time.Sleep(time.Minute)
+		expect(t, n.sink, "p critical")
+		deaf <- relay.Permanent(errors.New("refused"))
+		time.Sleep(time.Minute)
+		if s := n.Stats().Lanes[0]; s.Delivered != 1 || s.Dead != 0 || s.State != relay.Idle {
+			t.Errorf("after the late report the lane has the figures %+v", s)
+		}
+		h, err := n.db.History(t.Context(), "lane", "p")
+		if err != nil || len(h) != 1 || h[0].Outcome != store.Delivered {
+			t.Errorf("the entry has ended as %+v, %v", h, err)
+		}
 	})
 }

@@ -65,7 +65,7 @@ func (r *Relay) keepTest(
 	}
 	e.Wanted = []store.Offer{l.offer(ev)}
 	lanes := r.lanes.Load()
-	err = r.keep(ctx, &store.Batch{Events: []*store.Event{e}, Served: lanes.served})
+	err = r.keep(ctx, time.Now(), &store.Batch{Events: []*store.Event{e}, Served: lanes.served})
 	if err != nil {
 		return r.stopIfFailed(fmt.Errorf("relay: lane %q: sending a test page: %w", l.name, err))
 	}

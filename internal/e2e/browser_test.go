@@ -24,8 +24,8 @@ import (
 	"github.com/chromedp/chromedp/kb"
 )
 
-// patience is how long a test waits for what must come.
-const patience = 60 * time.Second
+// patience is how long a test waits for what must come, on a busy machine.
+const patience = 180 * time.Second
 
 // missing skips a test that cannot run, or fails it if the environment demands it.
 func missing(t *testing.T, what string, err error) {

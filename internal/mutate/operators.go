@@ -322,6 +322,7 @@ func (f *finder) result(e ast.Expr) {
 			if zero == "" {
 				zero = "!(" + text + ")"
 			}
+		case f.isZero(e): // under a name, such as LevelNone
 		case u.Info()&types.IsNumeric != 0:
 			zero = "0"
 		case u.Info()&types.IsString != 0:

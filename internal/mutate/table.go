@@ -5,20 +5,31 @@ var mutations = []mutation{
 	// 1. Accepted means kept.
 	{
 		"1", "202 before Append returns", "an event that was answered is lost in a crash or on a full disk", "relay",
-		`		if err := r.keep(ctx, batch); err != nil {`,
-		`		go func() { _ = r.keep(context.WithoutCancel(ctx), batch) }()
+		`		if err := r.keep(ctx, start, batch); err != nil {`,
+		`		go func() { _ = r.keep(context.WithoutCancel(ctx), start, batch) }()
 		if err := error(nil); err != nil {`,
 	},
 	{
 		"1", "the entries of a body are kept one by one", "one lane has an event and another has not, and 503 said that nothing was kept", "relay",
-		`		if err := r.keep(ctx, batch); err != nil {`,
+		`		if err := r.keep(ctx, start, batch); err != nil {`,
 		`		var err error
 		for _, e := range batch.Events {
 			if err == nil {
-				err = r.keep(ctx, &store.Batch{Events: []*store.Event{e}, Served: batch.Served})
+				err = r.keep(ctx, start, &store.Batch{Events: []*store.Event{e}, Served: batch.Served})
 			}
 		}
 		if err != nil {`,
+	},
+	{
+		"1", "Accept gives up if a lane cannot take over its former name at once", "the first alert after a start is lost, as Guance promises no second try", "relay",
+		`	var lanes *laneSet
+	err := persist(ctx, start, func() (err error) {
+		lanes, err = r.namedLanes(ctx)
+		return err
+	})
+`,
+		`	lanes, err := r.namedLanes(ctx)
+`,
 	},
 	{
 		"1", "200 for a refused body", "Guance takes an alert for delivered that nobody has", "relay",
@@ -97,9 +108,9 @@ var mutations = []mutation{
 	},
 	{
 		"2", "an event comes to a lane before the lane has its former name", "a webhook in the moment of a start keeps a renamed lane from starting ever again", "relay",
-		`	lanes, err := r.namedLanes(ctx)
+		`		lanes, err = r.namedLanes(ctx)
 `,
-		`	lanes, err := r.lanes.Load(), error(nil)
+		`		lanes, err = r.lanes.Load(), nil
 `,
 	},
 	{
@@ -462,7 +473,7 @@ var mutations = []mutation{
 	},
 	{
 		"4", "a recovery that the lane did not want is not sent", "an incident stays open because its recovery does not match the lane", "relay/internal/schedule",
-		`		case v.open || doubt:
+		`		case v.open || doubt || v.ending:
 `,
 		`		case doubt:
 `,
@@ -490,6 +501,13 @@ var mutations = []mutation{
 		`		case v.level == int8(e.Level):
 `,
 		`		default:
+`,
+	},
+	{
+		"4", "a recovery behind one in flight is dropped", "that one dies, and the incident stays open", "relay/internal/schedule",
+		`		case v.open || doubt || v.ending:
+`,
+		`		case v.open || doubt:
 `,
 	},
 	{
@@ -753,8 +771,10 @@ var mutations = []mutation{
 		"6", "what waits in front of worse news does not take its rank", "a fatal waits for as long as the warning before it", "relay/internal/schedule",
 		`		if everyEvent {
 			break
-		}`,
-		`		break`,
+		}
+		worst = max(`,
+		`		break
+		worst = max(`,
 	},
 	{
 		"6", "nothing is sent for having waited long", "a warning starves as long as there are errors", "relay/internal/schedule",

@@ -32,6 +32,9 @@ const (
 	trouble = "trouble"
 )
 
+// conditions are the conditions, the best first.
+var conditions = []string{ok, busy, trouble}
+
 // conditionOf returns the condition of a lane.
 func conditionOf(l *relay.LaneStats) string {
 	switch l.State {

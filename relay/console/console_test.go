@@ -386,7 +386,7 @@ func TestPages(t *testing.T) {
 		{"", "fr", "Paused by an operator"},
 		{"lane", "en", "an operator paused the lane"},
 		{"lane", "zh", "操作员暂停了通道"},
-		{"lane?level=error", "en", "looked at 50 of 60"},
+		{"lane?level=error", "en", "Looked at 50 of 60"},
 		{"lane?level=fatal", "en", "Nothing is waiting."},
 		{"lane?offset=50", "en", "First page"},
 		{"dead", "en", "There are no dead letters."},
@@ -568,3 +568,33 @@ func (s schema) check(t *testing.T, at string, v any, all map[string]schema) {
 		}
 	}
 }
+
+// Everything that the templates say is said in Chinese too.
+func TestTranslations(t *testing.T) {
+	if missing := console.Untranslated(); len(missing) > 0 {
+		t.Errorf("the Chinese page says in English: %q", missing)
+	}
+}
+
+// The overview says which lanes need somebody, shows them first, and what to do once.
+func TestTroubleFirst(t *testing.T) {
+	d := newDesk(t, nil)
+	d.answer(&hinted{errors.New("the door is closed. Hint: knock")})
+	d.accept("p", "critical", "disk")
+	d.until("it is stuck", func() bool { return d.lane().Stuck != nil })
+	text := d.page("", "en")
+	for _, want := range []string{`look at <a href="lane?lane=pager"><bdi>pager</bdi></a>`,
+		"the door is closed", "What to do"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("the overview lacks %q", want)
+		}
+	}
+	if n := strings.Count(text, "knock"); n != 1 {
+		t.Errorf("the overview says %d times what to do, want once:\n%s", n, text)
+	}
+}
+
+// A hinted error says what a person can do.
+type hinted struct{ error }
+
+func (h *hinted) Remedy() string { return "knock" }

@@ -2,6 +2,7 @@ package console
 
 import (
 	"net/http"
+	"regexp"
 	"strings"
 )
 
@@ -16,4 +17,18 @@ func Routes(h http.Handler) map[string]string {
 		}
 	}
 	return all
+}
+
+// Untranslated returns the texts of the templates that are not in the Chinese page.
+func Untranslated() (missing []string) {
+	text, err := files.ReadFile("templates/page.html")
+	if err != nil {
+		return []string{err.Error()}
+	}
+	for _, m := range regexp.MustCompile(`\bT "([^"]*)"`).FindAllSubmatch(text, -1) {
+		if _, ok := inChinese[string(m[1])]; !ok {
+			missing = append(missing, string(m[1]))
+		}
+	}
+	return missing
 }

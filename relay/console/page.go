@@ -48,14 +48,18 @@ type page struct {
 const pageEntries = 50
 
 var templates = template.Must(template.New("").Funcs(template.FuncMap{
-	"clean":   clean,
-	"state":   func(l lane) string { return cmp.Or(stateWords[l.State], string(l.State)) },
-	"why":     func(w waiting) string { return cmp.Or(whyWords[w.Why], w.Reason) },
-	"pair":    func(a, b any) []any { return []any{a, b} },
-	"deref":   func(l *lane) lane { return *l },
-	"iso":     func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
-	"round":   round,
-	"rate":    rate,
+	"clean": clean,
+	"state": func(l lane) string { return cmp.Or(stateWords[l.State], string(l.State)) },
+	"why":   func(w waiting) string { return cmp.Or(whyWords[w.Why], w.Reason) },
+	"pair":  func(a, b any) []any { return []any{a, b} },
+	"deref": func(l *lane) lane { return *l },
+	"iso":   func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
+	"round": round,
+	"rate":  rate,
+	// A reason often ends with what to do, which the page says in a place of its own.
+	"reason": func(s *relay.Stuck) string {
+		return strings.TrimSuffix(s.Reason, ". Hint: "+s.Remedy)
+	},
 	"lowered": func(l lane) bool { return round(l.PerMinute) < round(l.Budget) },
 	"chart":   chart,
 	"level":   func(l guance.Level) string { return l.String() },
@@ -160,6 +164,13 @@ func (p *page) Says(says string) string {
 		words = append(words, p.T(part))
 	}
 	return strings.Join(words, "，")
+}
+
+// WorstFirst returns all lanes, those first that somebody should look at.
+func (p *page) WorstFirst() []lane {
+	return slices.SortedStableFunc(slices.Values(p.Lanes.Lanes), func(a, b lane) int {
+		return slices.Index(conditions, b.Condition) - slices.Index(conditions, a.Condition)
+	})
 }
 
 // Troubled returns the lanes that somebody should look at.

@@ -65,11 +65,7 @@ func (op *appendOp) bytes() int {
 }
 
 func (op *appendOp) examine(e *store.Event) error {
-	offers := e.Wanted
-	if len(offers) == 0 && e.Fallback != nil {
-		offers = []store.Offer{*e.Fallback}
-	}
-	for _, o := range offers {
+	for _, o := range offers(e) {
 		if err := checkLane(o.Lane); err != nil {
 			return err
 		}
@@ -87,6 +83,14 @@ func (op *appendOp) examine(e *store.Event) error {
 	}
 	op.size += len(e.Body) + len(e.Problem) + len(e.ID) + len(e.Trace)
 	return nil
+}
+
+// offers returns the lanes that an event is offered to.
+func offers(e *store.Event) []store.Offer {
+	if len(e.Wanted) == 0 && e.Fallback != nil {
+		return []store.Offer{*e.Fallback}
+	}
+	return e.Wanted
 }
 
 func checkLane(name string) error {
@@ -119,165 +123,201 @@ func (op *appendOp) copy() {
 
 // An appended is the statement for the appends of a transaction, and its result.
 type appended struct {
-	ops  []*appendOp
-	args []any
+	ops   []*appendOp
+	names []string
+	args  []any
 
 	clock    int64
-	batches  []int32
-	events   []int32
-	names    []*string
+	others   []*string // names beyond names
+	events   []int32   // from 1, of all batches
+	name     []int32   // from 1; 0: the event is a duplicate
 	lanes    []int32
 	seqs     []int64
 	sticky   []bool
 	outcomes []int32
 }
 
-const appendSQL = `select out_clock, out_batch, out_event, out_name, out_lane, out_seq, out_sticky,
+const appendSQL = `select out_clock, out_names, out_event, out_name, out_lane, out_seq, out_sticky,
 	out_outcome from append_events($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15,
-	$16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28)`
+	$16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32, $33, $34,
+	$35)`
 
-// A newEvent is an event with its place in the transaction.
-type newEvent struct {
-	*store.Event
-	batch, index int32
-	round        int
+// A list has different values, each at a place from 1 on.
+type list[T comparable] struct {
+	values []T
+	places map[T]int32
+}
+
+func (l *list[T]) place(v T) int32 {
+	p, ok := l.places[v]
+	if !ok {
+		if l.places == nil {
+			l.places = make(map[T]int32)
+		}
+		l.values = append(l.values, v)
+		p = int32(len(l.values))
+		l.places[v] = p
+	}
+	return p
 }
 
 type sourceID struct{ source, id string }
 
-// encode builds the arguments. It sorts the events into rounds: an event comes in a later round
-// than those before it that have its problem or its ID, and not before an earlier one of its batch.
-func (s *Store) encode(ops []*appendOp) *appended {
-	var events []newEvent
-	problems, ids := make(map[string]int), make(map[sourceID]int)
-	sorted := true
-	last := 0
-	for i, op := range ops {
-		round := 1
-		for j, e := range op.batch.Events {
-			round = max(round, problems[e.Problem]+1)
-			if e.ID != "" {
-				id := sourceID{e.Source, e.ID}
-				round = max(round, ids[id]+1)
-				ids[id] = round
-			}
-			problems[e.Problem] = round
-			events = append(events, newEvent{e, int32(i + 1), int32(j), round})
-			sorted = sorted && round >= last
-			last = round
-		}
+// encode builds the arguments of append_events. lanes are those that the transaction changes
+// besides.
+func (s *Store) encode(ops []*appendOp, lanes []int32) *appended {
+	n := 0
+	for _, op := range ops {
+		n += len(op.batch.Events)
 	}
-	if !sorted {
-		slices.SortStableFunc(events, func(a, b newEvent) int { return a.round - b.round })
-	}
-	n := len(events)
 	var (
-		nonces           [][]byte
-		servedBatch      []int32
-		served           []string
-		first, end       []int32
-		batch, index     = make([]int32, n), make([]int32, n)
-		source           = make([]string, n)
-		hash             = make([]pgtype.UUID, n)
-		id, problem      = make([][]byte, n), make([][]byte, n)
-		state, level     = make([]int32, n), make([]int32, n)
-		when, accepted   = make([]*int64, n), make([]*int64, n)
-		trace, body      = make([][]byte, n), make([][]byte, n)
-		size             = make([]int32, n)
-		offered          []int32
-		offeredName      []string
-		ignored          [][]byte
-		fallback         []bool
-		follows          []bool
-		haveNonce, round = false, 0
-		fallbacks        = false
-		addOffer         = func(event int, o store.Offer, isFallback bool) {
-			offered, offeredName = append(offered, int32(event+1)), append(offeredName, o.Lane)
-			var reason []byte
-			if o.Ignored != "" {
-				reason = []byte(o.Ignored)
-			}
-			ignored, fallback = append(ignored, reason), append(fallback, isFallback)
-			follows = append(follows, events[event].Follows)
-			fallbacks = fallbacks || isFallback
-		}
+		names, sources, problems list[string]
+		nonces                   = make([]pgtype.UUID, len(ops))
+		end, length              = make([]int32, len(ops)), make([]int32, len(ops))
+		set                      = make([]int32, len(ops))
+		sets, members            []int32
+		batch, source, problem   = make([]int32, n), make([]int32, n), make([]int32, n)
+		first, again             = make([]int32, n), make([]bool, n)
+		hash                     = make([]pgtype.UUID, n)
+		id, trace, body          = make([][]byte, n), make([][]byte, n), make([][]byte, n)
+		state, level, size       = make([]int32, n), make([]int32, n), make([]int32, n)
+		when, accepted           = make([]*int64, n), make([]*int64, n)
+		offerCount               = make([]int32, n)
+		fallback, follows        = make([]bool, n), make([]bool, n)
+		offered                  []int32
+		ignored                  [][]byte
+		ids                      = make(map[sourceID]int32, n)
+		last                     = make(map[int32]int, n) // event of each problem
+		haveNonce                bool
 	)
-	for i, e := range events {
-		if e.round != round {
-			first, end = append(first, int32(i+1)), append(end, 0)
-			round = e.round
-		}
-		end[len(end)-1] = int32(i + 1)
-		batch[i], index[i], source[i] = e.batch, e.index, e.Source
-		if e.ID != "" {
-			sum := sha256.Sum256([]byte(e.ID))
-			hash[i] = pgtype.UUID{Bytes: [16]byte(sum[:16]), Valid: true}
-		}
-		id[i], problem[i], trace[i], body[i] = []byte(e.ID), []byte(e.Problem), []byte(e.Trace), e.Body
-		if body[i] == nil {
-			body[i] = []byte{}
-		}
-		size[i] = int32(len(e.Body) + len(e.Problem) + len(e.ID) + len(e.Trace))
-		state[i], level[i] = int32(e.State), int32(e.Level)
-		when[i], accepted[i] = nanos(e.Time), nanos(e.Accepted)
-		for _, o := range e.Wanted {
-			addOffer(i, o, false)
-		}
-		if len(e.Wanted) == 0 && e.Fallback != nil {
-			addOffer(i, *e.Fallback, true)
-		}
-	}
-	for i, op := range ops {
-		var nonce []byte
+	i := 0
+	for b, op := range ops {
 		if op.batch.Nonce != "" {
-			nonce, haveNonce = []byte(op.batch.Nonce), true
+			nonces[b], haveNonce = half(op.batch.Nonce), true
 		}
-		nonces = append(nonces, nonce)
+		for _, e := range op.batch.Events {
+			batch[i], source[i] = int32(b+1), sources.place(e.Source)
+			problem[i] = problems.place(e.Problem)
+			if before, ok := last[problem[i]]; ok {
+				again[before] = true
+			}
+			last[problem[i]] = i
+			first[i] = int32(i + 1)
+			if e.ID != "" {
+				hash[i] = half(e.ID)
+				key := sourceID{e.Source, e.ID}
+				if at, ok := ids[key]; ok {
+					first[i] = at
+				} else {
+					ids[key] = first[i]
+				}
+			}
+			id[i], trace[i], body[i] = []byte(e.ID), []byte(e.Trace), e.Body
+			if body[i] == nil {
+				body[i] = []byte{}
+			}
+			size[i] = int32(len(e.Body) + len(e.Problem) + len(e.ID) + len(e.Trace))
+			state[i], level[i] = int32(e.State), int32(e.Level)
+			when[i], accepted[i] = nanos(e.Time), nanos(e.Accepted)
+			list := offers(e)
+			offerCount[i], follows[i] = int32(len(list)), e.Follows
+			fallback[i] = len(e.Wanted) == 0
+			for _, o := range list {
+				var reason []byte
+				if o.Ignored != "" {
+					reason = []byte(o.Ignored)
+				}
+				offered, ignored = append(offered, names.place(o.Lane)), append(ignored, reason)
+			}
+			i++
+		}
+		end[b], length[b] = int32(i), int32(len(op.batch.Events))
+	}
+	named := len(names.values)
+	for b, op := range ops {
+		if b > 0 && slices.Equal(op.batch.Served, ops[b-1].batch.Served) {
+			set[b] = set[b-1]
+			continue
+		}
+		set[b] = int32(b + 1)
 		for _, name := range op.batch.Served {
-			servedBatch, served = append(servedBatch, int32(i+1)), append(served, name)
+			sets, members = append(sets, set[b]), append(members, names.place(name))
 		}
 	}
 	if !haveNonce {
 		nonces = nil
 	}
+	if names.values == nil {
+		names.values = []string{} // nil is null
+	}
+	keys := make([][]byte, len(problems.values))
+	for i, p := range problems.values {
+		keys[i] = []byte(p)
+	}
 	o := &s.opts
-	return &appended{ops: ops, args: []any{
+	return &appended{ops: ops, names: names.values, args: []any{
 		int64(o.MaxLaneEntries), int64(o.MaxEntries), o.MaxBytes, int64(o.Remembered),
-		int64(s.clock.now()), nonces, servedBatch, served, first, end, batch, index, source, hash, id,
-		problem, state, level, when, accepted, trace, body, size, offered, offeredName, ignored, fallback,
-		follows,
+		int64(s.clock.now()), lanes, named, names.values, sources.values, keys, sets, members,
+		nonces, end, length, set,
+		batch, source, problem, first, again, hash, id, state, level, when, accepted, trace, body, size,
+		offerCount, fallback, follows, offered, ignored,
 	}}
 }
 
+// half is the first half of the SHA-256 of an ID or nonce.
+func half(id string) pgtype.UUID {
+	sum := sha256.Sum256([]byte(id))
+	return pgtype.UUID{Bytes: [16]byte(sum[:16]), Valid: true}
+}
+
 func (a *appended) scan(results pgx.BatchResults) error {
-	return results.QueryRow().Scan(&a.clock, &a.batches, &a.events, &a.names, &a.lanes, &a.seqs,
+	return results.QueryRow().Scan(&a.clock, &a.others, &a.events, &a.name, &a.lanes, &a.seqs,
 		&a.sticky, &a.outcomes)
 }
 
 // publish tells the callers what became of their events, and wakes readers.
 func (s *Store) publish(a *appended, sent time.Time) {
 	s.clock.observe(time.Duration(a.clock), sent)
+	type event struct {
+		op    *appendOp
+		index int
+	}
+	var events []event
 	for _, op := range a.ops {
 		op.duplicate = make([]bool, len(op.batch.Events))
 		op.placed = make([][]store.Placement, len(op.batch.Events))
+		for i := range op.batch.Events {
+			events = append(events, event{op, i})
+		}
 	}
 	arrived := make(map[int32]bool)
-	for i, batch := range a.batches {
-		op, event := a.ops[batch-1], int(a.events[i])
-		if event >= len(op.placed) {
-			continue // the nonce was used for a larger batch
-		}
-		if a.names[i] == nil {
-			op.duplicate[event] = true
+	for i, number := range a.events {
+		e := events[number-1]
+		if a.name[i] == 0 {
+			e.op.duplicate[e.index] = true
 			continue
 		}
-		op.placed[event] = append(op.placed[event], store.Placement{
-			Lane: *a.names[i], Seq: uint64(a.seqs[i]), Sticky: a.sticky[i],
+		var lane string
+		if n := int(a.name[i]) - 1; n < len(a.names) {
+			lane = a.names[n]
+		} else {
+			lane = *a.others[n-len(a.names)]
+		}
+		e.op.placed[e.index] = append(e.op.placed[e.index], store.Placement{
+			Lane: lane, Seq: uint64(a.seqs[i]), Sticky: a.sticky[i],
 			Outcome: store.Outcome(a.outcomes[i]),
 		})
-		if a.outcomes[i] == 0 {
+		if a.outcomes[i] == 0 && a.lanes[i] != 0 {
 			arrived[a.lanes[i]] = true
 		}
+	}
+	for _, e := range events {
+		slices.SortStableFunc(e.op.placed[e.index], func(a, b store.Placement) int {
+			if !a.Sticky || !b.Sticky {
+				return 0
+			}
+			return strings.Compare(a.Lane, b.Lane)
+		})
 	}
 	for lane := range arrived {
 		if !s.arrived(lane) {

@@ -106,13 +106,25 @@ func (s *Store) commitLoop() {
 				break more
 			}
 		}
-		live := batch[:0]
+		live, again := batch[:0], []*request(nil)
+		nonces := make(map[string]bool)
 		for _, r := range batch {
-			if r.taken.CompareAndSwap(false, true) {
-				live = append(live, r)
+			if !r.taken.CompareAndSwap(false, true) {
+				continue
 			}
+			if r.append != nil && r.append.batch.Nonce != "" {
+				if nonces[r.append.batch.Nonce] {
+					again = append(again, r) // reported as it was kept by the transaction before
+					continue
+				}
+				nonces[r.append.batch.Nonce] = true
+			}
+			live = append(live, r)
 		}
 		s.commit(live)
+		for i := range again {
+			s.commit(again[i : i+1])
+		}
 		clear(batch)
 	}
 }
@@ -186,8 +198,8 @@ func (s *Store) send(ctx context.Context, c *pgx.Conn, batch []*request) ([]*req
 	var a *appended
 	lock := len(appends) == 0 && len(lanes) > 1
 	switch {
-	case len(appends) > 0: // which locks all lanes
-		a = s.encode(appends)
+	case len(appends) > 0: // which locks the lanes
+		a = s.encode(appends, lanes)
 		statements.Queue(appendSQL, a.args...)
 	case lock:
 		statements.Queue("select lock_lanes($1)", lanes)

@@ -7,6 +7,7 @@ import (
 	"os"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/guance-relay/guance-relay/relay/pgstore"
 	"github.com/guance-relay/guance-relay/relay/pgstore/pgtest"
@@ -70,10 +71,69 @@ func openAt(t testing.TB, dsn string, opts *pgstore.Options) *pgstore.Store {
 	return s
 }
 
+// The faults are those of a network, and the promotion of a standby. The process of a store is stopped
+// in TestStoppedProcess.
 func TestConformance(t *testing.T) {
 	storetest.Run(t, func(t *testing.T) storetest.Harness {
-		return harness(schema(t, pgstore.Options{MaxEntries: 500, MaxLaneEntries: 500}), true)
+		opts := schema(t, pgstore.Options{MaxEntries: 500, MaxLaneEntries: 500})
+		return withFaults(t, harness(opts, true), opts)
 	})
+}
+
+// withFaults has each store of a harness reach the server through a proxy.
+func withFaults(
+	t *testing.T, h storetest.Harness, opts *pgstore.Options,
+) storetest.Harness {
+	target := fmt.Sprintf("127.0.0.1:%d", server.Port)
+	proxies := make(map[store.Store]*proxy)
+	h.Open = func() (store.Store, error) {
+		p := newProxy(t, target)
+		s, err := pgstore.Open(context.Background(), server.DSNAt(p.address()), opts)
+		proxies[s] = p
+		return s, err
+	}
+	h.Another = h.Open
+	h.Pause = func(s store.Store, d time.Duration) {
+		proxies[s].set(func(p *proxy) { p.frozen = time.Now().Add(d) })
+	}
+	h.Cut = func(s store.Store, landed bool) (restore func()) {
+		p := proxies[s]
+		if landed { // what is not connected cannot take effect
+			if err := pgstore.Connect(s.(*pgstore.Store)); err != nil {
+				t.Error(err)
+			}
+		}
+		p.set(func(p *proxy) { p.lose, p.refuse = landed, !landed })
+		if !landed {
+			p.cut()
+		}
+		return func() { p.set(func(p *proxy) { p.lose, p.refuse = false, false }) }
+	}
+	h.Replicate = func() (promote func()) {
+		standby, err := server.Standby(0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = standby.Close() })
+		for _, sql := range []string{"alter system set primary_conninfo = ''",
+			"select pg_reload_conf()"} {
+			if err := standby.SQL(sql); err != nil {
+				t.Fatal(err)
+			}
+		}
+		time.Sleep(200 * time.Millisecond) // the reload reaches all processes
+		return func() {
+			if err := standby.Promote(); err != nil {
+				t.Error(err)
+			}
+			target = fmt.Sprintf("127.0.0.1:%d", standby.Port)
+			for _, p := range proxies {
+				p.set(func(p *proxy) { p.target = target })
+				p.cut()
+			}
+		}
+	}
+	return h
 }
 
 func TestConformanceWithBoundOfLane(t *testing.T) {

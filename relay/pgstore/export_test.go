@@ -17,6 +17,19 @@ func Unexpire(l store.Lease) {
 	own.ended, own.until, own.lost = false, time.Now().Add(time.Hour), make(chan struct{})
 }
 
+// Connect has the committer of a store connect, if its connection is broken.
+func Connect(s *Store) error {
+	var err error
+	for range 2 { // the first call finds a broken connection
+		if err = s.use(context.Background(), s.commits, func(ctx context.Context, c *pgx.Conn) error {
+			return c.Ping(ctx)
+		}); err == nil {
+			break
+		}
+	}
+	return err
+}
+
 // AcceptUnsafe has Open accept a server without fsync, or not.
 func AcceptUnsafe(accept bool) { unsafeForTests = accept }
 

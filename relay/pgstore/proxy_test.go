@@ -1,6 +1,7 @@
 package pgstore_test
 
 import (
+	"encoding/binary"
 	"io"
 	"maps"
 	"net"
@@ -13,13 +14,15 @@ import (
 // ones, and keep back answers.
 type proxy struct {
 	listener net.Listener
-	target   string
 
 	mu      sync.Mutex
+	target  string // of new connections
 	conns   map[net.Conn]bool
 	silent  map[net.Conn]bool // nothing passes any more
 	refuse  bool
 	drop    bool          // answers are thrown away
+	lose    bool          // results are thrown away, and their connections end
+	frozen  time.Time     // nothing passes until then
 	answers time.Duration // answers are late
 }
 
@@ -47,12 +50,12 @@ func (p *proxy) address() string { return p.listener.Addr().String() }
 func (p *proxy) serve(client net.Conn) {
 	defer client.Close()
 	p.mu.Lock()
-	refuse := p.refuse
+	refuse, target := p.refuse, p.target
 	p.mu.Unlock()
 	if refuse {
 		return
 	}
-	server, err := net.Dial("tcp", p.target)
+	server, err := net.Dial("tcp", target)
 	if err != nil {
 		return
 	}
@@ -67,16 +70,20 @@ func (p *proxy) serve(client net.Conn) {
 		delete(p.conns, server)
 	}()
 	go func() {
-		_, _ = io.Copy(server, client)
+		_, _ = io.Copy(server, thawed{client, p})
 		_ = server.Close()
 	}()
 	b := make([]byte, 64<<10)
 	for {
 		n, err := server.Read(b)
 		p.mu.Lock()
-		drop, late := p.drop || p.silent[server], p.answers
+		drop, lose, late := p.drop || p.silent[server], p.lose, p.answers
 		p.mu.Unlock()
+		p.thaw()
 		time.Sleep(late)
+		if lose && hasResult(b[:n]) {
+			return
+		}
 		if !drop && n > 0 {
 			if _, err := client.Write(b[:n]); err != nil {
 				return
@@ -86,6 +93,36 @@ func (p *proxy) serve(client net.Conn) {
 			return
 		}
 	}
+}
+
+// hasResult reports whether a message of the server says that a statement was executed, and not only
+// prepared.
+func hasResult(messages []byte) bool {
+	for len(messages) >= 5 && messages[0] != 'C' {
+		n := 1 + int(binary.BigEndian.Uint32(messages[1:]))
+		messages = messages[min(n, len(messages)):]
+	}
+	return len(messages) > 0
+}
+
+// thaw waits until the proxy is not frozen.
+func (p *proxy) thaw() {
+	p.mu.Lock()
+	d := time.Until(p.frozen)
+	p.mu.Unlock()
+	time.Sleep(d)
+}
+
+// A thawed reads what passes a proxy.
+type thawed struct {
+	net.Conn
+	proxy *proxy
+}
+
+func (t thawed) Read(b []byte) (int, error) {
+	n, err := t.Conn.Read(b)
+	t.proxy.thaw()
+	return n, err
 }
 
 func (p *proxy) set(fn func(p *proxy)) {

@@ -221,11 +221,16 @@ func (r *run) again(call func() error) {
 // tryUnavailable makes a call of a store that is cut off.
 func (r *run) tryUnavailable(what string, call func(context.Context) error) error {
 	err := r.try(call)
+	r.unavailable(what, err)
+	return err
+}
+
+// unavailable checks the error of a call of a store that is cut off.
+func (r *run) unavailable(what string, err error) {
 	r.is(what+" of a store that is cut off", err, store.ErrUnavailable)
 	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 		r.errorf("%s of a store that is cut off: %q wraps the error of a context", what, err)
 	}
-	return err
 }
 
 func waitsForOwner(r *run) {
@@ -399,7 +404,9 @@ func losesUnknown(r *run) {
 }
 
 func answersUnavailable(r *run) {
-	l, pending, dead := r.both()
+	_, pending, dead := r.both()
+	lease := r.lease(lane)
+	l := lease.Lane(lane)
 	waiting := r.waiting(l, dead.Seq)
 	for _, landed := range []bool{false, true} {
 		restore := r.harness.Cut(r.store, landed)
@@ -419,11 +426,14 @@ func answersUnavailable(r *run) {
 			return err
 		}
 		for name, call := range all {
-			r.tryUnavailable(name, call)
+			if err := r.try(call); !errors.Is(err, store.ErrFenced) || lease.Until().After(time.Now()) {
+				r.unavailable(name, err)
+			}
 		}
 		restore()
 		r.again(func() error { return r.store.Check(r.ctx) })
-		l = r.acquire(lane)
+		lease = r.lease(lane)
+		l = lease.Lane(lane)
 	}
 	r.unchanged(pending, dead)
 }

@@ -14,8 +14,9 @@ type extra struct {
 	repeat    bool   // the first entry is a delivered recovery that is sent a second time
 }
 
+// empty does not look at tries: row is never less.
 func (x *extra) empty() bool {
-	return len(x.queue) == 0 && x.notBefore == 0 && x.counting == 0 && x.tries == 0 && x.row == 0 &&
+	return len(x.queue) == 0 && x.notBefore == 0 && x.counting == 0 && x.row == 0 &&
 		x.now == 0 && !x.doubt && !x.repeat
 }
 

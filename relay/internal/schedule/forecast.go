@@ -132,9 +132,7 @@ func newForecaster(s *Schedule, c Conditions) *forecaster {
 		due: turnHeap{less: func(a, b *turn) bool {
 			return cmp.Or(cmp.Compare(b.rank, a.rank), a.older(b)) < 0
 		}},
-		coming: turnHeap{less: func(a, b *turn) bool {
-			return cmp.Or(cmp.Compare(a.at, b.at), a.older(b)) < 0
-		}},
+		coming: turnHeap{less: func(a, b *turn) bool { return a.at < b.at }},
 	}
 	f.single = c.Single || f.down
 	for i := range f.ranks {
@@ -385,10 +383,11 @@ type frontier struct {
 }
 
 func newFrontier(h *problemHeap) frontier {
-	if h.Len() == 0 {
-		return frontier{of: h}
+	f := frontier{of: h}
+	if h.Len() > 0 {
+		f.places = []int{0}
 	}
-	return frontier{h, []int{0}}
+	return f
 }
 
 // first returns the next problem, or nil.

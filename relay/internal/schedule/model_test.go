@@ -14,7 +14,8 @@ import (
 )
 
 // model is a slow and simple schedule: it searches lists. It reads only decisions from the real
-// one. It has a store that deletes nothing, and a target that handles requests at once or late.
+// one, and compares each with its own. It has a store that deletes nothing, and a target that
+// handles requests at once or late.
 type model struct {
 	t        *rapid.T
 	s        *Schedule
@@ -34,6 +35,9 @@ type model struct {
 	flying      []flight
 	wait        map[string]time.Time // backing off, or sent a second time, not before
 	tries       map[string]int       // failures in a row
+	rows        map[string]int       // the same, whatever others do
+	unread      map[string]bool      // it waits because the store could not read the first entry
+	urgent      map[string]uint64    // an operator sends this entry now
 	counted     map[uint64]int       // failures that count, of an entry
 	repeats     map[string]bool      // the first entry is a recovery that was taken once
 	doubt       map[string]bool      // an answer was lost
@@ -73,16 +77,21 @@ type lateRequest struct {
 	at      time.Time // zero until a recovery was taken
 }
 
-const modelAttempts = 6
+const (
+	modelAttempts = 6
+	modelMaxAge   = time.Hour
+)
 
 func (m *model) restart() {
-	m.s = New(Policy{MaxAttempts: modelAttempts, MaxAge: time.Hour}, func(n int64) int64 {
+	m.s = New(Policy{MaxAttempts: modelAttempts, MaxAge: modelMaxAge}, func(n int64) int64 {
 		return n - 1
 	})
 	m.wait, m.tries, m.repeats, m.successesAt = make(map[string]time.Time), make(map[string]int),
 		make(map[string]bool), make(map[string]int)
 	m.flying, m.streak, m.failedBy, m.probe, m.successes, m.sends = nil, 0, "", time.Time{}, 0, 0
 	m.counted, m.doubt = make(map[uint64]int), make(map[string]bool)
+	m.rows, m.urgent = make(map[string]int), make(map[string]uint64)
+	m.unread = make(map[string]bool)
 	for problem, r := range m.records {
 		m.doubt[problem] = r.Doubt
 	}
@@ -166,7 +175,7 @@ func (m *model) add(e *store.Entry) {
 		m.settle(mark)
 	}
 	cancels := m.repeats[e.Problem] && e.State != guance.StateNeither && m.outcomes[e.Seq] == 0 &&
-		!e.Begun && !m.flies(m.queue(e.Problem)[0].Seq)
+		!e.Begun && !m.flies(m.queue(e.Problem)[0].Seq) && !m.quarantined(e.Problem)
 	if cancels != (over != nil) {
 		m.t.Fatalf("entry %d cancels that a recovery is sent a second time: %v, want %v", e.Seq,
 			over != nil, cancels)
@@ -228,13 +237,14 @@ func (m *model) ended(e *store.Entry) (ended []uint64) {
 	if levels[0] == guance.LevelNone {
 		levels = nil
 	}
-	resolves := false
+	resolves, mayDie := false, false // a recovery that was begun
 	for _, o := range m.before(e, true) {
 		switch o.State {
 		case guance.StateProblem:
-			open, levels = true, []guance.Level{o.Level}
+			open, levels, mayDie = true, []guance.Level{o.Level}, false
 		case guance.StateRecovered:
 			open, levels, resolves = false, nil, !m.over(o)
+			mayDie = resolves && !(m.repeats[problem] && o == m.queue(problem)[0])
 		}
 	}
 	trigger := slices.ContainsFunc(unsent, func(o *store.Entry) bool {
@@ -256,7 +266,7 @@ func (m *model) ended(e *store.Entry) (ended []uint64) {
 	var sent bool
 	switch doubt := m.doubt[problem]; {
 	case e.Sticky && e.State == guance.StateRecovered:
-		sent = open || doubt && !resolves
+		sent = open || mayDie || doubt && !resolves
 	case e.Sticky:
 		sent = open && !slices.Contains(levels, e.Level)
 	case e.State == guance.StateRecovered: // it goes with its trigger if the target has nothing
@@ -286,11 +296,20 @@ func (m *model) settle(mark store.Mark) {
 	if mark.Outcome == store.Superseded && e.Begun {
 		m.t.Fatalf("entry %d was on the wire and is superseded", e.Seq)
 	}
+	m.describes(mark, e)
 	m.outcomes[e.Seq] = mark.Outcome
 	m.records[e.Problem] = m.records[e.Problem].Apply(mark)
 	m.entries = slices.DeleteFunc(m.entries, func(other *store.Entry) bool { return other == e })
 	if e.State != guance.StateNeither && mark.Outcome != store.Superseded {
 		m.died[e.Problem] = mark.Outcome == store.Dead
+	}
+}
+
+// describes compares what a mark says of its entry, besides the outcome and the doubt.
+func (m *model) describes(mark store.Mark, e *store.Entry) {
+	if mark.Seq != e.Seq || mark.Problem != e.Problem || mark.State != e.State ||
+		mark.Level != e.Level || !mark.Time.Equal(e.Time) || mark.Failed != m.counted[e.Seq] {
+		m.t.Fatalf("the mark is %+v, and the entry %+v failed %d times", mark, *e, m.counted[e.Seq])
 	}
 }
 
@@ -323,6 +342,9 @@ func (m *model) rank(q []*store.Entry) (class int, level guance.Level) {
 	}
 	if m.tries[problem] >= 3 {
 		class -= 10
+	}
+	if m.urgent[problem] != 0 && !m.repeats[problem] {
+		return 100, 0
 	}
 	return class, level
 }
@@ -391,7 +413,13 @@ func (m *model) send(t *rapid.T) {
 	if doubt := want.State == guance.StateProblem && m.doubt[want.Problem]; begins.Doubt != doubt {
 		t.Fatalf("the mark that entry %d begins says doubt: %v, want %v", want.Seq, begins.Doubt, doubt)
 	}
-	want.Begun, want.Failed = true, begins.Failed
+	m.describes(begins, want)
+	if tk.Seq() != want.Seq || tk.Attempt() != begins.Failed+1 ||
+		tk.Kept().UnixNano() != int64(want.Kept) {
+		t.Fatalf("the ticket of entry %d says entry %d, attempt %d, kept %v", want.Seq, tk.Seq(),
+			tk.Attempt(), tk.Kept())
+	}
+	want.Begun, want.Failed = true, m.counted[want.Seq]
 	m.records[want.Problem] = m.records[want.Problem].Apply(begins)
 	m.flying = append(m.flying, flight{Ticket: tk})
 	if rapid.Bool().Draw(t, "arrives before anything else") {
@@ -405,6 +433,7 @@ func (m *model) answer(t *rapid.T) {
 	}
 	m.answerWith(t, rapid.SampledFrom([]Result{
 		delivered, delivered, failure, failure, answerLost, answerLost, throttled, refused,
+		{Outcome: store.Delivered, AnswerLost: true}, {Outcome: store.Dead, AnswerLost: true},
 	}).Draw(t, "answer"))
 }
 
@@ -428,6 +457,24 @@ func (m *model) outage(t *rapid.T) {
 		m.send(t)
 		m.answerWith(t, failure)
 	}
+}
+
+// quarantine makes the store fail to read an entry.
+func (m *model) quarantine(t *rapid.T) {
+	i := slices.IndexFunc(m.flying, func(f flight) bool { return !f.over })
+	if i < 0 {
+		t.Skip("nothing is in flight")
+	}
+	f := m.flying[i]
+	m.flying = slices.Delete(m.flying, i, i+1)
+	problem := m.entry(f.item.seq).Problem
+	m.s.Quarantine(f.Ticket, m.now)
+	m.wait[problem], m.unread[problem] = m.now.Add(QuarantineFor), true
+	m.rows[problem] = max(m.rows[problem], 3)
+}
+
+func (m *model) quarantined(problem string) bool {
+	return m.unread[problem] && m.wait[problem].After(m.now)
 }
 
 // backoff is how long the nth wait is at most.
@@ -463,6 +510,7 @@ func (m *model) answered(t *rapid.T, f flight, r Result) {
 		m.unsure[problem] = m.unsure[problem] || !taken
 	case taken && e.State == guance.StateRecovered && m.doubt[problem]:
 		m.repeats[problem], m.tries[problem], wait = true, 0, m.now.Add(time.Minute)
+		delete(m.rows, problem)
 	case taken:
 		want = store.Delivered
 	case r.Outcome == store.Dead:
@@ -476,6 +524,7 @@ func (m *model) answered(t *rapid.T, f flight, r Result) {
 			want = store.Dead
 		}
 		m.tries[problem]++
+		m.rows[problem]++
 		wait = m.now.Add(m.backoff(m.tries[problem]))
 	}
 	mark := m.s.Answered(f.Ticket, r, m.now)
@@ -483,7 +532,7 @@ func (m *model) answered(t *rapid.T, f flight, r Result) {
 		t.Fatalf("the answer %+v makes entry %d %v, want %v", r, e.Seq, mark.Outcome, want)
 	}
 	if want == 0 {
-		m.wait[problem] = wait
+		m.wait[problem], m.unread[problem] = wait, false
 		return
 	}
 	mark.Problem = problem
@@ -494,16 +543,25 @@ func (m *model) answered(t *rapid.T, f flight, r Result) {
 func (m *model) ends(f flight, mark store.Mark, stillInDoubt bool) {
 	m.s.Settle(f.Ticket, mark)
 	m.settle(mark)
-	delete(m.wait, mark.Problem)
-	delete(m.tries, mark.Problem)
-	delete(m.repeats, mark.Problem)
-	m.successesAt[mark.Problem] = m.successes
+	m.next(mark.Problem)
 	if mark.State == guance.StateRecovered && mark.Outcome == store.Delivered {
 		m.doubt[mark.Problem] = stillInDoubt
 	}
 	if m.records[mark.Problem].Doubt != m.doubt[mark.Problem] {
 		m.t.Fatalf("after entry %d the store knows of doubt: %v, want %v", mark.Seq,
 			!m.doubt[mark.Problem], m.doubt[mark.Problem])
+	}
+}
+
+// next makes the next entry the first of a problem.
+func (m *model) next(problem string) {
+	delete(m.wait, problem)
+	delete(m.tries, problem)
+	delete(m.rows, problem)
+	delete(m.repeats, problem)
+	m.successesAt[problem] = m.successes
+	if q := m.queue(problem); len(q) > 0 && q[0].Seq > m.urgent[problem] {
+		delete(m.urgent, problem)
 	}
 }
 
@@ -549,9 +607,8 @@ func (m *model) accept(t *rapid.T, problems int) {
 }
 
 func (m *model) check(t *rapid.T) {
-	if m.s.pending != len(m.entries) {
-		t.Fatalf("%d entries pending, want %d", m.s.pending, len(m.entries))
-	}
+	m.forget()
+	m.checkStats(t)
 	if got := m.s.Oldest(); len(m.entries) > 0 {
 		if want := int64(m.entries[0].Kept); got.UnixNano() != want {
 			t.Fatalf("the oldest is of %v, want %v", got, moment(want))
@@ -624,6 +681,188 @@ func (m *model) settleAll(t *rapid.T) {
 	m.pass(m.now.Add(time.Minute))
 }
 
+// forget removes what is remembered of problems that have no entry.
+func (m *model) forget() {
+	for _, problems := range []map[string]int{m.tries, m.rows} {
+		maps.DeleteFunc(problems, func(p string, _ int) bool { return len(m.queue(p)) == 0 })
+	}
+	maps.DeleteFunc(m.urgent, func(p string, _ uint64) bool { return len(m.queue(p)) == 0 })
+}
+
+// waiting returns the entry that an operator may drop or send now, or nil.
+func (m *model) waiting(problem string, seq uint64) *store.Entry {
+	for i, e := range m.queue(problem) {
+		if e.Seq == seq && (i > 0 || !m.flies(seq) && !m.repeats[problem]) {
+			return e
+		}
+	}
+	return nil
+}
+
+func (m *model) anyEntry(t *rapid.T) (problem string, seq uint64) {
+	if len(m.entries) == 0 {
+		t.Skip("nothing is pending")
+	}
+	e := rapid.SampledFrom(m.entries).Draw(t, "entry")
+	return e.Problem, e.Seq + rapid.SampledFrom([]uint64{0, 0, 0, 1, 1000}).Draw(t, "wrong by")
+}
+
+func (m *model) drop(t *rapid.T) {
+	problem, seq := m.anyEntry(t)
+	e := m.waiting(problem, seq)
+	mark, ok := m.s.DropMark(problem, seq, "why")
+	if ok != (e != nil) {
+		t.Fatalf("entry %d may be dropped: %v", seq, ok)
+	}
+	if !ok {
+		return
+	}
+	doubt := e.State == guance.StateProblem && m.doubt[problem]
+	if mark.Outcome != store.Dead || mark.Reason != "why" || mark.Doubt != doubt {
+		t.Fatalf("the mark of the dropped entry %+v is %+v, want doubt: %v", *e, mark, doubt)
+	}
+	first := m.queue(problem)[0] == e
+	m.s.Drop(mark)
+	m.settle(mark)
+	if first {
+		m.next(problem)
+	}
+}
+
+func (m *model) sendNow(t *rapid.T) {
+	problem, seq := m.anyEntry(t)
+	e := m.waiting(problem, seq)
+	if ok := m.s.SendNow(problem, seq); ok != (e != nil) {
+		t.Fatalf("entry %d may be sent now: %v", seq, ok)
+	}
+	if e == nil {
+		return
+	}
+	m.urgent[problem] = max(m.urgent[problem], seq)
+	if !m.repeats[problem] {
+		delete(m.wait, problem)
+	}
+}
+
+// expire ends what is too old.
+func (m *model) expire(t *rapid.T) {
+	less := time.Duration(rapid.IntRange(0, 60).Draw(t, "minutes less")) * time.Minute
+	m.pass(m.now.Add(modelMaxAge - less))
+	var old []*store.Entry
+	for _, e := range m.entries {
+		if m.expires(e) && m.age(e) > modelMaxAge {
+			old = append(old, e)
+		}
+	}
+	limit := rapid.IntRange(1, 3).Draw(t, "limit")
+	tickets := m.s.Expired(m.now, limit)
+	if len(tickets) != min(limit, len(old)) {
+		t.Fatalf("%d entries expire, want %d of %d", len(tickets), limit, len(old))
+	}
+	for i, tk := range tickets {
+		e := old[i]
+		if tk.Seq() != e.Seq {
+			t.Fatalf("entry %d expires, want %d", tk.Seq(), e.Seq)
+		}
+		want := store.Dead
+		if m.repeats[e.Problem] {
+			want = store.Delivered
+			m.unsure[e.Problem] = true
+		}
+		mark := m.s.ExpiredMark(tk, e.Problem, "why")
+		if mark.Outcome != want || mark.Reason != map[store.Outcome]string{store.Dead: "why"}[want] {
+			t.Fatalf("the mark of the expired entry %+v is %+v, want %v", *e, mark, want)
+		}
+		m.ends(flight{Ticket: tk}, mark, want == store.Delivered)
+	}
+}
+
+// expires reports whether an entry may expire when it is old enough.
+func (m *model) expires(e *store.Entry) bool {
+	return m.queue(e.Problem)[0] == e && !m.flies(e.Seq) && !m.quarantined(e.Problem)
+}
+
+func (m *model) age(e *store.Entry) time.Duration {
+	return time.Duration(m.now.UnixNano()) - e.Kept
+}
+
+// checkStats compares what a schedule says of itself.
+func (m *model) checkStats(t *rapid.T) {
+	m.s.Ready(m.now) // ends the waits
+	down := m.streak >= 5
+	var byLevel [levels]int
+	var expiry, stuckSince time.Time
+	stuck := 0
+	for _, e := range m.entries {
+		byLevel[e.Level]++
+		q, kept := m.queue(e.Problem), moment(int64(e.Kept))
+		if m.expires(e) && expiry.IsZero() {
+			expiry = kept.Add(modelMaxAge)
+		}
+		if down || q[0] == e && m.rows[e.Problem] >= 3 {
+			if stuck++; stuckSince.IsZero() {
+				stuckSince = kept
+			}
+		}
+		m.checkWaiting(t, q, down)
+	}
+	if n, got := m.s.Pending(); n != len(m.entries) || got != byLevel {
+		t.Fatalf("%d entries pending, %v, want %d, %v", n, got, len(m.entries), byLevel)
+	}
+	if n, since := m.s.Stuck(); n != stuck || !since.Equal(stuckSince) {
+		t.Fatalf("%d entries stuck since %v, want %d since %v", n, since, stuck, stuckSince)
+	}
+	if got := m.s.Expiry(); !got.Equal(expiry) {
+		t.Fatalf("the next expires at %v, want %v", got, expiry)
+	}
+	if at, got := m.s.Probe(); got != down || !at.Equal(m.probe) {
+		t.Fatalf("the target is down: %v until %v, want %v until %v", got, at, down, m.probe)
+	}
+	if got, want := m.s.Limit(9), map[bool]int{true: 1, false: 9}[down]; got != want {
+		t.Fatalf("%d attempts may be in flight, want %d", got, want)
+	}
+}
+
+// checkWaiting compares why the entries of a problem are not sent.
+func (m *model) checkWaiting(t *rapid.T, q []*store.Entry, down bool) {
+	problem := q[0].Problem
+	var want []Waiting
+	for i, e := range q {
+		w := Waiting{Seq: e.Seq, Failed: m.counted[e.Seq], Reason: Turn}
+		wait := m.wait[problem]
+		if !wait.After(m.now) {
+			wait = time.Time{}
+		}
+		switch {
+		case i > 0:
+			w.Reason, w.After = Behind, q[i-1].Seq
+		case m.flies(e.Seq):
+			w.Reason = InFlight
+		case m.repeats[problem]:
+			w.Reason, w.Until = Repeat, wait
+		case !wait.IsZero():
+			w.Reason, w.Until = BackingOff, wait
+		case down:
+			w.Reason, w.Until = Down, m.probe
+		}
+		if got := m.s.InFlight(problem, e.Seq); got != (w.Reason == InFlight) {
+			t.Fatalf("entry %d is in flight: %v", e.Seq, got)
+		}
+		want = append(want, w)
+	}
+	same := func(a, b Waiting) bool {
+		equal := a.Until.Equal(b.Until)
+		a.Until, b.Until = time.Time{}, time.Time{}
+		return equal && a == b
+	}
+	if got := m.s.Waiting(problem); !slices.EqualFunc(got, want, same) {
+		t.Fatalf("what waits is %+v, want %+v", got, want)
+	}
+	if !m.s.Holds(problem) {
+		t.Fatalf("the schedule does not hold problem %s", problem)
+	}
+}
+
 // history plays one history and compares.
 func history(t *rapid.T) {
 	m := &model{
@@ -643,11 +882,16 @@ func history(t *rapid.T) {
 			m.answer(t)
 		},
 		"wait": func(t *rapid.T) {
-			m.pass(m.now.Add(time.Duration(rapid.IntRange(1, 40).Draw(t, "seconds")) * time.Second))
+			seconds := rapid.SampledFrom([]int{1, 2, 5, 15, 40, 61}).Draw(t, "seconds")
+			m.pass(m.now.Add(time.Duration(seconds) * time.Second))
 		},
-		"outage": m.outage,
-		"crash":  m.crash,
-		"":       m.check,
+		"outage":     m.outage,
+		"crash":      m.crash,
+		"drop":       m.drop,
+		"quarantine": m.quarantine,
+		"send now":   m.sendNow,
+		"expire":     m.expire,
+		"":           m.check,
 	})
 	m.settleAll(t)
 	for problem, w := range m.last {

@@ -63,7 +63,6 @@ func (ps *problems) setDoubt(p *problem, doubt bool) {
 func (ps *problems) apply(p *problem, m store.Mark) {
 	known := store.Record{
 		Seq: p.sent, Open: p.open, Shown: guance.Level(p.shown), Doubt: ps.extra(p).doubt,
-		Time: moment(p.newest),
 	}
 	ps.remember(p, known.Apply(m))
 }

@@ -101,11 +101,57 @@ func TestProblems(t *testing.T) {
 		chunks := slices.DeleteFunc(slices.Clone(ps.chunks), func(c *chunk[problem]) bool {
 			return c == nil
 		})
-		if len(chunks) > 0 || ps.extras.len != 0 || len(ps.index) > minIndex {
+		if len(chunks) > 0 || ps.extras.len != 0 || len(ps.index) != minIndex {
 			t.Fatalf("%d chunks, %d extras and %d places of the index are left of nothing", len(chunks),
 				ps.extras.len, len(ps.index))
 		}
 	})
+}
+
+// Room that became free is used again, and given back.
+func TestArena(t *testing.T) {
+	var a arena[int]
+	var refs []ref
+	for i := range 130 {
+		r, v := a.add()
+		*v = i
+		refs = append(refs, r)
+	}
+	if a.len != 130 || len(a.chunks) != 3 {
+		t.Fatalf("%d values in %d chunks, want 130 in 3", a.len, len(a.chunks))
+	}
+	a.remove(refs[5])
+	a.remove(refs[70])
+	var got []int
+	for v := range a.all() {
+		if got = append(got, *v); *v == 128 {
+			break
+		}
+	}
+	if len(got) != 127 || got[5] != 6 || got[126] != 128 {
+		t.Errorf("%v", got)
+	}
+	for range 64 {
+		if _, v := a.add(); *v != 0 {
+			t.Fatalf("a new value is %d", *v)
+		}
+	}
+	if a.len != 192 || len(a.chunks) != 3 {
+		t.Errorf("%d values in %d chunks, want 192 in 3", a.len, len(a.chunks))
+	}
+	for _, i := range []int{64, 65, 66, 67} {
+		if *a.at(refs[i]) != i {
+			t.Errorf("value %d is %d", i, *a.at(refs[i]))
+		}
+	}
+	var small arena[int]
+	r, _ := small.add()
+	if n := testing.AllocsPerRun(100, func() {
+		small.remove(r)
+		r, _ = small.add()
+	}); n != 0 || len(small.chunks) != 1 {
+		t.Errorf("a value that comes and goes allocates %v times, in %d chunks", n, len(small.chunks))
+	}
 }
 
 // The queue of a problem against a list.

@@ -61,7 +61,6 @@ func (ps *problems) rankOf(p *problem, everyEvent bool) rank {
 			default:
 				class = max(class, classEscalation)
 			}
-			shown = level
 		}
 	}
 	if x.repeat { // the target has it already

@@ -107,7 +107,28 @@ func TestScheduleResolveWaitsForItsTrigger(t *testing.T) {
 	b.now = b.now.Add(maxBackoff)
 	trigger = b.send(1)
 	b.answer(trigger, delivered)
+	if n := b.problems.extras.len; n != 0 {
+		t.Errorf("%d extras are left of a problem that needs none", n)
+	}
 	b.send(2)
+}
+
+// A trigger that was begun may be shown, also after an operator dropped it: the recovery goes out.
+func TestScheduleBegunTriggerMayBeShown(t *testing.T) {
+	b := newBench(t, Policy{})
+	b.accept(b.fault("p", guance.LevelCritical, 1), store.Record{})
+	b.answer(b.send(1), failure)
+	b.accept(b.fault("p", guance.LevelError, 2), store.Record{})
+	m, ok := b.DropMark("p", 1, "dropped")
+	if !ok {
+		t.Fatal("the entry that backs off cannot be dropped")
+	}
+	b.Drop(m)
+	if diff := gocmp.Diff(map[uint64]store.Outcome{2: store.Superseded},
+		b.accept(b.recovery("p", 3), store.Record{})); diff != "" {
+		t.Fatal(diff)
+	}
+	b.send(3)
 }
 
 func TestScheduleAdd(t *testing.T) {
@@ -297,6 +318,22 @@ func TestScheduleEveryKeepsAll(t *testing.T) {
 	}
 }
 
+// Where every event is sent, the first entry alone decides the rank.
+func TestScheduleEveryRank(t *testing.T) {
+	for _, test := range []struct {
+		every bool
+		first uint64
+	}{{true, 3}, {false, 1}} {
+		b := newBench(t, Policy{EveryEvent: test.every})
+		begun := b.fault("long", guance.LevelWarning, 1)
+		begun.Begun = true
+		b.accept(begun, store.Record{})
+		b.accept(b.fault("long", guance.LevelFatal, 2), store.Record{})
+		b.accept(b.fault("short", guance.LevelError, 3), store.Record{})
+		b.send(test.first)
+	}
+}
+
 // A failure counts against an entry only if the target took something in between.
 func TestScheduleAttempts(t *testing.T) {
 	b := newBench(t, Policy{MaxAttempts: 3})
@@ -398,6 +435,35 @@ func TestScheduleProbesADeadTarget(t *testing.T) {
 	}
 	if n := b.byTurn.Len(); n != 0 {
 		t.Errorf("%d problems still back off although the target is back", n)
+	}
+}
+
+// While the target is down, nothing is ready before the next probe.
+func TestScheduleReadyAtTheProbe(t *testing.T) {
+	b := newBench(t, Policy{})
+	calls := 0
+	b.jitter = func(n int64) int64 { // long for the probe, short for each problem
+		if calls++; calls == tripAfter {
+			return n - 1
+		}
+		return 0
+	}
+	for i := range tripAfter {
+		b.accept(b.fault(fmt.Sprint(i), guance.LevelCritical, 1), store.Record{})
+		b.answer(b.send(uint64(i+1)), failure)
+	}
+	probe, down := b.Probe()
+	if want := now.Add(1250*time.Millisecond - 1); !down || !probe.Equal(want) {
+		t.Fatalf("down %v, the probe is at %v, want %v", down, probe, want)
+	}
+	if ok, at := b.Ready(b.now); ok || !at.Equal(probe) { // all back off
+		t.Errorf("ready %v at %v, want %v", ok, at, probe)
+	}
+	if ok, at := b.Ready(probe.Add(-1)); ok || !at.Equal(probe) { // all are due
+		t.Errorf("ready %v at %v, want %v", ok, at, probe)
+	}
+	if ok, _ := b.Ready(probe); !ok {
+		t.Error("nothing is ready at the time of the probe")
 	}
 }
 
@@ -686,5 +752,230 @@ func TestInFlight(t *testing.T) {
 		if got := b.InFlight(test.problem, test.seq); got != test.want {
 			t.Errorf("entry %d of %s is in flight: %v, want %v", test.seq, test.problem, got, test.want)
 		}
+	}
+}
+
+func TestLate(t *testing.T) {
+	const minute = time.Minute
+	tests := map[string]struct {
+		policy   Policy
+		behind   time.Duration // of the newest of its problem
+		no, none bool          // the event, the problem has no time
+		want     bool
+	}{
+		"a moment":             {behind: 1, want: true},
+		"the same time":        {behind: 0},
+		"newer":                {behind: -minute},
+		"the most":             {behind: 10 * minute, want: true},
+		"another clock":        {behind: 10*minute + 1},
+		"every event is sent":  {policy: Policy{EveryEvent: true}, behind: minute},
+		"no time":              {behind: minute, no: true},
+		"an unknown problem":   {behind: minute, none: true},
+		"nothing has any time": {no: true, none: true},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t, test.policy)
+			e, r := &store.Entry{Time: now.Add(-test.behind)}, store.Record{Time: now}
+			if test.no {
+				e.Time = time.Time{}
+			}
+			if test.none {
+				r.Time = time.Time{}
+			}
+			if got := b.Late(e, r); got != test.want {
+				t.Errorf("late: %v, want %v", got, test.want)
+			}
+		})
+	}
+	if isLate(0, 1) || isLate(1, 0) || !isLate(1, 2) {
+		t.Error("0 is no time, and 1 is one")
+	}
+}
+
+// What waits for a time is told apart: a recovery that is sent a second time, or what backs off.
+func TestRepeatNext(t *testing.T) {
+	b := newBench(t, Policy{})
+	if b.RepeatNext() {
+		t.Error("nothing waits")
+	}
+	b.accept(b.recovery("a", 1), store.Record{Open: true, Doubt: true})
+	b.answer(b.send(1), delivered)
+	if !b.RepeatNext() {
+		t.Error("the second sending waits")
+	}
+	b.accept(b.fault("b", guance.LevelWarning, 1), store.Record{})
+	b.answer(b.send(2), failure)
+	if b.RepeatNext() {
+		t.Error("what backs off comes first")
+	}
+}
+
+// An entry in flight counts as stuck from its third failure in a row on.
+func TestIsStuck(t *testing.T) {
+	b := newBench(t, Policy{})
+	b.accept(b.fault("p", guance.LevelWarning, 1), store.Record{})
+	for i := range 5 {
+		tk := b.send(1)
+		if got := b.IsStuck(tk); got != (i >= 3) {
+			t.Errorf("after %d failures it is stuck: %v", i, got)
+		}
+		b.answer(tk, failure)
+		b.now = b.now.Add(maxBackoff)
+	}
+}
+
+// The second sending of a recovery ends delivered, and its mark says what the second answer was.
+func TestReasonOfARepeat(t *testing.T) {
+	for _, test := range []struct {
+		answer Result
+		want   string
+	}{
+		{delivered, ""},
+		{failure, "delivered, then sent a second time because an earlier answer was lost; the second " +
+			"answer: 503"},
+	} {
+		b := newBench(t, Policy{})
+		b.accept(b.recovery("a", 1), store.Record{Open: true, Doubt: true})
+		b.answer(b.send(1), delivered)
+		b.now = b.now.Add(RepeatAfter)
+		if m := b.Answered(b.send(1), test.answer, b.now); m.Reason != test.want ||
+			m.Outcome != store.Delivered {
+			t.Errorf("after %+v the mark is %+v, want %q", test.answer, m, test.want)
+		}
+	}
+}
+
+// Levels that the code does not know count as the nearest one.
+func TestUnknownLevels(t *testing.T) {
+	b := newBench(t, Policy{})
+	for i, level := range []guance.Level{-5, guance.LevelNone, guance.LevelFatal, 100} {
+		e := b.fault(fmt.Sprint(i), level, 1)
+		b.accept(e, store.Record{})
+	}
+	if n, got := b.Pending(); n != 4 || got != [levels]int{0: 2, guance.LevelFatal: 2} {
+		t.Errorf("%d pending, by level %v", n, got)
+	}
+	if got, want := b.problems.rankOf(b.problems.find(idOf("3")), false),
+		b.problems.rankOf(b.problems.find(idOf("2")), false); got != want {
+		t.Errorf("level 100 has rank %d, want %d as fatal has", got, want)
+	}
+	if b.problems.rankOf(b.problems.find(idOf("0")), false) >= rank(topRank) {
+		t.Error("a level below zero has no rank")
+	}
+	for b.pending > 0 {
+		tk, _ := b.Next(b.now)
+		b.answer(tk, delivered)
+	}
+	if b.byLevel != [levels]int{} {
+		t.Errorf("levels %v are left of nothing", b.byLevel)
+	}
+}
+
+// The text of a dead letter says how often it was tried, how long, and what came last.
+func TestReasonOfDeath(t *testing.T) {
+	b := newBench(t, Policy{MaxAttempts: 2})
+	b.accept(b.fault("p", guance.LevelError, 1), store.Record{})
+	var m store.Mark
+	for range 2 {
+		tk := b.send(1)
+		e := b.fault(fmt.Sprint(b.seq), guance.LevelInfo, 1)
+		b.accept(e, store.Record{})
+		b.answer(b.send(e.Seq), delivered)
+		m = b.Answered(tk, failure, b.now)
+		b.now = b.now.Add(time.Minute)
+	}
+	const want = "failed 2 times within 1m0s while the target took other events, last: 503"
+	if m.Outcome != store.Dead || m.Reason != want || m.Failed != 2 {
+		t.Errorf("the mark is %+v, want %q", m, want)
+	}
+}
+
+// An entry that replaces an unsent one, or comes too late, is named in the reason.
+func TestReasonsOfSuperseded(t *testing.T) {
+	b := newBench(t, Policy{})
+	reasons := make(map[uint64]string)
+	add := func(e *store.Entry) {
+		marks, _ := b.Add(e, store.Record{})
+		for _, m := range marks {
+			reasons[m.Seq] = m.Reason
+		}
+	}
+	add(b.fault("a", guance.LevelError, 5))
+	add(b.fault("a", guance.LevelError, 6))
+	add(b.fault("a", guance.LevelError, 4))
+	add(b.recovery("a", 7))
+	add(b.entry("b", guance.StateNeither, guance.LevelInfo, 1))
+	add(b.entry("b", guance.StateNeither, guance.LevelInfo, 1))
+	marks, _ := b.Add(b.fault("c", guance.LevelError, 1), store.Record{Seq: 100})
+	reasons[7] = marks[0].Reason
+	want := map[uint64]string{
+		1: "entry 2 of the problem replaced it before it was sent",
+		2: "entry 4 of the problem replaced it before it was sent",
+		3: "it arrived after a newer event of the problem",
+		4: "the problem ended before it was sent",
+		5: "entry 6 of the problem replaced it before it was sent",
+		7: "a newer event of the problem was already sent",
+	}
+	if diff := gocmp.Diff(want, reasons); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestBackoff(t *testing.T) {
+	for _, test := range []struct {
+		n           int
+		least, most time.Duration
+	}{
+		{0, 250, 750}, {1, 250, 1250}, {2, 250, 2250}, {5, 250, 16_250}, {6, 250, 30_000},
+		{100, 250, 30_000},
+	} {
+		least := Jitter(func(int64) int64 { return 0 }).backoff(test.n)
+		most := Jitter(func(n int64) int64 { return n - 1 }).backoff(test.n)
+		if least != test.least*time.Millisecond || most.Round(time.Millisecond) !=
+			test.most*time.Millisecond {
+			t.Errorf("the wait %d is between %v and %v, want %d ms and %d ms", test.n, least, most,
+				test.least, test.most)
+		}
+	}
+}
+
+// A heap gives memory back, and not so eagerly that each removal costs an allocation.
+func TestHeapMemory(t *testing.T) {
+	ps := newProblems()
+	h := problemHeap{problems: ps, order: byArrival}
+	for i := range 1000 {
+		p := ps.insert(idOf(fmt.Sprint(i)))
+		p.first = item{seq: uint64(i + 1)}
+		h.insert(p)
+	}
+	if n := testing.AllocsPerRun(100, func() {
+		p := h.first()
+		h.remove(p)
+		h.insert(p)
+	}); n != 0 {
+		t.Errorf("taking a problem and putting it back allocates %v times", n)
+	}
+	for want := uint64(1); h.Len() > 0; want++ {
+		p := h.first()
+		if p.first.seq != want {
+			t.Fatalf("entry %d is first, want %d", p.first.seq, want)
+		}
+		h.remove(p)
+		h.remove(p) // it is not there
+	}
+	if cap(h.refs) > 4 {
+		t.Errorf("an empty heap keeps room for %d", cap(h.refs))
+	}
+}
+
+func TestTimes(t *testing.T) {
+	for _, at := range []time.Time{{}, time.Unix(0, 1).UTC(), time.Unix(1_700_000_000, 5).UTC()} {
+		if got := moment(nanos(at)); !got.Equal(at) || got.IsZero() != at.IsZero() {
+			t.Errorf("%v becomes %v", at, got)
+		}
+	}
+	if it := itemOf(&store.Entry{}); it.kept != 1 {
+		t.Errorf("an entry of the first moment was kept at %d, want 1", it.kept)
 	}
 }

@@ -11,11 +11,7 @@ func (s *Schedule) SendNow(problem string, seq uint64) bool {
 	}
 	x := s.problems.ensureExtra(p)
 	x.now = max(x.now, seq)
-	switch {
-	case p.stage == inFlight:
-	case x.repeat: // its time stays
-		s.put(p, p.stage)
-	default:
+	if p.stage != inFlight && !x.repeat { // a second sending keeps its time
 		s.put(p, due)
 	}
 	return true

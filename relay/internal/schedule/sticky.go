@@ -18,6 +18,8 @@ type view struct {
 	open  bool
 	level int8 // unknownLevel if the target may show any
 	ended bool // a recovery in the queue ends the problem and leaves no doubt
+	// A recovery was begun and is not delivered. If it dies, the target goes on to show the problem.
+	ending bool
 }
 
 const unknownLevel = -1
@@ -38,7 +40,11 @@ func (ps *problems) view(p *problem, whole bool) view {
 		case guance.StateProblem:
 			return view{open: true, level: it.level}
 		case guance.StateRecovered:
-			return view{ended: !it.doubt} // in doubt: it is not sent a second time
+			delivered := i == 0 && x.repeat
+			return view{
+				ended:  !it.doubt, // in doubt: it is not sent a second time
+				ending: it.begun && !delivered,
+			}
 		}
 	}
 	// The record has no level if the answer to the trigger is not known, or if the trigger died.
@@ -60,7 +66,7 @@ func (s *Schedule) refuse(p *problem, e *store.Entry, unsent bool) string {
 		// In doubt, the target may still handle a request that opens the problem.
 		doubt := s.problems.extra(p).doubt && !v.ended && !s.policy.EveryEvent
 		switch {
-		case v.open || doubt:
+		case v.open || doubt || v.ending:
 			return ""
 		case unsent:
 			return endedUnsent

@@ -210,9 +210,9 @@ func TestScheduleSticky(t *testing.T) {
 			before: []step{wantsAck},
 			state:  guance.StateRecovered, ended: reasons{1: replaced("2"), 2: notShown},
 		},
-		"a recovery behind one in flight is superseded": {
+		"a recovery behind one in flight is sent, as that one may die": {
 			before: []step{shows(warning), wantsRecovery, begins},
-			state:  guance.StateRecovered, ended: reasons{2: notShown}, stay: []uint64{1},
+			state:  guance.StateRecovered, stay: []uint64{1, 2},
 		},
 		"a recovery behind one that is sent a second time is superseded, and does not cancel that": {
 			before: []step{waitsForRepeat},

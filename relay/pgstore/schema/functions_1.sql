@@ -37,234 +37,309 @@ begin
 	end loop;
 end $$;
 
--- append_events keeps the events of several batches: all or nothing. It locks all lanes, and so all
--- appends come one after the other: what it reads of lanes, problems and IDs stays until it commits.
--- The lock also makes the transaction one that is replicated before the caller is answered, even if
--- all events are duplicates or a nonce is known.
+-- append_lock is held by one append, or by what must exclude appends.
+create or replace function append_lock() returns void language plpgsql as $$
+begin
+	perform pg_advisory_xact_lock(hashtextextended('relay append', 'lanes'::regclass::oid::bigint));
+end $$;
+
+-- append_events keeps the events of several batches: all or nothing. Appends come one after the other,
+-- and no lane is renamed meanwhile. So the entries of a lane become visible in the order of their
+-- numbers, and what an append reads of IDs, nonces and names stays. It locks only lanes that an event
+-- is offered to or that hold a problem, and p_lanes, which the transaction changes besides.
 --
--- The events come in rounds, r_first to r_last: no problem and no ID is twice in one round.
--- A duplicate is reported with a null name. Bodies are looked up where they are kept, so that they are
--- not copied from step to step.
+-- An owner may mark entries between what is read of the problems and the lock of the lanes. That is as
+-- if it had marked them after the append: no mark depends on entries that it does not name.
+--
+-- Names, sources, problems and sets of served lanes are given once, and named by their place. The first
+-- p_offered names are those of offers. e_first is the first event with the ID, and e_again says that
+-- another event of the problem follows. A duplicate is reported with the name 0, and a name beyond
+-- n_name is one of out_names.
 create or replace function append_events(
 	p_max_lane bigint, p_max bigint, p_max_bytes bigint, p_remembered bigint, p_clock bigint,
-	c_nonce bytea[],
-	s_batch integer[], s_name text[],
-	r_first integer[], r_last integer[],
-	e_batch integer[], e_index integer[], e_source text[], e_hash uuid[], e_id bytea[],
-	e_problem bytea[], e_state integer[], e_level integer[], e_time bigint[], e_accepted bigint[],
-	e_trace bytea[], e_body bytea[], e_size integer[],
-	o_event integer[], o_name text[], o_ignored bytea[], o_fallback boolean[],
-	o_follows boolean[],
-	out out_clock bigint, out out_batch integer[], out out_event integer[], out out_name text[],
-	out out_lane integer[], out out_seq bigint[], out out_sticky boolean[],
-	out out_outcome integer[]
+	p_lanes integer[], p_offered integer,
+	n_name text[], s_name text[], q_problem bytea[], v_set integer[], v_name integer[],
+	c_nonce uuid[], c_end integer[], c_size integer[], c_set integer[],
+	e_batch integer[], e_source integer[], e_problem integer[], e_first integer[], e_again boolean[],
+	e_hash uuid[], e_id bytea[], e_state integer[], e_level integer[], e_time bigint[],
+	e_accepted bigint[], e_trace bytea[], e_body bytea[], e_size integer[],
+	e_offers integer[], e_fallback boolean[], e_follows boolean[],
+	o_name integer[], o_ignored bytea[],
+	out out_clock bigint, out out_names text[], out out_event integer[], out out_name integer[],
+	out out_lane integer[], out out_seq bigint[], out out_sticky boolean[], out out_outcome integer[]
 ) language plpgsql as $$
 #variable_conflict use_column
 declare
 	v_now bigint;
-	v_known integer[] := '{}'; -- batches whose nonce is known
-	v_all placed[] := '{}';
-	v_round placed[];
-	v_added boolean := false;
-	v_pending boolean;
-	v_ended boolean;
+	v_known integer[]; -- batches whose nonce is known
+	v_of integer[];    -- the lane of each name
+	s_id integer[]; -- of each source
+	s_n bigint[];
+	-- what lanes hold of each problem: a list
+	q_head integer[];
+	h_next integer[] := '{}';
+	h_problem integer[];
+	h_lane integer[];
+	h_shows boolean[]; -- the record is open
+	h_recoveries integer[];
+	-- lanes that are locked
+	l_id integer[];
+	l_seq bigint[];
+	l_ended bigint[];
+	l_pending bigint[];
+	l_bytes bigint[];
+	l_dead bigint[];
+	e_kept boolean[]; -- the ID is remembered
+	r_event integer[] := '{}'; -- whose ID is to be remembered
+	r_n bigint[] := '{}';
+	p_offer integer[] := '{}'; -- the offer of each placement; 0: none
+	v_added boolean := false;  -- an entry is pending
+	v_over boolean := false;   -- an entry has ended at once
+	v_set_now integer := 0;    -- the set of v_served
+	v_served integer[];
+	v_served_name integer[];
+	v_first integer;           -- placements before those of the event
+	v_last integer := 0;
+	v_offer integer := 0;
+	v_head integer;
+	v_lane integer;
+	v_place integer;
+	v_outcome integer;
 	v_sum bigint;
 	v_bytes bigint;
+	k integer;
 begin
-	perform 1 from lanes order by id for update; -- as lock_lanes
+	perform append_lock();
 	v_now := greatest(store_clock(), p_clock);
 	out_clock := v_now;
+	out_names := '{}'; out_event := '{}'; out_name := '{}'; out_lane := '{}'; out_seq := '{}';
+	out_sticky := '{}'; out_outcome := '{}';
 
 	if c_nonce is not null then
-		with known as (
-			select b.ord::integer as batch, n.* from unnest(c_nonce) with ordinality b(nonce, ord)
-			join nonces n on n.nonce = b.nonce
-		), results as (
-			select k.batch, r.* from known k,
-				unnest(k.events, k.lanes, k.seqs, k.sticky, k.outcomes)
-				as r(event, name, seq, sticky, outcome)
-		)
-		select (select array_agg(batch) from known),
-			array_agg(batch), array_agg(event), array_agg(name), array_agg(0), array_agg(seq),
-			array_agg(r.sticky), array_agg(outcome)
-		into v_known, out_batch, out_event, out_name, out_lane, out_seq, out_sticky, out_outcome
-		from results r;
-		v_known := coalesce(v_known, '{}');
+		select array_agg(distinct c.batch::integer) into v_known
+		from unnest(c_nonce) with ordinality c(nonce, batch) join nonces n on n.nonce = c.nonce;
 	end if;
 
-	insert into sources (name)
-	select distinct s.name from unnest(e_source) s(name)
-	where not exists (select from sources o where o.name = s.name) order by 1
-	on conflict do nothing;
+	select array_agg(n.lane order by x.ord) into v_of
+	from unnest(n_name) with ordinality x(name, ord) left join names n on n.name = x.name;
 
-	for r in 1 .. array_length(r_first, 1) loop
-		with ev as materialized (
-			select r_first[r] - 1 + u.ord::integer as event, u.batch, u.source, u.hash, u.id,
-				u.problem, u.state, u.level, u.time, u.accepted, u.trace
-			from unnest(
-				e_batch[r_first[r]:r_last[r]], e_source[r_first[r]:r_last[r]],
-				e_hash[r_first[r]:r_last[r]], e_id[r_first[r]:r_last[r]],
-				e_problem[r_first[r]:r_last[r]], e_state[r_first[r]:r_last[r]],
-				e_level[r_first[r]:r_last[r]], e_time[r_first[r]:r_last[r]],
-				e_accepted[r_first[r]:r_last[r]], e_trace[r_first[r]:r_last[r]]
-			) with ordinality as u(batch, source, hash, id, problem, state, level, time, accepted,
-				trace, ord)
-			where u.batch <> all(v_known)
-		), fresh as materialized (
-			select ev.*, s.id as source_id, s.n as source_n from ev
-			join sources s on s.name = ev.source
-			where ev.hash is null or not exists (
-				select from seen
-				where seen.source = s.id and seen.hash = ev.hash and seen.n > s.n - p_remembered
-			)
-		), held as materialized (
-			select f.event, f.batch, p.lane, p.open, p.recoveries from fresh f
-			join problems p on p.problem = f.problem
-			where p.pending > 0 or p.dead > 0 or p.open
-		), offer as materialized (
-			select distinct on (f.event, n.lane)
-				f.event, n.lane, o.name, o.ignored, o.pos
-			from unnest(o_event, o_name, o_ignored, o_fallback, o_follows) with ordinality
-				as o(event, name, ignored, fallback, follows, pos)
-			join fresh f on f.event = o.event
-			join names n on n.name = o.name
-			where not o.fallback or not exists (
-				select from held h
-				where h.event = f.event and h.lane <> n.lane
-				and (h.open and h.recoveries = 0 or o.follows)
-				and h.lane in (
-					select sn.lane from unnest(s_batch, s_name) s(batch, name)
-					join names sn on sn.name = s.name where s.batch = f.batch
-				)
-			)
-			order by f.event, n.lane, o.pos
-		), place as (
-			select o.event, o.lane, o.name, o.ignored, false as sticky, o.pos from offer o
-			union all
-			select h.event, h.lane, coalesce((
-				select min(s.name) from unnest(s_batch, s_name) s(batch, name)
-				join names sn on sn.name = s.name
-				where s.batch = h.batch and sn.lane = h.lane
-			), (select l.name from lanes l where l.id = h.lane)), null, true, null
-			from held h
-			where not exists (select from offer o where o.event = h.event and o.lane = h.lane)
-		), numbered as materialized (
-			select p.*, l.seq + row_number() over w as seq,
-				case when p.ignored is not null then 3
-				when l.pending + count(*) filter (where p.ignored is null) over w > p_max_lane then 4
-				else 0 end as outcome
-			from place p join lanes l on l.id = p.lane
-			window w as (partition by p.lane order by p.event rows unbounded preceding)
-		), copy as materialized (
-			select n.*, f.source_id, f.source_n, f.hash, f.id, f.problem, f.state, f.level, f.time,
-				f.accepted, f.trace
-			from numbered n join fresh f on f.event = n.event
-		), add_entries as (
-			insert into entries (lane, seq, state, level, sticky, kept, time, accepted, problem, id,
-				trace, body)
-			select lane, seq, state, level, sticky, v_now, time, accepted, problem, id, trace,
-				e_body[event]
-			from copy where outcome = 0
-		), add_problems as (
-			-- without time: what finds its lane full does not make late what is pending
-			insert into problems as p (problem, lane, pending, recoveries, dead, last, at, changed)
-			select problem, lane, (outcome = 0)::integer, (outcome = 0 and state = 2)::integer,
-				(outcome = 4)::integer, case when outcome = 4 and state <> 0 then seq else 0 end,
-				case when outcome = 4 then accepted end, case when outcome = 4 then v_now else 0 end
-			from copy where outcome in (0, 4) order by problem, lane
-			on conflict (problem, lane) do update set
-				pending = p.pending + excluded.pending,
-				recoveries = p.recoveries + excluded.recoveries,
-				dead = p.dead + excluded.dead,
-				last = greatest(p.last, excluded.last),
-				at = coalesce(excluded.at, p.at),
-				changed = greatest(p.changed, excluded.changed)
-		), count_lanes as (
-			update lanes l set seq = l.seq + c.n, ended = l.ended + c.n - c.pending,
-				pending = l.pending + c.pending, dead = l.dead + c.dead, bytes = l.bytes + c.bytes
-			from (
-				select lane, count(*) as n, count(*) filter (where outcome = 0) as pending,
-					count(*) filter (where outcome = 4) as dead,
-					coalesce(sum(e_size[event]) filter (where outcome = 0), 0) as bytes
-				from copy group by lane
-			) c where l.id = c.lane
-		), remember as materialized (
-			select f.source_id, f.hash,
-				f.source_n + row_number() over (partition by f.source_id order by f.event) as n
-			from fresh f
-			where f.hash is not null and exists (select from copy c where c.event = f.event)
-		), add_seen as (
-			insert into seen (source, hash, n) select source_id, hash, n from remember
-			on conflict (source, hash) do update set n = excluded.n
-		), count_sources as (
-			update sources s set n = c.n
-			from (select source_id, max(n) as n from remember group by source_id) c
-			where s.id = c.source_id
-		)
-		select array_agg(row(x.event, x.name, x.lane, x.seq, x.sticky, x.outcome, x.pos)::placed
-				order by x.event, x.sticky, x.pos, x.present collate "C"),
-			bool_or(x.outcome = 0), bool_or(x.outcome <> 0)
-		into v_round, v_pending, v_ended
-		from (
-			select c.event, c.name, c.lane, c.seq, c.sticky, c.outcome, c.pos,
-				case when c.sticky then (select l.name from lanes l where l.id = c.lane) end as present
-			from copy c
-			union all
-			select ev.event, null, 0, 0, false, 0, 0, null from ev
-			where not exists (select from fresh f where f.event = ev.event)
-		) x;
-		if v_ended then -- some have ended at once: ignored, or dead as the lane is full
-			insert into history (lane, n, seq, state, level, failed, begun, sticky, kept, time,
-				accepted, problem, id, trace, outcome, reason, at)
-			select c.lane, l.ended + 1 - row_number() over (partition by c.lane order by c.seq desc),
-				c.seq, e_state[c.event], e_level[c.event], 0, false, c.sticky, v_now,
-				e_time[c.event], e_accepted[c.event], e_problem[c.event], e_id[c.event],
-				e_trace[c.event], c.outcome, coalesce(o_ignored[c.pos], 'lane full'),
-				e_accepted[c.event]
-			from unnest(v_round) c join lanes l on l.id = c.lane where c.outcome <> 0;
-			insert into dead (lane, seq, state, level, failed, begun, sticky, kept, time, accepted,
-				problem, id, trace, reason, at, ended, body)
-			select c.lane, c.seq, e_state[c.event], e_level[c.event], 0, false, c.sticky, v_now,
-				e_time[c.event], e_accepted[c.event], e_problem[c.event], e_id[c.event],
-				e_trace[c.event], 'lane full', e_accepted[c.event], v_now, e_body[c.event]
-			from unnest(v_round) c where c.outcome = 4;
-		end if;
-		v_added := v_added or coalesce(v_pending, false);
-		v_all := v_all || coalesce(v_round, '{}');
+	loop
+		select array_agg(s.id order by x.ord), array_agg(s.n order by x.ord) into s_id, s_n
+		from unnest(s_name) with ordinality x(name, ord) left join sources s on s.name = x.name;
+		exit when array_position(s_id, null) is null;
+		insert into sources (name) select name from unnest(s_name) s(name) on conflict do nothing;
 	end loop;
 
-	if v_added then
+	select array_agg(exists (
+		select from seen
+		where source = s_id[x.source] and hash = x.hash and seen.n > s_n[x.source] - p_remembered
+	) order by x.ord) into e_kept
+	from unnest(e_hash, e_source) with ordinality x(hash, source, ord);
+
+	select coalesce(array_agg(ord::integer), '{}'), coalesce(array_agg(lane), '{}'),
+		array_agg(open), array_agg(recoveries)
+	into h_problem, h_lane, h_shows, h_recoveries
+	from unnest(q_problem) with ordinality x(problem, ord) join problems p on p.problem = x.problem
+	where p.pending > 0 or p.dead > 0 or p.open;
+	q_head := array_fill(0, array[cardinality(q_problem)]);
+	for i in 1 .. cardinality(h_problem) loop
+		h_next := h_next || q_head[h_problem[i]];
+		q_head[h_problem[i]] := i;
+	end loop;
+
+	select array_agg(id), array_agg(seq), array_agg(ended), array_agg(pending), array_agg(bytes),
+		array_agg(dead)
+	into l_id, l_seq, l_ended, l_pending, l_bytes, l_dead
+	from (
+		select id, seq, ended, pending, bytes, dead from lanes
+		where id = any(v_of[:p_offered] || h_lane || p_lanes) order by id for update
+	) l;
+
+	for i in 1 .. cardinality(e_batch) loop
+		v_offer := v_offer + e_offers[i];
+		continue when e_batch[i] = any(v_known);
+		if e_kept[e_first[i]] then
+			out_event := out_event || i; out_name := out_name || 0; out_lane := out_lane || 0;
+			out_seq := out_seq || 0::bigint; out_sticky := out_sticky || false;
+			out_outcome := out_outcome || 0; p_offer := p_offer || 0;
+			v_last := v_last + 1;
+			continue;
+		end if;
+		v_first := v_last;
+		v_head := q_head[e_problem[i]];
+		if v_head > 0 and c_set[e_batch[i]] <> v_set_now then
+			v_set_now := c_set[e_batch[i]];
+			select array_agg(v_of[name]), array_agg(name) into v_served, v_served_name
+			from unnest(v_set, v_name) x(set, name) where set = v_set_now;
+		end if;
+		for o in v_offer - e_offers[i] + 1 .. v_offer loop
+			v_lane := v_of[o_name[o]];
+			continue when v_lane = any(out_lane[v_first + 1:]); -- under another name
+			if e_fallback[i] then
+				k := v_head;
+				while k > 0 and not (h_lane[k] <> v_lane and h_lane[k] = any(v_served)
+					and (h_shows[k] and h_recoveries[k] = 0 or e_follows[i]))
+				loop
+					k := h_next[k];
+				end loop;
+				continue when k > 0;
+			end if;
+			out_event := out_event || i; out_name := out_name || o_name[o];
+			out_lane := out_lane || v_lane; out_sticky := out_sticky || false;
+			p_offer := p_offer || o;
+			v_last := v_last + 1;
+		end loop;
+		k := v_head;
+		while k > 0 loop
+			v_lane := h_lane[k];
+			k := h_next[k];
+			continue when v_lane = any(out_lane[v_first + 1:]);
+			v_place := v_served_name[array_position(v_served, v_lane)];
+			if v_place is null then
+				out_names := out_names || (select l.name from lanes l where l.id = v_lane);
+				v_place := cardinality(n_name) + cardinality(out_names);
+			end if;
+			out_event := out_event || i; out_name := out_name || v_place;
+			out_lane := out_lane || v_lane; out_sticky := out_sticky || true;
+			p_offer := p_offer || 0;
+			v_last := v_last + 1;
+		end loop;
+		continue when v_last = v_first;
+		if e_hash[i] is not null then
+			e_kept[e_first[i]] := true;
+			s_n[e_source[i]] := s_n[e_source[i]] + 1;
+			r_event := r_event || i; r_n := r_n || s_n[e_source[i]];
+		end if;
+		for p in v_first + 1 .. v_last loop
+			v_place := array_position(l_id, out_lane[p]);
+			l_seq[v_place] := l_seq[v_place] + 1;
+			out_seq := out_seq || l_seq[v_place];
+			if o_ignored[p_offer[p]] is not null then
+				v_outcome := 3;
+			elsif l_pending[v_place] >= p_max_lane then
+				v_outcome := 4;
+				l_dead[v_place] := l_dead[v_place] + 1;
+			else
+				v_outcome := 0;
+				v_added := true;
+				l_pending[v_place] := l_pending[v_place] + 1;
+				l_bytes[v_place] := l_bytes[v_place] + e_size[i];
+			end if;
+			out_outcome := out_outcome || v_outcome;
+			if v_outcome <> 0 then
+				l_ended[v_place] := l_ended[v_place] + 1;
+				v_over := true;
+			end if;
+			if e_again[i] and v_outcome <> 3 then
+				k := q_head[e_problem[i]];
+				while k > 0 and h_lane[k] <> out_lane[p] loop
+					k := h_next[k];
+				end loop;
+				if k = 0 then
+					h_lane := h_lane || out_lane[p]; h_next := h_next || q_head[e_problem[i]];
+					h_shows := h_shows || false; h_recoveries := h_recoveries || 0;
+					k := cardinality(h_lane);
+					q_head[e_problem[i]] := k;
+				end if;
+				if v_outcome = 0 and e_state[i] = 2 then
+					h_recoveries[k] := h_recoveries[k] + 1;
+				end if;
+			end if;
+		end loop;
+	end loop;
+
+	if cardinality(out_seq) > 0 then -- not only duplicates
+		insert into entries (lane, seq, state, level, sticky, kept, time, accepted, problem, id, trace,
+			body)
+		select p.lane, p.seq, e_state[p.event], e_level[p.event], p.sticky, v_now, e_time[p.event],
+			e_accepted[p.event], q_problem[e_problem[p.event]], e_id[p.event], e_trace[p.event],
+			e_body[p.event]
+		from unnest(out_event, out_lane, out_seq, out_sticky, out_outcome, out_name)
+			p(event, lane, seq, sticky, outcome, name) where p.outcome = 0 and p.name > 0;
+		-- without time: what finds its lane full does not make late what is pending
+		insert into problems as p (problem, lane, pending, recoveries, dead, last, at, changed)
+		select q_problem[x.problem], x.lane, x.pending, x.recoveries, x.dead, coalesce(x.last, 0), x.at,
+			case when x.dead > 0 then v_now else 0 end
+		from (
+			select e_problem[p.event] as problem, p.lane,
+				count(*) filter (where p.outcome = 0) as pending,
+				count(*) filter (where p.outcome = 0 and e_state[p.event] = 2) as recoveries,
+				count(*) filter (where p.outcome = 4) as dead,
+				max(p.seq) filter (where p.outcome = 4 and e_state[p.event] <> 0) as last,
+				max(e_accepted[p.event]) filter (where p.outcome = 4) as at
+			from unnest(out_event, out_lane, out_seq, out_outcome, out_name)
+				p(event, lane, seq, outcome, name)
+			where p.outcome <> 3 and p.name > 0 group by 1, 2
+		) x
+		on conflict (problem, lane) do update set
+			pending = p.pending + excluded.pending,
+			recoveries = p.recoveries + excluded.recoveries,
+			dead = p.dead + excluded.dead,
+			last = greatest(p.last, excluded.last),
+			at = coalesce(excluded.at, p.at),
+			changed = greatest(p.changed, excluded.changed);
+		insert into seen (source, hash, n)
+		select s_id[e_source[r.event]], e_hash[r.event], r.n from unnest(r_event, r_n) r(event, n)
+		on conflict (source, hash) do update set n = excluded.n;
+		update sources set n = s.n from unnest(s_id, s_n) s(id, n)
+		where sources.id = s.id and sources.n <> s.n;
+		update lanes set seq = l.seq, ended = l.ended, pending = l.pending, bytes = l.bytes,
+			dead = l.dead
+		from unnest(l_id, l_seq, l_ended, l_pending, l_bytes, l_dead)
+			l(id, seq, ended, pending, bytes, dead)
+		where lanes.id = l.id and lanes.seq <> l.seq;
 		select sum(l.pending), sum(l.bytes) into v_sum, v_bytes from lanes l;
-		if v_sum > p_max or v_bytes > p_max_bytes then
+		if v_added and (v_sum > p_max or v_bytes > p_max_bytes) then
 			raise exception using errcode = 'RL001', message = format(
 				'%s entries and %s bytes would be pending', v_sum, v_bytes);
 		end if;
 	end if;
-
-	if c_nonce is not null then
-		insert into nonces (nonce, kept, events, lanes, seqs, sticky, outcomes)
-		select b.nonce, v_now, coalesce(r.events, '{}'), coalesce(r.names, '{}'),
-			coalesce(r.seqs, '{}'), coalesce(r.sticky, '{}'), coalesce(r.outcomes, '{}')
-		from unnest(c_nonce) with ordinality b(nonce, ord)
-		left join (
-			select e_batch[p.event] as batch, array_agg(e_index[p.event] order by p.o) as events,
-				array_agg(p.name order by p.o) as names, array_agg(p.seq order by p.o) as seqs,
-				array_agg(p.sticky order by p.o) as sticky,
-				array_agg(p.outcome order by p.o) as outcomes
-			from unnest(v_all) with ordinality
-				as p(event, name, lane, seq, sticky, outcome, pos, o)
-			group by 1
-		) r on r.batch = b.ord
-		where b.nonce is not null and b.ord <> all(v_known);
+	if v_over then
+		insert into history (lane, n, seq, state, level, failed, begun, sticky, kept, time, accepted,
+			problem, id, trace, outcome, reason, at)
+		select p.lane, l_ended[array_position(l_id, p.lane)] + 1
+				- row_number() over (partition by p.lane order by p.seq desc),
+			p.seq, e_state[p.event], e_level[p.event], 0, false, p.sticky, v_now, e_time[p.event],
+			e_accepted[p.event], q_problem[e_problem[p.event]], e_id[p.event], e_trace[p.event],
+			p.outcome, coalesce(o_ignored[p.offer], 'lane full'), e_accepted[p.event]
+		from unnest(out_event, out_lane, out_seq, out_sticky, out_outcome, p_offer)
+			p(event, lane, seq, sticky, outcome, offer) where p.outcome <> 0;
+		insert into dead (lane, seq, state, level, failed, begun, sticky, kept, time, accepted, problem,
+			id, trace, reason, at, ended, body)
+		select p.lane, p.seq, e_state[p.event], e_level[p.event], 0, false, p.sticky, v_now,
+			e_time[p.event], e_accepted[p.event], q_problem[e_problem[p.event]], e_id[p.event],
+			e_trace[p.event], 'lane full', e_accepted[p.event], v_now, e_body[p.event]
+		from unnest(out_event, out_lane, out_seq, out_sticky, out_outcome)
+			p(event, lane, seq, sticky, outcome) where p.outcome = 4;
 	end if;
 
-	select out_batch || array_agg(e_batch[p.event] order by p.o),
-		out_event || array_agg(e_index[p.event] order by p.o),
-		out_name || array_agg(p.name order by p.o), out_lane || array_agg(p.lane order by p.o),
-		out_seq || array_agg(p.seq order by p.o), out_sticky || array_agg(p.sticky order by p.o),
-		out_outcome || array_agg(p.outcome order by p.o)
-	into out_batch, out_event, out_name, out_lane, out_seq, out_sticky, out_outcome
-	from unnest(v_all) with ordinality as p(event, name, lane, seq, sticky, outcome, pos, o);
+	-- An append that wrote nothing must be replicated too: what it reports may have been written by one
+	-- that was not yet.
+	perform pg_current_xact_id();
+	if c_nonce is not null then
+		insert into nonces (nonce, n, kept, event, name, seq, sticky, outcome)
+		select c.nonce, coalesce(p.n, 0), v_now,
+			p.event - 1 - c_end[c.batch] + c_size[c.batch], (n_name || out_names)[p.name], p.seq, p.sticky, p.outcome
+		from unnest(c_nonce) with ordinality c(nonce, batch)
+		left join unnest(out_event, out_name, out_seq, out_sticky, out_outcome) with ordinality
+			p(event, name, seq, sticky, outcome, n) on e_batch[p.event] = c.batch
+		where c.nonce is not null and c.batch <> all(coalesce(v_known, '{}'));
+	end if;
+	if v_known is not null then
+		select out_event || array_agg(r.event order by r.ord), out_seq || array_agg(r.seq order by r.ord),
+			out_name || array_agg(case when r.name is null then 0
+				else cardinality(n_name || out_names) + r.ord end order by r.ord)::integer[],
+			out_names || array_agg(r.name order by r.ord), out_lane || array_agg(0),
+			out_sticky || array_agg(r.sticky order by r.ord),
+			out_outcome || array_agg(r.outcome order by r.ord)
+		into out_event, out_seq, out_name, out_names, out_lane, out_sticky, out_outcome
+		from (
+			select c_end[c.batch] - c_size[c.batch] + n.event + 1 as event, n.seq, n.name, n.sticky,
+				n.outcome, row_number() over (order by c.batch, n.n) as ord
+			from unnest(c_nonce) with ordinality c(nonce, batch) join nonces n on n.nonce = c.nonce
+			where c.batch = any(v_known) and n.event < c_size[c.batch]
+		) r;
+	end if;
 end $$;
 
 -- owned locks a lane and returns whether the lease with this token owns it.
@@ -434,6 +509,7 @@ declare
 	gone lanes;
 begin
 	in_use := false;
+	perform append_lock();
 	perform make_lanes(array[p_from, p_to]);
 	perform lock_lanes(null);
 	select l.* into keep from lanes l join names n on n.lane = l.id where n.name = p_to;
@@ -603,6 +679,7 @@ begin
 	then
 		return;
 	end if;
+	perform append_lock(); -- what an append has read of an open problem must stay
 	select * into v_lane from lanes where id > p_after order by id limit 1 for update;
 	if not found then
 		lane := 0;

@@ -156,15 +156,17 @@ create table seen (
 );
 create index seen_n on seen (source, n);
 
--- What Append reported, for a caller that repeats it.
+-- What Append reported, for a caller that repeats it: a row for each placement and each duplicate.
 create table nonces (
-	nonce    bytea primary key,
-	kept     bigint not null,
-	events   integer[] not null, -- index in the batch
-	lanes    text[] not null,    -- null: the event is a duplicate
-	seqs     bigint[] not null,
-	sticky   boolean[] not null,
-	outcomes integer[] not null
+	nonce   uuid,    -- the first half of the SHA-256 of the nonce
+	n       integer, -- the order of the report
+	kept    bigint not null,
+	event   integer, -- its index in the batch; null: there is nothing to report
+	name    text,    -- of the lane; null: the event is a duplicate
+	seq     bigint,
+	sticky  boolean,
+	outcome integer,
+	primary key (nonce, n)
 );
 create index nonces_kept on nonces (kept);
 
@@ -193,7 +195,3 @@ create table requests (
 	answer bytea
 );
 create index requests_token on requests (token, id) where not taken;
-
--- A result of append_events.
-create type placed as (event integer, name text, lane integer, seq bigint, sticky boolean,
-	outcome integer, pos bigint);
