@@ -1126,6 +1126,40 @@ var mutations = []mutation{
 		`owner = &client{unlisted: unlisted}`,
 		`owner, unlisted = &client{}, false`,
 	},
+	{
+		"3", "a backup comes back as pending", "after a restore, people are paged for what was over last week", "relay/boltstore",
+		`	restored, err := s.giveUpAll(ctx)
+`,
+		`	restored, err := map[string]int(nil), error(nil)
+`,
+	},
+	{
+		"7", "a growing file is mapped anew while a backup is copied", "every webhook waits for the end of the copy", "relay/boltstore",
+		`		opts.InitialMmapSize = mapSize
+`,
+		`		opts.InitialMmapSize = 0 * mapSize
+`,
+	},
+	{
+		"9", "a report that dies is a dead letter to be reported", "each report causes the next one", "cmd/guance-relay/internal/watch",
+		`after = d.Seq; !strings.HasPrefix(d.Problem, ownProblems) {`,
+		`after = d.Seq; ownProblems != "" {`,
+	},
+	{
+		"9", "what an earlier process reported is forgotten", "an incident of the relay stays open although its trouble is over", "cmd/guance-relay/internal/watch",
+		`			if key, own := strings.CutPrefix(o.Problem, ownProblems); own {`,
+		`			if key, own := strings.CutPrefix(o.Problem, ownProblems); own && key == "" {`,
+	},
+	{
+		"9", "a heartbeat is sent although trouble cannot be reported", "the pager is down, and the dead-man's switch is content", "cmd/guance-relay/internal/watch",
+		`			case h.Blind != nil && h.Blind():`,
+		`			case h.Blind != nil && h.Blind() && called.IsZero():`,
+	},
+	{
+		"–", "an expired certificate takes the place of a good one", "Guance cannot connect after a renewal that failed", "cmd/guance-relay",
+		`	if end := pair.Leaf.NotAfter; time.Now().After(end) {`,
+		`	if end := pair.Leaf.NotAfter; end.IsZero() {`,
+	},
 	// The console.
 	{
 		"2", "a pause is in memory alone", "a restart during a repair pages everybody", "relay",
