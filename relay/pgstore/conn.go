@@ -97,8 +97,8 @@ func (s *Store) connected(ctx context.Context, c *pgx.Conn) error {
 	return s.reached(engineOf(c))
 }
 
-// read makes a call that changes nothing. It is repeated once if its connection is broken, which is
-// so for the first call after a restart of the engine.
+// read makes a call that changes nothing. It is repeated if its connection is broken: after a restart
+// of the engine, all idle connections are.
 func (s *Store) read(ctx context.Context, fn func(context.Context, *pgx.Conn) error) error {
 	if err := s.usable(ctx); err != nil {
 		return err
@@ -107,7 +107,7 @@ func (s *Store) read(ctx context.Context, fn func(context.Context, *pgx.Conn) er
 	defer cancel()
 	defer context.AfterFunc(s.ctx, cancel)()
 	var err error
-	for range 2 {
+	for range callConns + 1 {
 		if err = s.use(limited, s.calls, fn); err == nil || answered(err) || limited.Err() != nil {
 			break
 		}
