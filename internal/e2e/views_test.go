@@ -78,11 +78,11 @@ func TestViews(t *testing.T) {
 		t.Run(l.String(), func(t *testing.T) {
 			tab := b.open(t, s.console, "", l)
 			for _, v := range views {
-				tab.visit(v.path)
 				if *updateImages > 0 {
-					tab.picture(v.name, l)
+					tab.picture(v, l)
 					continue
 				}
+				tab.visit(v.path)
 				tab.audit(v.name)
 				lang := eval[string](tab, "document.documentElement.lang")
 				if !strings.HasPrefix(lang, l.language) {
@@ -101,9 +101,10 @@ func TestViews(t *testing.T) {
 	}
 }
 
-// picture takes a picture of the page for the documents, if they have this look of it.
-func (t *tab) picture(name string, l look) {
+// picture takes a picture of a page for the documents, if they have this look of it.
+func (t *tab) picture(v view, l look) {
 	t.Helper()
+	name := v.name
 	switch {
 	case l.language == "en" && !l.dark:
 	case l.language == "zh" && l.width == 390:
@@ -113,6 +114,7 @@ func (t *tab) picture(name string, l look) {
 	default:
 		return
 	}
+	t.visit(v.path)
 	t.until(`document.getElementById("stream").textContent !== ""`)
 	taken, err := chromedp.Run(t.ctx, chromedp.CaptureScreenshot())
 	if err != nil {
