@@ -973,6 +973,35 @@ var mutations = []mutation{
 		return`,
 	},
 	{
+		"9", "the counters of a lane begin with their first event", "an alert on dead letters misses the first one, as increase does not see it", "relay",
+		`	r.telemetry.addLane(name)
+`,
+		``,
+	},
+	{
+		"9", "an event that no lane takes counts as accepted", "no alert says that a new team's events go nowhere", "relay",
+		`r.telemetry.arrived(source, e.Kind(), receipts[i].Fate, 1)`,
+		`r.telemetry.arrived(source, e.Kind(), "", 1)`,
+	},
+	{
+		"9", "steps of the wall clock are not counted", "nobody learns why the times in the log do not agree", "relay",
+		`			steps.Add(ctx, 1)
+`,
+		``,
+	},
+	{
+		"9", "what backs off has no age by level", "a critical event that fails again and again shows as young", "relay/internal/schedule",
+		`		if p := s.byAge[level].first(); p != nil {`,
+		`		if p := s.byAge[level].first(); p == nil && level < 0 {`,
+	},
+	{
+		"9", "a delivery is not in the trace of its webhook", "nobody can follow an alert from the webhook to PagerDuty", "relay",
+		`		e.Trace = parent
+`,
+		`		_ = parent
+`,
+	},
+	{
 		"9", "an event that no lane takes is not told of", "a new team's alerts go nowhere, and nobody can see it", "relay",
 		`			r.unrouted.do(func(n uint64) {`,
 		`			_ = (func(n uint64) {`,
