@@ -53,7 +53,7 @@ func consoles(s size) []contest {
 			"problems, over the durable store. *first* is the first page, of 50 events; *search* looks "+
 			"for a text that no event has, and so reads the first 10,000. *grown* is how much more is "+
 			"resident afterwards.", digits(float64(s.backlog))),
-		units: []string{"p50-ns", "max-ns", "grown-B"},
+		units: []string{"p50-ns", "max-ns", "cpu-ns/page", "grown-B"},
 		goals: []goal{
 			{side: "first", unit: "max-ns", max: 100e6, text: "the first page of the waiting room " +
 				"with a large backlog, the slowest"},
@@ -155,7 +155,7 @@ func readWaiting(b *testing.B, query string, s size) error {
 	if err := w.first(time.Minute); err != nil { // the backlog is read
 		return err
 	}
-	before := p.memory("VmRSS")
+	before, cpu := p.memory("VmRSS"), p.cpu()
 	var took []time.Duration
 	for b.Loop() {
 		began := time.Now()
@@ -170,8 +170,10 @@ func readWaiting(b *testing.B, query string, s size) error {
 		}
 		took = append(took, time.Since(began))
 	}
+	cpu = p.cpu() - cpu
 	b.ReportMetric(float64(percentile(took, 50)), "p50-ns")
 	b.ReportMetric(float64(percentile(took, 100)), "max-ns")
+	b.ReportMetric(float64(cpu)/float64(len(took)), "cpu-ns/page")
 	b.ReportMetric(float64(max(p.memory("VmRSS")-before, 0)), "grown-B")
 	return nil
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/guance-relay/guance-relay/guance"
 	"github.com/guance-relay/guance-relay/relay"
 	"github.com/guance-relay/guance-relay/relay/memstore"
+	"github.com/guance-relay/guance-relay/relay/store"
 )
 
 // A pause goes on after a restart. Time in which the relay did not run does not count, and a wall
@@ -47,12 +48,15 @@ func TestPauseSurvivesRestart(t *testing.T) {
 			f := figuresOf(t, r, "lane")
 			if f.State != relay.Held || f.Pause == nil || f.Pause.By != "li" ||
 				f.Pause.Reason != "the target moves" || !f.Pause.At.Equal(set.Round(0)) {
-				t.Errorf("with the wall clock wrong by %v: the figures are %+v, want a pause", wrong, f)
+				t.Fatalf("with the wall clock wrong by %v: the figures are %+v, want a pause", wrong, f)
 			}
 		}
 		f := figuresOf(t, r, "lane")
 		if left := time.Until(f.Pause.Until); left != time.Minute {
 			t.Errorf("the pause has %v left, want a minute", left)
+		}
+		if at := waiting(t, r, nil).Entries[0].At; at.Before(f.Pause.Until) {
+			t.Errorf("it is predicted to be sent at %v, and the lane is paused until %v", at, f.Pause.Until)
 		}
 		expect(t, sink)
 		time.Sleep(time.Minute + time.Second)
@@ -257,5 +261,25 @@ func TestOpenProblems(t *testing.T) {
 				t.Errorf("from %q, limit %d: no error", from, limit)
 			}
 		}
+	})
+}
+
+// A pause that cannot be read is none: it must not keep alerts back.
+func TestDamagedPauseIsNone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		db := memstore.New()
+		db.Intercept(func(c memstore.Call, do func() error) error {
+			if c.Method == "Pause" {
+				return store.ErrDamaged
+			}
+			return do()
+		})
+		r := over(t, db)
+		sink := &recorder{}
+		r.Handle("lane", sink, nil)
+		defer running(t, r)()
+		accept(t, r, event(t, "1", "p", "critical"))
+		time.Sleep(time.Minute)
+		expect(t, sink, "p critical")
 	})
 }

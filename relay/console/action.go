@@ -31,6 +31,9 @@ type result struct {
 	Outcome string `json:"outcome,omitempty"`
 }
 
+// actionTimeout bounds an action.
+const actionTimeout = 2 * time.Minute
+
 // An action changes something. It may return a result beside an error, if a part was done.
 type action func(ctx context.Context, req *http.Request, lane string, p params) (result, error)
 
@@ -42,7 +45,10 @@ func (c *console) perform(
 		lane, err := c.lane(p)
 		var r result
 		if err == nil {
-			ctx, cancel := context.WithTimeout(req.Context(), 2*time.Minute)
+			// The answer must get through, however long a replay of everything takes.
+			deadline := time.Now().Add(actionTimeout + streamWrite)
+			_ = http.NewResponseController(w).SetWriteDeadline(deadline) // not every writer can
+			ctx, cancel := context.WithTimeout(req.Context(), actionTimeout)
 			defer cancel()
 			r, err = act(ctx, req, lane, p)
 		}
