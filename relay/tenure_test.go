@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -526,9 +527,10 @@ func TestLateReportOfAnEarlierTenure(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		_, all := nodes(t, 1, nil)
 		n := all[0]
-		deaf, attempts := make(chan error), 0
+		deaf := make(chan error)
+		var attempts atomic.Int32
 		n.sink.set(func(context.Context, *relay.Delivery) error {
-			if attempts++; attempts == 1 {
+			if attempts.Add(1) == 1 {
 				return <-deaf
 			}
 			return nil
