@@ -74,9 +74,11 @@ var templates = template.Must(template.New("").Funcs(template.FuncMap{
 
 func round(f float64) int { return int(f + 0.5) }
 
-// rate returns about how many attempts a lane makes in a minute: in the last whole minute, or in the
-// running one if that has more already.
-func rate(l lane) int { return slices.Max(append([]int{0}, l.LastHour[max(0, len(l.LastHour)-2):]...)) }
+// rate returns about how many attempts a lane makes in a minute: in the last whole minute, or in
+// the running one if that has more already.
+func rate(l lane) int {
+	return slices.Max(append([]int{0}, l.LastHour[max(0, len(l.LastHour)-2):]...))
+}
 
 // A bar is one minute of a chart.
 type bar struct {
