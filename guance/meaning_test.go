@@ -359,6 +359,21 @@ func TestInvalidNamesTheWantedForm(t *testing.T) {
 	}
 }
 
+// An empty text is an empty object of texts.
+func TestEmptyPairs(t *testing.T) {
+	for _, f := range fields {
+		if f.want != "an object"+ofMaxMembers {
+			continue
+		}
+		for text, want := range map[string]bool{`""`: true, `"{}"`: true, "{}": true, `"x"`: false,
+			"[]": false} {
+			if got := f.decode(new(Event), jsontext.Value(text)); got != want {
+				t.Errorf("%s as %s: %v", f.name, text, got)
+			}
+		}
+	}
+}
+
 func TestEmptySlice(t *testing.T) {
 	for text, want := range map[string]int{"[1,2,3]": 3, "[1]": 1, "[]": 0, "{}": 0} {
 		got := emptySlice[int](jsontext.Value(text))

@@ -45,12 +45,12 @@ func (s State) String() string {
 // recoveries. Working is neither: it says that somebody works on the problem, and not whether it is
 // there; see [Event.Acknowledged].
 func (e *Event) State() State {
-	status, sub := e.Status.State(), e.SubStatus.State()
+	sub := e.SubStatus.State()
 	switch {
-	case status == StateRecovered || sub == StateRecovered:
+	case sub == StateRecovered:
 		return StateRecovered
-	case e.Status.Known():
-		return status
+	case e.Status.Known(): // a recovery, too
+		return e.Status.State()
 	case e.SubStatus.Known():
 		return sub
 	}

@@ -60,6 +60,11 @@ func newTelemetry(tracers trace.TracerProvider, meters metric.MeterProvider) (*t
 	if err != nil {
 		return nil, fmt.Errorf("pagerduty: Options.MeterProvider: %w", err)
 	}
+	for class := range byClass {
+		t.attempts.Add(context.Background(), 0, byClass[class].add...)
+	}
+	t.throttled.Add(context.Background(), 0)
+	t.repaired.Add(context.Background(), 0)
 	return t, nil
 }
 

@@ -12,7 +12,7 @@ import (
 // config holds the values of flags and environment variables.
 type config struct {
 	file, listen, operator, data, region, url, logLevel, logFormat string
-	store, node, tlsCert, tlsKey                                   string
+	store, node, metrics, tlsCert, tlsKey                          string
 
 	access                                    access
 	maxBody, maxConnections, perMinute, nodes int
@@ -68,6 +68,8 @@ func (c *config) flags() []cli.Flag {
 			"`address` of the HTTP server"),
 		text(&c.operator, "operator", "RELAY_OPERATOR", "",
 			"loopback `address` of metrics and the console; off if empty"),
+		text(&c.metrics, "metrics", "RELAY_METRICS", "",
+			"`address` of the metrics alone, which need not be loopback; off if empty"),
 		text(&c.data, "data", "RELAY_DATA", "relay-data",
 			"`directory` of the durable store, created with mode 0700; not used with RELAY_STORE"),
 		text(&c.node, "node", "RELAY_NODE", "",

@@ -95,7 +95,7 @@ func (d *demo) open(c *config, direct *http.Transport, stderr *logWriter) error 
 	if err != nil {
 		return err
 	}
-	m, err := c.metrics(stderr)
+	t, err := c.telemetry(context.Background(), stderr, log)
 	if err != nil {
 		return err
 	}
@@ -104,14 +104,14 @@ func (d *demo) open(c *config, direct *http.Transport, stderr *logWriter) error 
 		return err
 	}
 	client, err := pagerduty.NewClient(key, &pagerduty.Options{
-		BaseURL: d.fake.URL, Transport: direct, Logger: log, MeterProvider: m.meters(),
+		BaseURL: d.fake.URL, Transport: direct, Logger: log, MeterProvider: t.provider,
 	})
 	if err != nil {
 		return err
 	}
 	token := rand.Text()
 	c.access = access{tokens: token}
-	if d.server, err = newServer(c, c.plan(client, &secretFiles{}), m, log); err != nil {
+	if d.server, err = newServer(c, c.plan(client, &secretFiles{}), t, log); err != nil {
 		return err
 	}
 	d.url = fmt.Sprintf("http://%s/guance?token=%s", d.server.listener.Addr(), token)

@@ -135,6 +135,7 @@ func TestDocsCommands(t *testing.T) {
 type shell struct {
 	env    []string
 	server *process // the last one started
+	dir    string   // of backups
 }
 
 func (s *shell) run(t *testing.T, command string) {
@@ -158,6 +159,8 @@ func (s *shell) run(t *testing.T, command string) {
 			t.Fatalf("%s comes before the start of a server", command)
 		}
 		runCurl(t, s.server, rest)
+	case ours && (words[2] == "backup" || slices.Contains(words, "restore")):
+		s.runBackup(t, words[2:])
 	case ours && words[2] != "-demo":
 		s.runWithFile(t, words[2:])
 	default:
@@ -165,6 +168,43 @@ func (s *shell) run(t *testing.T, command string) {
 		cmd.Dir = root
 		if out, err := cmd.CombinedOutput(); err != nil {
 			t.Errorf("%s: %v\n%s", command, err, out)
+		}
+	}
+}
+
+// runBackup runs backup of the page's server, or restore, with files in a directory of its own.
+func (s *shell) runBackup(t *testing.T, words []string) {
+	t.Helper()
+	if s.dir == "" {
+		s.dir = t.TempDir()
+	}
+	for i, word := range words {
+		if word == "relay-backup.db" || word == "restored-data" {
+			words[i] = filepath.Join(s.dir, word)
+		}
+	}
+	env := []string{"RELAY_OPERATOR=" + strings.TrimPrefix(s.server.operator(t), "http://")}
+	if status, out, errs := tool(t, env, words...); status != 0 {
+		t.Errorf("%q: status %d\n%s%s", words, status, out, errs)
+	}
+}
+
+// Each YAML of the operations pages is a part of a configuration, and the same in both.
+func TestConfigurationsOfOperations(t *testing.T) {
+	block := regexp.MustCompile("(?s)```yaml\n(.*?)```")
+	parts := block.FindAllString(text(t, pages[1][0]), -1)
+	if chinese := block.FindAllString(text(t, pages[1][1]), -1); !slices.Equal(parts, chinese) ||
+		len(parts) == 0 {
+		t.Fatalf("the pages have %q and %q", parts, chinese)
+	}
+	for _, part := range parts {
+		file := filepath.Join(t.TempDir(), "relay.yaml")
+		part = strings.TrimSuffix(strings.TrimPrefix(part, "```yaml\n"), "```")
+		write(t, file, "sources: {default: {tokens: [env:TOKEN]}}\nlanes: {oncall: {type: log}}\n"+part)
+		status, out, errs := tool(t, []string{"RELAY_CONFIG=" + file, "TOKEN=" + token,
+			"HEARTBEAT_URL=https://switch.invalid/ping"}, "check")
+		if status != 0 {
+			t.Errorf("%s: status %d\n%s%s", part, status, out, errs)
 		}
 	}
 }

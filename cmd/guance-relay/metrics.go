@@ -1,49 +1,46 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	stdlog "log"
 	"log/slog"
 	"net/http"
+	"runtime"
+	"sync/atomic"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"github.com/prometheus/otlptranslator"
+	"go.opentelemetry.io/otel/attribute"
 	exporter "go.opentelemetry.io/otel/exporters/prometheus"
 	"go.opentelemetry.io/otel/metric"
 	sdk "go.opentelemetry.io/otel/sdk/metric"
+	"go.opentelemetry.io/otel/sdk/resource"
 )
 
-// metrics collects the metrics of the relay, the PagerDuty client and the Go runtime. A nil
-// *metrics collects nothing.
+// metrics collects the metrics of the relay, the store, the PagerDuty client, the server and the Go
+// runtime. All but those of the runtime go to OTLP too.
 type metrics struct {
-	provider metric.MeterProvider
+	provider *sdk.MeterProvider
 	registry *prometheus.Registry
-	reloads  *prometheus.CounterVec // by result; nil: there is no configuration file
-	good     prometheus.Gauge       // whether the last reload was
+	files    atomic.Pointer[secretFiles] // nil before the server is open
+	reloads  metric.Int64Counter
+	failed   atomic.Bool  // the last reload
+	loaded   atomic.Int64 // when the file was last read, since began
+	began    time.Time
 }
 
-// metrics returns nil without an operator's address, as nobody could read the metrics.
-func (c *config) metrics(log *logWriter) (*metrics, error) {
-	if c.operator == "" {
-		return nil, nil
-	}
-	return newMetrics(log)
-}
-
-func newMetrics(log *logWriter) (*metrics, error) {
-	registry := prometheus.NewRegistry()
-	registry.MustRegister(
-		prometheus.NewCounterFunc(prometheus.CounterOpts{
-			Name: "relay_log_lines_dropped_total",
-			Help: "Log lines that were lost: writing failed, or they came faster than that.",
-		}, func() float64 { return float64(log.dropped()) }),
-		collectors.NewGoCollector(),
-		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
-	)
+// newMetrics returns metrics for Prometheus and for further readers.
+func newMetrics(log *logWriter, about *resource.Resource, further ...sdk.Reader) (*metrics, error) {
+	m := &metrics{registry: prometheus.NewRegistry(), began: time.Now()}
+	m.registry.MustRegister(collectors.NewGoCollector(),
+		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	reader, err := exporter.New(
-		exporter.WithRegisterer(registry),
+		exporter.WithRegisterer(m.registry),
 		exporter.WithTranslationStrategy(otlptranslator.UnderscoreEscapingWithSuffixes),
 		exporter.WithoutScopeInfo(),  // the names begin with relay_ or pagerduty_
 		exporter.WithoutTargetInfo(), // Prometheus knows the process
@@ -51,51 +48,95 @@ func newMetrics(log *logWriter) (*metrics, error) {
 	if err != nil {
 		return nil, fmt.Errorf("metrics: %w", err)
 	}
-	return &metrics{provider: sdk.NewMeterProvider(sdk.WithReader(reader)), registry: registry}, nil
+	opts := []sdk.Option{sdk.WithReader(reader)}
+	if about != nil {
+		opts = append(opts, sdk.WithResource(about))
+	}
+	for _, r := range further {
+		opts = append(opts, sdk.WithReader(r))
+	}
+	m.provider = sdk.NewMeterProvider(opts...)
+	return m, m.ofServer(log)
 }
 
-// countReloads adds the metrics of reloads, at zero.
-func (m *metrics) countReloads() {
-	if m == nil {
-		return
+// ofServer makes the instruments of the server itself.
+func (m *metrics) ofServer(log *logWriter) error {
+	meter := m.provider.Meter("github.com/guance-relay/guance-relay/cmd/guance-relay")
+	var errs []error
+	gauge := func(name, unit, help string, value func(observe func(int64, ...attribute.KeyValue))) {
+		_, err := meter.Int64ObservableGauge(name, metric.WithUnit(unit), metric.WithDescription(help),
+			metric.WithInt64Callback(func(_ context.Context, o metric.Int64Observer) error {
+				value(func(n int64, labels ...attribute.KeyValue) {
+					o.Observe(n, metric.WithAttributes(labels...))
+				})
+				return nil
+			}))
+		errs = append(errs, err)
 	}
-	m.reloads = prometheus.NewCounterVec(prometheus.CounterOpts{
-		Name: "relay_config_reloads_total", Help: "Reloads of the configuration file, by result.",
-	}, []string{"result"})
-	m.good = prometheus.NewGauge(prometheus.GaugeOpts{
-		Name: "relay_config_last_reload_successful",
-		Help: "1 if the configuration in force is that of the file, 0 after a reload that failed.",
-	})
-	m.good.Set(1)
-	m.reloads.WithLabelValues("ok")
-	m.reloads.WithLabelValues("failed")
-	m.registry.MustRegister(m.reloads, m.good)
+	gauge("relay.build.info", "{info}", "1; the labels say which version runs.",
+		func(observe func(int64, ...attribute.KeyValue)) {
+			observe(1, attribute.String("version", version()),
+				attribute.String("go_version", runtime.Version()))
+		})
+	gauge("relay.secret.files.unusable", "{file}",
+		"Files of secrets that cannot be used; the last good secrets are in force.",
+		func(observe func(int64, ...attribute.KeyValue)) {
+			n := 0
+			if files := m.files.Load(); files != nil {
+				n = files.unusable()
+			}
+			observe(int64(n))
+		})
+	gauge("relay.config.last.reload.successful", "{reload}",
+		"1 if the configuration in force is that of the file, 0 after a reload that failed.",
+		func(observe func(int64, ...attribute.KeyValue)) {
+			n := int64(1)
+			if m.failed.Load() {
+				n = 0
+			}
+			observe(n)
+		})
+	_, err := meter.Float64ObservableGauge("relay.config.last.reload.age", metric.WithUnit("s"),
+		metric.WithDescription("Time since the last reload, good or not; since the start if there "+
+			"was none."),
+		metric.WithFloat64Callback(func(_ context.Context, o metric.Float64Observer) error {
+			o.Observe((time.Since(m.began) - time.Duration(m.loaded.Load())).Seconds())
+			return nil
+		}))
+	errs = append(errs, err)
+	_, err = meter.Int64ObservableCounter("relay.log.lines.dropped", metric.WithUnit("{line}"),
+		metric.WithDescription("Log lines that were lost: writing failed, or they came faster than "+
+			"that."),
+		metric.WithInt64Callback(func(_ context.Context, o metric.Int64Observer) error {
+			o.Observe(int64(log.dropped()))
+			return nil
+		}))
+	errs = append(errs, err)
+	m.reloads, err = meter.Int64Counter("relay.config.reloads", metric.WithUnit("{reload}"),
+		metric.WithDescription("Reloads of the configuration file, by result."))
+	if err := errors.Join(append(errs, err)...); err != nil {
+		return fmt.Errorf("metrics: %w", err)
+	}
+	for _, result := range []string{"ok", "failed"} {
+		m.reloads.Add(context.Background(), 0, metric.WithAttributes(attribute.String("result", result)))
+	}
+	return nil
 }
 
 // reloaded counts a reload.
 func (m *metrics) reloaded(ok bool) {
-	switch {
-	case m == nil:
-	case ok:
-		m.reloads.WithLabelValues("ok").Inc()
-		m.good.Set(1)
-	default:
-		m.reloads.WithLabelValues("failed").Inc()
-		m.good.Set(0)
+	result := "ok"
+	if !ok {
+		result = "failed"
 	}
-}
-
-// meters returns the provider for measurements; nil if there is none.
-func (m *metrics) meters() metric.MeterProvider {
-	if m == nil {
-		return nil
-	}
-	return m.provider
+	m.failed.Store(!ok)
+	m.loaded.Store(int64(time.Since(m.began)))
+	m.reloads.Add(context.Background(), 1, metric.WithAttributes(attribute.String("result", result)))
 }
 
 // handler writes all metrics in the text format of Prometheus.
 func (m *metrics) handler(log *slog.Logger) http.Handler {
-	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{
+	return promhttp.HandlerFor(zeroed{m.registry}, promhttp.HandlerOpts{
 		ErrorLog:      stdlog.New(errorLog{log}, "metrics: ", 0),
 		ErrorHandling: promhttp.HTTPErrorOnError,
 		Registry:      m.registry, // for its own error counter

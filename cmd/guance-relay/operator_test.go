@@ -18,23 +18,29 @@ import (
 )
 
 // withOperator starts a server that has an operator's address, in front of a fake PagerDuty.
-func withOperator(t *testing.T) (*process, *pagerdutytest.Server) {
+func withOperator(t *testing.T, env ...string) (*process, *pagerdutytest.Server) {
 	t.Helper()
 	pd := pagerdutytest.NewServer()
 	t.Cleanup(pd.Close)
-	return start(t, "RELAY_OPERATOR=127.0.0.1:0", "RELAY_DATA="+t.TempDir(), "PAGERDUTY_URL="+pd.URL),
-		pd
+	return start(t, append(env, "RELAY_OPERATOR=127.0.0.1:0", "RELAY_DATA="+t.TempDir(),
+		"PAGERDUTY_URL="+pd.URL)...), pd
 }
 
 // operator returns the operator's address.
 func (p *process) operator(t *testing.T) string {
 	t.Helper()
-	_, rest, _ := strings.Cut(p.output(), `msg="listening for the operator" address=`)
+	return "http://" + p.listens(t, "listening for the operator")
+}
+
+// listens returns the address in a line of the log.
+func (p *process) listens(t *testing.T, line string) string {
+	t.Helper()
+	_, rest, _ := strings.Cut(p.output(), `msg="`+line+`" address=`)
 	address, _, whole := strings.Cut(rest, "\n")
 	if !whole {
-		t.Fatalf("the log names no operator's address:\n%s", p.output())
+		t.Fatalf("the log has no address of %q:\n%s", line, p.output())
 	}
-	return "http://" + address
+	return address
 }
 
 // ask sends a request to the operator's address, and returns the status and the body of the answer.

@@ -30,7 +30,7 @@ func (c *config) client(log *slog.Logger, m *metrics,
 		return nil, fmt.Errorf("pagerduty-per-minute %d: must be at least 1", c.perMinute)
 	}
 	return pagerduty.NewClient(key, &pagerduty.Options{
-		Region: region, BaseURL: c.url, Logger: log, MeterProvider: m.meters(),
+		Region: region, BaseURL: c.url, Logger: log, MeterProvider: m.provider,
 	})
 }
 

@@ -307,6 +307,7 @@ func (c *config) fromFile(f *relayfile.File) error {
 		dst         *string
 	}{
 		{"listen", f.Listeners.Webhook, &c.listen}, {"operator", f.Listeners.Operator, &c.operator},
+		{"metrics", f.Listeners.Metrics, &c.metrics},
 		{"data", f.Store.Directory, &c.data},
 		{"tls-cert", f.Listeners.TLSCert, &c.tlsCert}, {"tls-key", f.Listeners.TLSKey, &c.tlsKey},
 	} {

@@ -24,6 +24,7 @@ type secretFiles struct {
 	mu     sync.Mutex
 	checks []func() error // guarded by mu
 	last   error          // guarded by mu: the result of the last check
+	bad    int            // guarded by mu: files that the last check could not use
 }
 
 // add adds a file. Check reads the file and returns why it cannot be used; meanwhile is the part of
@@ -46,6 +47,13 @@ func (s *secretFiles) err() error {
 	return s.last
 }
 
+// unusable returns how many files the last check could not use.
+func (s *secretFiles) unusable() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.bad
+}
+
 func (s *secretFiles) count() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -65,12 +73,16 @@ func (s *secretFiles) check() error {
 	checks := s.checks
 	s.mu.Unlock()
 	var err error
+	bad := 0
 	for _, check := range checks {
-		err = errors.Join(err, check())
+		if failed := check(); failed != nil {
+			err = errors.Join(err, failed)
+			bad++
+		}
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.last = err
+	s.last, s.bad = err, bad
 	return err
 }
 

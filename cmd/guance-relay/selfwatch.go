@@ -71,13 +71,13 @@ func (w *selfWatch) addTo(p *plan) {
 
 // start watches a server until ctx ends, and returns a function that waits for the end.
 func (w *selfWatch) start(ctx context.Context, s *server) (wait func()) {
-	if disk, ok := s.store.(interface{ DiskFree() int64 }); ok {
-		w.watch.SetDisk(func() (int, string) {
-			free := disk.DiskFree()
-			if free < 0 || free >= leastDisk {
-				return 0, ""
+	if db, ok := s.store.(interface{ Room() (int, int64) }); ok {
+		w.watch.SetFull(func() (int, string) {
+			percent, left := db.Room()
+			if left >= 0 && left < leastDisk {
+				return 100, fmt.Sprintf("the disk, which has %d MiB left", left>>20)
 			}
-			return 100, fmt.Sprintf("the disk, which has %d MiB left", free>>20)
+			return percent, "the bytes that may be pending"
 		})
 	}
 	var running sync.WaitGroup

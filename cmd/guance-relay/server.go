@@ -15,8 +15,6 @@ import (
 	"sync"
 	"time"
 
-	"go.opentelemetry.io/otel"
-
 	"github.com/guance-relay/guance-relay/cmd/guance-relay/internal/relayfile"
 	"github.com/guance-relay/guance-relay/relay"
 )
@@ -26,7 +24,18 @@ func serve(ctx context.Context, c *config, stderr *logWriter, reload <-chan os.S
 	if err := c.missing(); err != nil {
 		return configError{err}
 	}
-	s, err := openServer(ctx, c, stderr)
+	log, err := c.logger(stderr)
+	if err != nil {
+		return configError{err}
+	}
+	// What libraries log on their own must not wait for stderr either.
+	slog.SetDefault(log)
+	t, err := c.telemetry(ctx, stderr, log)
+	if err != nil {
+		return configError{err}
+	}
+	defer t.close(log)
+	s, err := openServer(ctx, c, t, stderr, log)
 	if err != nil {
 		return configError{err}
 	}
@@ -40,30 +49,18 @@ func serve(ctx context.Context, c *config, stderr *logWriter, reload <-chan os.S
 
 // openServer opens everything that the configuration names, and logs the first lines. Its errors
 // are errors of the configuration.
-func openServer(ctx context.Context, c *config, stderr *logWriter) (*server, error) {
-	log, err := c.logger(stderr)
-	if err != nil {
-		return nil, err
-	}
-	// What libraries log on their own must not wait for stderr either.
-	slog.SetDefault(log)
-	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) {
-		log.Error("OpenTelemetry", "error", err.Error())
-	}))
+func openServer(ctx context.Context, c *config, t *telemetry, stderr *logWriter,
+	log *slog.Logger) (*server, error) {
 	if c.file != "" {
-		return openFromFile(ctx, c, stderr, log)
-	}
-	m, err := c.metrics(stderr)
-	if err != nil {
-		return nil, err
+		return openFromFile(ctx, c, t, stderr, log)
 	}
 	files := &secretFiles{}
-	client, err := c.client(log, m, files)
+	client, err := c.client(log, t.metrics, files)
 	if err != nil {
 		return nil, err
 	}
 	p := c.plan(client, files)
-	s, err := newServer(c, p, m, log, stderr.check)
+	s, err := newServer(c, p, t, log, stderr.check)
 	if err != nil {
 		return nil, err
 	}
@@ -72,14 +69,9 @@ func openServer(ctx context.Context, c *config, stderr *logWriter) (*server, err
 }
 
 // openFromFile is openServer for a configuration file.
-func openFromFile(ctx context.Context, c *config, stderr *logWriter,
+func openFromFile(ctx context.Context, c *config, t *telemetry, stderr *logWriter,
 	log *slog.Logger) (*server, error) {
-	// The address of the metrics is in the file, and the file's clients report to the metrics.
-	m, err := newMetrics(stderr)
-	if err != nil {
-		return nil, err
-	}
-	loader := &relayfile.Loader{Getenv: c.getenv, Logger: log, Meters: m.meters()}
+	loader := &relayfile.Loader{Getenv: c.getenv, Logger: log, Meters: t.provider}
 	f, err := loader.Load(c.file)
 	if err != nil {
 		return nil, err
@@ -95,13 +87,12 @@ func openFromFile(ctx context.Context, c *config, stderr *logWriter,
 		return nil, err
 	}
 	own.addTo(p)
-	m.countReloads()
-	r := &reloader{path: c.file, loader: loader, log: log, m: m, current: f, watch: own,
+	r := &reloader{path: c.file, loader: loader, log: log, m: t.metrics, current: f, watch: own,
 		started: f.File, maxBody: maxBody, fixedBody: c.set("max-body")}
 	route := p.route
 	r.route.Store(&route)
 	p.route = r.routes
-	s, err := newServer(c, p, m, log, stderr.check, r.err)
+	s, err := newServer(c, p, t, log, stderr.check, r.err)
 	if err != nil {
 		return nil, err
 	}
@@ -122,7 +113,8 @@ func openFromFile(ctx context.Context, c *config, stderr *logWriter,
 type server struct {
 	store    durableStore
 	relay    *relay.Relay
-	operator *operator // nil if it is off
+	operator *operator        // nil if it is off
+	metrics  *metricsListener // nil if it is off
 	gate     *gate
 	files    *secretFiles
 	listener net.Listener
@@ -136,12 +128,15 @@ type server struct {
 
 // newServer opens the store and the listeners. Errors of files and warnings are part of the answer
 // of /readyz; see routes.
-func newServer(c *config, p *plan, m *metrics, log *slog.Logger,
+func newServer(c *config, p *plan, t *telemetry, log *slog.Logger,
 	warnings ...func() error) (_ *server, err error) {
 	s := &server{log: log, files: p.files}
 	defer func() {
 		if err != nil && s.operator != nil {
 			err = errors.Join(err, s.operator.listener.Close())
+		}
+		if err != nil && s.metrics != nil {
+			err = errors.Join(err, s.metrics.listener.Close())
 		}
 		if err != nil && s.store != nil {
 			err = errors.Join(err, s.store.Close())
@@ -150,7 +145,7 @@ func newServer(c *config, p *plan, m *metrics, log *slog.Logger,
 	if c.maxConnections < 2 {
 		return nil, fmt.Errorf("max-connections %d: must be at least 2", c.maxConnections)
 	}
-	if s.store, err = c.openStore(context.Background(), p.store, log); err != nil {
+	if s.store, err = c.openStore(context.Background(), p.store, t.provider, log); err != nil {
 		return nil, err
 	}
 	if p.names != nil {
@@ -159,7 +154,7 @@ func newServer(c *config, p *plan, m *metrics, log *slog.Logger,
 		}
 	}
 	opts := &relay.Options{
-		Logger: log, MeterProvider: m.meters(), Node: c.node, Route: p.route, Received: p.received,
+		Logger: log, MeterProvider: t.provider, Node: c.node, Route: p.route, Received: p.received,
 	}
 	if s.relay, err = relay.New(s.store, opts); err != nil {
 		return nil, err
@@ -172,8 +167,14 @@ func newServer(c *config, p *plan, m *metrics, log *slog.Logger,
 		return nil, err
 	}
 	s.gate = &gate{h: webhook}
+	t.files.Store(p.files)
 	if c.operator != "" {
-		if s.operator, err = newOperator(c.operator, s.relay, s.store, m, log); err != nil {
+		if s.operator, err = newOperator(c.operator, s.relay, s.store, t.metrics, log); err != nil {
+			return nil, err
+		}
+	}
+	if c.metrics != "" {
+		if s.metrics, err = openMetrics(c.metrics, t.metrics, log); err != nil {
 			return nil, err
 		}
 	}
@@ -183,7 +184,7 @@ func newServer(c *config, p *plan, m *metrics, log *slog.Logger,
 	if s.listener, err = net.Listen("tcp", c.listen); err != nil {
 		return nil, fmt.Errorf("listen: %w", err)
 	}
-	s.http = httpServer(routes(s.gate, s.relay.Check, append(warnings, p.files.err)...), log)
+	s.http = httpServer(routes(t.traced(s.gate), s.relay.Check, append(warnings, p.files.err)...), log)
 	s.http.ReadTimeout = 15 * time.Second
 	s.http.WriteTimeout = 40 * time.Second // more than 15 s for the body and 20 s for the store
 	if s.pair != nil {
@@ -237,6 +238,9 @@ func (s *server) introduce(ctx context.Context, c *config, p *plan) {
 	if s.operator != nil {
 		s.log.Info("listening for the operator", "address", s.operator.listener.Addr().String())
 	}
+	if s.metrics != nil {
+		s.log.Info("listening for the metrics", "address", s.metrics.listener.Addr().String())
+	}
 	s.log.Info("listening", "address", s.listener.Addr().String(), "path", "/guance",
 		"tls", s.pair != nil)
 }
@@ -264,6 +268,13 @@ func (s *server) run(ctx context.Context) error {
 	if s.operator != nil {
 		go func() {
 			operated <- s.operator.http.Serve(s.operator.listener)
+			stop()
+		}()
+	}
+	measured := make(chan error, 1)
+	if s.metrics != nil {
+		go func() {
+			measured <- s.metrics.http.Serve(s.metrics.listener)
 			stop()
 		}()
 	}
@@ -299,6 +310,12 @@ func (s *server) run(ctx context.Context) error {
 		s.operator.stop()
 		if operatorErr := <-operated; !errors.Is(operatorErr, http.ErrServerClosed) {
 			err = errors.Join(err, fmt.Errorf("operator: %w", operatorErr))
+		}
+	}
+	if s.metrics != nil {
+		s.metrics.stop()
+		if metricsErr := <-measured; !errors.Is(metricsErr, http.ErrServerClosed) {
+			err = errors.Join(err, fmt.Errorf("metrics: %w", metricsErr))
 		}
 	}
 	return errors.Join(err, s.store.Close())

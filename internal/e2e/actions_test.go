@@ -9,9 +9,9 @@ import (
 // words are what a page says.
 var words = map[string]map[string]string{
 	"en": {
-		"paused": "The lane is paused.", "by": "Paused by an operator", "held": "an operator paused the lane",
-		"resumed": "The lane goes on.", "delivered": "delivered", "replayed": "Dead letters replayed: 1",
-		"none": "There are no dead letters.",
+		"paused": "The lane is paused.", "by": "Paused by an operator",
+		"held": "an operator paused the lane", "resumed": "The lane goes on.", "delivered": "delivered",
+		"replayed": "Dead letters replayed: 1", "none": "There are no dead letters.",
 	},
 	"zh": {
 		"paused": "通道已暂停。", "by": "已被操作员暂停", "held": "操作员暂停了通道",

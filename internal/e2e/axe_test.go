@@ -24,7 +24,8 @@ import (
 // once for each user, and is not a part of this repository: its licence is MPL-2.0.
 const (
 	axePackage  = "axe-core@4.14.1"
-	axeChecksum = "FHfa+lmNjQZfJz1q8wKqIDwC6DExcHt/pkjNQb09a3NPjCKg2rhu5qb2S4r76ASyFNNtuFooJpZe37OgudVGtQ=="
+	axeChecksum = "FHfa+lmNjQZfJz1q8wKqIDwC6DExcHt/pkjNQb09a3NPjCKg2rhu5qb2S4r76ASyFNNtuFoo" +
+		"JpZe37OgudVGtQ=="
 )
 
 // axe returns the source of axe-core.

@@ -71,6 +71,11 @@ var mutations = []mutation{
 		`		s.presence`,
 	},
 	{
+		"1", "one silent host uses up the time for all", "when the machine of the primary is lost, webhooks are answered 503 although the standby was promoted", "relay/pgstore",
+		`cfg.ConnectTimeout = min(cfg.ConnectTimeout, s.patience())`,
+		``,
+	},
+	{
 		"1", "a connection to a silent server keeps its place", "an owner loses its lanes whenever a firewall forgets a connection", "relay/pgstore",
 		`			_ = c.PgConn().Conn().Close() // nothing of it is needed any more
 `,
@@ -536,8 +541,8 @@ var mutations = []mutation{
 	},
 	{
 		"4", "a recovery in df_sub_status is overlooked", "the incident stays open where Guance writes it there", "guance",
-		`status == StateRecovered || sub == StateRecovered`,
-		`status == StateRecovered`,
+		`case sub == StateRecovered:`,
+		`case false:`,
 	},
 	{
 		"4", "the level is part of the problem key", "a fault that gets worse is a second incident, and its recovery closes none", "guance",
@@ -610,6 +615,57 @@ var mutations = []mutation{
 		"3", "a request begins although the lease ends", "an owner that was paused sends what is older after the next owner", "relay",
 		`return until.Sub(now) >= leaseMargin && until.Round(0).Sub(now.Round(0)) >= leaseMargin`,
 		`return until.Sub(now) >= -time.Hour`,
+	},
+	{
+		"3", "a request begins in the last instant of the lease", "an owner that is held up for a moment sends what is older after the next owner", "relay",
+		`leaseMargin = time.Second`,
+		`leaseMargin = 0`,
+	},
+	{
+		"3", "nobody watches the lease", "while the store hangs, an owner sends beside the next owner", "relay",
+		`			lose(errLeaseLost)
+`,
+		``,
+	},
+	{
+		"7", "nobody asks for a lane that is not served", "during a rolling update a new lane sends nothing until the old nodes have stopped", "relay",
+		`if before && !served {`,
+		`if false && before && !served {`,
+	},
+	{
+		"7", "a node without a sink counts as one that serves the lane", "a node of an earlier configuration keeps a lane that it cannot send", "relay",
+		`served = served && ok && !withoutSink(o)`,
+		`served = served && (ok || withoutSink(o))`,
+	},
+	{
+		"7", "an owner hands its lanes over whenever it is asked", "two nodes with two configurations pass lanes to and fro and send little", "relay",
+		`if a.hasSink() && time.Since(since) < handOverAfter {`,
+		`if false {`,
+	},
+	{
+		"2", "a lease goes on after a write without an answer", "an outcome that the engine has is made once more, from what the owner took for true", "relay/memstore",
+		`		if o.lease.store.term > 0 {
+			o.lease.end()
+		}
+`,
+		``,
+	},
+	{
+		"1", "a second Append is answered from what the standby may lack", "an alert that was answered is gone after a promotion", "relay/memstore",
+		`	case "Append", "Rename",`,
+		`	case "Rename",`,
+	},
+	{
+		"1", "an outcome that is not known is told as nothing kept", "who reads the answer takes an alert for lost that is kept", "relay",
+		`	case errors.Is(err, store.ErrUnavailable):
+		r.Reason`,
+		`	case false:
+		r.Reason`,
+	},
+	{
+		"2", "a request goes on to the next owner", "an operator's command is done twice", "relay/memstore",
+		`if q.owner == l.lease && !q.taken {`,
+		`if s.lane(q.lane).owner == l.lease {`,
 	},
 	{
 		"3", "a further request does not look at the lease", "an owner that was paused between two requests sends what is older after the next owner", "relay",
@@ -917,6 +973,35 @@ var mutations = []mutation{
 		return`,
 	},
 	{
+		"9", "the counters of a lane begin with their first event", "an alert on dead letters misses the first one, as increase does not see it", "relay",
+		`	r.telemetry.addLane(name)
+`,
+		``,
+	},
+	{
+		"9", "an event that no lane takes counts as accepted", "no alert says that a new team's events go nowhere", "relay",
+		`r.telemetry.arrived(source, e.Kind(), receipts[i].Fate, 1)`,
+		`r.telemetry.arrived(source, e.Kind(), "", 1)`,
+	},
+	{
+		"9", "steps of the wall clock are not counted", "nobody learns why the times in the log do not agree", "relay",
+		`			steps.Add(ctx, 1)
+`,
+		``,
+	},
+	{
+		"9", "what backs off has no age by level", "a critical event that fails again and again shows as young", "relay/internal/schedule",
+		`		if p := s.byAge[level].first(); p != nil {`,
+		`		if p := s.byAge[level].first(); p == nil && level < 0 {`,
+	},
+	{
+		"9", "a delivery is not in the trace of its webhook", "nobody can follow an alert from the webhook to PagerDuty", "relay",
+		`		e.Trace = parent
+`,
+		`		_ = parent
+`,
+	},
+	{
 		"9", "an event that no lane takes is not told of", "a new team's alerts go nowhere, and nobody can see it", "relay",
 		`			r.unrouted.do(func(n uint64) {`,
 		`			_ = (func(n uint64) {`,
@@ -1043,6 +1128,23 @@ var mutations = []mutation{
 `,
 	},
 	{
+		"–", "a flag of the demonstration does nothing without -demo", "somebody starts a server, takes it for the demonstration, and pages people", "cmd/guance-relay",
+		`		if c.set(name) && !c.demo {`,
+		`		if c.set(name) && !c.demo && c.nodes < 0 {`,
+	},
+	{
+		"9", "the overview names no lane in trouble", "somebody who was woken looks for the lane that holds alerts up", "relay/console",
+		`		return l.Condition != trouble
+`,
+		`		return l.Condition != "troubled"
+`,
+	},
+	{
+		"9", "the page repeats what to do in the reason", "the one sentence that helps is lost in a wall of text", "relay/console",
+		`		return strings.TrimSuffix(s.Reason, ". Hint: "+s.Remedy)`,
+		`		return s.Reason`,
+	},
+	{
 		"–", "at the limit the longest waiting connection of all is closed", "a thousand silent connections keep a slow sender out", "cmd/guance-relay",
 		`owner.open > victim.client.open ||
 			owner.open == victim.client.open && oldest.since < victim.since {`,
@@ -1052,6 +1154,40 @@ var mutations = []mutation{
 		"–", "networks that may not send have as many connections as others", "a network that may not send fills the server", "cmd/guance-relay",
 		`owner = &client{unlisted: unlisted}`,
 		`owner, unlisted = &client{}, false`,
+	},
+	{
+		"3", "a backup comes back as pending", "after a restore, people are paged for what was over last week", "relay/boltstore",
+		`	restored, err := s.giveUpAll(ctx)
+`,
+		`	restored, err := map[string]int(nil), error(nil)
+`,
+	},
+	{
+		"7", "a growing file is mapped anew while a backup is copied", "every webhook waits for the end of the copy", "relay/boltstore",
+		`		opts.InitialMmapSize = mapSize
+`,
+		`		opts.InitialMmapSize = 0 * mapSize
+`,
+	},
+	{
+		"9", "a report that dies is a dead letter to be reported", "each report causes the next one", "cmd/guance-relay/internal/watch",
+		`after = d.Seq; !strings.HasPrefix(d.Problem, ownProblems) {`,
+		`after = d.Seq; ownProblems != "" {`,
+	},
+	{
+		"9", "what an earlier process reported is forgotten", "an incident of the relay stays open although its trouble is over", "cmd/guance-relay/internal/watch",
+		`			if key, own := strings.CutPrefix(o.Problem, ownProblems); own {`,
+		`			if key, own := strings.CutPrefix(o.Problem, ownProblems); own && key == "" {`,
+	},
+	{
+		"9", "a heartbeat is sent although trouble cannot be reported", "the pager is down, and the dead-man's switch is content", "cmd/guance-relay/internal/watch",
+		`			case h.Blind != nil && h.Blind():`,
+		`			case h.Blind != nil && h.Blind() && called.IsZero():`,
+	},
+	{
+		"–", "an expired certificate takes the place of a good one", "Guance cannot connect after a renewal that failed", "cmd/guance-relay",
+		`	if end := pair.Leaf.NotAfter; time.Now().After(end) {`,
+		`	if end := pair.Leaf.NotAfter; end.IsZero() {`,
 	},
 	// The console.
 	{

@@ -19,13 +19,8 @@ import (
 // space and no memory. etcd has the same number. On 32 bits it is zero: bbolt chooses.
 const mapSize = (math.MaxInt >> 62) * 10 << 30
 
-const (
-	// backupSync is how many bytes of a copy wait to be written to the disk at most. On ext4 the
-	// sync of a commit waits for them too.
-	backupSync = 4 << 20
-	// backupSpare is how much room a copy leaves on the disk, for events that come meanwhile.
-	backupSpare = 64 << 20
-)
+// backupSpare is how much room a copy leaves on the disk, for events that come meanwhile.
+const backupSpare = 64 << 20
 
 // Backup writes a copy of the store to w, as one commit left it: everything that was accepted
 // before the call is in it. [Restore] makes a store of it. Backup may be called while the store is
@@ -63,14 +58,10 @@ func (s *Store) Backup(ctx context.Context, w io.Writer) (err error) {
 	return nil
 }
 
-// DiskFree returns how many bytes the store's file system has left for this process; -1 if that is
-// not known.
-func (s *Store) DiskFree() int64 { return freeSpace(filepath.Dir(s.path)) }
-
 // copyTo copies the file to f in one read transaction.
 func (s *Store) copyTo(ctx context.Context, f *os.File) error {
 	return s.view(func(tx *bolt.Tx) error {
-		room := s.DiskFree()
+		room := freeSpace(filepath.Dir(s.path))
 		if room >= 0 && room < tx.Size()+backupSpare {
 			return fmt.Errorf("%w: the disk has room for %d bytes, and the copy needs %d and %d more for "+
 				"new events; nothing was copied. Make room", store.ErrFull, room, tx.Size(), backupSpare)
@@ -89,7 +80,6 @@ type copyFile struct {
 	store *Store
 	ctx   context.Context
 	f     *os.File
-	dirty int
 }
 
 // Write implements io.Writer.
@@ -101,9 +91,5 @@ func (c *copyFile) Write(b []byte) (int, error) {
 		return 0, c.ctx.Err()
 	default:
 	}
-	n, err := c.f.Write(b)
-	if c.dirty += n; err == nil && c.dirty >= backupSync {
-		c.dirty, err = 0, c.f.Sync()
-	}
-	return n, err
+	return c.f.Write(b)
 }

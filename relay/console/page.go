@@ -77,7 +77,10 @@ func round(f float64) int { return int(f + 0.5) }
 // rate returns about how many attempts a lane makes in a minute: in the last whole minute, or in
 // the running one if that has more already.
 func rate(l lane) int {
-	return slices.Max(append([]int{0}, l.LastHour[max(0, len(l.LastHour)-2):]...))
+	if len(l.LastHour) < 2 {
+		return 0
+	}
+	return max(l.LastHour[len(l.LastHour)-2], l.LastHour[len(l.LastHour)-1])
 }
 
 // A bar is one minute of a chart.

@@ -22,7 +22,7 @@ func (s *Store) beatLoop() {
 			return
 		}
 		// A connection that does not answer must leave time for another one.
-		ctx, cancel := context.WithTimeout(s.ctx, min(s.opts.Lease/2, s.opts.Timeout))
+		ctx, cancel := context.WithTimeout(s.ctx, s.patience())
 		begin := time.Now()
 		err := s.beat(ctx)
 		cancel()
@@ -84,6 +84,7 @@ func (s *Store) beat(ctx context.Context) error {
 		}
 		return err
 	}
+	s.answeredNow()
 	s.clock.observe(time.Duration(now), sent)
 	for _, l := range asked {
 		switch {

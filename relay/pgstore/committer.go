@@ -87,6 +87,7 @@ func (s *Store) submit(ctx context.Context, r *request) error {
 // commitLoop is the committer. A request waits for the transaction before it and for nothing else.
 func (s *Store) commitLoop() {
 	var batch []*request
+	answered, took := 0, time.Duration(0) // of the last commit
 	for {
 		select {
 		case r := <-s.requests:
@@ -94,7 +95,7 @@ func (s *Store) commitLoop() {
 		case <-s.ctx.Done():
 			return
 		}
-		s.letCallersIn()
+		s.letCallersIn(answered, min(took/8, maxWait))
 		bytes := batch[0].append.bytes()
 	more:
 		for len(batch) < maxBatch && bytes < maxBatchBytes {
@@ -121,18 +122,32 @@ func (s *Store) commitLoop() {
 			}
 			live = append(live, r)
 		}
+		begin := time.Now()
 		s.commit(live)
 		for i := range again {
 			s.commit(again[i : i+1])
 		}
+		answered, took = len(live)+len(again), time.Since(begin)
 		clear(batch)
 	}
 }
 
+// maxWait is how long a commit waits for callers, at most.
+const maxWait = 2 * time.Millisecond
+
 // letCallersIn lets the callers of the last commit queue their next request, so that it is part of
-// this commit. It stops after the first turn of the scheduler that brings no request.
-func (s *Store) letCallersIn() {
-	for n := -1; n < len(s.requests) && len(s.requests) < maxBatch; {
+// this commit: each commit has a cost of its own, and on a busy machine two halves of the callers
+// would take turns for ever. It waits until there are as many as were answered, for a time that is
+// small beside a commit.
+func (s *Store) letCallersIn(answered int, atMost time.Duration) {
+	end := time.Now().Add(atMost)
+	for n := -1; len(s.requests) < maxBatch; {
+		if n == len(s.requests) { // a turn of the scheduler brought no request
+			if n+1 >= answered || !time.Now().Before(end) {
+				return
+			}
+			time.Sleep(atMost / 8)
+		}
 		n = len(s.requests)
 		runtime.Gosched()
 	}

@@ -24,10 +24,11 @@ func (s *Store) pool(n int32) (*pgxpool.Pool, error) {
 	cfg := s.config.Copy()
 	cfg.MaxConns, cfg.MinConns, cfg.MinIdleConns = n, 0, 0
 	cfg.MaxConnLifetime, cfg.MaxConnIdleTime = 24*time.Hour, 24*time.Hour
-	cfg.PingTimeout = s.patience()
+	cfg.PingTimeout = s.opts.Timeout / 2
 	s.knowEngines(cfg.ConnConfig)
 	cfg.BeforeConnect = func(_ context.Context, c *pgx.ConnConfig) error {
 		neverCancel(&c.Config)
+		s.limitHosts(c)
 		return nil
 	}
 	cfg.AfterConnect = s.connected
@@ -96,8 +97,8 @@ func (s *Store) connected(ctx context.Context, c *pgx.Conn) error {
 	return s.reached(engineOf(c))
 }
 
-// read makes a call that changes nothing. It is repeated once if its connection is broken, which is
-// so for the first call after a restart of the engine.
+// read makes a call that changes nothing. It is repeated if its connection is broken: after a restart
+// of the engine, all idle connections are.
 func (s *Store) read(ctx context.Context, fn func(context.Context, *pgx.Conn) error) error {
 	if err := s.usable(ctx); err != nil {
 		return err
@@ -106,7 +107,7 @@ func (s *Store) read(ctx context.Context, fn func(context.Context, *pgx.Conn) er
 	defer cancel()
 	defer context.AfterFunc(s.ctx, cancel)()
 	var err error
-	for range 2 {
+	for range callConns + 1 {
 		if err = s.use(limited, s.calls, fn); err == nil || answered(err) || limited.Err() != nil {
 			break
 		}

@@ -28,16 +28,26 @@ func engineOf(c *pgx.Conn) string {
 	return engine
 }
 
-// patience is how long a host may be silent before another connection is tried.
-func (s *Store) patience() time.Duration { return min(s.opts.Lease/2, s.opts.Timeout) }
+// patience is how long a host may be silent before another connection is tried: half a lease, so
+// that there is time to renew it. When nothing was answered for longer, half of that time. Otherwise
+// a server that is slow because of all those who connect would never be done with them.
+func (s *Store) patience() time.Duration {
+	silent := time.Duration(0)
+	if at := s.answeredAt.Load(); at != nil {
+		silent = time.Since(*at)
+	}
+	return min(max(s.opts.Lease/2, silent/2), s.opts.Timeout)
+}
+
+// answeredNow notes that the engine has answered.
+func (s *Store) answeredNow() {
+	now := time.Now()
+	s.answeredAt.Store(&now)
+}
 
 // knowEngines has each connection find out which engine it leads to. A server on an earlier
-// timeline is passed over, as it is a primary that was replaced: what it took would be lost. With
-// several hosts, one that is silent leaves time for the others.
+// timeline is passed over, as it is a primary that was replaced: what it took would be lost.
 func (s *Store) knowEngines(cfg *pgx.ConnConfig) {
-	if hostsOf(cfg) > 1 {
-		cfg.ConnectTimeout = min(cfg.ConnectTimeout, s.patience())
-	}
 	valid := cfg.ValidateConnect
 	cfg.ValidateConnect = func(ctx context.Context, c *pgconn.PgConn) error {
 		if valid != nil {
@@ -53,6 +63,7 @@ func (s *Store) knowEngines(cfg *pgx.ConnConfig) {
 			return err
 		}
 		c.CustomData()[engineKey] = engine
+		s.answeredNow()
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		return s.checkReplaced(engine)
@@ -65,6 +76,13 @@ func scalar(ctx context.Context, c *pgconn.PgConn, sql string) (string, error) {
 		return "", err
 	}
 	return string(results[0].Rows[0][0]), nil
+}
+
+// limitHosts has a connection leave time for its other hosts, if one is silent.
+func (s *Store) limitHosts(cfg *pgx.ConnConfig) {
+	if hostsOf(cfg) > 1 {
+		cfg.ConnectTimeout = min(cfg.ConnectTimeout, s.patience())
+	}
 }
 
 // checkReplaced returns an error if an engine is on an earlier timeline than the present one. mu is

@@ -47,6 +47,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -75,6 +76,8 @@ type Store struct {
 	requests chan *request
 	beatNow  chan struct{}
 	done     chan struct{} // closed when Close has ended
+
+	answeredAt atomic.Pointer[time.Time] // when the engine answered last; nil: never
 
 	freed, asked, answers signal // something of another node may have changed
 	notices               notices

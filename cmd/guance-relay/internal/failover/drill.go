@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"math/rand/v2"
 	"os"
 	"os/exec"
@@ -15,6 +16,8 @@ import (
 	"time"
 
 	"github.com/guance-relay/guance-relay/relay/pgstore"
+	"github.com/guance-relay/guance-relay/relay/relaytest"
+	"github.com/guance-relay/guance-relay/relay/store"
 )
 
 // A disruption is something that happens to the node that sends, or to the engine.
@@ -47,6 +50,16 @@ type plan struct {
 	recover   bool // some problems end recovered
 }
 
+// A settlement is one outcome of an entry.
+type settlement struct {
+	seq     uint64
+	id      string
+	problem string
+	outcome store.Outcome
+	reason  string
+	at      time.Time
+}
+
 // A drill is a plan that is played.
 type drill struct {
 	*plan
@@ -56,6 +69,9 @@ type drill struct {
 	engine *engine
 	nodes  []*node
 	load   *load
+	db     *pgstore.Store
+	// settled are the outcomes, of which a store keeps the last ten thousand.
+	settled map[settlement]bool
 	// took is how long it takes until another owner sends: from the signal, or from when the standby
 	// is promoted.
 	took [disruptions][]time.Duration
@@ -77,7 +93,8 @@ func (p *plan) play(ctx context.Context, out io.Writer) (err error) {
 		}
 	}()
 	fmt.Fprintf(out, "seed %d\n", p.seed)
-	d := &drill{plan: p, rng: rand.New(rand.NewPCG(p.seed, 0)), out: out, target: newTarget()}
+	d := &drill{plan: p, rng: rand.New(rand.NewPCG(p.seed, 0)), out: out, target: newTarget(),
+		settled: make(map[settlement]bool)}
 	defer d.target.close()
 	binary := filepath.Join(dir, "guance-relay")
 	build := exec.CommandContext(ctx, "go", "build", "-o", binary,
@@ -89,6 +106,11 @@ func (p *plan) play(ctx context.Context, out io.Writer) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, d.engine.close()) }()
+	quiet := slog.New(slog.DiscardHandler)
+	if d.db, err = pgstore.Open(ctx, d.engine.dsn, &pgstore.Options{Logger: quiet}); err != nil {
+		return err
+	}
+	defer d.db.Close()
 	for i := range nodes {
 		url, err := d.target.serve(i)
 		if err != nil {
@@ -107,13 +129,19 @@ func (p *plan) play(ctx context.Context, out io.Writer) (err error) {
 	}
 	d.load = newLoad(d.nodes, rand.New(rand.NewPCG(p.seed, 1)))
 	d.load.start(ctx)
-	begin := time.Now()
+	begin, collected := time.Now(), time.Now()
 	for _, what := range d.schedule() {
 		limited, cancel := context.WithTimeout(ctx, tooLong)
 		err := d.round(limited, what)
 		cancel()
 		if err != nil {
 			return fmt.Errorf("%s: %w", names[what], err)
+		}
+		if time.Since(collected) > time.Minute {
+			if err := d.collect(ctx); err != nil {
+				return err
+			}
+			collected = time.Now()
 		}
 	}
 	d.load.stop()
@@ -214,13 +242,8 @@ func (d *drill) mend(ctx context.Context, what disruption, n *node) error {
 func (d *drill) finish(ctx context.Context) error {
 	d.target.Heal()
 	d.load.finish(ctx, d.recover)
-	db, err := pgstore.Open(ctx, d.engine.dsn, nil)
-	if err != nil {
-		return err
-	}
-	defer db.Close()
 	for begin := time.Now(); ; {
-		held, err := db.Holdings(ctx)
+		held, err := d.db.Holdings(ctx)
 		if err == nil && held[lane].Pending == 0 {
 			break
 		}
@@ -239,5 +262,17 @@ func (d *drill) finish(ctx context.Context) error {
 			return err
 		}
 	}
-	return d.judge(ctx, db)
+	if err := d.collect(ctx); err != nil {
+		return err
+	}
+	return d.judge()
+}
+
+// collect reads the outcomes.
+func (d *drill) collect(ctx context.Context) error {
+	settled, err := relaytest.Settled(ctx, d.db, lane, d.load.all())
+	for _, s := range settled {
+		d.settled[settlement{s.Seq, s.ID, s.Problem, s.Outcome, s.Reason, s.At}] = true
+	}
+	return err
 }

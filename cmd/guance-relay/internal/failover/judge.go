@@ -3,7 +3,6 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -18,15 +17,19 @@ import (
 )
 
 // judge prints what came out, and returns an error for each broken promise.
-func (d *drill) judge(ctx context.Context, db store.Store) error {
+func (d *drill) judge() error {
 	h := relaytest.History{Accepted: d.load.accepted, Ends: make(map[string]guance.State)}
 	var err error
 	if h.Attempts, err = received.Attempts(d.target.Requests()); err != nil {
 		return err
 	}
-	if h.Settled, err = relaytest.Settled(ctx, db, lane, h.Accepted); err != nil {
-		return err
+	for s := range d.settled {
+		h.Settled = append(h.Settled, store.Settlement{
+			Entry:   store.Entry{Seq: s.seq, ID: s.id, Problem: s.problem},
+			Outcome: s.outcome, Reason: s.reason, At: s.at,
+		})
 	}
+	slices.SortFunc(h.Settled, func(a, b store.Settlement) int { return a.At.Compare(b.At) })
 	for _, a := range h.Accepted {
 		h.Ends[a.Problem] = guance.StateRecovered
 		i, ok := d.target.Incident(a.Problem)

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
@@ -74,6 +75,13 @@ func (l *load) start(ctx context.Context) {
 func (l *load) stop() {
 	l.halt()
 	l.senders.Wait()
+}
+
+// all returns the events that were accepted so far.
+func (l *load) all() []relaytest.Accepted {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.Clone(l.accepted)
 }
 
 // finish posts a last event of each problem.

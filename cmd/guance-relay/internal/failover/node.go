@@ -29,6 +29,7 @@ type node struct {
 	log     string // a file
 	up      atomic.Bool
 	process *exec.Cmd
+	ended   chan error // of process
 }
 
 func newNode(name, binary, dir, dsn, pagerDuty string, perMinute int) (*node, error) {
@@ -63,8 +64,16 @@ func (n *node) start(ctx context.Context) error {
 	if err := n.process.Start(); err != nil {
 		return err
 	}
+	ended := make(chan error, 1)
+	n.ended = ended
+	go func(p *exec.Cmd) { ended <- p.Wait() }(n.process)
 	for !n.check() {
-		if !sleep(ctx, 20*time.Millisecond) {
+		select {
+		case err := <-ended:
+			n.process = nil
+			return fmt.Errorf("%s ended at its start: %w", n.name, err)
+		case <-time.After(20 * time.Millisecond):
+		case <-ctx.Done():
 			return fmt.Errorf("%s is not ready: %w", n.name, ctx.Err())
 		}
 	}
@@ -94,11 +103,8 @@ func (n *node) watch(ctx context.Context) {
 
 // end waits for the end of the server, which must be a clean one.
 func (n *node) end(ctx context.Context) error {
-	ended := make(chan error, 1)
-	p := n.process
-	go func() { ended <- p.Wait() }()
 	select {
-	case err := <-ended:
+	case err := <-n.ended:
 		n.process = nil
 		if err != nil {
 			return fmt.Errorf("SIGTERM: %s ended with %w", n.name, err)
@@ -119,7 +125,7 @@ func (n *node) kill() error {
 	if err := n.process.Process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		return err
 	}
-	_ = n.process.Wait() // killed
+	<-n.ended
 	n.process = nil
 	return nil
 }

@@ -97,6 +97,7 @@ type Store struct {
 type Listeners struct {
 	Webhook        string   `yaml:"webhook" doc:"The address of webhooks. Default: 127.0.0.1:8080."`
 	Operator       string   `yaml:"operator" doc:"The loopback address of metrics, statistics, dead letters and reload. Default: off."`
+	Metrics        string   `yaml:"metrics" doc:"An address for the metrics alone, which need not be loopback. Default: off."`
 	Header         string   `yaml:"header" doc:"The header that may carry a token. Default: X-Relay-Token."`
 	TLSCert        string   `yaml:"tls_cert" doc:"The file of the certificate for webhooks, with its chain, as PEM. It is read again after a change. Default: plain HTTP."`
 	TLSKey         string   `yaml:"tls_key" doc:"The file of the private key of tls_cert, as PEM."`

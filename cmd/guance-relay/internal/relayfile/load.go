@@ -136,7 +136,8 @@ func (b *build) sections(f *File, c *Config) (err error) {
 			*name = b.secrets.file(*name)
 		}
 	}
-	for _, l := range [][2]string{{"webhook", f.Listeners.Webhook}, {"operator", f.Listeners.Operator}} {
+	for _, l := range [][2]string{{"webhook", f.Listeners.Webhook},
+		{"operator", f.Listeners.Operator}, {"metrics", f.Listeners.Metrics}} {
 		at := path{"listeners", l[0]}
 		host, _, err := net.SplitHostPort(l[1])
 		switch addr, parsed := netip.ParseAddr(host); {

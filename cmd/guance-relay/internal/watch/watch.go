@@ -65,7 +65,7 @@ type Watch struct {
 	opts     Options
 	began    time.Time
 	settings atomic.Pointer[Settings] // nil: nothing is reported
-	disk     func() (int, string)     // nil: it is not known
+	full     func() (int, string)     // nil: it is not known
 	unrouted atomic.Uint64
 	heard    atomic.Int64 // since began
 	blind    atomic.Bool
@@ -77,8 +77,9 @@ func New(opts Options) *Watch { return &Watch{opts: opts, began: time.Now()} }
 // Set changes the settings; nil: nothing is reported.
 func (w *Watch) Set(s *Settings) { w.settings.Store(s) }
 
-// SetDisk says how full the disk is, in percent, and what that means. It must come before Run.
-func (w *Watch) SetDisk(full func() (percent int, what string)) { w.disk = full }
+// SetFull says how full the store is in other ways than events, in percent, and what that means. It
+// must come before Run.
+func (w *Watch) SetFull(full func() (percent int, what string)) { w.full = full }
 
 // Blind reports whether reports cannot get through, as their lane is stuck.
 func (w *Watch) Blind() bool { return w.blind.Load() }
@@ -206,8 +207,8 @@ func (w *Watch) figures(ctx context.Context, r Relay, db Store) (*Figures, error
 		full(100*pending/w.opts.MaxEntries, fmt.Sprintf("%d events that may be pending",
 			w.opts.MaxEntries))
 	}
-	if w.disk != nil {
-		full(w.disk())
+	if w.full != nil {
+		full(w.full())
 	}
 	return f, nil
 }

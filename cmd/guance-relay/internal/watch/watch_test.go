@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -223,11 +224,11 @@ func TestHeartbeat(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		log := slog.New(slog.NewTextHandler(io.Discard, nil))
 		db := memstore.New()
-		var heard int
+		var heard atomic.Int64
 		r, err := relay.New(db, &relay.Options{Logger: log,
 			Received: func(source string, _ *guance.Event, _ relay.Receipt) {
 				if !watch.Own(source) {
-					heard++
+					heard.Add(1)
 				}
 			},
 			Route: func(source string, _ *guance.Event) []string {
@@ -244,11 +245,15 @@ func TestHeartbeat(t *testing.T) {
 			t.Fatal(err)
 		}
 		var dead pager
-		token, blind := secret, false
+		var wrong, blind atomic.Bool
 		h := &watch.Heartbeat{
-			Every: time.Minute, Switch: &dead, Log: log, Blind: func() bool { return blind },
+			Every: time.Minute, Switch: &dead, Log: log, Blind: blind.Load,
 			Post: func(ctx context.Context) error {
 				req := httptest.NewRequestWithContext(ctx, "POST", "/guance", strings.NewReader(watch.Body))
+				token := secret
+				if wrong.Load() {
+					token = "wrong"
+				}
 				req.Header.Set("Authorization", "Bearer "+token)
 				w := httptest.NewRecorder()
 				public.ServeHTTP(w, req)
@@ -276,15 +281,16 @@ func TestHeartbeat(t *testing.T) {
 		if n := beats(); n < 9 {
 			t.Errorf("%d heartbeats in ten minutes", n)
 		}
-		token = "wrong"
+		wrong.Store(true)
 		if n := beats(); n > 0 {
 			t.Errorf("%d heartbeats although the handler refuses", n)
 		}
-		token, blind = secret, true
+		wrong.Store(false)
+		blind.Store(true)
 		if n := beats(); n > 0 {
 			t.Errorf("%d heartbeats although nobody can be told of trouble", n)
 		}
-		blind = false
+		blind.Store(false)
 		if n := beats(); n < 9 {
 			t.Errorf("%d heartbeats in ten minutes after that", n)
 		}
@@ -294,12 +300,33 @@ func TestHeartbeat(t *testing.T) {
 		if n := beats(); n > 1 { // at the end of the pause
 			t.Errorf("%d heartbeats although the lane is paused", n)
 		}
-		if heard > 0 {
-			t.Errorf("%d webhooks count as Guance's", heard)
+		if n := heard.Load(); n > 0 {
+			t.Errorf("%d webhooks count as Guance's", n)
 		}
 		if held, err := db.Holdings(t.Context()); err != nil || held["other"].Pending > 0 ||
 			r.Stats().Lanes[1].Delivered > 0 {
 			t.Errorf("a synthetic event came to another lane: %+v, %v", held, err)
+		}
+	})
+}
+
+// A lane that has four fifths of what it may have pending is reported before it is full.
+func TestFullStore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		wo := start(t, memstore.New(), &settings)
+		defer wo.stop()
+		wo.payments.set(errors.New("down"))
+		for i := range 399 {
+			wo.post(t, fmt.Sprint(i))
+		}
+		wo.expect(t, 30*time.Second)
+		wo.post(t, "one more")
+		wo.expect(t, 30*time.Second, "problem full")
+		wo.payments.set(nil)
+		time.Sleep(5 * time.Minute)
+		synctest.Wait()
+		if got := wo.oncall.all(); got[len(got)-1] != "recovered source:relay-watch:full" {
+			t.Errorf("got %q", got)
 		}
 	})
 }
