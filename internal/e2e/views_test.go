@@ -125,7 +125,8 @@ func (t *tab) picture(v view, l look) {
 		t.Fatal(err)
 	}
 	var small bytes.Buffer
-	if err := (&png.Encoder{CompressionLevel: png.BestCompression}).Encode(&small, picture); err != nil {
+	encoder := png.Encoder{CompressionLevel: png.BestCompression}
+	if err := encoder.Encode(&small, picture); err != nil {
 		t.Fatal(err)
 	}
 	file := filepath.Join("..", "..", "docs", "images", "console-"+name+".png")
