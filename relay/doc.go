@@ -160,11 +160,11 @@
 //
 // # Operators
 //
-// [Relay.Stats], [Relay.Waiting], [Relay.Explain], [Relay.Recent] and [Relay.DeadLetters] say what
-// a lane does, what waits and until when, and what became of an event. [Relay.Pause],
-// [Relay.Resume], [Relay.SendNow], [Relay.DropPending], [Relay.Replay], [Relay.Drop] and
-// [Relay.SendTest] act. On several nodes, the owner of the lane does it. Package console is a page
-// and an API for all of them.
+// [Relay.Stats], [Relay.Waiting], [Relay.Explain], [Relay.OpenProblems], [Relay.Recent] and
+// [Relay.DeadLetters] say what a lane does, what waits and until when, what became of an event, and
+// what the target shows. [Relay.Pause], [Relay.Resume], [Relay.SendNow], [Relay.DropPending],
+// [Relay.DropMatching], [Relay.Replay], [Relay.Drop] and [Relay.SendTest] act: on several nodes
+// through the owner of the lane. Package console is a page and an API for all of them.
 //
 // # Time
 //

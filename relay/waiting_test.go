@@ -370,6 +370,31 @@ func TestSendTest(t *testing.T) {
 	})
 }
 
+// A test page says that it is one, and who asked for it.
+func TestTestPageSaysWhatItIs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var got []string
+		r := over(t, memstore.New())
+		r.Handle("lane", relay.SinkFunc(func(_ context.Context, d *relay.Delivery) error {
+			e := d.Event
+			got = append(got, fmt.Sprint(e.Status, "; ", e.Title, "; ", e.Message, "; ", e.CheckerName, "; ",
+				e.Source, "; ", e.DimensionTags))
+			return nil
+		}), nil)
+		defer running(t, r)()
+		if _, err := r.SendTest(t.Context(), "lane", "li"); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Minute)
+		const says = "; TEST of the relay: nothing is wrong; A test page of the relay, sent by li. " +
+			"Nothing is wrong. It resolves itself within a minute.; relay test; custom; " +
+			"map[relay_test:true]"
+		if want := []string{"critical" + says, "ok" + says}; !slices.Equal(got, want) {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	})
+}
+
 // What a lane did a short time ago.
 func TestRecent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

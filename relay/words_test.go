@@ -684,3 +684,13 @@ func TestSupersededMarks(t *testing.T) {
 		t.Error("there is no room")
 	}
 }
+
+// Why something was stuck is forgotten with the last entry that is.
+func TestStuckIsForgotten(t *testing.T) {
+	l := testLane(t, schedule.Policy{})
+	l.failures.stuck = failure{reason: "503"}
+	if n, oldest, why := l.stuck(); n != 0 || !oldest.IsZero() || why != (failure{}) ||
+		l.failures.stuck != (failure{}) {
+		t.Errorf("%d entries since %v: %+v", n, oldest, why)
+	}
+}

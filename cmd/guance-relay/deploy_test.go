@@ -43,8 +43,8 @@ func TestDeploySetsKnownSettings(t *testing.T) {
 	}
 }
 
-// systemd knows each line of the unit, and finds little to expose. RELAY_TEST_SYSTEMD=required makes
-// it an error that systemd-analyze is not there.
+// systemd knows each line of the unit, and finds little to expose. RELAY_TEST_SYSTEMD=required
+// makes it an error that systemd-analyze is not there.
 func TestUnit(t *testing.T) {
 	if _, err := exec.LookPath("systemd-analyze"); err != nil {
 		if os.Getenv("RELAY_TEST_SYSTEMD") == "required" {

@@ -16,9 +16,9 @@ import (
 	"github.com/guance-relay/guance-relay/relay/console"
 )
 
-// operator serves the operator's address: metrics, the console with its API, reload and backup. It has
-// no secrets, and whoever reaches it may drop alerts. So it listens on loopback only; access from
-// elsewhere needs a proxy with authentication in front.
+// operator serves the operator's address: metrics, the console with its API, reload and backup. It
+// has no secrets, and whoever reaches it may drop alerts. So it listens on loopback only; access
+// from elsewhere needs a proxy with authentication in front.
 type operator struct {
 	listener net.Listener
 	http     *http.Server

@@ -5,7 +5,8 @@ import (
 	"runtime/debug"
 )
 
-// released is the version that a build without its repository is given: -ldflags "-X main.released=".
+// released is the version that a build without its repository is given: -ldflags "-X
+// main.released=".
 var released string
 
 // version returns the version of the module, or the commit that the program was built from.

@@ -125,8 +125,8 @@ func (t *tab) picture(v view, l look) {
 		t.Fatal(err)
 	}
 	var small bytes.Buffer
-	encoder := png.Encoder{CompressionLevel: png.BestCompression}
-	if err := encoder.Encode(&small, picture); err != nil {
+	best := png.Encoder{CompressionLevel: png.BestCompression}
+	if err := best.Encode(&small, picture); err != nil {
 		t.Fatal(err)
 	}
 	file := filepath.Join("..", "..", "docs", "images", "console-"+name+".png")

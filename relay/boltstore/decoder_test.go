@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"math"
+	"strings"
 	"testing"
 	"time"
 
@@ -132,5 +133,16 @@ func TestAgeKeys(t *testing.T) {
 	}
 	if keyProblem(recordKey("a")) != hashProblem("a") || keyProblem(nil) != hashProblem("") {
 		t.Error("a record is of another problem")
+	}
+}
+
+// A segment that is cut short, or whose header is longer than it, is named.
+func TestSplitSegment(t *testing.T) {
+	const want = "boltstore: the segment at 0000000000000007: "
+	for _, value := range [][]byte{nil, make([]byte, 7), {0, 0, 0, 0, 1, 0, 0, 0}, make([]byte, 8)} {
+		_, _, err := splitSegment(seqKey(7), value)
+		if !errors.Is(err, store.ErrDamaged) || !strings.HasPrefix(err.Error(), want) {
+			t.Errorf("%d bytes: %v", len(value), err)
+		}
 	}
 }

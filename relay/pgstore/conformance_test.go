@@ -71,8 +71,8 @@ func openAt(t testing.TB, dsn string, opts *pgstore.Options) *pgstore.Store {
 	return s
 }
 
-// The faults are those of a network, and the promotion of a standby. The process of a store is stopped
-// in TestStoppedProcess.
+// The faults are those of a network, and the promotion of a standby. The process of a store is
+// stopped in TestStoppedProcess.
 func TestConformance(t *testing.T) {
 	storetest.Run(t, func(t *testing.T) storetest.Harness {
 		opts := schema(t, pgstore.Options{MaxEntries: 500, MaxLaneEntries: 500})

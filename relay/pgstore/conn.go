@@ -97,8 +97,8 @@ func (s *Store) connected(ctx context.Context, c *pgx.Conn) error {
 	return s.reached(engineOf(c))
 }
 
-// read makes a call that changes nothing. It is repeated if its connection is broken: after a restart
-// of the engine, all idle connections are.
+// read makes a call that changes nothing. It is repeated if its connection is broken: after a
+// restart of the engine, all idle connections are.
 func (s *Store) read(ctx context.Context, fn func(context.Context, *pgx.Conn) error) error {
 	if err := s.usable(ctx); err != nil {
 		return err

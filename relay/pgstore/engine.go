@@ -29,8 +29,8 @@ func engineOf(c *pgx.Conn) string {
 }
 
 // patience is how long a host may be silent before another connection is tried: half a lease, so
-// that there is time to renew it. When nothing was answered for longer, half of that time. Otherwise
-// a server that is slow because of all those who connect would never be done with them.
+// that there is time to renew it. When nothing was answered for longer, half of that time.
+// Otherwise a server that is slow because of all those who connect would never be done with them.
 func (s *Store) patience() time.Duration {
 	silent := time.Duration(0)
 	if at := s.answeredAt.Load(); at != nil {

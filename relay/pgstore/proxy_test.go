@@ -95,8 +95,8 @@ func (p *proxy) serve(client net.Conn) {
 	}
 }
 
-// hasResult reports whether a message of the server says that a statement was executed, and not only
-// prepared.
+// hasResult reports whether a message of the server says that a statement was executed, and not
+// only prepared.
 func hasResult(messages []byte) bool {
 	for len(messages) >= 5 && messages[0] != 'C' {
 		n := 1 + int(binary.BigEndian.Uint32(messages[1:]))

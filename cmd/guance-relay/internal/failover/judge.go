@@ -103,7 +103,8 @@ func (d *drill) print(h *relaytest.History, lost, dead, back, window int) {
 		fmt.Fprintln(w)
 	}
 	ms := func(t time.Duration) time.Duration { return t.Round(time.Millisecond) }
-	line("disruption", "rounds", "another owner sends after: p50", "max", "nobody sends for: p50", "max")
+	line("disruption", "rounds", "another owner sends after: p50", "max", "nobody sends for: p50",
+		"max")
 	for what, took := range d.took {
 		if n := len(took); n > 0 {
 			paused := d.paused[what]

@@ -49,7 +49,9 @@ type Relay interface {
 type Store interface {
 	Holdings(ctx context.Context) (map[string]store.Holdings, error)
 	DeadLetters(ctx context.Context, lane string, after uint64, limit int) ([]store.Settlement, error)
-	OpenProblems(ctx context.Context, lane, from string, limit int) ([]store.OpenProblem, string, error)
+	OpenProblems(
+		ctx context.Context, lane, from string, limit int,
+	) (open []store.OpenProblem, next string, err error)
 }
 
 // Options are what a [Watch] watches.
@@ -199,8 +201,8 @@ func (w *Watch) figures(ctx context.Context, r Relay, db Store) (*Figures, error
 			Name: l.Name, Pending: has.Pending, Taken: l.Delivered, Dead: has.Dead, Idle: idle,
 		})
 		if w.opts.MaxLaneEntries > 0 {
-			full(100*has.Pending/w.opts.MaxLaneEntries, fmt.Sprintf("%d events that lane %s may have pending",
-				w.opts.MaxLaneEntries, l.Name))
+			full(100*has.Pending/w.opts.MaxLaneEntries, fmt.Sprintf(
+				"%d events that lane %s may have pending", w.opts.MaxLaneEntries, l.Name))
 		}
 	}
 	if w.opts.MaxEntries > 0 {

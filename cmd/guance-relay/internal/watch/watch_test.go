@@ -116,7 +116,9 @@ func (wo *world) expect(t *testing.T, after time.Duration, want ...string) {
 	}
 }
 
-var settings = watch.Settings{Lane: "oncall", Stuck: 10 * time.Minute, Silence: 2 * time.Hour, Full: 80}
+var settings = watch.Settings{
+	Lane: "oncall", Stuck: 10 * time.Minute, Silence: 2 * time.Hour, Full: 80,
+}
 
 // Dead letters, a lane that is stuck, an alert that no lane takes and silence reach the lane of the
 // watch, and so does their end.
@@ -157,8 +159,8 @@ func TestTroubleIsReportedAndItsEnd(t *testing.T) {
 	})
 }
 
-// A report that cannot be delivered causes no report: neither as a dead letter, nor by what its lane
-// has pending.
+// A report that cannot be delivered causes no report: neither as a dead letter, nor by what its
+// lane has pending.
 func TestReportsCauseNoReports(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		wo := start(t, memstore.New(), &settings)
