@@ -210,6 +210,16 @@ func TestDetailsAreBounded(t *testing.T) {
 			t.Errorf("%d values: %q", test.nodes, s.changes)
 		}
 	}
+	for n, want := range map[int]int{255_999: 0, 256_000: 1} { // and the list itself
+		list := make([]any, n)
+		for i := range list {
+			list[i] = 1
+		}
+		var r repairer
+		if r.details(map[string]any{"list": list}); len(r.repairs) != want {
+			t.Errorf("a list of %d values: %v", n, r.repairs)
+		}
+	}
 	s := sanitizer{nodes: 0}
 	if _, changed := s.value(nil, 0); changed {
 		t.Error("null stays null")
@@ -283,5 +293,23 @@ func TestDedupKeyOfParts(t *testing.T) {
 	if want := "pagerduty: dedup key: part 2 of 3 is blank; alerts that have nothing in common " +
 		"would share the key"; err == nil || err.Error() != want {
 		t.Errorf("%v, want %s", err, want)
+	}
+}
+
+// An acknowledge or resolve without any field of the payload is sent without one.
+func TestBareEvents(t *testing.T) {
+	if bare := (&Event{Action: ActionResolve, DedupKey: "k", Client: "c"}); !bare.bare() {
+		t.Errorf("%+v has a payload", bare)
+	}
+	if (&Event{Action: ActionTrigger}).bare() {
+		t.Error("a trigger has no payload")
+	}
+	for _, ev := range []*Event{{Summary: "s"}, {Source: "s"}, {Severity: "info"},
+		{Timestamp: time.Unix(1, 0)}, {Component: "c"}, {Group: "g"}, {Class: "c"},
+		{Details: map[string]any{"a": 1}}} {
+		ev.Action = ActionResolve
+		if ev.bare() {
+			t.Errorf("%+v has no payload", ev)
+		}
 	}
 }

@@ -220,8 +220,12 @@ func TestWriteNote(t *testing.T) {
 
 // An event that cannot fit says by how much.
 func TestNothingIsLeftToCut(t *testing.T) {
-	tr := trimmer{limit: 10, encode: func() ([]byte, error) { return make([]byte, 25), nil }}
+	tries := 0
+	tr := trimmer{limit: 10, encode: func() ([]byte, error) { tries++; return make([]byte, 25), nil }}
 	_, _, err := tr.fit(make([]byte, 30))
+	if tries != 10 {
+		t.Errorf("%d tries, want two of each of five steps", tries)
+	}
 	const want = "pagerduty: event has 25 bytes after all cuts, 15 over the limit; nothing was sent" +
 		"; the event itself must change"
 	if err == nil || err.Error() != want {

@@ -32,6 +32,7 @@ type recorder struct {
 	mu          sync.Mutex
 	spans       []*span
 	points      []point
+	zeros       []point // what a counter began with
 	instruments []string
 }
 
@@ -143,8 +144,12 @@ type counter struct {
 }
 
 func (c *counter) Add(_ context.Context, n int64, options ...metric.AddOption) {
-	c.recorder.add(point{c.name, c.unit, float64(n),
-		labelsOf(metric.NewAddConfig(options).Attributes())})
+	p := point{c.name, c.unit, float64(n), labelsOf(metric.NewAddConfig(options).Attributes())}
+	if n == 0 {
+		c.recorder.zeros = append(c.recorder.zeros, p) // by NewClient
+		return
+	}
+	c.recorder.add(p)
 }
 
 type histogram struct {
@@ -228,6 +233,18 @@ func TestInstruments(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, r.instruments); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
+	}
+	var zeros []string
+	for _, p := range r.zeros {
+		zeros = append(zeros, strings.TrimSpace(p.name+" "+p.labels))
+	}
+	slices.Sort(zeros)
+	if diff := cmp.Diff([]string{"pagerduty.attempts class=ambiguous",
+		"pagerduty.attempts class=config", "pagerduty.attempts class=permanent",
+		"pagerduty.attempts class=success", "pagerduty.attempts class=throttled",
+		"pagerduty.attempts class=transient", "pagerduty.repaired", "pagerduty.throttled"},
+		zeros); diff != "" {
+		t.Errorf("at zero (-want +got)\n%s", diff)
 	}
 	for _, name := range []string{"pagerduty.attempts", "pagerduty.throttled", "pagerduty.repaired",
 		"pagerduty.attempt.duration"} {
