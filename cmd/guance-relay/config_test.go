@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/urfave/cli/v3"
+	sdk "go.opentelemetry.io/otel/sdk/metric"
 
 	"github.com/guance-relay/guance-relay/relay"
 	"github.com/guance-relay/guance-relay/relay/memstore"
@@ -28,6 +29,7 @@ var (
 // Any environment and any command line is either a configuration that works, or status 2 and one
 // line that says why and repeats no secret.
 func FuzzConfiguration(f *testing.F) {
+	noMetrics := &metrics{provider: sdk.NewMeterProvider()}
 	const key = "PAGERDUTY_ROUTING_KEY=" + secret + "abcdefghijklmnopqrstuvwxy"
 	for _, seed := range []struct{ env, args, file string }{
 		{key + "\nRELAY_TOKENS=" + secret + "1," + secret + "2", "", ""},
@@ -132,7 +134,7 @@ func FuzzConfiguration(f *testing.F) {
 				if err != nil {
 					return configError{err}
 				}
-				if _, err := c.client(log, nil, &secretFiles{}); err != nil {
+				if _, err := c.client(log, noMetrics, &secretFiles{}); err != nil {
 					return configError{err}
 				}
 				r, err := relay.New(memstore.New(), &relay.Options{Logger: slog.New(slog.DiscardHandler)})
