@@ -1,6 +1,6 @@
 # make test runs everything. It needs Go, strace, systemd-analyze, PostgreSQL and Prometheus. As root
 # on Debian it installs what is missing; elsewhere it says what to install.
-.PHONY: test test-without-postgres tools e2e browser
+.PHONY: test test-without-postgres tools e2e browser race
 
 test: tools
 	RELAY_TEST_POSTGRES=required RELAY_TEST_SYSTEMD=required RELAY_TEST_PROMETHEUS=required \
@@ -25,6 +25,10 @@ tools:
 	else \
 		echo "make: install$$missing first (on Debian: sudo apt-get install$$missing)" >&2; exit 1; \
 	fi
+
+# make race runs everything under the race detector: half an hour on two cores.
+race: tools
+	RELAY_TEST_POSTGRES=required go test -race -shuffle=on -timeout 40m work
 
 # make e2e tests the console in Chromium, and its accessibility with axe-core, which npm brings.
 e2e: browser
