@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -19,8 +20,8 @@ import (
 // clock that is set neither ends nor prolongs it.
 func TestPauseSurvivesRestart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var wrong time.Duration
-		wall := func() time.Time { return time.Now().Add(wrong) }
+		var wrong atomic.Int64
+		wall := func() time.Time { return time.Now().Add(time.Duration(wrong.Load())) }
 		start := func(db *memstore.Store) (*relay.Relay, *recorder, func()) {
 			r, err := relay.New(db, &relay.Options{Logger: slog.New(slog.DiscardHandler), Now: wall})
 			if err != nil {
@@ -43,12 +44,13 @@ func TestPauseSurvivesRestart(t *testing.T) {
 		db = db.Restart()
 		r, sink, stop := start(db)
 		defer func() { stop() }()
-		for _, wrong = range []time.Duration{365 * 24 * time.Hour, -365 * 24 * time.Hour, 0} {
+		for _, by := range []time.Duration{365 * 24 * time.Hour, -365 * 24 * time.Hour, 0} {
+			wrong.Store(int64(by))
 			time.Sleep(13 * time.Minute)
 			f := figuresOf(t, r, "lane")
 			if f.State != relay.Held || f.Pause == nil || f.Pause.By != "li" ||
 				f.Pause.Reason != "the target moves" || !f.Pause.At.Equal(set.Round(0)) {
-				t.Fatalf("with the wall clock wrong by %v: the figures are %+v, want a pause", wrong, f)
+				t.Fatalf("with the wall clock wrong by %v: the figures are %+v, want a pause", by, f)
 			}
 		}
 		f := figuresOf(t, r, "lane")
