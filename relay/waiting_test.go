@@ -386,6 +386,7 @@ func TestTestPageSaysWhatItIs(t *testing.T) {
 			t.Fatal(err)
 		}
 		time.Sleep(time.Minute)
+		synctest.Wait()
 		const says = "; TEST of the relay: nothing is wrong; A test page of the relay, sent by li. " +
 			"Nothing is wrong. It resolves itself within a minute.; relay test; custom; " +
 			"map[relay_test:true]"
