@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -436,11 +437,12 @@ func TestLostLeaseCutsAttemptsWhileTheStoreHangs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		cluster, all := nodes(t, 1, nil)
 		n := all[0]
-		var cut time.Time
+		var attempts atomic.Int32
+		cut := make(chan time.Time, 1)
 		n.sink.set(func(ctx context.Context, _ *relay.Delivery) error {
-			if cut.IsZero() {
+			if attempts.Add(1) == 1 {
 				<-ctx.Done()
-				cut = time.Now()
+				cut <- time.Now()
 			}
 			return ctx.Err()
 		})
@@ -456,7 +458,7 @@ func TestLostLeaseCutsAttemptsWhileTheStoreHangs(t *testing.T) {
 		lost := time.Now()
 		cluster.Promote()
 		time.Sleep(time.Minute)
-		if took := cut.Sub(lost); cut.IsZero() || took > 100*time.Millisecond {
+		if took := (<-cut).Sub(lost); took > 100*time.Millisecond {
 			t.Errorf("the attempt was cut %v after the lease was lost", took)
 		}
 		expect(t, n.sink, "p critical")
@@ -526,9 +528,10 @@ func TestLateReportOfAnEarlierTenure(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		_, all := nodes(t, 1, nil)
 		n := all[0]
-		deaf, attempts := make(chan error), 0
+		deaf := make(chan error)
+		var attempts atomic.Int32
 		n.sink.set(func(context.Context, *relay.Delivery) error {
-			if attempts++; attempts == 1 {
+			if attempts.Add(1) == 1 {
 				return <-deaf
 			}
 			return nil

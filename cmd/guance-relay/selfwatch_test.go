@@ -130,7 +130,8 @@ func TestCertificateChanges(t *testing.T) {
 	if strings.Contains(p.output(), "panic") {
 		t.Error(p.output())
 	}
-	status, _, errs := tool(t, []string{"RELAY_TLS_CERT=" + dir + "/cert.pem"})
+	status, _, errs := tool(t, []string{"RELAY_TLS_CERT=" + dir + "/cert.pem",
+		"RELAY_DATA=" + t.TempDir()})
 	if status != 2 || !strings.Contains(errs, "set both") {
 		t.Errorf("a certificate without a key: %d %s", status, errs)
 	}

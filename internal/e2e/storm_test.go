@@ -22,7 +22,7 @@ const rows = `[...document.querySelectorAll("tbody tr:has(form[action*=drop-pend
 // problem has the events that were superseded. The budget is so small that a slow machine sees the
 // same.
 func TestStorm(t *testing.T) {
-	b, s := newBrowser(t), startServer(t, 2)
+	b, s := newBrowser(t), startServer(t, 6)
 	overview := b.open(t, s.console, "", looks[0])
 	room := b.open(t, s.console, "lane?lane=oncall", looks[2])
 	storm := guancetest.Storm{Problems: 80, Events: 300, Start: time.Now()}

@@ -135,8 +135,10 @@ func TestBlind(t *testing.T) {
 // The texts have the figures.
 func TestTexts(t *testing.T) {
 	p := NewPolicy()
-	reports := p.Judge(3*time.Hour, &Settings{Lane: "x", Stuck: 1, Silence: 2 * time.Hour, Full: 80},
-		&Figures{Lanes: []Lane{lane("a", 0, 0, 3)}, Unrouted: 4, Full: 90, What: "10 events"})
+	s := &Settings{Lane: "x", Stuck: 1, Silence: 2 * time.Hour, Full: 80}
+	reports := p.Judge(3*time.Hour, s, &Figures{
+		Lanes: []Lane{lane("a", 0, 0, 3)}, Unrouted: 4, Full: 90, What: "10 events",
+	})
 	text := fmt.Sprint(reports)
 	for _, want := range []string{"3 dead letters in lane a", "nothing has come from Guance for 2h0m0s",
 		"full to 90%", "Of 10 events.", "4 alerts"} {
