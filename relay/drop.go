@@ -85,6 +85,11 @@ func (l *lane) dropSome(ctx context.Context, seqs []uint64, reason string) (int,
 	if len(marks) == 0 {
 		return 0, nil
 	}
+	return l.drop(ctx, marks)
+}
+
+// drop writes marks of the schedule's DropMark, and returns how many took effect.
+func (l *lane) drop(ctx context.Context, marks []store.Mark) (int, error) {
 	made, err := l.writeMarks(ctx, marks)
 	for _, m := range made {
 		l.schedule.Drop(m)
@@ -103,10 +108,11 @@ func (l *lane) dropPending(ctx context.Context, seq uint64, reason string) (done
 	if err != nil {
 		return true, err
 	}
-	n, err := l.dropSome(ctx, []uint64{seq}, reason)
-	if err == nil && n == 0 {
-		err = l.whyNotWaiting(e)
+	m, ok := l.schedule.DropMark(e.Problem, seq, reason)
+	if !ok {
+		return true, l.whyNotWaiting(e)
 	}
+	_, err = l.drop(ctx, []store.Mark{m})
 	return true, err
 }
 

@@ -2,6 +2,7 @@ package relay
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync/atomic"
 	"time"
@@ -32,19 +33,13 @@ func (g *gauges) open(meter metric.Meter) (err error) {
 	number := func(name, unit, description string) metric.Int64ObservableGauge {
 		i, e := meter.Int64ObservableGauge(name, metric.WithUnit(unit),
 			metric.WithDescription(description))
-		if e != nil {
-			err = e
-		}
-		g.all = append(g.all, i)
+		err, g.all = errors.Join(err, e), append(g.all, i)
 		return i
 	}
 	measure := func(name, unit, description string) metric.Float64ObservableGauge {
 		i, e := meter.Float64ObservableGauge(name, metric.WithUnit(unit),
 			metric.WithDescription(description))
-		if e != nil {
-			err = e
-		}
-		g.all = append(g.all, i)
+		err, g.all = errors.Join(err, e), append(g.all, i)
 		return i
 	}
 	g.backlog = number("relay.backlog", "{entry}", "Pending entries, by lane and level.")

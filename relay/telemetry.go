@@ -2,6 +2,7 @@ package relay
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 	"sync"
@@ -61,14 +62,9 @@ func newTelemetry(tracers trace.TracerProvider, meters metric.MeterProvider) (*t
 	}
 	t := &telemetry{tracer: tracers.Tracer(scope), meter: meters.Meter(scope), began: time.Now()}
 	var err error
-	note := func(e error) {
-		if e != nil && err == nil {
-			err = fmt.Errorf("relay: Options.MeterProvider: %w", e)
-		}
-	}
 	counter := func(name, unit, description string) metric.Int64Counter {
 		c, e := t.meter.Int64Counter(name, metric.WithUnit(unit), metric.WithDescription(description))
-		note(e)
+		err = errors.Join(err, e)
 		return c
 	}
 	t.webhooks = counter("relay.webhooks", "{request}",
@@ -88,16 +84,18 @@ func newTelemetry(tracers trace.TracerProvider, meters metric.MeterProvider) (*t
 	) metric.Float64Histogram {
 		h, e := t.meter.Float64Histogram(name, metric.WithUnit("s"),
 			metric.WithDescription(description), buckets)
-		note(e)
+		err = errors.Join(err, e)
 		return h
 	}
 	t.took = histogram("relay.attempt.duration", "How long a sink took for one attempt, by lane.",
 		attemptBuckets)
 	t.waited = histogram("relay.entry.age", "Time from acceptance to delivery, by lane and level.",
 		metric.WithExplicitBucketBoundaries(.01, .1, 1, 5, 15, 60, 300, 900, 3600, 14400, 86400))
-	note(t.gauges.open(t.meter))
+	if err = errors.Join(err, t.gauges.open(t.meter)); err != nil {
+		return nil, fmt.Errorf("relay: Options.MeterProvider: %w", err)
+	}
 	t.steps.Add(context.Background(), 0)
-	return t, err
+	return t, nil
 }
 
 func byLane(name string, more ...attribute.KeyValue) metric.MeasurementOption {

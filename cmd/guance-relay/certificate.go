@@ -2,6 +2,7 @@ package main
 
 import (
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"net/http"
@@ -55,6 +56,14 @@ func (c *certificate) config() *tls.Config {
 			return c.current.Load(), nil
 		},
 	}
+}
+
+// isOwn returns an error unless the certificate of a connection is the present one.
+func (c *certificate) isOwn(chain []*x509.Certificate) error {
+	if len(chain) == 0 || !chain[0].Equal(c.current.Load().Leaf) {
+		return errors.New("another certificate than the server's")
+	}
+	return nil
 }
 
 // onlyHTTP1 is set with TLS: the limits on connections count requests as HTTP/1.1 has them.

@@ -5,7 +5,6 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -49,7 +48,7 @@ func newSelfWatch(c *config, f *relayfile.Config, log *slog.Logger) *selfWatch {
 		return w
 	}
 	w.beat = &watch.Heartbeat{Every: f.HeartbeatEvery, Switch: f.Switch, Log: log,
-		Blind: w.watch.Blind}
+		LaneStuck: w.watch.LaneStuck}
 	source := relay.Source{Name: watch.HeartbeatSource, Tokens: []string{rand.Text()},
 		Allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")}}
 	host, _, _ := net.SplitHostPort(c.listen) // net.Listen says what is wrong with it
@@ -126,12 +125,4 @@ func (s *server) postSynthetic(token string) func(context.Context) error {
 		}
 		return err
 	}
-}
-
-// isOwn returns an error unless the certificate of a connection is the present one.
-func (c *certificate) isOwn(chain []*x509.Certificate) error {
-	if len(chain) == 0 || !chain[0].Equal(c.current.Load().Leaf) {
-		return errors.New("another certificate than the server's")
-	}
-	return nil
 }

@@ -72,7 +72,7 @@ var mutations = []mutation{
 	},
 	{
 		"1", "one silent host uses up the time for all", "when the machine of the primary is lost, webhooks are answered 503 although the standby was promoted", "relay/pgstore",
-		`cfg.ConnectTimeout = min(cfg.ConnectTimeout, s.patience())`,
+		`cfg.ConnectTimeout = min(cfg.ConnectTimeout, s.hostTimeout())`,
 		``,
 	},
 	{
@@ -1181,8 +1181,8 @@ var mutations = []mutation{
 	},
 	{
 		"9", "a heartbeat is sent although trouble cannot be reported", "the pager is down, and the dead-man's switch is content", "cmd/guance-relay/internal/watch",
-		`			case h.Blind != nil && h.Blind():`,
-		`			case h.Blind != nil && h.Blind() && called.IsZero():`,
+		`			case h.LaneStuck != nil && h.LaneStuck():`,
+		`			case h.LaneStuck != nil && h.LaneStuck() && called.IsZero():`,
 	},
 	{
 		"–", "an expired certificate takes the place of a good one", "Guance cannot connect after a renewal that failed", "cmd/guance-relay",

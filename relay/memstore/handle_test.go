@@ -179,15 +179,17 @@ func TestPromoteIsToldLater(t *testing.T) {
 	})
 }
 
+// expectPending checks how many entries the lane has, as h shows it.
+func expectPending(t *testing.T, h *memstore.Handle, want int) {
+	t.Helper()
+	held, err := h.Holdings(t.Context())
+	if err != nil || held["lane"].Pending != want {
+		t.Errorf("Holdings: %v, %v; want %d pending", held, err, want)
+	}
+}
+
 func TestPromote(t *testing.T) {
 	nodes(t, func(t *testing.T, c *memstore.Cluster, a, b *memstore.Handle) {
-		count := func(want int) {
-			t.Helper()
-			held, err := b.Holdings(t.Context())
-			if err != nil || held["lane"].Pending != want {
-				t.Errorf("Holdings: %v, %v; want %d pending", held, err, want)
-			}
-		}
 		if err := keep(a, "1"); err != nil {
 			t.Fatal(err)
 		}
@@ -195,14 +197,14 @@ func TestPromote(t *testing.T) {
 		if err := errors.Join(keep(a, "2"), keep(b, "3")); err != nil {
 			t.Fatal(err)
 		}
-		count(3)
+		expectPending(t, b, 3)
 		c.Promote()
-		count(1)
+		expectPending(t, b, 1)
 		if err := keep(b, "2"); err != nil {
 			t.Fatal(err)
 		}
 		c.Promote() // of a standby that lacks nothing
-		count(2)
+		expectPending(t, b, 2)
 	})
 }
 
@@ -210,13 +212,6 @@ func TestPromote(t *testing.T) {
 // loses them.
 func TestLoseStandby(t *testing.T) {
 	nodes(t, func(t *testing.T, c *memstore.Cluster, a, b *memstore.Handle) {
-		count := func(want int) {
-			t.Helper()
-			held, err := b.Holdings(t.Context())
-			if err != nil || held["lane"].Pending != want {
-				t.Errorf("Holdings: %v, %v; want %d pending", held, err, want)
-			}
-		}
 		l := own(t, a)
 		c.LoseStandby()
 		for _, id := range []string{"1", "1"} { // the second one is a duplicate
@@ -224,13 +219,13 @@ func TestLoseStandby(t *testing.T) {
 				t.Errorf("Append without a standby: %v", err)
 			}
 		}
-		count(1)
+		expectPending(t, b, 1)
 		time.Sleep(3 * time.Second)
 		if !isLost(l) {
 			t.Error("a lease was renewed, and its renewal is not on the standby")
 		}
 		c.Promote()
-		count(0)
+		expectPending(t, b, 0)
 		l = took(t, a, 0)
 		c.LoseStandby()
 		if err := keep(b, "1"); !errors.Is(err, store.ErrUnavailable) {
@@ -238,7 +233,7 @@ func TestLoseStandby(t *testing.T) {
 		}
 		c.CatchUp()
 		time.Sleep(10 * time.Second)
-		if count(1); isLost(l) {
+		if expectPending(t, b, 1); isLost(l) {
 			t.Error("a lease was lost although the standby was away for a moment")
 		}
 	})

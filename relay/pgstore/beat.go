@@ -22,7 +22,7 @@ func (s *Store) beatLoop() {
 			return
 		}
 		// A connection that does not answer must leave time for another one.
-		ctx, cancel := context.WithTimeout(s.ctx, s.patience())
+		ctx, cancel := context.WithTimeout(s.ctx, s.hostTimeout())
 		begin := time.Now()
 		err := s.beat(ctx)
 		cancel()

@@ -25,7 +25,7 @@ func (s *Store) pool(n int32) (*pgxpool.Pool, error) {
 	cfg.MaxConns, cfg.MinConns, cfg.MinIdleConns = n, 0, 0
 	cfg.MaxConnLifetime, cfg.MaxConnIdleTime = 24*time.Hour, 24*time.Hour
 	cfg.PingTimeout = s.opts.Timeout / 2
-	s.knowEngines(cfg.ConnConfig)
+	s.identifyEngines(cfg.ConnConfig)
 	cfg.BeforeConnect = func(_ context.Context, c *pgx.ConnConfig) error {
 		neverCancel(&c.Config)
 		s.limitHosts(c)

@@ -39,7 +39,7 @@ func (l *ownedLane) Revive(ctx context.Context, seq uint64) (*store.Entry, error
 }
 
 func (l *ownedLane) takeDead(ctx context.Context, seq uint64, revive bool) (*store.Entry, error) {
-	op := &deadOp{ownerOp: ownerOp{l}, seq: seq, revive: revive}
+	op := &deadOp{ownerOp: ownerOp{lane: l}, seq: seq, revive: revive}
 	err := l.store.submit(ctx, &request{operation: op})
 	l.uncertain(err)
 	if err != nil {
@@ -54,9 +54,7 @@ type deadOp struct {
 	seq    uint64
 	revive bool
 
-	sent    time.Time
 	status  *bool
-	now     *int64
 	revived *store.Entry
 }
 

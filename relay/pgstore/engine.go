@@ -28,10 +28,10 @@ func engineOf(c *pgx.Conn) string {
 	return engine
 }
 
-// patience is how long a host may be silent before another connection is tried: half a lease, so
+// hostTimeout is how long a host may be silent before another connection is tried: half a lease, so
 // that there is time to renew it. When nothing was answered for longer, half of that time.
 // Otherwise a server that is slow because of all those who connect would never be done with them.
-func (s *Store) patience() time.Duration {
+func (s *Store) hostTimeout() time.Duration {
 	silent := time.Duration(0)
 	if at := s.answeredAt.Load(); at != nil {
 		silent = time.Since(*at)
@@ -45,9 +45,9 @@ func (s *Store) answeredNow() {
 	s.answeredAt.Store(&now)
 }
 
-// knowEngines has each connection find out which engine it leads to. A server on an earlier
+// identifyEngines has each connection find out which engine it leads to. A server on an earlier
 // timeline is passed over, as it is a primary that was replaced: what it took would be lost.
-func (s *Store) knowEngines(cfg *pgx.ConnConfig) {
+func (s *Store) identifyEngines(cfg *pgx.ConnConfig) {
 	valid := cfg.ValidateConnect
 	cfg.ValidateConnect = func(ctx context.Context, c *pgconn.PgConn) error {
 		if valid != nil {
@@ -81,7 +81,7 @@ func scalar(ctx context.Context, c *pgconn.PgConn, sql string) (string, error) {
 // limitHosts has a connection leave time for its other hosts, if one is silent.
 func (s *Store) limitHosts(cfg *pgx.ConnConfig) {
 	if hostsOf(cfg) > 1 {
-		cfg.ConnectTimeout = min(cfg.ConnectTimeout, s.patience())
+		cfg.ConnectTimeout = min(cfg.ConnectTimeout, s.hostTimeout())
 	}
 }
 

@@ -111,7 +111,7 @@ func (s *Store) listenLoop() {
 
 func (s *Store) listen() error {
 	cfg := s.config.ConnConfig.Copy()
-	s.knowEngines(cfg)
+	s.identifyEngines(cfg)
 	s.limitHosts(cfg)
 	neverCancel(&cfg.Config)
 	c, err := pgx.ConnectConfig(s.ctx, cfg)

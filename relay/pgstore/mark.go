@@ -18,7 +18,7 @@ func (l *ownedLane) Mark(ctx context.Context, marks []store.Mark) error {
 				"nothing was marked", n, maxProblem)
 		}
 	}
-	op := &markOp{ownerOp: ownerOp{l}}
+	op := &markOp{ownerOp: ownerOp{lane: l}}
 	op.encode(marks)
 	err := l.store.submit(ctx, &request{operation: op})
 	l.uncertain(err)
@@ -29,8 +29,6 @@ func (l *ownedLane) Mark(ctx context.Context, marks []store.Mark) error {
 type markOp struct {
 	ownerOp
 	args []any // without lane, token and clock
-	sent time.Time
-	now  *int64 // null: the lease has ended
 }
 
 const markSQL = `select mark_entries($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)`
@@ -56,21 +54,25 @@ func (op *markOp) queue(b *pgx.Batch) {
 	b.Queue(markSQL, append([]any{l.id, l.token, int64(l.store.clock.now())}, op.args...)...)
 }
 
-func (op *markOp) scan(results pgx.BatchResults) error {
+// An ownerOp is embedded in operations of a lane's owner. Its result is the store's time.
+type ownerOp struct {
+	lane *ownedLane
+	sent time.Time
+	now  *int64 // null: the lease has ended
+}
+
+func (op *ownerOp) ready() error { return op.lane.owned(context.Background()) }
+func (op *ownerOp) where() int32 { return op.lane.id }
+
+func (op *ownerOp) scan(results pgx.BatchResults) error {
 	op.now = nil
 	return results.QueryRow().Scan(&op.now)
 }
 
-func (op *markOp) committed() error {
+func (op *ownerOp) committed() error {
 	if op.now == nil {
 		return op.lane.fenced()
 	}
 	op.lane.store.clock.observe(time.Duration(*op.now), op.sent)
 	return nil
 }
-
-// An ownerOp is embedded in operations of a lane's owner.
-type ownerOp struct{ lane *ownedLane }
-
-func (op ownerOp) ready() error { return op.lane.owned(context.Background()) }
-func (op ownerOp) where() int32 { return op.lane.id }

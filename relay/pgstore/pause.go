@@ -11,7 +11,7 @@ import (
 
 // SetPause implements [store.Lane].
 func (l *ownedLane) SetPause(ctx context.Context, p store.Pause) error {
-	return l.store.submit(ctx, &request{operation: &pauseOp{ownerOp: ownerOp{l}, pause: p}})
+	return l.store.submit(ctx, &request{operation: &pauseOp{ownerOp: ownerOp{lane: l}, pause: p}})
 }
 
 // Pause implements [store.Lane].
@@ -43,8 +43,6 @@ func (l *ownedLane) Pause(ctx context.Context) (p store.Pause, err error) {
 type pauseOp struct {
 	ownerOp
 	pause store.Pause
-	sent  time.Time
-	now   *int64 // null: the lease has ended
 }
 
 func (op *pauseOp) queue(b *pgx.Batch) {
@@ -57,17 +55,4 @@ func (op *pauseOp) queue(b *pgx.Batch) {
 	b.Queue(`select set_pause($1, $2, $3, $4, $5, $6, $7)`, l.id, l.token,
 		int64(l.store.clock.now()), until, []byte(op.pause.By), []byte(op.pause.Reason),
 		nanos(op.pause.At))
-}
-
-func (op *pauseOp) scan(results pgx.BatchResults) error {
-	op.now = nil
-	return results.QueryRow().Scan(&op.now)
-}
-
-func (op *pauseOp) committed() error {
-	if op.now == nil {
-		return op.lane.fenced()
-	}
-	op.lane.store.clock.observe(time.Duration(*op.now), op.sent)
-	return nil
 }

@@ -4,6 +4,7 @@ package storemetrics
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -42,10 +43,7 @@ func New(p metric.MeterProvider, usage func(context.Context) (Usage, error)) (*M
 	gauge := func(name, unit, description string) metric.Int64ObservableGauge {
 		g, e := meter.Int64ObservableGauge(name, metric.WithUnit(unit),
 			metric.WithDescription(description))
-		if e != nil {
-			err = e
-		}
-		all = append(all, g)
+		err, all = errors.Join(err, e), append(all, g)
 		return g
 	}
 	entries := gauge("relay.store.entries", "{entry}", "Pending entries of all lanes.")
@@ -62,10 +60,7 @@ func New(p metric.MeterProvider, usage func(context.Context) (Usage, error)) (*M
 		metric.WithDescription("Time of one commit of the store, until it is durable."),
 		metric.WithExplicitBucketBoundaries(.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1,
 			2.5, 5, 10))
-	if e != nil {
-		err = e
-	}
-	if err == nil {
+	if err = errors.Join(err, e); err == nil {
 		m.reader, err = meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
 			ctx, cancel := context.WithTimeout(ctx, usageTimeout)
 			defer cancel()

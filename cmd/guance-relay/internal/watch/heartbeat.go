@@ -29,9 +29,9 @@ type Heartbeat struct {
 	Post func(ctx context.Context) error
 	// Switch is the dead-man's switch.
 	Switch relay.Sink
-	// Blind, if not nil, reports that trouble cannot be reported: then the switch is not called.
-	Blind func() bool
-	Log   *slog.Logger
+	// LaneStuck, if not nil, reports that trouble cannot be reported: then the switch is not called.
+	LaneStuck func() bool
+	Log       *slog.Logger
 
 	came chan *relay.Delivery
 }
@@ -76,7 +76,7 @@ func (h *Heartbeat) Run(ctx context.Context) {
 			h.note(ctx, &quiet, "the synthetic webhook was not accepted: no heartbeat is sent", err)
 		case d := <-h.came:
 			switch {
-			case h.Blind != nil && h.Blind():
+			case h.LaneStuck != nil && h.LaneStuck():
 				h.Log.Warn("no heartbeat is sent, as the lane of the watch gets nothing through")
 			case !called.IsZero() && time.Since(called) < h.Every/2: // of another node
 			default:

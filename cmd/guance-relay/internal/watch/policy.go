@@ -11,8 +11,8 @@ import (
 const (
 	// quiet is how long no alert must be unrouted until that trouble is over.
 	quiet = time.Hour
-	// sayAgain is how long a trouble that grows is not reported again.
-	sayAgain = time.Hour
+	// reportAgain is how long a trouble that grows is not reported again.
+	reportAgain = time.Hour
 	// hysteresis is by how many percent a store must be below the limit until it is no longer full.
 	hysteresis = 10
 )
@@ -34,8 +34,8 @@ type Figures struct {
 	Lanes []Lane
 	// Unrouted is how many alerts no lane took since the start.
 	Unrouted uint64
-	// Heard is when the last webhook of Guance came. Zero: none came since the start.
-	Heard time.Duration
+	// LastWebhook is when the last webhook of Guance came. Zero: none came since the start.
+	LastWebhook time.Duration
 	// Full is how full the store is, in percent, and What what of it.
 	Full int
 	What string
@@ -71,15 +71,15 @@ const (
 // A Policy decides what trouble there is. It has no clock: all times are since the start. It is not
 // safe for concurrent use.
 type Policy struct {
-	open     map[string]said
-	progress map[string]progress // by lane
-	unrouted uint64
-	last     time.Duration // when an alert was last unrouted
-	blind    bool
+	open      map[string]reported
+	progress  map[string]progress // by lane
+	unrouted  uint64
+	last      time.Duration // when an alert was last unrouted
+	laneStuck bool
 }
 
-// said is a trouble that was reported and is not over.
-type said struct {
+// reported is a trouble that was reported and is not over.
+type reported struct {
 	at   time.Duration
 	size int
 }
@@ -94,24 +94,24 @@ type progress struct {
 
 // NewPolicy returns the policy of a start.
 func NewPolicy() *Policy {
-	return &Policy{open: make(map[string]said), progress: make(map[string]progress)}
+	return &Policy{open: make(map[string]reported), progress: make(map[string]progress)}
 }
 
 // Adopt takes over a trouble that an earlier process reported.
 func (p *Policy) Adopt(key string, now time.Duration) {
 	if _, known := p.open[key]; !known {
-		p.open[key] = said{at: now}
+		p.open[key] = reported{at: now}
 	}
 	if key == unroutedKind {
 		p.last = now
 	}
 }
 
-// Blind reports whether the lane of the reports gets nothing through, by the last judgement. Only
-// the lack of heartbeats can say that.
-func (p *Policy) Blind() bool { return p.blind }
+// LaneStuck reports whether the lane of the reports gets nothing through, by the last judgement.
+// Only the lack of heartbeats can say that.
+func (p *Policy) LaneStuck() bool { return p.laneStuck }
 
-// Judge returns what is to be reported now. It returns the same again until Said is called.
+// Judge returns what is to be reported now. It returns the same again until Reported is called.
 func (p *Policy) Judge(now time.Duration, s *Settings, f *Figures) (reports []Report) {
 	holding := make(map[string]Report)
 	hold := func(kind, lane string, size int, title, message string) {
@@ -121,7 +121,7 @@ func (p *Policy) Judge(now time.Duration, s *Settings, f *Figures) (reports []Re
 		}
 		holding[key] = Report{Key: key, Title: title, Message: message, size: size}
 	}
-	p.blind = false
+	p.laneStuck = false
 	for _, l := range f.Lanes {
 		if l.Dead > 0 {
 			hold(deadKind, l.Name, l.Dead, fmt.Sprintf("%d dead letters in lane %s", l.Dead, l.Name),
@@ -147,7 +147,7 @@ func (p *Policy) Judge(now time.Duration, s *Settings, f *Figures) (reports []Re
 	}
 	p.unrouted = f.Unrouted
 	_, open = p.open[silenceKind]
-	if s.Silence > 0 && (now-f.Heard >= s.Silence || open && f.Heard == 0) {
+	if s.Silence > 0 && (now-f.LastWebhook >= s.Silence || open && f.LastWebhook == 0) {
 		hold(silenceKind, "", 0, fmt.Sprintf("nothing has come from Guance for %v", s.Silence),
 			"Check the target in Guance, which is switched off after two days of failures, and the way "+
 				"from there to the relay. This incident is resolved by the next webhook.")
@@ -164,7 +164,7 @@ func (p *Policy) Judge(now time.Duration, s *Settings, f *Figures) (reports []Re
 	for _, key := range slices.Sorted(maps.Keys(holding)) {
 		r := holding[key]
 		before, open := p.open[key]
-		if !open || r.size > before.size && now-before.at >= sayAgain {
+		if !open || r.size > before.size && now-before.at >= reportAgain {
 			reports = append(reports, r)
 		}
 	}
@@ -190,17 +190,17 @@ func (p *Policy) stuck(now time.Duration, s *Settings, l *Lane) bool {
 	_, open := p.open[stuckKind+"/"+l.Name]
 	stuck := !moved && (open && !before.since || now-before.at >= s.Stuck)
 	if l.Name == s.Lane {
-		p.blind = stuck
+		p.laneStuck = stuck
 		return false
 	}
 	return stuck
 }
 
-// Said notes that a report was accepted.
-func (p *Policy) Said(r Report, now time.Duration) {
+// Reported notes that a report was accepted.
+func (p *Policy) Reported(r Report, now time.Duration) {
 	if r.Over {
 		delete(p.open, r.Key)
 		return
 	}
-	p.open[r.Key] = said{now, r.size}
+	p.open[r.Key] = reported{now, r.size}
 }

@@ -40,7 +40,7 @@ func TestPolicy(t *testing.T) {
 	held := lane("a", 5, 0, 0)
 	held.Idle = true
 	heard := func(at time.Duration, unrouted uint64) Figures {
-		return Figures{Heard: at, Unrouted: unrouted}
+		return Figures{LastWebhook: at, Unrouted: unrouted}
 	}
 	for name, test := range map[string]struct {
 		adopted []string
@@ -93,7 +93,7 @@ func TestPolicy(t *testing.T) {
 		"what an earlier process has said": {[]string{"dead/a", "stuck/a", "stuck/b", "silence"}, []step{
 			{0, lanes(lane("a", 1, 0, 0), lane("b", 0, 0, 0)), "-dead/a -stuck/b"},
 			{m, lanes(lane("a", 1, 0, 0)), ""},
-			{2 * m, Figures{Heard: 2 * m, Lanes: []Lane{lane("a", 1, 1, 0)}}, "-silence -stuck/a"},
+			{2 * m, Figures{LastWebhook: 2 * m, Lanes: []Lane{lane("a", 1, 1, 0)}}, "-silence -stuck/a"},
 		}},
 		"what an earlier process has not routed": {[]string{"unrouted"}, []step{
 			{m, heard(1, 0), ""}, {59 * m, heard(1, 0), ""}, {60 * m, heard(1, 0), "-unrouted"},
@@ -113,21 +113,21 @@ func TestPolicy(t *testing.T) {
 					t.Fatalf("after %v: %q is not said again although nobody took it", s.at, s.want)
 				}
 				for _, r := range reports {
-					p.Said(r, s.at)
+					p.Reported(r, s.at)
 				}
 			}
 		})
 	}
 }
 
-// That the lane of the watch is stuck shows in Blind alone.
+// That the lane of the watch is stuck shows in LaneStuck alone.
 func TestBlind(t *testing.T) {
 	p, s := NewPolicy(), &Settings{Lane: "oncall", Stuck: 10 * time.Minute, Full: 100}
 	for i, want := range []bool{false, false, true, false} {
 		f := lanes(lane("oncall", 1, uint64(i/3), 0))
 		if reports := p.Judge(time.Duration(i)*5*time.Minute, s, &f); len(reports) > 0 ||
-			p.Blind() != want {
-			t.Errorf("step %d: %v, blind %v, want %v", i, reports, p.Blind(), want)
+			p.LaneStuck() != want {
+			t.Errorf("step %d: %v, lane stuck %v, want %v", i, reports, p.LaneStuck(), want)
 		}
 	}
 }

@@ -34,8 +34,8 @@ const (
 )
 
 const (
-	interval = 15 * time.Second // between two judgements
-	patience = 10 * time.Second // for one
+	interval     = 15 * time.Second // between two judgements
+	judgeTimeout = 10 * time.Second // for one
 )
 
 // A Relay is what a Watch needs of a relay.Relay.
@@ -64,13 +64,13 @@ type Options struct {
 
 // A Watch reports trouble. Its methods may be called concurrently.
 type Watch struct {
-	opts     Options
-	began    time.Time
-	settings atomic.Pointer[Settings] // nil: nothing is reported
-	full     func() (int, string)     // nil: it is not known
-	unrouted atomic.Uint64
-	heard    atomic.Int64 // since began
-	blind    atomic.Bool
+	opts        Options
+	began       time.Time
+	settings    atomic.Pointer[Settings] // nil: nothing is reported
+	full        func() (int, string)     // nil: it is not known
+	unrouted    atomic.Uint64
+	lastWebhook atomic.Int64 // since began
+	laneStuck   atomic.Bool
 }
 
 // New returns a Watch without settings.
@@ -83,15 +83,15 @@ func (w *Watch) Set(s *Settings) { w.settings.Store(s) }
 // must come before Run.
 func (w *Watch) SetFull(full func() (percent int, what string)) { w.full = full }
 
-// Blind reports whether reports cannot get through, as their lane is stuck.
-func (w *Watch) Blind() bool { return w.blind.Load() }
+// LaneStuck reports whether reports cannot get through, as their lane is stuck.
+func (w *Watch) LaneStuck() bool { return w.laneStuck.Load() }
 
 // Received is for relay.Options.Received.
 func (w *Watch) Received(source string, _ *guance.Event, r relay.Receipt) {
 	if Own(source) {
 		return
 	}
-	w.heard.Store(max(int64(time.Since(w.began)), 1))
+	w.lastWebhook.Store(max(int64(time.Since(w.began)), 1))
 	if r.Fate == "unrouted" {
 		w.unrouted.Add(1)
 	}
@@ -128,7 +128,7 @@ func (w *Watch) Run(ctx context.Context, r Relay, db Store) {
 		if s == nil {
 			continue
 		}
-		judging, cancel := context.WithTimeout(ctx, patience)
+		judging, cancel := context.WithTimeout(ctx, judgeTimeout)
 		var err error
 		if !adopted {
 			err = w.adopt(judging, r, db, policy, s)
@@ -151,13 +151,13 @@ func (w *Watch) judge(ctx context.Context, r Relay, db Store, p *Policy, s *Sett
 	}
 	now := time.Since(w.began)
 	reports := p.Judge(now, s, f)
-	w.blind.Store(p.Blind())
+	w.laneStuck.Store(p.LaneStuck())
 	for _, report := range reports {
 		receipts, err := r.AcceptFrom(ctx, Source, w.event(report))
 		if err != nil {
 			return err
 		}
-		p.Said(report, now)
+		p.Reported(report, now)
 		log := w.opts.Log.Error
 		if report.Over {
 			log = w.opts.Log.Info
@@ -174,7 +174,7 @@ func (w *Watch) figures(ctx context.Context, r Relay, db Store) (*Figures, error
 	if err != nil {
 		return nil, err
 	}
-	f := &Figures{Unrouted: w.unrouted.Load(), Heard: time.Duration(w.heard.Load())}
+	f := &Figures{Unrouted: w.unrouted.Load(), LastWebhook: time.Duration(w.lastWebhook.Load())}
 	full := func(percent int, what string) {
 		if percent > f.Full {
 			f.Full, f.What = percent, what

@@ -247,9 +247,9 @@ func TestHeartbeat(t *testing.T) {
 			t.Fatal(err)
 		}
 		var dead pager
-		var wrong, blind atomic.Bool
+		var wrong, laneStuck atomic.Bool
 		h := &watch.Heartbeat{
-			Every: time.Minute, Switch: &dead, Log: log, Blind: blind.Load,
+			Every: time.Minute, Switch: &dead, Log: log, LaneStuck: laneStuck.Load,
 			Post: func(ctx context.Context) error {
 				req := httptest.NewRequestWithContext(ctx, "POST", "/guance", strings.NewReader(watch.Body))
 				token := secret
@@ -288,11 +288,11 @@ func TestHeartbeat(t *testing.T) {
 			t.Errorf("%d heartbeats although the handler refuses", n)
 		}
 		wrong.Store(false)
-		blind.Store(true)
+		laneStuck.Store(true)
 		if n := beats(); n > 0 {
 			t.Errorf("%d heartbeats although nobody can be told of trouble", n)
 		}
-		blind.Store(false)
+		laneStuck.Store(false)
 		if n := beats(); n < 9 {
 			t.Errorf("%d heartbeats in ten minutes after that", n)
 		}
