@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -90,11 +89,11 @@ func startNode(ctx context.Context, n int, dsn, pagerDuty, token string) (*demoN
 	if err != nil {
 		return nil, err
 	}
-	listen, err := freeAddress()
+	listen, err := pgtest.FreeAddress()
 	if err != nil {
 		return nil, err
 	}
-	operator, err := freeAddress()
+	operator, err := pgtest.FreeAddress()
 	if err != nil {
 		return nil, err
 	}
@@ -179,13 +178,4 @@ func (d *demoNode) stats(ctx context.Context, client *http.Client) (s relay.Stat
 		return s, fmt.Errorf("%s has no figures: %w", d.name, err)
 	}
 	return s, nil
-}
-
-// freeAddress returns a loopback address that nobody listens on.
-func freeAddress() (string, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
-	}
-	return l.Addr().String(), l.Close()
 }

@@ -21,6 +21,7 @@ import (
 
 	"github.com/guance-relay/guance-relay/guance"
 	"github.com/guance-relay/guance-relay/guance/guancetest"
+	"github.com/guance-relay/guance-relay/relay/pgstore/pgtest"
 )
 
 const (
@@ -190,7 +191,7 @@ func TestDashboardOnPrometheus(t *testing.T) {
 	p, _ := withOperator(t, "RELAY_METRICS=127.0.0.1:0")
 	target := p.listens(t, "listening for the metrics")
 	dir := t.TempDir()
-	address, err := freeAddress()
+	address, err := pgtest.FreeAddress()
 	if err != nil {
 		t.Fatal(err)
 	}

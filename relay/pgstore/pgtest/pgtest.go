@@ -86,12 +86,15 @@ func (s *Server) makeDir() (err error) {
 	if s.Port != 0 {
 		return nil
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	address, err := FreeAddress()
 	if err != nil {
-		return fmt.Errorf("pgtest: %w", err)
+		return err
 	}
-	s.Port = l.Addr().(*net.TCPAddr).Port
-	return l.Close() // the port is free for the server
+	_, port, err := net.SplitHostPort(address)
+	if err == nil {
+		s.Port, err = strconv.Atoi(port)
+	}
+	return err
 }
 
 // address has the lines of postgresql.conf that are different in each server.

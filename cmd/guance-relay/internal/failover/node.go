@@ -6,13 +6,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"sync/atomic"
 	"time"
+
+	"github.com/guance-relay/guance-relay/relay/pgstore/pgtest"
 )
 
 const (
@@ -33,7 +34,7 @@ type node struct {
 }
 
 func newNode(name, binary, dir, dsn, pagerDuty string, perMinute int) (*node, error) {
-	address, err := freeAddress()
+	address, err := pgtest.FreeAddress()
 	if err != nil {
 		return nil, err
 	}
@@ -42,14 +43,6 @@ func newNode(name, binary, dir, dsn, pagerDuty string, perMinute int) (*node, er
 		"RELAY_TOKENS=" + token, "PAGERDUTY_URL=" + pagerDuty, "PAGERDUTY_ROUTING_KEY=" + routingKey,
 		fmt.Sprint("PAGERDUTY_PER_MINUTE=", perMinute), "LOG_LEVEL=info"}
 	return n, nil
-}
-
-func freeAddress() (string, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
-	}
-	return l.Addr().String(), l.Close()
 }
 
 // start starts the server, and waits until it is ready.
