@@ -63,38 +63,33 @@ func newMetrics(log *logWriter, about *resource.Resource, further ...sdk.Reader)
 func (m *metrics) ofServer(log *logWriter) error {
 	meter := m.provider.Meter("github.com/guance-relay/guance-relay/cmd/guance-relay")
 	var errs []error
-	gauge := func(name, unit, help string, value func(observe func(int64, ...attribute.KeyValue))) {
+	gauge := func(name, unit, help string, value func() int64, labels ...attribute.KeyValue) {
 		_, err := meter.Int64ObservableGauge(name, metric.WithUnit(unit), metric.WithDescription(help),
 			metric.WithInt64Callback(func(_ context.Context, o metric.Int64Observer) error {
-				value(func(n int64, labels ...attribute.KeyValue) {
-					o.Observe(n, metric.WithAttributes(labels...))
-				})
+				o.Observe(value(), metric.WithAttributes(labels...))
 				return nil
 			}))
 		errs = append(errs, err)
 	}
 	gauge("relay.build.info", "{info}", "1; the labels say which version runs.",
-		func(observe func(int64, ...attribute.KeyValue)) {
-			observe(1, attribute.String("version", version()),
-				attribute.String("go_version", runtime.Version()))
-		})
+		func() int64 { return 1 }, attribute.String("version", version()),
+		attribute.String("go_version", runtime.Version()))
 	gauge("relay.secret.files.unusable", "{file}",
 		"Files of secrets that cannot be used; the last good secrets are in force.",
-		func(observe func(int64, ...attribute.KeyValue)) {
-			n := 0
-			if files := m.files.Load(); files != nil {
-				n = files.unusable()
+		func() int64 {
+			files := m.files.Load()
+			if files == nil {
+				return 0
 			}
-			observe(int64(n))
+			return int64(files.unusable())
 		})
 	gauge("relay.config.last.reload.successful", "{reload}",
 		"1 if the configuration in force is that of the file, 0 after a reload that failed.",
-		func(observe func(int64, ...attribute.KeyValue)) {
-			n := int64(1)
+		func() int64 {
 			if m.failed.Load() {
-				n = 0
+				return 0
 			}
-			observe(n)
+			return 1
 		})
 	_, err := meter.Float64ObservableGauge("relay.config.last.reload.age", metric.WithUnit("s"),
 		metric.WithDescription("Time since the last reload, good or not; since the start if there "+
